@@ -1,0 +1,115 @@
+package gitstore
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// faultFS is the real disk with a hook before each call that changes
+// something. An error of the hook is what the caller gets; errTorn, before a
+// write, lets half of it through.
+type faultFS struct {
+	disk
+	hook func(step string) error
+}
+
+var errTorn = errors.New("torn write")
+
+// step names a call by what is done and to which kind of file.
+func step(op, path string) string {
+	base := filepath.Base(path)
+	kind := filepath.Ext(base)
+	switch {
+	case strings.HasPrefix(base, draftPrefix):
+		kind = "draft" + kind
+		if strings.Contains(base, "merged") {
+			kind = "merged " + kind
+		}
+	case filepath.Base(filepath.Dir(path)) == ownFolder || base == ownFolder:
+		kind = "own " + base
+	case kind == "":
+		kind = base
+		if len(base) == 38 {
+			kind = "loose"
+		}
+	}
+	return op + " " + kind
+}
+
+func (f *faultFS) do(op, path string, call func() error) error {
+	if err := f.hook(step(op, path)); err != nil {
+		return &fs.PathError{Op: op, Path: path, Err: err}
+	}
+	return call()
+}
+
+func (f *faultFS) OpenFile(name string, flag int, perm fs.FileMode) (file, error) {
+	if flag == 0 {
+		opened, err := f.disk.OpenFile(name, flag, perm)
+		return &faultFile{opened, f, name}, err
+	}
+	var opened file
+	err := f.do("create", name, func() (err error) {
+		opened, err = f.disk.OpenFile(name, flag, perm)
+		return err
+	})
+	return &faultFile{opened, f, name}, err
+}
+
+func (f *faultFS) Mkdir(name string, perm fs.FileMode) error {
+	return f.do("mkdir", name, func() error { return f.disk.Mkdir(name, perm) })
+}
+
+func (f *faultFS) Link(old, new string) error {
+	return f.do("link", new, func() error { return f.disk.Link(old, new) })
+}
+
+func (f *faultFS) Rename(old, new string) error {
+	return f.do("rename to", new, func() error { return f.disk.Rename(old, new) })
+}
+
+func (f *faultFS) Remove(name string) error {
+	return f.do("remove", name, func() error { return f.disk.Remove(name) })
+}
+
+func (f *faultFS) SyncDir(name string) error {
+	return f.do("sync folder", name, func() error { return f.disk.SyncDir(name) })
+}
+
+type faultFile struct {
+	file
+	fs   *faultFS
+	name string
+}
+
+func (f *faultFile) Write(b []byte) (n int, err error) {
+	err = f.fs.do("write", f.name, func() (err error) {
+		n, err = f.file.Write(b)
+		return err
+	})
+	if errors.Is(err, errTorn) {
+		n, _ = f.file.Write(b[:len(b)/2])
+	}
+	return n, err
+}
+
+func (f *faultFile) Sync() error { return f.fs.do("sync", f.name, f.file.Sync) }
+
+// steps counts the steps that were seen.
+type steps struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func (s *steps) note(step string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen == nil {
+		s.seen = make(map[string]int)
+	}
+	s.seen[step]++
+	return s.seen[step]
+}
