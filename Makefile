@@ -1,0 +1,44 @@
+# The commands a user or a developer types. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+GO ?= go
+
+# Tests run git with no configuration but their own.
+export GIT_CONFIG_GLOBAL := /dev/null
+export GIT_CONFIG_NOSYSTEM := 1
+
+.PHONY: help build lint test fuzz vuln devstack demo bench
+help: ## list these commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/secretsync
+	$(GO) build -ldflags "-X main.version=$$(git describe --tags --always --dirty)" -o bin/secretsync ./cmd/secretsync
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
+	  [ -z "$$unformatted" ] || { echo "not gofmt-ed: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+test: lint devstack ## everything: lint, unit, integration and whole-program tests
+	$(GO) test -race ./...
+
+devstack: ## build the real parts that tests, demo and bench run against, once
+	@$(GO) run ./examples/devstack/build >/dev/null
+
+demo: build ## see it at work on real parts; DEMO=once ends after the checks
+	@$(GO) build -o bin/demo ./examples/demo && exec bin/demo
+
+bench: devstack ## measure against floors, write bench.json; BENCH=name,name selects
+	$(GO) run ./examples/bench -run '$(BENCH)'
+
+FUZZTIME ?= 30s
+fuzz: ## run each fuzz test for FUZZTIME (30s)
+	@for package in $$($(GO) list ./...); do \
+	  for name in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+vuln: ## ask the Go vulnerability database; needs a network
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
