@@ -1,0 +1,374 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"secretsync/examples/devstack"
+	"secretsync/gitstore"
+)
+
+// Not parallel: it counts goroutines.
+func TestRunEndsWhatItStarted(t *testing.T) {
+	devstack.Shared(t)
+	before := goleak.IgnoreCurrent()
+	w := newWorld(t, withAppRole(time.Hour))
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/.", "staging/.")
+	w.synced("db")
+	w.stop()
+	w.must(w.store.Close())
+	goleak.VerifyNone(t, before,
+		// Connections are pooled by the HTTP clients, of the test's too.
+		goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"),
+		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*ClientConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*http2ClientConn).readLoop"),
+	)
+}
+
+func TestWaitAnswersAsSoonAsThePhaseIsReached(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.define("db", "production/.")
+	ctx, cancel := context.WithTimeout(w.ctx, 300*time.Millisecond)
+	defer cancel()
+	_, s, err := w.r.Wait(ctx, w.tenant(), w.parse("db"), PhaseActive)
+	if err != nil || s.Phase != PhasePending {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	answered := make(chan Status, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(w.ctx, deadline)
+		defer cancel()
+		_, s, _ := w.r.Wait(ctx, w.tenant(), w.parse("db"), PhaseActive)
+		answered <- s
+	}()
+	w.put("db", map[string]any{"a": "1"})
+	if s := <-answered; s.Phase != PhaseActive {
+		t.Fatalf("%+v", s)
+	}
+	if _, _, err := w.r.Wait(w.ctx, w.tenant(), w.parse("none"), PhaseActive); !errors.Is(err, gitstore.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestOrphansAreListedAndRemovedOnlyAsListed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, name := range []string{"kept", "left", "edited", "claimed"} {
+		w.put(name, map[string]any{"a": "1"})
+		w.define(name, "production/.")
+	}
+	w.synced("kept", "left", "edited", "claimed")
+	if orphans, err := w.r.Orphans(w.tenant()); err != nil || len(orphans) != 0 {
+		t.Fatalf("%v, %v", orphans, err)
+	}
+	for _, name := range []string{"left", "edited", "claimed"} {
+		w.remove(name)
+	}
+	w.statusWhere("kept", "orphans", func(Status) bool {
+		orphans, err := w.r.Orphans(w.tenant())
+		return err == nil && len(orphans) == 3
+	})
+	orphans, err := w.r.Orphans(w.tenant())
+	w.must(err)
+	byName := map[string]Orphan{}
+	for _, o := range orphans {
+		byName[o.Definition] = o
+	}
+	if o := byName["left"]; o.Namespace != w.namespace || o.Secret != "left" || o.Cluster.String() != "production" || o.VaultPath != "left" {
+		t.Errorf("%+v", o)
+	}
+	w.must(w.r.RemoveOrphan(w.ctx, w.tenant(), byName["left"]))
+	w.until("production/./left", "nothing", func(s *corev1.Secret) bool { return s == nil })
+	w.edit("production/./edited", func(s *corev1.Secret) { s.Labels["theirs"] = "x" })
+	if err := w.r.RemoveOrphan(w.ctx, w.tenant(), byName["edited"]); !errors.Is(err, gitstore.ErrConflict) {
+		t.Errorf("one that changed: %v", err)
+	}
+	w.define("claimed", "production/.")
+	w.synced("claimed")
+	if err := w.r.RemoveOrphan(w.ctx, w.tenant(), byName["claimed"]); !errors.Is(err, gitstore.ErrConflict) {
+		t.Errorf("one that is claimed again: %v", err)
+	}
+	if w.get("production/./edited") == nil || w.get("production/./claimed") == nil {
+		t.Error("one was removed all the same")
+	}
+}
+
+func TestReconfigureDisturbsOnlyWhatChanged(t *testing.T) {
+	t.Parallel()
+	a, b := newWorld(t, notRunning), newWorld(t, notRunning)
+	a.ends = nil
+	a.start()
+	a.put("db", map[string]any{"a": "1"})
+	a.define("db", "production/.")
+	a.define("more", "staging/.", "spare/.")
+	a.put("more", map[string]any{"a": "1"})
+	a.synced("db")
+	same := a.r.tenant(a.tenant())
+
+	// Another tenant joins.
+	cfg := a.config
+	cfg.Tenants = append(cfg.Tenants[:1:1], b.config.Tenants...)
+	a.must(a.r.Reconfigure(cfg))
+	b.r = a.r
+	b.put("db", map[string]any{"a": "1"})
+	b.define("db", "production/.")
+	b.synced("db")
+	if a.r.tenant(a.tenant()) != same {
+		t.Error("a tenant whose configuration is the same was begun anew")
+	}
+
+	// A cluster is registered for the first, under the name its target has.
+	a.statusWhere("more", "ClusterNotFound", func(s Status) bool { return s.Targets[1].Reason == ReasonClusterNotFound })
+	cfg.Clusters = append(cfg.Clusters[:len(cfg.Clusters):len(cfg.Clusters)], Cluster{Name: "spare", Kubeconfig: cfg.Clusters[0].Kubeconfig})
+	first := cfg.Tenants[0]
+	first.Clusters = map[gitstore.ClusterName]Grant{a.cluster("spare"): {Cluster: "spare", Namespaces: []string{"*"}}}
+	for alias, g := range a.config.Tenants[0].Clusters {
+		first.Clusters[alias] = g
+	}
+	cfg.Tenants = []Tenant{first, cfg.Tenants[1]}
+	a.must(a.r.Reconfigure(cfg))
+	a.synced("more", "db")
+	a.holds("production/./more", map[string]string{"a": "1"})
+
+	// A mistake changes nothing.
+	wrong := cfg
+	wrong.Tenants = append(wrong.Tenants[:2:2], Tenant{Name: a.tenant(), Repository: a.repo})
+	if err := a.r.Reconfigure(wrong); err == nil {
+		t.Error("a tenant listed twice is taken")
+	}
+	a.synced("db")
+
+	// The second leaves: nothing of it is synced any more.
+	cfg.Tenants = cfg.Tenants[:1]
+	a.must(a.r.Reconfigure(cfg))
+	b.put("db", map[string]any{"a": "2"})
+	b.delete("production/./db")
+	v := a.put("db", map[string]any{"a": "2"})
+	a.statusWhere("db", "the next version", func(s Status) bool { return s.Phase == PhaseActive && s.Targets[0].VaultVersion == v })
+	if b.get("production/./db") != nil {
+		t.Error("it was synced for a tenant that left")
+	}
+}
+
+func TestARestartWritesNothingAndReadsNoValueThatIsRight(t *testing.T) {
+	t.Parallel()
+	proxy, via := productionVia(t, devstack.Shared(t))
+	vault, viaVault := viaProxy(t, devstack.Shared(t))
+	w := newWorld(t, via, viaVault)
+	var names []string
+	for i := range 30 {
+		names = append(names, fmt.Sprintf("db-%d", i))
+		w.put(names[i], map[string]any{"a": "1"})
+		w.define(names[i], "production/.")
+	}
+	w.synced(names...)
+	w.stop()
+	w.config.PollInterval = time.Hour
+	before, beforeVault := proxy.Requests(), vault.Requests()
+	w.start()
+	w.synced(names...)
+	// Connecting: two lists, two watches, the version and the namespaces' identity twice.
+	if n := proxy.Requests() - before; n > 8 {
+		t.Errorf("%d requests to the cluster", n)
+	}
+	// The token's lookup, and one metadata read each.
+	if n := vault.Requests() - beforeVault; n > len(names)+2 {
+		t.Errorf("%d requests to the vault", n)
+	}
+}
+
+func TestNoValueIsSaidAnywhere(t *testing.T) {
+	t.Parallel()
+	const canary = "canary-7f3d9b"
+	registry := prometheus.NewRegistry()
+	w := newWorld(t, func(w *world) { w.config.Metrics = registry })
+	w.put("db", map[string]any{"password": canary})
+	w.put("bad", map[string]any{"not/allowed": canary})
+	w.define("db", "production/.")
+	w.define("bad", "production/.")
+	w.synced("db")
+	bad := w.status("bad", ReasonInvalidKey)
+	w.edit("production/./db", func(s *corev1.Secret) { s.Data["password"] = []byte(canary + "-edited") })
+	w.holds("production/./db", map[string]string{"password": canary})
+	w.put("db", map[string]any{"password": canary + "2"})
+	s := w.holds("production/./db", map[string]string{"password": canary + "2"})
+	said := fmt.Sprintf("%v %v %v %+v", s.Labels, s.Annotations, w.logs, bad)
+	if strings.Contains(said, canary) {
+		t.Errorf("the value is in a label, an annotation, the log or a status:\n%s", said)
+	}
+	families, err := registry.Gather()
+	w.must(err)
+	if strings.Contains(fmt.Sprint(families), canary) {
+		t.Error("the value is in a metric")
+	}
+	if len(families) < 10 {
+		t.Errorf("only %d metrics", len(families))
+	}
+	events, err := w.stack.Cluster("production").Admin.CoreV1().Events(w.namespace).List(w.ctx, metav1.ListOptions{})
+	w.must(err)
+	for _, e := range events.Items {
+		if strings.Contains(e.String(), canary) {
+			t.Errorf("the value is in an event: %s", e.Message)
+		}
+	}
+}
+
+func TestUsersOfTheClusterAreToldByEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "db"}})
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/.")
+	w.status("db", ReasonNotOwned)
+	events, err := w.stack.Cluster("production").Admin.CoreV1().Events(w.namespace).Watch(w.ctx, metav1.ListOptions{ResourceVersion: "0"})
+	w.must(err)
+	defer events.Stop()
+	select {
+	case e := <-events.ResultChan():
+		event := e.Object.(*corev1.Event)
+		if event.Reason != string(ReasonNotOwned) || event.InvolvedObject.Name != "db" || event.InvolvedObject.Kind != "Secret" {
+			t.Errorf("%+v", event)
+		}
+	case <-time.After(deadline):
+		t.Error("no event")
+	}
+}
+
+func TestAFightOverACopyIsDamped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.config.PollInterval = time.Hour })
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/.")
+	w.synced("db")
+	secrets := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace)
+	events, err := secrets.Watch(w.ctx, metav1.ListOptions{})
+	w.must(err)
+	defer events.Stop()
+	repairs := 0
+	end := time.After(4 * time.Second)
+	for fighting := true; fighting; {
+		select {
+		case e := <-events.ResultChan():
+			s, ok := e.Object.(*corev1.Secret)
+			if ok && string(s.Data["a"]) == "1" {
+				repairs++
+				s.Data["a"] = []byte("theirs")
+				if _, err := secrets.Update(w.ctx, s, metav1.UpdateOptions{}); err != nil && refusalOf(err) != refusedConflict {
+					w.must(err)
+				}
+			}
+		case <-end:
+			fighting = false
+		}
+	}
+	if repairs < 2 || repairs > 3*repairsMost {
+		t.Errorf("%d repairs in 4 s", repairs)
+	}
+	w.statusWhere("db", "a word about the fight", func(s Status) bool {
+		return s.Targets[0].State == Pending && strings.Contains(s.Targets[0].Message, "goes on changing")
+	})
+	w.synced("db")
+	w.holds("production/./db", map[string]string{"a": "1"})
+}
+
+func TestAConfigurationThatCantWorkIsRefused(t *testing.T) {
+	tenant, _ := gitstore.ParseTenantName("acme")
+	alias, _ := gitstore.ParseClusterName("production")
+	store, err := gitstore.Open(gitstore.Config{Dir: filepath.Join(t.TempDir(), "r"), Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	repo, err := store.Repository(tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := func() Config {
+		return Config{
+			HashKey:  testKey,
+			Clusters: []Cluster{{Name: "eu"}},
+			Tenants: []Tenant{{Name: tenant, Repository: repo, Vault: Vault{Address: "https://vault:8200", Mount: "secret", Token: "t"},
+				Clusters: map[gitstore.ClusterName]Grant{alias: {Cluster: "eu"}}}},
+		}
+	}
+	if _, err := New(good()); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*Config){
+		"a short hash key":            func(c *Config) { c.HashKey = []byte("short") },
+		"two clusters of one name":    func(c *Config) { c.Clusters = append(c.Clusters, c.Clusters[0]) },
+		"two tenants of one name":     func(c *Config) { c.Tenants = append(c.Tenants, c.Tenants[0]) },
+		"a tenant without repository": func(c *Config) { c.Tenants[0].Repository = nil },
+		"a grant on no cluster": func(c *Config) {
+			c.Tenants[0].Clusters = map[gitstore.ClusterName]Grant{alias: {Cluster: "us"}}
+		},
+		"a malformed pattern": func(c *Config) {
+			c.Tenants[0].Clusters = map[gitstore.ClusterName]Grant{alias: {Cluster: "eu", Namespaces: []string{"[a"}}}
+		},
+		"no login":           func(c *Config) { c.Tenants[0].Vault.Token = "" },
+		"two logins":         func(c *Config) { c.Tenants[0].Vault.TokenFile = "f" },
+		"no mount":           func(c *Config) { c.Tenants[0].Vault.Mount = "/" },
+		"a mount that leads": func(c *Config) { c.Tenants[0].Vault.Mount = "secret/../other" },
+		"a prefix that leads": func(c *Config) {
+			c.Tenants[0].Vault.Prefix = "../other"
+		},
+		"a vault address without scheme": func(c *Config) { c.Tenants[0].Vault.Address = "vault:8200" },
+		"a CA file that is not there":    func(c *Config) { c.Tenants[0].Vault.CAFile = "/nowhere" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := good()
+			spoil(&cfg)
+			if _, err := New(cfg); err == nil {
+				t.Error("it was taken")
+			}
+		})
+	}
+}
+
+func TestAFloodOfOneTenantDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	flood, other := newWorld(t, notRunning), newWorld(t, notRunning)
+	flood.config.Tenants = append(flood.config.Tenants, other.config.Tenants...)
+	other.put("db", map[string]any{"a": "1"})
+	files := make(map[string]*string)
+	const count = 1000
+	for i := range count {
+		yaml := fmt.Sprintf("name: db-%d\nsecretPath: path-%d\nsync:\n  - {cluster: production, namespace: %s}\n", i, i, flood.namespace)
+		files[fmt.Sprintf("secrets/db-%d.yaml", i)] = &yaml
+		if i%50 == 0 {
+			flood.put(fmt.Sprintf("path-%d", i), map[string]any{"a": "1"})
+		}
+	}
+	flood.push(files)
+	other.define("db", "production/.")
+	flood.ends = nil
+	flood.start()
+	other.r = flood.r
+	other.synced("db")
+	mine := other.status("db", ReasonSynced).LastSync
+	flood.statusWhere(fmt.Sprintf("db-%d", count-1), "an end", func(s Status) bool { return s.Targets[0].Reason != ReasonQueued })
+	ahead := 0
+	for _, d := range flood.r.tenant(flood.tenant()).definitions {
+		if o := d.targets[0].outcome.Load(); o != nil && o.reason != ReasonQueued && o.since.Before(mine) {
+			ahead++
+		}
+	}
+	if ahead > count/4 {
+		t.Errorf("%d of the flood of %d went ahead of the other's one", ahead, count)
+	}
+}

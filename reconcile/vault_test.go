@@ -1,0 +1,295 @@
+package reconcile
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	vaultapi "github.com/hashicorp/vault/api"
+
+	"secretsync/examples/devstack"
+)
+
+// viaProxy puts a proxy in front of a world's vault.
+func viaProxy(t *testing.T, stack *devstack.Stack) (*devstack.Proxy, func(*world)) {
+	t.Helper()
+	p, err := stack.Vault.Proxy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p, func(w *world) { w.config.Tenants[0].Vault.Address = p.URL }
+}
+
+// withAppRole lets a world log in by AppRole, with tokens that live so long.
+func withAppRole(lifetime time.Duration) func(*world) {
+	return func(w *world) {
+		w.t.Helper()
+		w.must(w.stack.Vault.ReadPolicy(w.ctx, w.name, "secret", w.name))
+		role, secret, err := w.stack.Vault.AppRole(w.ctx, w.name, lifetime, w.name)
+		w.must(err)
+		file := filepath.Join(w.t.TempDir(), "secret-id")
+		w.must(os.WriteFile(file, []byte(secret), 0o600))
+		v := &w.config.Tenants[0].Vault
+		v.Token, v.AppRole = "", &AppRole{RoleID: role, SecretIDFile: file}
+	}
+}
+
+func TestAnAppRoleIsLoggedInOnceAndItsTokenRenewed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withAppRole(3*time.Second), notRunning)
+	var names []string
+	for i := range 20 {
+		names = append(names, fmt.Sprintf("db-%d", i))
+		w.put(names[i], map[string]any{"a": "1"})
+		w.define(names[i], "production/.")
+	}
+	w.ends = nil
+	w.start()
+	w.synced(names...)
+	began := time.Now()
+	// It outlives its first lifetime several times over.
+	for time.Since(began) < 8*time.Second {
+		v := w.put("db-0", map[string]any{"a": time.Now().String()})
+		w.statusWhere("db-0", "the next version", func(s Status) bool { return s.Targets[0].VaultVersion == v })
+	}
+	if n := strings.Count(w.logs.String(), `msg="vault unusable"`); n > 0 {
+		t.Errorf("the vault was unusable %d times", n)
+	}
+}
+
+func TestARevokedTokenIsReplacedByOneLogin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withAppRole(time.Hour))
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/.")
+	w.synced("db")
+	token := w.r.tenant(w.tenant()).session.client.api.Token()
+	w.must(w.stack.Vault.Client.Auth().Token().RevokeTree(token))
+	w.put("db", map[string]any{"a": "2"})
+	w.holds("production/./db", map[string]string{"a": "2"})
+	w.synced("db")
+	if again := w.r.tenant(w.tenant()).session.client.api.Token(); again == token {
+		t.Error("the token is the same")
+	}
+}
+
+func TestAKubernetesServiceAccountLogsIn(t *testing.T) {
+	t.Parallel()
+	stack := devstack.Shared(t)
+	w := newWorldOn(t, stack, func(w *world) {
+		staging := stack.Cluster("staging")
+		w.must(stack.Vault.KubernetesAuth(w.ctx, staging))
+		w.must(stack.Vault.ReadPolicy(w.ctx, w.name, "secret", w.name))
+		token, err := staging.ServiceAccountToken(w.ctx, w.namespace, "syncer", time.Hour)
+		w.must(err)
+		_, err = stack.Vault.Client.Logical().WriteWithContext(w.ctx, "auth/staging/role/"+w.name, map[string]any{
+			"bound_service_account_names": "syncer", "bound_service_account_namespaces": w.namespace, "policies": []string{w.name}, "ttl": "1h", "audience": "",
+		})
+		w.must(err)
+		file := filepath.Join(w.t.TempDir(), "token")
+		w.must(os.WriteFile(file, []byte(token), 0o600))
+		v := &w.config.Tenants[0].Vault
+		v.Token, v.Kubernetes = "", &KubernetesAuth{Mount: "staging", Role: w.name, TokenFile: file}
+	})
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/.")
+	w.holds("production/./db", map[string]string{"a": "1"})
+}
+
+func TestAVaultThatIsDownIsProbedOnceAndRecoversByItself(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]devstack.Fault{
+		"connections are reset":       {Reset: true},
+		"sealed":                      {Status: http.StatusServiceUnavailable},
+		"an error of its own":         {Status: http.StatusInternalServerError},
+		"a standby that sends nobody": {Status: 473},
+		"answers are cut short":       {Truncate: 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy, via := viaProxy(t, devstack.Shared(t))
+			w := newWorld(t, via, withAppRole(time.Hour))
+			var names []string
+			for i := range 50 {
+				names = append(names, fmt.Sprintf("db-%d", i))
+				w.put(names[i], map[string]any{"a": "1"})
+				w.define(names[i], "production/.")
+			}
+			w.synced(names...)
+			proxy.Inject(fault)
+			for _, name := range names {
+				if s := w.status(name, ReasonVaultUnavailable); s.State != Error || s.LastSync.IsZero() {
+					t.Fatalf("%+v", s)
+				}
+			}
+			before := proxy.Requests()
+			time.Sleep(3 * time.Second) // three poll intervals of 50 paths each
+			if n := proxy.Requests() - before; n > 12 {
+				t.Errorf("%d requests in 3 s to a vault that is down", n)
+			}
+			w.put("db-7", map[string]any{"a": "2"})
+			w.define("new", "production/.")
+			w.put("new", map[string]any{"a": "1"})
+			proxy.Clear()
+			w.synced(append(names, "new")...)
+			w.holds("production/./db-7", map[string]string{"a": "2"})
+		})
+	}
+}
+
+func TestOnePathThatFailsDoesNotCloseTheVault(t *testing.T) {
+	t.Parallel()
+	proxy, via := viaProxy(t, devstack.Shared(t))
+	w := newWorld(t, via)
+	w.put("good", map[string]any{"a": "1"})
+	w.put("bad", map[string]any{"a": "1"})
+	proxy.Inject(devstack.Fault{Match: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/bad") }, Status: 500})
+	w.define("bad", "production/.")
+	w.status("bad", ReasonVaultUnavailable)
+	w.define("good", "production/.")
+	w.synced("good")
+	v := w.put("good", map[string]any{"a": "2"})
+	w.statusWhere("good", "version 2", func(s Status) bool { return s.Phase == PhaseActive && s.Targets[0].VaultVersion == v })
+	w.status("bad", ReasonVaultUnavailable)
+	proxy.Clear()
+	w.synced("bad")
+}
+
+func TestAVaultThatHangsHoldsUpNoOtherTenant(t *testing.T) {
+	t.Parallel()
+	proxy, via := viaProxy(t, devstack.Shared(t))
+	slow := newWorld(t, via, notRunning)
+	quick := newWorld(t, notRunning)
+	slow.config.Tenants = append(slow.config.Tenants, quick.config.Tenants...)
+	for i := range 100 {
+		name := fmt.Sprintf("db-%d", i)
+		slow.define(name, "production/.")
+	}
+	proxy.Inject(devstack.Fault{Match: func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/data/") }, Drop: true})
+	slow.ends = nil
+	slow.start()
+	quick.r = slow.r
+	slow.statusWhere("db-0", "being read", func(Status) bool { return proxy.Requests() > 10 })
+	quick.put("db", map[string]any{"a": "1"})
+	quick.define("db", "production/.")
+	began := time.Now()
+	quick.synced("db")
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	slow.status("db-99", ReasonVaultUnavailable)
+}
+
+func TestAPolicyThatAllowsOnlyTheDataIsGoneAlongWith(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) {
+		w.must(w.stack.Vault.Policy(w.ctx, w.name, fmt.Sprintf("path %q {\n capabilities = [\"read\"]\n}\n", "secret/data/"+w.name+"/*")))
+		token, err := w.stack.Vault.Token(w.ctx, time.Hour, w.name)
+		w.must(err)
+		w.config.Tenants[0].Vault.Token = token
+	})
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/.")
+	w.synced("db")
+	w.put("db", map[string]any{"a": "2"})
+	w.holds("production/./db", map[string]string{"a": "2"})
+	w.stop()
+	before := w.get("production/./db").ResourceVersion
+	w.start()
+	w.synced("db")
+	if after := w.get("production/./db").ResourceVersion; after != before {
+		t.Error("it was written again")
+	}
+}
+
+func TestWhatTheVaultDeniesIsSaidAndHeldAgainstNothingElse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) {
+		w.must(w.stack.Vault.ReadPolicy(w.ctx, w.name, "secret", w.name+"/open"))
+		token, err := w.stack.Vault.Token(w.ctx, time.Hour, w.name)
+		w.must(err)
+		w.config.Tenants[0].Vault.Token = token
+	})
+	w.put("open/db", map[string]any{"a": "1"})
+	w.put("shut/db", map[string]any{"a": "1"})
+	w.defineAt("shut", "shut/db", "production/.")
+	w.defineAt("open", "open/db", "production/.")
+	w.synced("open")
+	s := w.status("shut", ReasonVaultForbidden)
+	if s.State != Error || !strings.Contains(s.Message, "secret/"+w.name+"/shut/db") {
+		t.Errorf("%+v", s)
+	}
+	w.must(w.stack.Vault.ReadPolicy(w.ctx, w.name, "secret", w.name))
+	w.synced("shut")
+}
+
+func TestARefusedTokenIsSaid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.config.Tenants[0].Vault.Token = "hvs.wrong" })
+	w.define("db", "production/.")
+	s := w.status("db", ReasonVaultForbidden)
+	if strings.Contains(s.Message+w.logs.String(), "hvs.wrong") {
+		t.Errorf("the token is in %q or the log", s.Message)
+	}
+}
+
+func TestMountsThatAreNoKV2AreSaid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) {
+		w.must(w.stack.Vault.Client.Sys().MountWithContext(w.ctx, w.name, &vaultapi.MountInput{Type: "kv", Options: map[string]string{"version": "1"}}))
+		w.config.Tenants[0].Vault.Mount = w.name
+	})
+	w.define("db", "production/.")
+	if s := w.status("db", ReasonVaultForbidden); !strings.Contains(s.Message, "version 1") {
+		t.Errorf("%+v", s)
+	}
+	none := newWorld(t, func(w *world) { w.config.Tenants[0].Vault.Mount = "nothing-here" })
+	none.define("db", "production/.")
+	if s := none.status("db", ReasonVaultForbidden); !strings.Contains(s.Message, "nothing-here") {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestWhoAsksForAReadAndWaitsGetsTheNewValue(t *testing.T) {
+	t.Parallel()
+	proxy, via := viaProxy(t, devstack.Shared(t))
+	w := newWorld(t, via, func(w *world) { w.config.PollInterval = time.Hour })
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/.", "staging/.")
+	w.synced("db")
+	for range 5 {
+		proxy.Inject(devstack.Fault{Delay: 200 * time.Millisecond, Times: 1})
+		version := w.put("db", map[string]any{"a": "2"})
+		w.r.SyncNow(w.tenant(), w.parse("db"))
+		_, s, err := w.r.Wait(w.ctx, w.tenant(), w.parse("db"), PhaseActive)
+		w.must(err)
+		for _, target := range s.Targets {
+			if target.VaultVersion != version {
+				t.Errorf("Active with version %d, when %d had been asked for", target.VaultVersion, version)
+			}
+		}
+	}
+}
+
+func TestAChangedValueIsReadOnceForAllItsTargets(t *testing.T) {
+	t.Parallel()
+	proxy, via := viaProxy(t, devstack.Shared(t))
+	w := newWorld(t, via, func(w *world) { w.config.PollInterval = time.Hour })
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/./one", "production/./two", "staging/./one", "staging/./two")
+	w.synced("db")
+	before := proxy.Requests()
+	w.put("db", map[string]any{"a": "2"})
+	w.r.SyncNow(w.tenant(), w.parse("db"))
+	for _, place := range []string{"production/./one", "production/./two", "staging/./one", "staging/./two"} {
+		w.holds(place, map[string]string{"a": "2"})
+	}
+	if n := proxy.Requests() - before; n != 1 {
+		t.Errorf("%d requests to the vault", n)
+	}
+}

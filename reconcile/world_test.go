@@ -1,0 +1,372 @@
+package reconcile
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"secretsync/examples/devstack"
+	"secretsync/gitstore"
+)
+
+// deadline bounds every wait of a test: what takes longer has failed.
+const deadline = 30 * time.Second
+
+var worlds atomic.Int64
+
+var testKey = []byte("a key of the tests, not a secret")
+
+// world is one tenant with a vault prefix, a namespace and a running
+// reconciler of its own, on real parts that all tests share.
+type world struct {
+	t         *testing.T
+	ctx       context.Context
+	stack     *devstack.Stack
+	name      string // of the tenant, the namespace and the vault prefix alike
+	namespace string
+	dir       string // of the repositories
+	store     *gitstore.Store
+	repo      *gitstore.Repository
+	config    Config
+	r         *Reconciler
+	logs      *logs
+	ends      func()
+}
+
+// newWorld makes a world on the shared stack. The options change its
+// configuration before it is run.
+func newWorld(t *testing.T, options ...func(*world)) *world {
+	t.Helper()
+	return newWorldOn(t, devstack.Shared(t), options...)
+}
+
+func newWorldOn(t *testing.T, stack *devstack.Stack, options ...func(*world)) *world {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	w := &world{t: t, ctx: ctx, stack: stack, logs: &logs{}}
+	w.name = fmt.Sprintf("t%d-%d", os.Getpid(), worlds.Add(1))
+	w.namespace = w.name
+	tenant, err := gitstore.ParseTenantName(w.name)
+	w.must(err)
+	w.dir = t.TempDir()
+	w.store, err = gitstore.Open(gitstore.Config{Dir: w.dir})
+	w.must(err)
+	t.Cleanup(func() { w.store.Close() })
+	w.repo, err = w.store.Repository(tenant)
+	w.must(err)
+	w.config = Config{
+		HashKey:      testKey,
+		PollInterval: time.Second,
+		Log:          slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Tenants: []Tenant{{
+			Name:       tenant,
+			Repository: w.repo,
+			Vault:      Vault{Address: stack.Vault.Address, Mount: "secret", Prefix: w.name, Token: stack.Vault.RootToken, Timeout: 5 * time.Second},
+			Clusters:   make(map[gitstore.ClusterName]Grant),
+		}},
+	}
+	for _, c := range stack.Clusters() {
+		w.must(c.CreateNamespace(ctx, w.namespace))
+		w.config.Clusters = append(w.config.Clusters, Cluster{Name: c.Name, Kubeconfig: c.Kubeconfig, Timeout: 5 * time.Second})
+		w.config.Tenants[0].Clusters[w.cluster(c.Name)] = Grant{Cluster: c.Name, Namespaces: []string{w.name + "*"}}
+	}
+	for _, option := range options {
+		option(w)
+	}
+	w.start()
+	t.Cleanup(func() {
+		w.stop()
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", w.name, w.logs)
+		}
+	})
+	return w
+}
+
+// notRunning leaves the start to the test.
+func notRunning(w *world) { w.ends = func() {} }
+
+func (w *world) start() {
+	w.t.Helper()
+	if w.ends != nil {
+		return
+	}
+	var err error
+	w.r, err = New(w.config)
+	w.must(err)
+	ctx, cancel := context.WithCancel(w.ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- w.r.Run(ctx) }()
+	w.ends = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				w.t.Errorf("Run: %v", err)
+			}
+		case <-time.After(deadline):
+			w.t.Error("Run did not end")
+		}
+	})
+}
+
+func (w *world) stop() {
+	if w.ends != nil {
+		w.ends()
+	}
+	w.ends = nil
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) tenant() gitstore.TenantName { return w.config.Tenants[0].Name }
+
+func (w *world) cluster(name string) gitstore.ClusterName {
+	w.t.Helper()
+	c, err := gitstore.ParseClusterName(name)
+	w.must(err)
+	return c
+}
+
+// to is a target, written cluster/namespace or cluster/namespace/secret. A
+// namespace "." is the world's own.
+func (w *world) to(place string) gitstore.Target {
+	w.t.Helper()
+	parts := strings.Split(place, "/")
+	if parts[1] == "." {
+		parts[1] = w.namespace
+	}
+	namespace, err := gitstore.ParseNamespace(parts[1])
+	w.must(err)
+	target := gitstore.Target{Cluster: w.cluster(parts[0]), Namespace: namespace}
+	if len(parts) > 2 {
+		target.SecretName, err = gitstore.ParseSecretName(parts[2])
+		w.must(err)
+	}
+	return target
+}
+
+func (w *world) targets(places []string) []gitstore.Target {
+	targets := make([]gitstore.Target, len(places))
+	for i, place := range places {
+		targets[i] = w.to(place)
+	}
+	return targets
+}
+
+func (w *world) parse(name string) gitstore.Name {
+	w.t.Helper()
+	n, err := gitstore.ParseName(name)
+	w.must(err)
+	return n
+}
+
+// define adds a definition whose path is its name.
+func (w *world) define(name string, places ...string) {
+	w.t.Helper()
+	w.defineAt(name, name, places...)
+}
+
+func (w *world) defineAt(name, path string, places ...string) {
+	w.t.Helper()
+	p, err := gitstore.ParseSecretPath(path)
+	w.must(err)
+	d, err := gitstore.NewDefinition(w.parse(name), p, w.targets(places))
+	w.must(err)
+	_, err = w.repo.Create(w.ctx, w.by(), d)
+	w.must(err)
+}
+
+func (w *world) patch(name string, places ...string) {
+	w.t.Helper()
+	_, err := w.repo.Patch(w.ctx, w.by(), w.parse(name), gitstore.Unconditional(), w.targets(places))
+	w.must(err)
+}
+
+func (w *world) remove(name string) {
+	w.t.Helper()
+	w.must(w.repo.Delete(w.ctx, w.by(), w.parse(name), gitstore.Unconditional()))
+}
+
+func (w *world) by() gitstore.Commit {
+	return gitstore.Commit{Author: gitstore.Author{Name: "test", ID: "ak-test"}, RequestID: "test"}
+}
+
+// push commits files as stock git does, whatever they hold: nil removes one.
+func (w *world) push(files map[string]*string) {
+	w.t.Helper()
+	before := w.repo.Snapshot()
+	var in bytes.Buffer
+	message := "a push\n"
+	fmt.Fprintf(&in, "commit refs/heads/main\ncommitter P <p@example.org> %d +0000\ndata %d\n%s", time.Now().Unix(), len(message), message)
+	if head := before.Head(); !head.IsZero() {
+		fmt.Fprintf(&in, "from %s\n", head)
+	}
+	for path, content := range files {
+		if content == nil {
+			fmt.Fprintf(&in, "D %s\n", path)
+			continue
+		}
+		fmt.Fprintf(&in, "M 100644 inline %s\ndata %d\n%s\n", path, len(*content), *content)
+	}
+	git := exec.Command("git", "--git-dir", filepath.Join(w.dir, w.name+".git"), "fast-import", "--quiet")
+	git.Stdin = &in
+	if out, err := git.CombinedOutput(); err != nil {
+		w.t.Fatalf("git fast-import: %v\n%s", err, out)
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, deadline)
+	defer cancel()
+	_, err := w.repo.Wait(ctx, before)
+	w.must(err)
+}
+
+// put writes a new version of a value and returns its number.
+func (w *world) put(path string, data map[string]any) int {
+	w.t.Helper()
+	version, err := w.stack.Vault.PutSecret(w.ctx, "secret", w.name+"/"+path, data)
+	w.must(err)
+	return version
+}
+
+// status waits until a definition's only target stands as it should, and
+// returns it.
+func (w *world) status(name string, want Reason) TargetStatus {
+	w.t.Helper()
+	s := w.statusWhere(name, string(want), func(s Status) bool { return len(s.Targets) == 1 && s.Targets[0].Reason == want })
+	return s.Targets[0]
+}
+
+func (w *world) statusWhere(name, what string, ok func(Status) bool) Status {
+	w.t.Helper()
+	var last Status
+	end := time.After(deadline)
+	for {
+		changed := w.r.tenant(w.tenant()).changes.wait()
+		if e, found := w.repo.Snapshot().Get(w.parse(name)); found {
+			if last = w.r.Status(w.tenant(), e); ok(last) {
+				return last
+			}
+		}
+		select {
+		case <-changed:
+		case <-time.After(50 * time.Millisecond): // overlays that nobody announces, such as a version
+		case <-end:
+			w.t.Fatalf("definition %s did not come to %s; it stands at %+v", name, what, last)
+		}
+	}
+}
+
+func (w *world) synced(names ...string) {
+	w.t.Helper()
+	for _, name := range names {
+		w.statusWhere(name, "Active", func(s Status) bool { return s.Phase == PhaseActive })
+	}
+}
+
+// get reads a Secret, or nil where there is none.
+func (w *world) get(place string) *corev1.Secret {
+	w.t.Helper()
+	parts := strings.Split(place, "/")
+	if parts[1] == "." {
+		parts[1] = w.namespace
+	}
+	s, err := w.stack.Cluster(parts[0]).Admin.CoreV1().Secrets(parts[1]).Get(w.ctx, parts[2], metav1.GetOptions{})
+	if refusalOf(err) == refusedGone {
+		return nil
+	}
+	w.must(err)
+	return s
+}
+
+// holds waits until a Secret holds exactly these data.
+func (w *world) holds(place string, want map[string]string) *corev1.Secret {
+	w.t.Helper()
+	return w.until(place, fmt.Sprint(want), func(s *corev1.Secret) bool { return s != nil && maps.Equal(texts(s), want) })
+}
+
+func (w *world) until(place, what string, ok func(*corev1.Secret) bool) *corev1.Secret {
+	w.t.Helper()
+	for end := time.Now().Add(deadline); ; {
+		s := w.get(place)
+		if ok(s) {
+			return s
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("Secret %s did not come to %s; it is %+v", place, what, s)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func texts(s *corev1.Secret) map[string]string {
+	m := make(map[string]string, len(s.Data))
+	for k, v := range s.Data {
+		m[k] = string(v)
+	}
+	return m
+}
+
+func (w *world) edit(place string, change func(*corev1.Secret)) *corev1.Secret {
+	w.t.Helper()
+	s := w.get(place)
+	change(s)
+	s, err := w.stack.Cluster(strings.Split(place, "/")[0]).Admin.CoreV1().Secrets(s.Namespace).Update(w.ctx, s, metav1.UpdateOptions{})
+	w.must(err)
+	return s
+}
+
+func (w *world) create(cluster string, s *corev1.Secret) *corev1.Secret {
+	w.t.Helper()
+	if s.Namespace == "" {
+		s.Namespace = w.namespace
+	}
+	s, err := w.stack.Cluster(cluster).Admin.CoreV1().Secrets(s.Namespace).Create(w.ctx, s, metav1.CreateOptions{})
+	w.must(err)
+	return s
+}
+
+func (w *world) delete(place string) {
+	w.t.Helper()
+	s := w.get(place)
+	w.must(w.stack.Cluster(strings.Split(place, "/")[0]).Admin.CoreV1().Secrets(s.Namespace).Delete(w.ctx, s.Name, metav1.DeleteOptions{}))
+}
+
+// logs collects a log.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+var _ io.Writer = (*logs)(nil)
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
