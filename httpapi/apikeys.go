@@ -1,0 +1,88 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
+
+func (s *Server) listKeys(x *exchange) (*answer, error) {
+	keys := s.cfg.KeyStore.of(x.tenant.Name)
+	for _, key := range x.state.keys {
+		if key.Tenant == x.tenant.Name {
+			keys = append(keys, key)
+		}
+	}
+	byAge(keys)
+	body := []byte(`{"items":[`)
+	for i, key := range keys {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(appendKey(body, key), '}')
+	}
+	return &answer{status: http.StatusOK, body: append(body, "]}\n"...)}, nil
+}
+
+// createKey answers with the key itself, this once: only its hash is kept.
+func (s *Server) createKey(x *exchange) (*answer, error) {
+	body, err := x.body()
+	if err != nil {
+		return nil, err
+	}
+	now := s.now().UTC().Truncate(time.Second)
+	request, err := parseKeyRequest(body, now)
+	if err != nil {
+		return nil, err
+	}
+	if s.cfg.KeyStore == nil {
+		return nil, errNoKeyStore
+	}
+	key, plaintext := NewKey(x.tenant.Name, request.role, request.displayName)
+	key.CreatedBy, key.CreatedAt, key.ExpiresAt = x.key.ID, now, request.expiresAt
+	if err := s.cfg.KeyStore.add(key); err != nil {
+		return nil, err
+	}
+	x.subject = key.ID
+	answerBody := appendString(append(appendKey(nil, &key), `,"key":`...), plaintext)
+	return &answer{status: http.StatusCreated, body: append(answerBody, "}\n"...)}, nil
+}
+
+func (s *Server) deleteKey(x *exchange) (*answer, error) {
+	id, err := ParseKeyID(x.params.ByName("id"))
+	if err != nil {
+		return nil, noSuch("API key", x.params.ByName("id"), x.tenant)
+	}
+	x.subject = id
+	if key := x.state.keys[id]; key != nil && key.Tenant == x.tenant.Name {
+		return nil, &problem{status: http.StatusConflict, sentence: fmt.Sprintf("API key %s stands in the server's configuration: the operator can remove it there", id)}
+	}
+	found, err := s.cfg.KeyStore.remove(x.tenant.Name, id)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, noSuch("API key", id, x.tenant)
+	}
+	return &answer{status: http.StatusNoContent}, nil
+}
+
+// errNoKeyStore: the program gave the server nowhere to keep keys.
+var errNoKeyStore = &problem{status: http.StatusServiceUnavailable, sentence: "this server keeps no API keys of its own; the operator can add one to its configuration", retryAfter: time.Hour}
+
+// appendKey appends what may be told of a key, without the closing brace.
+func appendKey(b []byte, k *Key) []byte {
+	b = appendString(append(b, `{"id":`...), k.ID)
+	b = appendString(append(b, `,"displayName":`...), k.DisplayName)
+	b = appendString(append(b, `,"role":`...), string(k.Role))
+	createdBy := k.CreatedBy
+	if createdBy == "" {
+		createdBy = "configuration"
+	}
+	b = appendString(append(b, `,"createdBy":`...), createdBy)
+	b = appendTime(append(b, `,"createdAt":`...), k.CreatedAt)
+	if !k.ExpiresAt.IsZero() {
+		b = appendTime(append(b, `,"expiresAt":`...), k.ExpiresAt)
+	}
+	return b
+}

@@ -1,0 +1,197 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/utils/clock"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile"
+)
+
+// Reader gives what is at HEAD without waiting for anything.
+type Reader interface {
+	Snapshot() *gitstore.Snapshot
+	Created() time.Time
+}
+
+// Writer commits. Each method is one commit, durable when it returns; see
+// [gitstore.Repository] for the errors.
+type Writer interface {
+	Create(context.Context, gitstore.Commit, gitstore.Definition) (*gitstore.Entry, error)
+	Patch(context.Context, gitstore.Commit, gitstore.Name, gitstore.Precondition, []gitstore.Target) (*gitstore.Entry, error)
+	Delete(context.Context, gitstore.Commit, gitstore.Name, gitstore.Precondition) error
+}
+
+// Historian reads the commits that changed a definition, a page at a time.
+type Historian interface {
+	History(ctx context.Context, name gitstore.Name, after gitstore.Revision, limit int) (events []gitstore.Event, next gitstore.Revision, err error)
+}
+
+// HealthReporter says why it can't be written to or followed now; nil: it can.
+type HealthReporter interface {
+	Healthy() error
+}
+
+// Repository is a tenant's repository, a *[gitstore.Repository].
+type Repository interface {
+	Reader
+	Writer
+	Historian
+	HealthReporter
+}
+
+// StatusSource tells how a definition stands now, without waiting. Version is
+// another one as soon as any of the tenant's statuses may be.
+type StatusSource interface {
+	Status(gitstore.TenantName, *gitstore.Entry) reconcile.Status
+	Version(gitstore.TenantName) uint64
+}
+
+// Waiter returns a definition and its status as soon as that has the phase, or
+// as both stand when ctx ends. One that is not there is [gitstore.ErrNotFound].
+type Waiter interface {
+	Wait(context.Context, gitstore.TenantName, gitstore.Name, reconcile.Phase) (*gitstore.Entry, reconcile.Status, error)
+}
+
+// Syncer has a definition's value read again now, and does not wait for it.
+type Syncer interface {
+	SyncNow(gitstore.TenantName, gitstore.Name)
+}
+
+// ClusterSource tells a tenant's clusters and how they stand, without waiting.
+type ClusterSource interface {
+	Clusters(gitstore.TenantName) []reconcile.ClusterStatus
+}
+
+// Reconciler is a *[reconcile.Reconciler].
+type Reconciler interface {
+	StatusSource
+	Waiter
+	Syncer
+	ClusterSource
+	OrphanKeeper
+}
+
+// Config is what a [Server] needs. The part in [Settings] can be replaced
+// while the server runs.
+type Config struct {
+	Settings
+
+	// Reconciler is required.
+	Reconciler Reconciler
+	// KeyStore keeps the keys made through the API. Without one none can be
+	// made; those of the configuration work.
+	KeyStore *KeyStore
+	// Listen is the address of the API, such as ":8443"; only [Server.Run]
+	// and [Server.Listen] need it.
+	Listen string
+	// CertFile and KeyFile hold the TLS certificate chain and its key as PEM.
+	// They are read again when they change. Without them the API is served in
+	// plain HTTP, which is for loopback and behind a proxy that ends TLS.
+	CertFile, KeyFile string
+	// MetricsListen is where /metrics, /healthz and /readyz are served in
+	// plain HTTP; /metrics is then no longer served on Listen. Optional.
+	MetricsListen string
+	// MaxConnections is how many connections Listen holds open at once;
+	// further ones wait unaccepted. 0: 4096.
+	MaxConnections int
+	// MaxConnectionsPerAddress is how many of them one address may hold;
+	// further ones are closed. Trusted proxies may hold all. 0: 512.
+	MaxConnectionsPerAddress int
+	// Grace is how long requests under way may still take when Run is told to
+	// end. 0: 15 s.
+	Grace time.Duration
+
+	Clock    clock.PassiveClock    // nil: the machine's
+	Log      *slog.Logger          // nil: nothing is logged
+	Metrics  prometheus.Registerer // nil: a registry of the server's own
+	Gatherer prometheus.Gatherer   // what /metrics shows; nil: Metrics, if it gathers as well
+}
+
+// Settings are what [Server.Reconfigure] replaces as a whole.
+type Settings struct {
+	Tenants []Tenant
+	// Keys are the keys of the configuration, of all tenants.
+	Keys   []Key
+	Limits Limits
+	// TrustedProxies are the addresses whose X-Forwarded-For is believed; from
+	// all others the address of the connection counts.
+	TrustedProxies []netip.Prefix
+}
+
+// Tenant is one tenant the server answers for.
+type Tenant struct {
+	Name        gitstore.TenantName
+	DisplayName string // empty: the name
+	Repository  Repository
+}
+
+// Limits bound what one address may ask for.
+type Limits struct {
+	// Rate is how many requests a second one address may make over time; 0:
+	// 100; negative: no limit.
+	Rate float64
+	// Burst is how many it may make at once. 0: twice the rate.
+	Burst int
+	// FreeFailures is how many failed authentications one address has free
+	// before each further one makes it wait, twice as long each time. 0: 5;
+	// negative: no such delay.
+	FreeFailures int
+}
+
+func (c Config) now() func() time.Time {
+	if c.Clock == nil {
+		return clock.RealClock{}.Now
+	}
+	return c.Clock.Now
+}
+
+// state is the settings in the form requests read them: parsed, indexed, never
+// modified.
+type state struct {
+	tenants map[string]*Tenant
+	keys    map[string]*Key
+	limits  Limits
+	proxies []netip.Prefix
+}
+
+func newState(s Settings, stored *KeyStore) (*state, error) {
+	st := &state{
+		tenants: make(map[string]*Tenant, len(s.Tenants)),
+		keys:    make(map[string]*Key, len(s.Keys)),
+		limits:  s.Limits,
+		proxies: s.TrustedProxies,
+	}
+	var errs []error
+	for i := range s.Tenants {
+		t := s.Tenants[i]
+		if t.DisplayName == "" {
+			t.DisplayName = t.Name.String()
+		}
+		if st.tenants[t.Name.String()] != nil {
+			errs = append(errs, fmt.Errorf("tenant %s is listed twice", t.Name))
+		}
+		st.tenants[t.Name.String()] = &t
+	}
+	for i := range s.Keys {
+		k := s.Keys[i]
+		if st.tenants[k.Tenant.String()] == nil {
+			errs = append(errs, fmt.Errorf("key %s belongs to tenant %s, which is not configured", k.ID, k.Tenant))
+		}
+		if st.keys[k.ID] != nil {
+			errs = append(errs, fmt.Errorf("key %s is listed twice", k.ID))
+		}
+		if stored.get(k.ID) != nil {
+			errs = append(errs, fmt.Errorf("key %s was made through the API and can't stand in the configuration as well", k.ID))
+		}
+		st.keys[k.ID] = &k
+	}
+	return st, errors.Join(errs...)
+}

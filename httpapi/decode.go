@@ -1,0 +1,182 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"secretsync/gitstore"
+)
+
+// MaxBody is the greatest length of a request's body in bytes.
+const MaxBody = 1 << 20
+
+// body reads the request's JSON body whole. A Content-Type that says something else is
+// refused; without one the content decides.
+func (x *exchange) body() ([]byte, error) {
+	r := x.r
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return nil, errEncoding
+	}
+	types := r.Header.Values("Content-Type")
+	if len(types) > 1 || len(types) == 1 && !isJSON(types[0]) {
+		return nil, errMediaType
+	}
+	release, err := x.s.shareOf(x.tenant.Name).takeBody(r)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	body, err := io.ReadAll(http.MaxBytesReader(x.ResponseWriter, r.Body, MaxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, errTooLarge
+	}
+	if err != nil {
+		return nil, errBody
+	}
+	return body, nil
+}
+
+func isJSON(contentType string) bool {
+	media, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return false
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return false
+	}
+	return media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
+}
+
+// parseCreate reads the body of POST …/secrets.
+func parseCreate(body []byte) (gitstore.Definition, error) {
+	o, err := parseObject(body)
+	if err != nil {
+		return gitstore.Definition{}, err
+	}
+	if err := o.only("name", "secretPath", "sync"); err != nil {
+		return gitstore.Definition{}, err
+	}
+	name, err := field(o, "name", gitstore.ParseName)
+	if err != nil {
+		return gitstore.Definition{}, err
+	}
+	path, err := field(o, "secretPath", gitstore.ParseSecretPath)
+	if err != nil {
+		return gitstore.Definition{}, err
+	}
+	sync, err := parseSync(o)
+	if err != nil {
+		return gitstore.Definition{}, err
+	}
+	return gitstore.NewDefinition(name, path, sync)
+}
+
+// parsePatch reads the body of PATCH …/secrets/{name} for the definition of
+// that name.
+func parsePatch(body []byte, name gitstore.Name) ([]gitstore.Target, error) {
+	o, err := parseObject(body)
+	if err != nil {
+		return nil, err
+	}
+	for _, fixed := range []string{"name", "secretPath"} {
+		if o.has(fixed) {
+			return nil, badRequest(fixed, "is fixed after creation; PATCH takes sync alone")
+		}
+	}
+	if err := o.only("sync"); err != nil {
+		return nil, err
+	}
+	if !o.has("sync") {
+		return nil, badRequest("sync", "is missing; send the whole new list, or [] to stop syncing")
+	}
+	sync, err := parseSync(o)
+	if err != nil {
+		return nil, err
+	}
+	// What targets have to keep jointly does not depend on the path.
+	definition, err := gitstore.NewDefinition(name, gitstore.SecretPath{}, sync)
+	return definition.Sync, err
+}
+
+// parseSync reads the list of targets; absent and null are the empty list.
+func parseSync(o object) ([]gitstore.Target, error) {
+	v, ok := o.get("sync")
+	if !ok || v == nil {
+		return nil, nil
+	}
+	list, ok := v.([]any)
+	if !ok {
+		return nil, o.wrongType("sync", v, "a list of targets")
+	}
+	if len(list) > gitstore.MaxTargets {
+		return nil, badRequest("sync", fmt.Sprintf("has %d targets; at most %d are allowed", len(list), gitstore.MaxTargets))
+	}
+	targets := make([]gitstore.Target, len(list))
+	for i, item := range list {
+		at := fmt.Sprintf("sync[%d]", i)
+		t, ok := item.(object)
+		if !ok {
+			return nil, o.wrongType(at, item, "an object with cluster, namespace and, optionally, secretName")
+		}
+		t.at = at + "."
+		target, err := parseTarget(t)
+		if err != nil {
+			return nil, err
+		}
+		targets[i] = target
+	}
+	return targets, nil
+}
+
+func parseTarget(o object) (t gitstore.Target, err error) {
+	if err := o.only("cluster", "namespace", "secretName"); err != nil {
+		return t, err
+	}
+	if t.Cluster, err = field(o, "cluster", gitstore.ParseClusterName); err != nil {
+		return t, err
+	}
+	if t.Namespace, err = field(o, "namespace", gitstore.ParseNamespace); err != nil {
+		return t, err
+	}
+	t.SecretName, err = optional(o, "secretName", gitstore.ParseSecretName)
+	return t, err
+}
+
+// keyRequest is the body of POST …/apikeys.
+type keyRequest struct {
+	displayName string
+	role        Role
+	expiresAt   time.Time // zero: never
+}
+
+func parseKeyRequest(body []byte, now time.Time) (k keyRequest, err error) {
+	o, err := parseObject(body)
+	if err != nil {
+		return k, err
+	}
+	if err := o.only("displayName", "role", "expiresAt"); err != nil {
+		return k, err
+	}
+	if k.displayName, err = field(o, "displayName", ParseDisplayName); err != nil {
+		return k, err
+	}
+	if k.role, err = field(o, "role", ParseRole); err != nil {
+		return k, err
+	}
+	k.expiresAt, err = optional(o, "expiresAt", func(s string) (time.Time, error) {
+		t, err := time.Parse(time.RFC3339, s)
+		switch {
+		case err != nil:
+			return t, &gitstore.FieldError{Field: "expiresAt", Reason: "must be a time as in RFC 3339, such as 2030-01-31T12:00:00Z"}
+		case !t.After(now):
+			return t, &gitstore.FieldError{Field: "expiresAt", Reason: "must lie in the future"}
+		}
+		return t.UTC().Truncate(time.Second), nil
+	})
+	return k, err
+}

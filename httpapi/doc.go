@@ -1,0 +1,75 @@
+// Package httpapi serves the HTTP contract: it owns the API's routes, the keys
+// that open them, and every answer's status, headers and form.
+//
+// It guarantees:
+//   - Every request passes one place, [Server.serveOn], which checks in a fixed
+//     order: key, tenant, route, role. Only then is the body read, and only
+//     then is looked at what is stored. What a client may not know can't
+//     therefore show in an answer, nor in how long it takes.
+//   - GET of definitions is answered from a snapshot: no Git, no lock, no
+//     waiting. A write is answered when its commit is durable.
+//   - Request bodies are parsed, once, into gitstore's types. What does not
+//     parse is refused with the field and the reason; nothing is guessed.
+//   - An error of a kind that is not in the one table of problem.go is 500
+//     without its text. The log has it, once, with the request's id.
+//   - What is logged and counted are parsed names, ids and revisions: never a
+//     path, a query, a header or a body as it came in.
+//
+// # Choices where the contract leaves one
+//
+//   - OPTIONS tells the methods of a path without a key; they are in the public
+//     description as well. Every other request below /api needs a key first, so
+//     that a path that does not exist is 401 without one. With one it is 404,
+//     and a method that does not exist is 405 with Allow.
+//   - A path with a percent sign that stands for an ordinary character is 400.
+//     No name needs one, and what a proxy before us took it for is unknown.
+//     Nothing is redirected: a doubled or trailing slash is 404.
+//   - Two Authorization headers are 401. A malformed If-Match is 400; a
+//     well-formed tag that is no revision matches nothing, 412.
+//   - Without Content-Type a body is taken for what it holds. With one it must
+//     be application/json or application/…+json, as UTF-8; a Content-Encoding
+//     is 415.
+//   - null for an optional field is the same as leaving it out.
+//   - In an answer lastSyncTime, vaultVersion, commit, kubernetesVersion, and
+//     the resourceVersion of a tenant without a commit, are null until there
+//     is something to tell; expiresAt is absent.
+//   - A key's holder who changes between guesses is one address: an IPv6 /64
+//     counts as one. While an address is made to wait after failures, keys that
+//     were accepted from it before go on working.
+//   - What net/http refuses before it is a request (a header over the limit,
+//     bytes that are no HTTP) is answered by net/http, in plain text.
+//
+// # Threat model
+//
+// Trusted are the operator, who writes the configuration and can read the data
+// folder; whoever can push to a tenant's repository, for that tenant; and the
+// admin keys of a tenant, for that tenant. Not trusted are the network, every
+// client before its key was checked, and each tenant where another tenant is
+// concerned.
+//
+//   - A stolen readonly key tells which definitions there are, where they are
+//     synced and how that stands. No value can be had through the API by any
+//     key: the API has none.
+//   - A stolen admin key can have values of its tenant's vault prefix synced to
+//     the clusters and namespaces that the operator granted that tenant, and
+//     can make further keys. Who can read Secrets in one of those namespaces as
+//     well can so read the tenant's values. Every change it makes is a commit
+//     under the key's name and id. Revoking it, and the keys that list it in
+//     createdBy, is in force at once.
+//   - A tenant against another: a key names its tenant, the path must name the
+//     same one, and that is compared before anything is looked up. Where a
+//     commit may reach is held to by package reconcile, whoever wrote it.
+//   - The key store and the configuration hold SHA-256 hashes of 256 random
+//     bits: who reads them can't make a key of one. Who can write them can let
+//     himself in.
+//   - A compromised server process holds the vault and cluster credentials, and
+//     thereby all that they open: confine those. It can't hide what it changed
+//     in definitions from clones of the repository that exist elsewhere.
+//   - A client that floods, trickles or sends garbage is bounded: requests and
+//     failed authentications per address, connections in all and per address,
+//     header and body size, time for each, streams of one connection, depth of
+//     a body; and, per tenant, bodies being read and requests that wait. Behind
+//     a proxy all clients have one address unless it is named as trusted.
+//   - /metrics names tenants and clusters and needs no key: give it an address
+//     of its own where the API is public.
+package httpapi

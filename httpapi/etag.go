@@ -1,0 +1,71 @@
+package httpapi
+
+import (
+	"net/textproto"
+	"strings"
+
+	"secretsync/gitstore"
+)
+
+// etag is a definition's strong entity tag.
+func etag(r gitstore.Revision) string { return `"` + r.String() + `"` }
+
+// parseIfMatch reads the If-Match header fields of a write (RFC 9110, section
+// 13.1.1). Absent, the write is unconditional. A malformed field is refused:
+// to ignore it would be to write where the client asked us not to.
+func parseIfMatch(fields []string) (gitstore.Precondition, error) {
+	if len(fields) == 0 {
+		return gitstore.Unconditional(), nil
+	}
+	rest := textproto.TrimString(strings.Join(fields, ","))
+	if rest == "*" {
+		return gitstore.Exists(), nil
+	}
+	var revisions []gitstore.Revision
+	tags := 0
+	for {
+		rest = strings.TrimLeft(rest, " \t,")
+		if rest == "" {
+			break
+		}
+		tag, weak, after, ok := cutETag(rest)
+		if !ok {
+			return gitstore.Precondition{}, errIfMatch
+		}
+		tags++
+		rest = strings.TrimLeft(after, " \t")
+		if rest != "" && rest[0] != ',' {
+			return gitstore.Precondition{}, errIfMatch
+		}
+		// A weak tag, or one that is no revision, is well-formed and matches
+		// nothing: strong comparison.
+		if revision, err := gitstore.ParseRevision(tag); err == nil && !weak {
+			revisions = append(revisions, revision)
+		}
+	}
+	if tags == 0 {
+		return gitstore.Precondition{}, errIfMatch
+	}
+	return gitstore.OneOf(revisions...), nil
+}
+
+var errIfMatch = badRequest("If-Match", `must be "*" or a list of entity tags in double quotes, such as "<resourceVersion>"`)
+
+// cutETag takes one entity tag from the front of s.
+func cutETag(s string) (tag string, weak bool, after string, ok bool) {
+	s, weak = strings.CutPrefix(s, "W/")
+	if s == "" || s[0] != '"' {
+		return "", false, "", false
+	}
+	tag, after, ok = strings.Cut(s[1:], `"`)
+	if !ok {
+		return "", false, "", false
+	}
+	for i := range len(tag) {
+		// etagc of RFC 9110, section 8.8.3.
+		if c := tag[i]; c < 0x21 || c == 0x7f {
+			return "", false, "", false
+		}
+	}
+	return tag, weak, after, true
+}

@@ -1,0 +1,188 @@
+package httpapi
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"secretsync/gitstore"
+)
+
+// refusedWell fails unless err is a 400 that says something.
+func refusedWell(t *testing.T, err error) {
+	t.Helper()
+	if p := problemOf(err); p.status != http.StatusBadRequest || p.sentence == "" || strings.ContainsAny(p.sentence, "\n\r\x00") {
+		t.Errorf("refused with %d %q (%v); want a 400 of one line", p.status, p.sentence, err)
+	}
+}
+
+// FuzzCreate holds that a body that is accepted means the same to any other
+// JSON reader, and keeps every rule of a definition.
+func FuzzCreate(f *testing.F) {
+	for _, b := range badBodies {
+		f.Add([]byte(strings.ReplaceAll(b.body, "NAME", "db-password")))
+	}
+	f.Add([]byte(`{"name":"db-password","secretPath":"a/b","sync":[{"cluster":"c","namespace":"n","secretName":"s.t"},{"cluster":"c","namespace":"m","secretName":null}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		d, err := parseCreate(body)
+		if err != nil {
+			refusedWell(t, err)
+			return
+		}
+		var plain struct {
+			Name       string
+			SecretPath string
+			Sync       []struct{ Cluster, Namespace, SecretName string }
+		}
+		strict := json.NewDecoder(bytes.NewReader(body))
+		strict.DisallowUnknownFields()
+		if err := strict.Decode(&plain); err != nil {
+			t.Fatalf("accepted what encoding/json refuses: %v", err)
+		}
+		if d.Name.String() != plain.Name || d.SecretPath.String() != plain.SecretPath || len(d.Sync) != len(plain.Sync) {
+			t.Fatalf("read %+v; encoding/json reads %+v", d, plain)
+		}
+		for i, target := range d.Sync {
+			if p := plain.Sync[i]; target.Cluster.String() != p.Cluster || target.Namespace.String() != p.Namespace || target.SecretName.String() != p.SecretName {
+				t.Fatalf("sync[%d] is read as %+v; encoding/json reads %+v", i, target, p)
+			}
+		}
+		if _, err := gitstore.NewDefinition(d.Name, d.SecretPath, d.Sync); err != nil {
+			t.Fatalf("accepted what is no definition: %v", err)
+		}
+	})
+}
+
+func FuzzPatch(f *testing.F) {
+	for _, b := range badPatches {
+		f.Add([]byte(strings.ReplaceAll(b.body, "NAME", "db-password")))
+	}
+	f.Add([]byte(`{"sync":[{"cluster":"c","namespace":"n"}]}`))
+	f.Add([]byte(`{"sync":null}`))
+	name, err := gitstore.ParseName("db-password")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		sync, err := parsePatch(body, name)
+		if err != nil {
+			refusedWell(t, err)
+			return
+		}
+		var plain map[string]json.RawMessage
+		if err := json.Unmarshal(body, &plain); err != nil || len(plain) != 1 || plain["sync"] == nil {
+			t.Fatalf("accepted %s: %v", body, err)
+		}
+		if len(sync) > gitstore.MaxTargets {
+			t.Fatalf("%d targets", len(sync))
+		}
+	})
+}
+
+func FuzzKeyRequest(f *testing.F) {
+	f.Add([]byte(`{"displayName":"Ada","role":"admin","expiresAt":"2099-01-01T00:00:00+01:00"}`))
+	f.Add([]byte(`{"displayName":"Ada <x>","role":"readonly","expiresAt":null}`))
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		k, err := parseKeyRequest(body, now)
+		if err != nil {
+			refusedWell(t, err)
+			return
+		}
+		if _, err := ParseDisplayName(k.displayName); err != nil {
+			t.Error(err)
+		}
+		if _, err := ParseRole(string(k.role)); err != nil {
+			t.Error(err)
+		}
+		if !k.expiresAt.IsZero() && k.expiresAt.Before(now) {
+			t.Errorf("expires at %s, which is past", k.expiresAt)
+		}
+		// What is stored comes back as it was.
+		line := appendKey(nil, &Key{ID: "ak-aaaa", DisplayName: k.displayName, Role: k.role, CreatedAt: now, ExpiresAt: k.expiresAt})
+		var back keyBody
+		if err := json.Unmarshal(append(line, '}'), &back); err != nil || back.DisplayName != k.displayName {
+			t.Errorf("rendered as %s: %v", line, err)
+		}
+	})
+}
+
+func FuzzIfMatch(f *testing.F) {
+	sha := strings.Repeat("0123456789", 4)
+	for _, s := range []string{"*", `"` + sha + `"`, `W/"` + sha + `"`, `"a", "b"`, `"a" "b"`, `,`, ``, `"`, `W/`, `*, "a"`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, field string) {
+		_, err := parseIfMatch([]string{field})
+		if err != nil {
+			refusedWell(t, err)
+		}
+		if trimmed := strings.Trim(field, " \t"); err == nil && trimmed != "*" && strings.Count(trimmed, `"`)%2 != 0 {
+			t.Errorf("%q was taken, with a tag that does not end", field)
+		}
+	})
+}
+
+// FuzzConnection sends raw bytes to the running server. Whatever they are,
+// each answer that is not net/http's own is one of ours, in form, and nothing
+// of another tenant is told or changed.
+func FuzzConnection(f *testing.F) {
+	w := newWorld(f)
+	w.transport = http.DefaultTransport
+	w.must(201, "POST", "/secrets", `{"name":"kept","secretPath":"a"}`)
+	if r := w.do("POST", "/api/v1/tenants/globex/secrets", w.globex, `{"name":"canary-of-globex","secretPath":"a"}`); r.status != 201 {
+		f.Fatal(r.status)
+	}
+	addr := w.running()
+	reader := "Authorization: Bearer " + w.reader + "\r\n"
+	for _, rt := range routes {
+		path := strings.NewReplacer(":tenant", "acme", ":name", "kept", ":id", "ak-abcd").Replace(rt.path)
+		f.Add([]byte(rt.method + " " + path + " HTTP/1.1\r\nHost: x\r\nAUTH\r\n"))
+		f.Add([]byte(rt.method + " " + strings.Replace(path, "acme", "globex", 1) + "?a=%zz HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nAUTH\r\n{}"))
+	}
+	f.Add([]byte("GET /api/v1/tenants/acme%2f..%2fglobex/secrets HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nAUTH\r\n0\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, request []byte) {
+		// A real key at a place of the fuzzer's choice: a reader's, so that
+		// anything changed would be a hole.
+		request = bytes.ReplaceAll(request, []byte("AUTH\r\n"), []byte(reader))
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Skip(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.Write(request)
+		c.(*net.TCPConn).CloseWrite()
+		answers, err := io.ReadAll(c)
+		if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
+			t.Fatal("no answer and no end")
+		}
+		if bytes.Contains(answers, []byte("canary-of-globex")) {
+			t.Fatalf("globex's definition was told: %s", answers)
+		}
+		in := bufio.NewReader(bytes.NewReader(answers))
+		for {
+			response, err := http.ReadResponse(in, nil)
+			if err != nil {
+				break
+			}
+			body, _ := io.ReadAll(response.Body)
+			if response.StatusCode == 500 {
+				t.Fatalf("500: %s", body)
+			}
+			if response.Header.Get("X-Request-Id") != "" && response.StatusCode >= 400 && len(body) > 0 && !json.Valid(body) {
+				t.Fatalf("%d with %q", response.StatusCode, body)
+			}
+		}
+		if e := w.repository.Snapshot().Entries(); len(e) != 1 || len(e[0].Definition.Sync) != 0 {
+			t.Fatal("a reader changed something")
+		}
+	})
+}

@@ -1,0 +1,163 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base32"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"secretsync/gitstore"
+)
+
+// Role says what a key may do within its tenant.
+type Role string
+
+// The roles of the contract. An admin may do everything a reader may.
+const (
+	RoleReadonly Role = "readonly"
+	RoleAdmin    Role = "admin"
+)
+
+// ParseRole parses a role. A failure matches [gitstore.ErrInvalid].
+func ParseRole(s string) (Role, error) {
+	switch role := Role(s); role {
+	case RoleReadonly, RoleAdmin:
+		return role, nil
+	}
+	return "", &gitstore.FieldError{Field: "role", Reason: `must be "readonly" or "admin"`}
+}
+
+func (r Role) allows(need Role) bool { return r == need || r == RoleAdmin }
+
+// KeyHash is the SHA-256 of a key's secret part. The secret is 256 random
+// bits, so a plain hash can be published without helping anybody to guess it.
+type KeyHash [sha256.Size]byte
+
+const hashScheme = "sha256:"
+
+// String returns the hash as it stands in the configuration: "sha256:" and 64
+// hexadecimal digits.
+func (h KeyHash) String() string { return hashScheme + hex.EncodeToString(h[:]) }
+
+// ParseKeyHash parses what [KeyHash.String] writes. A failure matches
+// [gitstore.ErrInvalid].
+func ParseKeyHash(s string) (KeyHash, error) {
+	var h KeyHash
+	digits, ok := strings.CutPrefix(s, hashScheme)
+	if !ok || len(digits) != hex.EncodedLen(len(h)) {
+		return KeyHash{}, errHashForm
+	}
+	if _, err := hex.Decode(h[:], []byte(digits)); err != nil {
+		return KeyHash{}, errHashForm
+	}
+	return h, nil
+}
+
+var errHashForm = &gitstore.FieldError{Field: "hash", Reason: `must be "sha256:" and 64 hexadecimal digits, as "secretsync key new" prints it`}
+
+func hashSecret(secret string) KeyHash { return sha256.Sum256([]byte(secret)) }
+
+// equal compares in constant time.
+func (h KeyHash) equal(other KeyHash) bool {
+	return subtle.ConstantTimeCompare(h[:], other[:]) == 1
+}
+
+// Key is what the server knows of an API key: everything but its secret.
+type Key struct {
+	ID          string // see [ParseKeyID]
+	Hash        KeyHash
+	Tenant      gitstore.TenantName
+	Role        Role
+	DisplayName string    // see [ParseDisplayName]; becomes the author of commits
+	CreatedBy   string    // id of the key that made it; empty for keys from the configuration
+	CreatedAt   time.Time // UTC; zero where the configuration does not say
+	ExpiresAt   time.Time // refused from this instant on; zero: never
+}
+
+// expired reports whether the key is refused at the given time.
+func (k *Key) expired(now time.Time) bool {
+	return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt)
+}
+
+var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// NewKey makes a key. The plaintext is what the holder presents; it can't be
+// had again from the Key.
+func NewKey(tenant gitstore.TenantName, role Role, displayName string) (key Key, plaintext string) {
+	var id [10]byte
+	var random [32]byte
+	rand.Read(id[:])
+	rand.Read(random[:])
+	secret := lowerBase32.EncodeToString(random[:])
+	key = Key{
+		ID:          keyIDPrefix + lowerBase32.EncodeToString(id[:]),
+		Hash:        hashSecret(secret),
+		Tenant:      tenant,
+		Role:        role,
+		DisplayName: displayName,
+	}
+	return key, tokenPrefix + key.ID + "_" + secret
+}
+
+const (
+	tokenPrefix = "kupe_"
+	keyIDPrefix = "ak-"
+	// maxTokenLen bounds what is hashed for a request that may be hostile.
+	maxTokenLen = 256
+)
+
+var keyID = regexp.MustCompile(`^ak-[a-z0-9]{4,40}$`)
+
+// ParseKeyID parses a key's id: "ak-" and 4 to 40 lower-case letters and
+// digits. A failure matches [gitstore.ErrInvalid].
+func ParseKeyID(s string) (string, error) {
+	if !keyID.MatchString(s) {
+		return "", &gitstore.FieldError{Field: "id", Reason: `must be "ak-" and 4 to 40 lower-case letters and digits`}
+	}
+	return s, nil
+}
+
+// splitToken takes a presented key apart, without judging either part.
+func splitToken(token string) (id, secret string, ok bool) {
+	rest, ok := strings.CutPrefix(token, tokenPrefix)
+	if !ok || len(token) > maxTokenLen {
+		return "", "", false
+	}
+	id, secret, ok = strings.Cut(rest, "_")
+	return id, secret, ok && secret != ""
+}
+
+// maxDisplayName is the greatest length of a display name in characters.
+const maxDisplayName = 100
+
+// ParseDisplayName parses a key's display name. It stands in commits as the
+// author, so it is one printable line without '<' and '>'. A failure matches
+// [gitstore.ErrInvalid].
+func ParseDisplayName(s string) (string, error) {
+	bad := func(reason string) (string, error) {
+		return "", &gitstore.FieldError{Field: "displayName", Reason: reason}
+	}
+	switch {
+	case s == "":
+		return bad("must not be empty")
+	case !utf8.ValidString(s):
+		return bad("is not valid UTF-8")
+	case utf8.RuneCountInString(s) > maxDisplayName:
+		return bad(fmt.Sprintf("is longer than %d characters", maxDisplayName))
+	case strings.TrimSpace(s) != s:
+		return bad("must not begin or end with a space")
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) || r == '<' || r == '>' {
+			return bad(fmt.Sprintf("must not contain %q", r))
+		}
+	}
+	return s, nil
+}

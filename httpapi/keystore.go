@@ -1,0 +1,216 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"secretsync/gitstore"
+)
+
+// MaxKeys is the greatest number of stored keys of one tenant.
+const MaxKeys = 1000
+
+// KeyStore holds the keys made through the API, one file each, hashes only. A
+// key is stored, and a revoked one gone, before the call that did it returns,
+// even if the power fails then. The folder is the one thing beside the
+// repositories that can't be rebuilt: back it up.
+type KeyStore struct {
+	dir string
+
+	mu   sync.Mutex // held while writing
+	keys atomic.Pointer[map[string]*Key]
+}
+
+// storedKey is the content of a file.
+type storedKey struct {
+	ID          string    `json:"id"`
+	Tenant      string    `json:"tenant"`
+	Role        string    `json:"role"`
+	DisplayName string    `json:"displayName"`
+	Hash        string    `json:"hash"`
+	CreatedBy   string    `json:"createdBy"`
+	CreatedAt   time.Time `json:"createdAt"`
+	ExpiresAt   time.Time `json:"expiresAt,omitzero"`
+}
+
+const (
+	keyFileSuffix = ".json"
+	tempPrefix    = ".new-"
+)
+
+// OpenKeyStore opens the store in a folder of its own, which it makes if need
+// be. A file that is not a key as the store writes them is an error: to skip
+// it would be to revoke a key in silence.
+func OpenKeyStore(dir string) (*KeyStore, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("key store: %w", err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("key store: %w", err)
+	}
+	keys := map[string]*Key{}
+	for _, file := range files {
+		path := filepath.Join(dir, file.Name())
+		if strings.HasPrefix(file.Name(), tempPrefix) {
+			// Left by a crash before the key was answered.
+			if err := os.Remove(path); err != nil {
+				return nil, fmt.Errorf("key store: %w", err)
+			}
+			continue
+		}
+		key, err := readKey(path)
+		if err != nil {
+			return nil, fmt.Errorf("key store: %s: %w; restore the file from a backup, or remove it to revoke the key", path, err)
+		}
+		keys[key.ID] = key
+	}
+	ks := &KeyStore{dir: dir}
+	ks.keys.Store(&keys)
+	return ks, nil
+}
+
+func readKey(path string) (*Key, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var stored storedKey
+	if err := json.Unmarshal(content, &stored); err != nil {
+		return nil, err
+	}
+	key := Key{CreatedBy: stored.CreatedBy, CreatedAt: stored.CreatedAt, ExpiresAt: stored.ExpiresAt}
+	var errs [5]error
+	key.ID, errs[0] = ParseKeyID(stored.ID)
+	key.Tenant, errs[1] = gitstore.ParseTenantName(stored.Tenant)
+	key.Role, errs[2] = ParseRole(stored.Role)
+	key.DisplayName, errs[3] = ParseDisplayName(stored.DisplayName)
+	key.Hash, errs[4] = ParseKeyHash(stored.Hash)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	if filepath.Base(path) != key.ID+keyFileSuffix {
+		return nil, fmt.Errorf("holds the key %s, which belongs into %s%s", key.ID, key.ID, keyFileSuffix)
+	}
+	return &key, nil
+}
+
+// get finds a key. A nil store holds none.
+func (ks *KeyStore) get(id string) *Key {
+	if ks == nil {
+		return nil
+	}
+	return (*ks.keys.Load())[id]
+}
+
+// of returns a tenant's keys in no order.
+func (ks *KeyStore) of(tenant gitstore.TenantName) []*Key {
+	var found []*Key
+	if ks == nil {
+		return nil
+	}
+	for _, key := range *ks.keys.Load() {
+		if key.Tenant == tenant {
+			found = append(found, key)
+		}
+	}
+	return found
+}
+
+// add stores a key. It fails with [gitstore.ErrLimit] when the tenant has
+// [MaxKeys] and with [gitstore.ErrUnavailable] when the disk does.
+func (ks *KeyStore) add(key Key) error {
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	if len(ks.of(key.Tenant)) >= MaxKeys {
+		return fmt.Errorf("tenant %s has %d API keys, the most allowed; delete those no longer used: %w", key.Tenant, MaxKeys, gitstore.ErrLimit)
+	}
+	content, err := json.MarshalIndent(storedKey{
+		ID: key.ID, Tenant: key.Tenant.String(), Role: string(key.Role), DisplayName: key.DisplayName,
+		Hash: key.Hash.String(), CreatedBy: key.CreatedBy, CreatedAt: key.CreatedAt, ExpiresAt: key.ExpiresAt,
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := ks.write(key.ID+keyFileSuffix, append(content, '\n')); err != nil {
+		return unavailable(err)
+	}
+	keys := maps.Clone(*ks.keys.Load())
+	keys[key.ID] = &key
+	ks.keys.Store(&keys)
+	return nil
+}
+
+// remove revokes a tenant's key; false means there is none of that id.
+func (ks *KeyStore) remove(tenant gitstore.TenantName, id string) (bool, error) {
+	if ks == nil {
+		return false, nil
+	}
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	keys := *ks.keys.Load()
+	if key, ok := keys[id]; !ok || key.Tenant != tenant {
+		return false, nil
+	}
+	err := os.Remove(filepath.Join(ks.dir, id+keyFileSuffix))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, unavailable(err)
+	}
+	// The file is gone, so the key is too, whether that is durable or not.
+	keys = maps.Clone(keys)
+	delete(keys, id)
+	ks.keys.Store(&keys)
+	return true, unavailable(syncDir(ks.dir))
+}
+
+// write puts a file in place whole or not at all.
+func (ks *KeyStore) write(name string, content []byte) error {
+	temp, err := os.CreateTemp(ks.dir, tempPrefix) // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(content)
+	err = errors.Join(err, temp.Sync(), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), filepath.Join(ks.dir, name))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp.Name()))
+	}
+	return syncDir(ks.dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("key store: %w: %w", gitstore.ErrUnavailable, err)
+}
+
+// byAge sorts keys by when they were made, those of the configuration first.
+func byAge(keys []*Key) {
+	slices.SortFunc(keys, func(a, b *Key) int {
+		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+}

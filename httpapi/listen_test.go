@@ -1,0 +1,282 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile"
+)
+
+// writeCertificate makes a self-signed certificate for 127.0.0.1.
+func writeCertificate(t *testing.T, certFile, keyFile string, serial int64) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: keyDER}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(certificate)
+	return pool
+}
+
+func TestTLSFollowsTheCertificateFiles(t *testing.T) {
+	clock := newHand()
+	cert, key := filepath.Join(t.TempDir(), "tls.crt"), filepath.Join(t.TempDir(), "tls.key")
+	pool := writeCertificate(t, cert, key, 1)
+	w := newWorld(t, func(c *Config) { c.CertFile, c.KeyFile, c.Clock = cert, key, clock })
+	addr := w.running()
+
+	get := func(config *tls.Config) (*http.Response, error) {
+		transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
+		defer transport.CloseIdleConnections()
+		r, err := (&http.Client{Transport: transport}).Get("https://" + addr + "/healthz")
+		if err == nil {
+			io.Copy(io.Discard, r.Body)
+			r.Body.Close()
+		}
+		return r, err
+	}
+	r, err := get(&tls.Config{RootCAs: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.ProtoMajor != 2 || r.TLS.Version != tls.VersionTLS13 {
+		t.Errorf("HTTP/%d over TLS %x; want HTTP/2 over TLS 1.3", r.ProtoMajor, r.TLS.Version)
+	}
+	if !strings.HasPrefix(r.Header.Get("Strict-Transport-Security"), "max-age=") {
+		t.Errorf("Strict-Transport-Security is %q", r.Header.Get("Strict-Transport-Security"))
+	}
+	if _, err := get(&tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS12}); err != nil {
+		t.Errorf("TLS 1.2: %v", err)
+	}
+	if _, err := get(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
+		t.Error("TLS 1.1 was accepted")
+	}
+
+	serial := func() int64 {
+		t.Helper()
+		clock.advance(certificateAge)
+		r, err := get(&tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.TLS.PeerCertificates[0].SerialNumber.Int64()
+	}
+	writeCertificate(t, cert, key, 2)
+	touch(t, cert, time.Minute)
+	if got := serial(); got != 2 {
+		t.Errorf("after a renewal certificate %d is served; want 2", got)
+	}
+	if err := os.WriteFile(cert, []byte("half a certif"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := serial(); got != 2 {
+		t.Errorf("with a broken file certificate %d is served; want the old one, 2", got)
+	}
+	if !strings.Contains(w.logs.String(), "new certificate refused") {
+		t.Error("the log does not say that the new one was refused")
+	}
+	writeCertificate(t, cert, key, 3)
+	touch(t, cert, 2*time.Minute)
+	if got := serial(); got != 3 {
+		t.Errorf("after the repair certificate %d is served; want 3", got)
+	}
+}
+
+// touch makes a file look changed even where its size and second are the same.
+func touch(t *testing.T, file string, later time.Duration) {
+	t.Helper()
+	at := time.Now().Add(later)
+	if err := os.Chtimes(file, at, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRunFailsOnACertificateThatIsNone(t *testing.T) {
+	w := newWorld(t, func(c *Config) {
+		c.Listen, c.CertFile, c.KeyFile = "127.0.0.1:0", "/nowhere/tls.crt", "/nowhere/tls.key"
+	})
+	if err := w.server.Run(t.Context()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "/nowhere/tls.crt") {
+		t.Errorf("error %v; want one that names the file", err)
+	}
+}
+
+func TestAnAddressInUseIsAnErrorAtOnce(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	w := newWorld(t, func(c *Config) { c.Listen = taken.Addr().String() })
+	if err := w.server.Run(t.Context()); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
+		t.Errorf("error %v; want one that names the address", err)
+	}
+}
+
+func TestMetricsOnAnAddressOfTheirOwn(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.MetricsListen = "127.0.0.1:0" })
+	api := "http://" + w.running()
+	metrics := "http://" + w.server.MetricsAddr().String()
+	for url, want := range map[string]int{
+		api + "/healthz": 200, api + "/readyz": 200, api + "/metrics": 404,
+		metrics + "/healthz": 200, metrics + "/readyz": 200, metrics + "/metrics": 200,
+		metrics + "/api/v1/tenants/acme": 401, metrics + "/api/v1/openapi.json": 404,
+	} {
+		r, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(r.Body)
+		r.Body.Close()
+		if r.StatusCode != want {
+			t.Errorf("%s: %d %s; want %d", url, r.StatusCode, body, want)
+		}
+		if strings.HasSuffix(url, "/metrics") && want == 200 && !strings.Contains(string(body), "secretsync_http_requests_in_flight") {
+			t.Errorf("metrics lack those of requests:\n%s", body)
+		}
+	}
+}
+
+func TestReadinessCountsRepositoriesAndNamesNone(t *testing.T) {
+	w := newWorld(t)
+	for broken, want := range []string{
+		`200 {"status":"ready","unhealthyRepositories":0}`,
+		`200 {"status":"ready","unhealthyRepositories":1}`,
+		`503 {"error":"no repository can be used now; the log names the cause"}`,
+	} {
+		settings := w.settings
+		settings.Tenants = slices.Clone(w.settings.Tenants)
+		for i := range broken {
+			settings.Tenants[i].Repository = brokenRepository{w.repository, gitstore.ErrUnavailable}
+		}
+		w.reconfigure(settings)
+		r := w.do("GET", "/readyz", "", "")
+		if got := fmt.Sprintf("%d %s", r.status, strings.TrimSpace(string(r.body))); got != want {
+			t.Errorf("with %d of 2 broken: %s; want %s", broken, got, want)
+		}
+	}
+}
+
+// slowRepository holds a write until it is let go.
+type slowRepository struct {
+	Repository
+	entered, release chan struct{}
+}
+
+func (s slowRepository) Create(ctx context.Context, c gitstore.Commit, d gitstore.Definition) (*gitstore.Entry, error) {
+	close(s.entered)
+	<-s.release
+	return s.Repository.Create(ctx, c, d)
+}
+
+func TestAnOrderlyEndLetsRequestsFinishAndLeavesNothing(t *testing.T) {
+	slow := slowRepository{entered: make(chan struct{}), release: make(chan struct{})}
+	w := newWorld(t, func(c *Config) {
+		slow.Repository = c.Tenants[0].Repository
+		c.Tenants[0].Repository = slow
+		c.Listen = "127.0.0.1:0"
+	})
+	before := goleak.IgnoreCurrent()
+	if err := w.server.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	w.url = "http://" + w.server.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.server.Run(ctx) }()
+
+	answered := make(chan reply, 1)
+	go func() {
+		answered <- w.do("POST", "/api/v1/tenants/acme/secrets", w.admin, `{"name":"db-password","secretPath":"a"}`, "Connection: close")
+	}()
+	<-slow.entered
+	cancel()
+	<-w.server.serving.Done()
+	close(slow.release)
+	if r := <-answered; r.status != 201 {
+		t.Errorf("the request under way: %d %s; want 201", r.status, r.body)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if c, err := net.Dial("tcp", w.server.Addr().String()); err == nil {
+		c.Close()
+		t.Error("the server still accepts connections")
+	}
+	goleak.VerifyNone(t, before)
+}
+
+func TestAnOrderlyEndDoesNotWaitForWaiters(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Listen = "127.0.0.1:0" })
+	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a","sync":[{"cluster":"nowhere","namespace":"x"}]}`)
+	asked := make(chan struct{})
+	w.reconciler.set(func(*gitstore.Entry) reconcile.Status {
+		select {
+		case <-asked:
+		default:
+			close(asked)
+		}
+		return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.ReasonForbidden}}
+	})
+	if err := w.server.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	w.url = "http://" + w.server.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.server.Run(ctx) }()
+	answered := make(chan reply, 1)
+	go func() {
+		answered <- w.do("GET", "/api/v1/tenants/acme/secrets/db-password?wait=Active&timeout=5m", w.reader, "", "Connection: close")
+	}()
+	<-asked
+	cancel()
+	if r := <-answered; r.status != 200 || !strings.Contains(string(r.body), `"phase":"Failed"`) {
+		t.Errorf("%d %s; want 200 with the status as it stands", r.status, r.body)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}

@@ -1,0 +1,34 @@
+package httpapi
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"sigs.k8s.io/yaml"
+
+	"secretsync/gitstore"
+)
+
+//go:embed openapi.yaml
+var openAPISource []byte
+
+// openAPIDocument is the description as JSON. What a definition is, it takes
+// from where that is decided.
+func openAPIDocument() ([]byte, error) {
+	var document, definition map[string]any
+	if err := yaml.UnmarshalStrict(openAPISource, &document); err != nil {
+		return nil, fmt.Errorf("the API's description: %w", err)
+	}
+	if err := json.Unmarshal(gitstore.DefinitionSchema(), &definition); err != nil {
+		return nil, fmt.Errorf("the schema of definitions: %w", err)
+	}
+	delete(definition, "$schema") // the description as a whole says which draft
+	document["components"].(map[string]any)["schemas"].(map[string]any)["Definition"] = definition
+	return json.Marshal(document)
+}
+
+func (s *Server) serveOpenAPI(*exchange) (*answer, error) {
+	return &answer{status: http.StatusOK, body: s.description}, nil
+}

@@ -1,0 +1,251 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile"
+)
+
+// described lists what a witness can see: every answer of every operation,
+// with its headers, and every property of an answer's schema.
+func (d *description) described() map[string]bool {
+	all := map[string]bool{}
+	var properties func(pointer string)
+	properties = func(pointer string) {
+		schema, pointer := d.at(pointer)
+		if items, ok := schema["items"]; ok && items != nil {
+			properties(pointer + "/items")
+		}
+		named, _ := schema["properties"].(map[string]any)
+		for name := range named {
+			if at := pointer + "/properties/" + name; !all[at] {
+				all[at] = true
+				properties(at)
+			}
+		}
+	}
+	for path, item := range d.document["paths"].(map[string]any) {
+		for method, operation := range item.(map[string]any) {
+			if method == "parameters" {
+				continue
+			}
+			for status := range operation.(map[string]any)["responses"].(map[string]any) {
+				if status == "default" {
+					continue // what nobody expects can't be produced everywhere
+				}
+				at := pointerTo("paths", path, method, "responses", status)
+				all[at] = true
+				answer, pointer := d.at(at)
+				if headers, ok := answer["headers"].(map[string]any); ok {
+					for name := range headers {
+						all[pointer+"/headers/"+name] = true
+					}
+				}
+				if content, _ := answer["content"].(map[string]any); content["application/json"] != nil {
+					properties(pointer + "/content/application~1json/schema")
+				}
+			}
+		}
+	}
+	return all
+}
+
+// brokenRepository fails every write, and says so.
+type brokenRepository struct {
+	Repository
+	err error
+}
+
+func (b brokenRepository) Healthy() error { return b.err }
+func (b brokenRepository) Create(ctx context.Context, _ gitstore.Commit, _ gitstore.Definition) (*gitstore.Entry, error) {
+	return nil, b.err
+}
+func (b brokenRepository) Patch(ctx context.Context, _ gitstore.Commit, _ gitstore.Name, _ gitstore.Precondition, _ []gitstore.Target) (*gitstore.Entry, error) {
+	return nil, b.err
+}
+func (b brokenRepository) Delete(ctx context.Context, _ gitstore.Commit, _ gitstore.Name, _ gitstore.Precondition) error {
+	return b.err
+}
+
+func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
+	keyDir := t.TempDir()
+	w := newWorld(t, func(c *Config) {
+		var err error
+		if c.KeyStore, err = OpenKeyStore(keyDir); err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.reconciler.clusters = []reconcile.ClusterStatus{
+		{Name: mustCluster(t, "production"), Reachable: true, KubernetesVersion: "v1.37.2"},
+		{Name: mustCluster(t, "staging"), Message: "dial tcp 10.0.0.1: refused"},
+	}
+	seen := w.transport.(*witness).seen
+	runConformance(t, w)
+	w.must(201, "POST", "/secrets", `{"name":"kept","secretPath":"a","sync":[{"cluster":"production","namespace":"x","secretName":"y"}]}`)
+	w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+w.settings.Keys[0].ID, w.admin, "")
+	w.do("GET", "/metrics", "", "")
+	exerciseOrphans(t, w)
+
+	each := func(key string, extra ...string) {
+		for _, rt := range routes {
+			path := strings.NewReplacer(":tenant", "acme", ":name", "kept", ":id", "ak-abcd").Replace(rt.path)
+			body := ""
+			if rt.method == http.MethodPost || rt.method == http.MethodPatch {
+				body = `{"name":"new","secretPath":"a"}`
+				if rt.method == http.MethodPatch {
+					body = `{"sync":[]}`
+				}
+				if strings.HasSuffix(path, "/apikeys") {
+					body = `{"displayName":"x","role":"admin"}`
+				}
+			}
+			w.do(rt.method, path, key, body, extra...)
+			if rt.role != "" {
+				w.do(rt.method, strings.Replace(path, "acme", "%61cme", 1), key, "")
+				w.do(rt.method, strings.Replace(path, "acme", "globex", 1), key, "")
+			}
+			if body != "" {
+				w.do(rt.method, path, key, body, "Content-Type: text/plain")
+				w.do(rt.method, path, key, strings.Repeat(" ", MaxBody+1))
+			}
+		}
+	}
+	each("")
+	broken := w.settings
+	broken.Tenants = slices.Clone(w.settings.Tenants)
+	broken.Tenants[0].Repository = brokenRepository{w.repository, fmt.Errorf("disk: %w", gitstore.ErrUnavailable)}
+	w.reconfigure(broken)
+	doomed := w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"x","role":"readonly","expiresAt":null}`)
+	if doomed.status != 201 {
+		t.Fatalf("%d %s", doomed.status, doomed.body)
+	}
+	if err := os.RemoveAll(keyDir); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range *w.server.cfg.KeyStore.keys.Load() {
+		w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+key.ID, w.admin, "") // the store's folder is gone
+	}
+	each(w.admin)
+	w.server.stop()
+	w.do("GET", "/readyz", "", "")
+	broken.Limits = Limits{Rate: 1e-9, Burst: 1}
+	w.reconfigure(broken)
+	each(w.admin)
+
+	all := loadedDescription(t).described()
+	for _, at := range slices.Sorted(maps.Keys(all)) {
+		if !seen[at] {
+			t.Errorf("described, but never produced: %s", at)
+		}
+	}
+}
+
+func exerciseOrphans(t *testing.T, w *world) {
+	w.reconciler.orphans = []reconcile.Orphan{
+		{Cluster: mustCluster(t, "production"), Namespace: "default", Secret: "old", Definition: "old", VaultPath: "a/b", Commit: "c0ffee"},
+		{Cluster: mustCluster(t, "staging"), Namespace: "default", Secret: "old", Definition: "old"},
+	}
+	const one = "/orphans/production/default/old"
+	w.must(200, "GET", "/orphans", "")
+	w.reconciler.removalFault = fmt.Errorf("it changed: %w", gitstore.ErrConflict)
+	w.must(409, "DELETE", one, "")
+	w.reconciler.removalFault = nil
+	w.must(204, "DELETE", one, "")
+	w.must(404, "DELETE", one, "")
+	if len(w.reconciler.orphans) != 1 {
+		t.Errorf("%d orphans are left; one was to be deleted", len(w.reconciler.orphans))
+	}
+	w.reconciler.orphansFault = fmt.Errorf("cluster staging can't be listed now: %w", reconcile.ErrNotYet)
+	w.must(503, "GET", "/orphans", "")
+	w.must(503, "DELETE", one, "")
+	w.reconciler.orphansFault = nil
+}
+
+func loadedDescription(t *testing.T) *description {
+	d, err := loadDescription()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestEveryRouteIsDescribedAndEveryDescribedRouteExists(t *testing.T) {
+	d := loadedDescription(t)
+	described := map[string]bool{}
+	for path, item := range d.document["paths"].(map[string]any) {
+		for method := range item.(map[string]any) {
+			if method != "parameters" {
+				described[strings.ToUpper(method)+" "+path] = true
+			}
+		}
+	}
+	for _, rt := range routes {
+		var parts []string
+		for part := range strings.SplitSeq(rt.path, "/") {
+			if name, ok := strings.CutPrefix(part, ":"); ok {
+				part = "{" + name + "}"
+			}
+			parts = append(parts, part)
+		}
+		name := rt.method + " " + strings.Join(parts, "/")
+		if !described[name] {
+			t.Errorf("%s is not described", name)
+		}
+		delete(described, name)
+	}
+	for name := range described {
+		t.Errorf("%s is described and does not exist", name)
+	}
+}
+
+func TestEveryReasonIsDescribed(t *testing.T) {
+	schema, _ := loadedDescription(t).at("#/components/schemas/Reason")
+	var described []string
+	for _, v := range schema["enum"].([]any) {
+		described = append(described, v.(string))
+	}
+	var declared []string
+	files, err := filepath.Glob("../reconcile/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || spec.Type == nil {
+				return true
+			}
+			if of, ok := spec.Type.(*ast.Ident); ok && of.Name == "Reason" {
+				for _, value := range spec.Values {
+					if literal, ok := value.(*ast.BasicLit); ok {
+						text, _ := strconv.Unquote(literal.Value)
+						declared = append(declared, text)
+					}
+				}
+			}
+			return true
+		})
+	}
+	slices.Sort(declared)
+	slices.Sort(described)
+	if !slices.Equal(declared, described) {
+		t.Errorf("package reconcile has the reasons %v; described are %v", declared, described)
+	}
+}

@@ -1,0 +1,63 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile"
+)
+
+// OrphanKeeper knows the copies that no definition claims any more, and deletes
+// one that is named to it. While it can't tell, errors match
+// [reconcile.ErrNotYet].
+type OrphanKeeper interface {
+	Orphans(gitstore.TenantName) ([]reconcile.Orphan, error)
+	RemoveOrphan(context.Context, gitstore.TenantName, reconcile.Orphan) error
+}
+
+func (s *Server) listOrphans(x *exchange) (*answer, error) {
+	orphans, err := s.cfg.Reconciler.Orphans(x.tenant.Name)
+	if err != nil {
+		return nil, err
+	}
+	body := []byte(`{"items":[`)
+	for i, o := range orphans {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = appendOrphan(body, &o)
+	}
+	return &answer{status: http.StatusOK, body: append(body, "]}\n"...)}, nil
+}
+
+// deleteOrphan deletes a Secret from a cluster: the one call of the API that
+// does. It must be an orphan of the tenant's at this moment.
+func (s *Server) deleteOrphan(x *exchange) (*answer, error) {
+	orphans, err := s.cfg.Reconciler.Orphans(x.tenant.Name)
+	if err != nil {
+		return nil, err
+	}
+	cluster, namespace, secret := x.params.ByName("cluster"), x.params.ByName("namespace"), x.params.ByName("secretName")
+	for _, o := range orphans {
+		if o.Cluster.String() != cluster || o.Namespace != namespace || o.Secret != secret {
+			continue
+		}
+		x.subject = cluster + "/" + namespace + "/" + secret
+		if err := s.cfg.Reconciler.RemoveOrphan(x.r.Context(), x.tenant.Name, o); err != nil {
+			return nil, err
+		}
+		return &answer{status: http.StatusNoContent}, nil
+	}
+	return nil, noSuch("orphan", cluster+"/"+namespace+"/"+secret, x.tenant)
+}
+
+func appendOrphan(b []byte, o *reconcile.Orphan) []byte {
+	b = appendName(append(b, `{"cluster":`...), o.Cluster)
+	b = appendString(append(b, `,"namespace":`...), o.Namespace)
+	b = appendString(append(b, `,"secretName":`...), o.Secret)
+	b = appendString(append(b, `,"definition":`...), o.Definition)
+	b = appendString(append(b, `,"secretPath":`...), o.VaultPath)
+	b = appendString(append(b, `,"commit":`...), o.Commit)
+	return append(b, '}')
+}

@@ -1,0 +1,115 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile"
+)
+
+// problem is an error as the client is told it. Every answer of 400 and above
+// is made from one.
+type problem struct {
+	status     int
+	sentence   string        // tells the client what is wrong and what to do
+	retryAfter time.Duration // for 429 and 503, rounded up to seconds
+	cause      error         // for the log alone; nil where the sentence says everything
+}
+
+func (p *problem) Error() string { return p.sentence }
+
+func badRequest(field, reason string) *problem {
+	return &problem{status: http.StatusBadRequest, sentence: field + ": " + reason}
+}
+
+// The problems that need no further detail.
+var (
+	errNoKey     = &problem{status: http.StatusUnauthorized, sentence: `no API key: send the header "Authorization: Bearer kupe_…"`}
+	errManyKeys  = &problem{status: http.StatusUnauthorized, sentence: "more than one Authorization header: send exactly one"}
+	errScheme    = &problem{status: http.StatusUnauthorized, sentence: `the Authorization header must read "Bearer kupe_…"`}
+	errBadKey    = &problem{status: http.StatusUnauthorized, sentence: "the API key is not valid: it is mistyped, was revoked or never existed"}
+	errExpired   = &problem{status: http.StatusUnauthorized, sentence: "the API key has expired: ask an admin of the tenant for a new one"}
+	errTenant    = &problem{status: http.StatusForbidden, sentence: "this API key gives no access to that tenant"}
+	errRole      = &problem{status: http.StatusForbidden, sentence: "admin access required"}
+	errNoRoute   = &problem{status: http.StatusNotFound, sentence: "no such path: /api/v1/openapi.json lists what there is"}
+	errMethod    = &problem{status: http.StatusMethodNotAllowed, sentence: "this method does not exist here: the Allow header lists those that do"}
+	errEscaped   = &problem{status: http.StatusBadRequest, sentence: "path: must be written without percent-encoding; no name needs it"}
+	errMediaType = &problem{status: http.StatusUnsupportedMediaType, sentence: `the body must be JSON: send the header "Content-Type: application/json" (curl -d sends another unless told so with -H)`}
+	errEncoding  = &problem{status: http.StatusUnsupportedMediaType, sentence: "the body must be plain JSON: send it without Content-Encoding"}
+	errTooLarge  = &problem{status: http.StatusRequestEntityTooLarge, sentence: "the body is over 1 MiB"}
+	errBody      = &problem{status: http.StatusBadRequest, sentence: "the body could not be read to its end: it was cut off or came too slowly"}
+	errInner     = &problem{status: http.StatusInternalServerError, sentence: "something went wrong on our side; the log has the cause under this X-Request-Id"}
+	errGone      = &problem{status: http.StatusServiceUnavailable, sentence: "the request was given up before it was done", retryAfter: time.Second}
+)
+
+// unavailableRetry is what clients are told to wait when a repository can't
+// take a write: long enough for a full disk to be noticed by nobody, short
+// enough for a remote that was restarted.
+const unavailableRetry = 5 * time.Second
+
+// kinds is the one table from kinds of error to statuses. The sentence is used
+// in place of the error's own text; where it is empty the error's own text,
+// which these kinds make from names alone, is what the client reads. The first
+// kind that fits counts.
+var kinds = []struct {
+	kind       error
+	status     int
+	sentence   string
+	retryAfter time.Duration
+}{
+	{kind: gitstore.ErrLimit, status: http.StatusBadRequest},
+	{kind: gitstore.ErrNotFound, status: http.StatusNotFound},
+	{kind: gitstore.ErrExists, status: http.StatusConflict},
+	{kind: gitstore.ErrConflict, status: http.StatusConflict},
+	{kind: gitstore.ErrPrecondition, status: http.StatusPreconditionFailed,
+		sentence: "the definition has changed since the revision in If-Match, or If-Match never was one of its revisions: GET it again and repeat the change with its new ETag"},
+	{kind: gitstore.ErrUnavailable, status: http.StatusServiceUnavailable,
+		sentence: "the tenant's repository can't take a write now; nothing was changed, try again later", retryAfter: unavailableRetry},
+	{kind: reconcile.ErrNotYet, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry},
+	// After the others: a conflict with a file that is invalid is of both kinds.
+	{kind: gitstore.ErrInvalid, status: http.StatusBadRequest},
+	{kind: context.Canceled, status: errGone.status, sentence: errGone.sentence, retryAfter: errGone.retryAfter},
+	{kind: context.DeadlineExceeded, status: errGone.status, sentence: errGone.sentence, retryAfter: errGone.retryAfter},
+}
+
+// problemOf turns any error into what the client is told. An error of unknown
+// kind becomes 500 without its text, which may hold what the client must not
+// know; the text is kept as the cause, for the log.
+func problemOf(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	for _, k := range kinds {
+		if !errors.Is(err, k.kind) {
+			continue
+		}
+		p := &problem{status: k.status, sentence: k.sentence, retryAfter: k.retryAfter}
+		if p.sentence == "" {
+			p.sentence = err.Error()
+		} else {
+			p.cause = err
+		}
+		return p
+	}
+	p := *errInner
+	p.cause = err
+	return &p
+}
+
+// tooMany is the answer to an address that has to wait.
+func tooMany(wait time.Duration, why string) *problem {
+	return &problem{
+		status:     http.StatusTooManyRequests,
+		sentence:   fmt.Sprintf("%s: wait %d s", why, seconds(wait)),
+		retryAfter: wait,
+	}
+}
+
+// seconds rounds up, so that a client that waits as told is not early.
+func seconds(d time.Duration) int64 {
+	return max(1, int64((d+time.Second-1)/time.Second))
+}

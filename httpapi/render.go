@@ -1,0 +1,122 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile"
+)
+
+// The answers are appended by hand: a list of thousands is the hottest thing
+// this package does, and the order of fields is the contract's.
+
+// appendSecret appends a definition as the contract's Secret. What has not
+// happened yet (a first sync) is null.
+func appendSecret(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte {
+	b = appendName(append(b, `{"name":`...), e.Name)
+	b = appendName(append(b, `,"secretPath":`...), e.Definition.SecretPath)
+	b = append(b, `,"sync":[`...)
+	for i, t := range e.Definition.Sync {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendName(append(b, `{"cluster":`...), t.Cluster)
+		b = appendName(append(b, `,"namespace":`...), t.Namespace)
+		if !t.SecretName.IsZero() {
+			b = appendName(append(b, `,"secretName":`...), t.SecretName)
+		}
+		b = append(b, '}')
+	}
+	b = append(b, `],"status":`...)
+	b = appendStatus(b, status)
+	b = appendName(append(b, `,"resourceVersion":`...), e.Revision)
+	b = appendTime(append(b, `,"createdAt":`...), e.Created)
+	return append(b, '}')
+}
+
+func appendStatus(b []byte, s *reconcile.Status) []byte {
+	b = appendString(append(b, `{"phase":`...), string(s.Phase))
+	b = append(b, `,"conditions":[{"type":"Ready","status":`...)
+	if s.Ready.Status {
+		b = append(b, `"True"`...)
+	} else {
+		b = append(b, `"False"`...)
+	}
+	b = appendString(append(b, `,"reason":`...), string(s.Ready.Reason))
+	b = appendString(append(b, `,"message":`...), s.Ready.Message)
+	b = appendTime(append(b, `,"lastTransitionTime":`...), s.Ready.LastTransition)
+	b = append(b, `}],"syncStatuses":[`...)
+	for i := range s.Targets {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendTargetStatus(b, &s.Targets[i])
+	}
+	return append(b, "]}"...)
+}
+
+func appendTargetStatus(b []byte, t *reconcile.TargetStatus) []byte {
+	b = appendName(append(b, `{"cluster":`...), t.Target.Cluster)
+	b = appendName(append(b, `,"namespace":`...), t.Target.Namespace)
+	b = appendName(append(b, `,"secretName":`...), t.Secret)
+	b = appendString(append(b, `,"state":`...), string(t.State))
+	b = appendString(append(b, `,"reason":`...), string(t.Reason))
+	b = appendString(append(b, `,"message":`...), t.Message)
+	b = appendTime(append(b, `,"lastSyncTime":`...), t.LastSync)
+	b = append(b, `,"vaultVersion":`...)
+	if t.VaultVersion == 0 {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, int64(t.VaultVersion), 10)
+	}
+	b = append(b, `,"commit":`...)
+	if t.Commit.IsZero() {
+		b = append(b, "null"...)
+	} else {
+		b = appendName(b, t.Commit)
+	}
+	return append(b, '}')
+}
+
+// appendName appends a parsed name, none of which holds a character that JSON
+// escapes.
+func appendName[T interface{ String() string }](b []byte, name T) []byte {
+	b = append(b, '"')
+	b = append(b, name.String()...)
+	return append(b, '"')
+}
+
+// appendTime appends a time as RFC 3339 in UTC; null where it never came.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, "null"...)
+	}
+	b = append(b, '"')
+	b = t.UTC().AppendFormat(b, time.RFC3339)
+	return append(b, '"')
+}
+
+// appendString appends any text as a JSON string.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return appendEscaped(b, s)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+func appendEscaped(b []byte, s string) []byte {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // answers are never HTML, and say so
+	if err := enc.Encode(s); err != nil {
+		return append(b, `""`...) // a string always encodes
+	}
+	return append(b, bytes.TrimRight(buf.Bytes(), "\n")...)
+}

@@ -1,0 +1,41 @@
+package httpapi
+
+import "net/http"
+
+const (
+	basePath    = "/api/v1"
+	tenantsPath = basePath + "/tenants/"
+	openAPIPath = basePath + "/openapi.json"
+	metricsPath = "/metrics"
+)
+
+// route is one method of one path. The table below is what the router, the
+// metrics and the OpenAPI test are made from.
+type route struct {
+	method string
+	path   string // as httprouter writes it
+	role   Role   // empty: no key is needed
+	handle func(*Server, *exchange) (*answer, error)
+}
+
+var routes = []route{
+	{http.MethodGet, tenantsPath + ":tenant", RoleReadonly, (*Server).getTenant},
+	{http.MethodGet, tenantsPath + ":tenant/secrets", RoleReadonly, (*Server).listSecrets},
+	{http.MethodPost, tenantsPath + ":tenant/secrets", RoleAdmin, (*Server).createSecret},
+	{http.MethodGet, tenantsPath + ":tenant/secrets/:name", RoleReadonly, (*Server).getSecret},
+	{http.MethodPatch, tenantsPath + ":tenant/secrets/:name", RoleAdmin, (*Server).patchSecret},
+	{http.MethodDelete, tenantsPath + ":tenant/secrets/:name", RoleAdmin, (*Server).deleteSecret},
+	{http.MethodGet, tenantsPath + ":tenant/secrets/:name/history", RoleReadonly, (*Server).getHistory},
+	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/sync", RoleAdmin, (*Server).syncSecret},
+	{http.MethodGet, tenantsPath + ":tenant/clusters", RoleReadonly, (*Server).listClusters},
+	{http.MethodGet, tenantsPath + ":tenant/clusters/:name", RoleReadonly, (*Server).getCluster},
+	{http.MethodGet, tenantsPath + ":tenant/orphans", RoleAdmin, (*Server).listOrphans},
+	{http.MethodDelete, tenantsPath + ":tenant/orphans/:cluster/:namespace/:secretName", RoleAdmin, (*Server).deleteOrphan},
+	{http.MethodGet, tenantsPath + ":tenant/apikeys", RoleAdmin, (*Server).listKeys},
+	{http.MethodPost, tenantsPath + ":tenant/apikeys", RoleAdmin, (*Server).createKey},
+	{http.MethodDelete, tenantsPath + ":tenant/apikeys/:id", RoleAdmin, (*Server).deleteKey},
+	{http.MethodGet, "/healthz", "", (*Server).healthz},
+	{http.MethodGet, "/readyz", "", (*Server).readyz},
+	{http.MethodGet, openAPIPath, "", (*Server).serveOpenAPI},
+	{http.MethodGet, metricsPath, "", (*Server).serveMetrics},
+}

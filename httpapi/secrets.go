@@ -1,0 +1,179 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile"
+)
+
+// noSuch is the one wording of 404 for things of a tenant.
+func noSuch(kind, name string, t *Tenant) *problem {
+	return &problem{status: http.StatusNotFound, sentence: fmt.Sprintf("tenant %s has no %s %s", t.Name, kind, shown(name))}
+}
+
+// refusal words what a write was refused for where this package knows better
+// what the client can do about it.
+func (x *exchange) refusal(err error) error {
+	switch {
+	case errors.Is(err, gitstore.ErrNotFound):
+		return noSuch("secret", x.name.String(), x.tenant)
+	case errors.Is(err, gitstore.ErrExists) && !errors.Is(err, gitstore.ErrInvalid):
+		return &problem{status: http.StatusConflict, sentence: fmt.Sprintf("tenant %s has a secret %s already: PATCH changes its targets, DELETE makes room for another", x.tenant.Name, x.name)}
+	}
+	return err
+}
+
+func (s *Server) listSecrets(x *exchange) (*answer, error) {
+	// The version first: what changes after it makes the list one of the past,
+	// never one that stays.
+	version := s.cfg.Reconciler.Version(x.tenant.Name)
+	snapshot := x.tenant.Repository.Snapshot()
+	about := subject{tenant: x.tenant.Name}
+	r := s.rendered.get(about, snapshot, version)
+	if r == nil {
+		r = newRendered(snapshot, version, s.renderList(x.tenant.Name, snapshot.Entries()))
+		s.rendered.put(about, r)
+	}
+	return &answer{status: http.StatusOK, rendered: r, body: r.body}, nil
+}
+
+func (s *Server) renderList(tenant gitstore.TenantName, entries []*gitstore.Entry) []byte {
+	body := make([]byte, 0, 64+768*len(entries))
+	body = append(body, `{"items":[`...)
+	for i, e := range entries {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		status := s.cfg.Reconciler.Status(tenant, e)
+		body = appendSecret(body, e, &status)
+	}
+	return append(body, "]}\n"...)
+}
+
+func (s *Server) getSecret(x *exchange) (*answer, error) {
+	if x.r.URL.RawQuery != "" {
+		want, err := parseWait(x.r.URL.Query())
+		if err != nil {
+			return nil, err
+		}
+		if want.phase != "" {
+			e, status, err := s.await(x, want)
+			if err != nil {
+				return nil, err
+			}
+			return secretAnswer(http.StatusOK, e, &status), nil
+		}
+	}
+	version := s.cfg.Reconciler.Version(x.tenant.Name) // first, as for the list
+	e, err := x.entry()
+	if err != nil {
+		return nil, err
+	}
+	about := subject{x.tenant.Name, e.Name}
+	r := s.rendered.get(about, e, version)
+	if r == nil {
+		status := s.cfg.Reconciler.Status(x.tenant.Name, e)
+		a := secretAnswer(http.StatusOK, e, &status)
+		r = newRendered(e, version, a.body)
+		r.etag = []string{a.etag}
+		s.rendered.put(about, r)
+	}
+	return &answer{status: http.StatusOK, rendered: r, body: r.body}, nil
+}
+
+func (s *Server) createSecret(x *exchange) (*answer, error) {
+	body, err := x.body()
+	if err != nil {
+		return nil, err
+	}
+	definition, err := parseCreate(body)
+	if err != nil {
+		return nil, err
+	}
+	x.name = definition.Name
+	e, err := x.tenant.Repository.Create(x.r.Context(), x.commit(), definition)
+	if err != nil {
+		return nil, x.refusal(err)
+	}
+	a := s.written(x, http.StatusCreated, e)
+	a.location = tenantsPath + x.tenant.Name.String() + "/secrets/" + e.Name.String()
+	return a, nil
+}
+
+func (s *Server) patchSecret(x *exchange) (*answer, error) {
+	name, err := x.definitionName()
+	if err != nil {
+		return nil, err
+	}
+	precondition, err := parseIfMatch(x.r.Header["If-Match"])
+	if err != nil {
+		return nil, err
+	}
+	body, err := x.body()
+	if err != nil {
+		return nil, err
+	}
+	sync, err := parsePatch(body, name)
+	if err != nil {
+		return nil, err
+	}
+	e, err := x.tenant.Repository.Patch(x.r.Context(), x.commit(), name, precondition, sync)
+	if err != nil {
+		return nil, x.refusal(err)
+	}
+	return s.written(x, http.StatusOK, e), nil
+}
+
+func (s *Server) deleteSecret(x *exchange) (*answer, error) {
+	name, err := x.definitionName()
+	if err != nil {
+		return nil, err
+	}
+	precondition, err := parseIfMatch(x.r.Header["If-Match"])
+	if err != nil {
+		return nil, err
+	}
+	if err := x.tenant.Repository.Delete(x.r.Context(), x.commit(), name, precondition); err != nil {
+		return nil, x.refusal(err)
+	}
+	return &answer{status: http.StatusNoContent}, nil
+}
+
+// syncSecret answers 202 with the definition as it stands before the vault was
+// read again.
+func (s *Server) syncSecret(x *exchange) (*answer, error) {
+	e, err := x.entry()
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Reconciler.SyncNow(x.tenant.Name, e.Name)
+	status := s.cfg.Reconciler.Status(x.tenant.Name, e)
+	return secretAnswer(http.StatusAccepted, e, &status), nil
+}
+
+// written answers a write with the definition as it stands now, and warns of
+// clusters that are not registered for the tenant.
+func (s *Server) written(x *exchange, code int, e *gitstore.Entry) *answer {
+	status := s.cfg.Reconciler.Status(x.tenant.Name, e)
+	a := secretAnswer(code, e, &status)
+	warned := map[gitstore.ClusterName]bool{}
+	for _, t := range status.Targets {
+		if cluster := t.Target.Cluster; t.Reason == reconcile.ReasonClusterNotFound && !warned[cluster] {
+			warned[cluster] = true
+			a.warnings = append(a.warnings, warning(fmt.Sprintf("cluster %s is not registered for tenant %s; its targets wait until it is", cluster, x.tenant.Name)))
+		}
+	}
+	return a
+}
+
+// warning formats a Warning header field (RFC 7234, section 5.5). The text is
+// made of parsed names, which need no escaping.
+func warning(text string) string { return `299 secretsync "` + text + `"` }
+
+func secretAnswer(code int, e *gitstore.Entry, status *reconcile.Status) *answer {
+	body := appendSecret(make([]byte, 0, 1024), e, status)
+	return &answer{status: code, etag: etag(e.Revision), body: append(body, '\n')}
+}

@@ -1,0 +1,162 @@
+package httpapi
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile"
+)
+
+func TestASecretIsRenderedAsTheContractHasIt(t *testing.T) {
+	w := newWorld(t)
+	made := w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"production/db-password","sync":[
+		{"cluster":"production","namespace":"default"},
+		{"cluster":"nowhere","namespace":"backend","secretName":"database-credentials"}]}`)
+	r := w.do("GET", "/api/v1/tenants/acme/secrets/db-password", w.reader, "")
+	want := fmt.Sprintf(`{"name":"db-password","secretPath":"production/db-password",`+
+		`"sync":[{"cluster":"production","namespace":"default"},{"cluster":"nowhere","namespace":"backend","secretName":"database-credentials"}],`+
+		`"status":{"phase":"Failed","conditions":[{"type":"Ready","status":"False","reason":"ClusterNotFound","message":"cluster nowhere is not registered","lastTransitionTime":"2030-01-02T03:04:05Z"}],`+
+		`"syncStatuses":[{"cluster":"production","namespace":"default","secretName":"db-password","state":"Synced","reason":"Synced","message":"","lastSyncTime":"2030-01-02T03:04:05Z","vaultVersion":3,"commit":"%[1]s"},`+
+		`{"cluster":"nowhere","namespace":"backend","secretName":"database-credentials","state":"Error","reason":"ClusterNotFound","message":"cluster nowhere is not registered","lastSyncTime":null,"vaultVersion":null,"commit":null}]},`+
+		`"resourceVersion":"%[1]s","createdAt":"%[2]s"}`+"\n", made.ResourceVersion, made.CreatedAt)
+	if string(r.body) != want {
+		t.Errorf("got  %s\nwant %s", r.body, want)
+	}
+}
+
+func TestTextInAnAnswerIsEscaped(t *testing.T) {
+	w := newWorld(t)
+	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
+	const odd = "\"quoted\" \\ <b>&\u2028 line\nbreak \x00 é \xff"
+	w.reconciler.set(func(e *gitstore.Entry) reconcile.Status {
+		return reconcile.Status{Phase: reconcile.PhasePending, Ready: reconcile.Condition{Reason: reconcile.ReasonQueued, Message: odd, LastTransition: someTime}}
+	})
+	s := w.must(200, "GET", "/secrets/db-password", "")
+	if got := s.Status.Conditions[0].Message; got != strings.ToValidUTF8(odd, "\ufffd") {
+		t.Errorf("%q came back as %q", odd, got)
+	}
+}
+
+func TestADefinitionThatIsInvalidInGit(t *testing.T) {
+	w := newWorld(t)
+	made := w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
+	// What gitstore refuses is its own; here it counts how that is told.
+	settings := w.settings
+	settings.Tenants = append([]Tenant(nil), settings.Tenants...)
+	settings.Tenants[0].Repository = brokenRepository{w.repository, fmt.Errorf("%w: mend it in Git: %w", &gitstore.FileError{Path: "secrets/db-password.yaml", Line: 3, Cause: "unknown key"}, gitstore.ErrConflict)}
+	w.reconfigure(settings)
+	r := w.do("PATCH", "/api/v1/tenants/acme/secrets/db-password", w.admin, `{"sync":[]}`, `If-Match: "`+made.ResourceVersion+`"`)
+	if r.status != http.StatusConflict || !strings.Contains(w.errorOf(r), "secrets/db-password.yaml:3: unknown key") {
+		t.Errorf("%d %s; want 409 with file, line and cause", r.status, r.body)
+	}
+}
+
+func TestAnAnswerIsNewAsSoonAsAnythingIs(t *testing.T) {
+	w := newWorld(t)
+	list := func() string {
+		return string(w.do("GET", "/api/v1/tenants/acme/secrets", w.reader, "").body)
+	}
+	if got := list(); got != `{"items":[]}`+"\n" {
+		t.Errorf("an empty list is %s", got)
+	}
+	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a","sync":[{"cluster":"production","namespace":"x"}]}`)
+	one := func() string {
+		return string(w.do("GET", "/api/v1/tenants/acme/secrets/db-password", w.reader, "").body)
+	}
+	if got := one(); !strings.Contains(got, `"Active"`) || one() != got {
+		t.Errorf("alone: %s", got)
+	}
+	before := list()
+	if !strings.Contains(before, `"db-password"`) || !strings.Contains(before, `"Active"`) {
+		t.Errorf("after POST: %s", before)
+	}
+	if again := list(); again != before {
+		t.Errorf("with nothing changed: %s", again)
+	}
+	w.reconciler.set(func(*gitstore.Entry) reconcile.Status {
+		return reconcile.Status{Phase: reconcile.PhaseDegraded, Ready: reconcile.Condition{Reason: reconcile.ReasonForbidden}}
+	})
+	if got := one(); !strings.Contains(got, `"Degraded"`) {
+		t.Errorf("alone, after a status changed: %s", got)
+	}
+	if got := list(); !strings.Contains(got, `"Degraded"`) {
+		t.Errorf("after a status changed: %s", got)
+	}
+	w.must(204, "DELETE", "/secrets/db-password", "")
+	if got := list(); got != `{"items":[]}`+"\n" {
+		t.Errorf("after DELETE: %s", got)
+	}
+	if got := w.do("GET", "/api/v1/tenants/globex/secrets", w.globex, ""); string(got.body) != `{"items":[]}`+"\n" {
+		t.Errorf("globex is told %s", got.body)
+	}
+}
+
+func TestKeptAnswersAreBounded(t *testing.T) {
+	var rs renderings
+	body := make([]byte, 10<<20)
+	for i := range 20 {
+		about := subject{tenant: mustTenant(t, fmt.Sprintf("t%d", i))}
+		rs.put(about, newRendered(nil, 1, body))
+		rs.put(about, newRendered(nil, 2, body))
+		if n := rs.bytes.Load(); n > maxRendered {
+			t.Fatalf("%d bytes are kept", n)
+		}
+	}
+	kept := int64(0)
+	rs.bySubject.Range(func(_, v any) bool { kept += int64(len(v.(*rendered).body)); return true })
+	if kept != rs.bytes.Load() {
+		t.Errorf("%d bytes are kept, %d counted", kept, rs.bytes.Load())
+	}
+}
+
+func TestLongListsAreCompressedForWhoAcceptsIt(t *testing.T) {
+	w := newWorld(t)
+	for i := range 40 {
+		w.must(201, "POST", "/secrets", fmt.Sprintf(`{"name":"secret-%d","secretPath":"a"}`, i))
+	}
+	const path = "/api/v1/tenants/acme/secrets"
+	plain := w.do("GET", path, w.reader, "", "Accept-Encoding: identity")
+	if plain.header.Get("Content-Encoding") != "" || plain.header.Get("Vary") != "Accept-Encoding" {
+		t.Errorf("plain: %v", plain.header)
+	}
+	for range 2 { // the second time it is kept
+		r := w.do("GET", path, w.reader, "", "Accept-Encoding: br, gzip;q=0.8")
+		if r.header.Get("Content-Encoding") != "gzip" || r.header.Get("Content-Length") != fmt.Sprint(len(r.body)) || len(r.body)*4 > len(plain.body) {
+			t.Fatalf("%d bytes of %d: %v", len(r.body), len(plain.body), r.header)
+		}
+		unpacked, err := gzip.NewReader(bytes.NewReader(r.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(unpacked); err != nil || !bytes.Equal(body, plain.body) {
+			t.Errorf("unpacked it is another list, %v", err)
+		}
+	}
+	for _, refused := range []string{"gzip;q=0", "br", "*;q=0", "gzip;q=x", "gzip;q=0, *"} {
+		if r := w.do("GET", path, w.reader, "", "Accept-Encoding: "+refused); r.header.Get("Content-Encoding") != "" {
+			t.Errorf("with %q it is compressed", refused)
+		}
+	}
+	one := w.do("GET", path+"/secret-1", w.reader, "", "Accept-Encoding: gzip")
+	if one.header.Get("Content-Encoding") != "" || one.header.Get("ETag") == "" {
+		t.Errorf("what bears a strong ETag is one sequence of bytes: %v", one.header)
+	}
+}
+
+func TestSyncAsksTheReconciler(t *testing.T) {
+	w := newWorld(t)
+	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
+	if s := w.must(202, "POST", "/secrets/db-password/sync", ""); s.Name != "db-password" {
+		t.Errorf("answer %+v", s)
+	}
+	w.must(404, "POST", "/secrets/other/sync", "")
+	if got := strings.Join(w.reconciler.synced, " "); got != "acme/db-password" {
+		t.Errorf("asked for %q", got)
+	}
+}

@@ -1,0 +1,133 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Server answers the API. It is safe for concurrent use.
+type Server struct {
+	cfg         Config
+	now         func() time.Time
+	log         *slog.Logger
+	router      *httprouter.Router
+	metrics     *metrics
+	unrouted    map[string]*observers // by method, for what no route answers
+	scrape      http.Handler
+	description []byte // of the API, as JSON
+	clients     *clients
+	rendered    renderings
+	shares      sync.Map // gitstore.TenantName → *share
+	state       atomic.Pointer[state]
+	// serving ends, by stop, when Run is told to end.
+	serving context.Context
+	stop    context.CancelFunc
+	bound   *bound // set by Listen
+}
+
+// New makes a server; it listens to nothing yet.
+func New(cfg Config) (*Server, error) {
+	if cfg.Reconciler == nil {
+		return nil, fmt.Errorf("httpapi: Config.Reconciler is missing")
+	}
+	if (cfg.CertFile == "") != (cfg.KeyFile == "") {
+		return nil, fmt.Errorf("httpapi: a certificate file and a key file go together; give both or neither")
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = prometheus.NewRegistry()
+	}
+	if cfg.Gatherer == nil {
+		cfg.Gatherer, _ = cfg.Metrics.(prometheus.Gatherer)
+	}
+	s := &Server{cfg: cfg, now: cfg.now(), log: cfg.Log}
+	s.serving, s.stop = context.WithCancel(context.Background())
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if s.description, err = openAPIDocument(); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	s.unrouted = make(map[string]*observers)
+	for _, method := range append(knownMethods, otherMethod) {
+		s.unrouted[method] = s.metrics.observers(s.log, method, "none")
+	}
+	if cfg.Gatherer != nil {
+		s.scrape = promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{})
+	}
+	s.clients = newClients(s.now)
+	if err := s.Reconfigure(cfg.Settings); err != nil {
+		return nil, err
+	}
+	s.router = s.newRouter(routes, cfg.MetricsListen == "")
+	return s, nil
+}
+
+// Reconfigure puts new settings in force at once, for requests that begin from
+// now on. Settings that contradict themselves are refused, and the old ones
+// stay.
+func (s *Server) Reconfigure(settings Settings) error {
+	st, err := newState(settings, s.cfg.KeyStore)
+	if err != nil {
+		return fmt.Errorf("httpapi: %w", err)
+	}
+	s.state.Store(st)
+	return nil
+}
+
+// Handler serves the API, as on [Config.Listen].
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveOn(s.router, w, r) })
+}
+
+// newRouter makes the router for some routes. It never redirects: a path is
+// right as it stands or does not exist.
+func (s *Server) newRouter(routes []route, withMetrics bool) *httprouter.Router {
+	router := &httprouter.Router{
+		HandleMethodNotAllowed: true,
+		HandleOPTIONS:          true,
+		NotFound:               http.HandlerFunc(noRoute),
+		MethodNotAllowed:       http.HandlerFunc(noMethod),
+		GlobalOPTIONS:          http.HandlerFunc(options),
+	}
+	for i := range routes {
+		rt := &routes[i]
+		if rt.path == metricsPath && !withMetrics {
+			continue
+		}
+		methods := []string{rt.method}
+		if rt.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+		for _, method := range methods {
+			observers := s.metrics.observers(s.log, method, rt.path)
+			router.Handle(method, rt.path, func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
+				x := w.(*exchange)
+				x.route, x.observers, x.params = rt, observers, ps
+				x.run()
+			})
+		}
+	}
+	return router
+}
+
+func noRoute(w http.ResponseWriter, _ *http.Request) { w.(*exchange).fail(errNoRoute) }
+
+// noMethod runs after the router has set Allow.
+func noMethod(w http.ResponseWriter, _ *http.Request) { w.(*exchange).fail(errMethod) }
+
+func options(w http.ResponseWriter, _ *http.Request) {
+	w.(*exchange).send(&answer{status: http.StatusNoContent})
+}

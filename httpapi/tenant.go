@@ -1,0 +1,61 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"secretsync/reconcile"
+)
+
+func (s *Server) getTenant(x *exchange) (*answer, error) {
+	t := x.tenant
+	b := appendName([]byte(`{"name":`), t.Name)
+	b = appendString(append(b, `,"displayName":`...), t.DisplayName)
+	b = append(b, `,"resourceVersion":`...)
+	if head := t.Repository.Snapshot().Head(); head.IsZero() {
+		b = append(b, "null"...) // no commit yet
+	} else {
+		b = appendName(b, head)
+	}
+	b = appendTime(append(b, `,"createdAt":`...), t.Repository.Created())
+	b = append(b, `,"status":{"phase":"Active"}}`+"\n"...)
+	return &answer{status: http.StatusOK, body: b}, nil
+}
+
+func (s *Server) listClusters(x *exchange) (*answer, error) {
+	body := []byte(`{"items":[`)
+	for i, c := range s.cfg.Reconciler.Clusters(x.tenant.Name) {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = appendCluster(body, &c)
+	}
+	return &answer{status: http.StatusOK, body: append(body, "]}\n"...)}, nil
+}
+
+func (s *Server) getCluster(x *exchange) (*answer, error) {
+	name := x.params.ByName("name")
+	for _, c := range s.cfg.Reconciler.Clusters(x.tenant.Name) {
+		if c.Name.String() == name {
+			return &answer{status: http.StatusOK, body: append(appendCluster(nil, &c), '\n')}, nil
+		}
+	}
+	return nil, noSuch("cluster", name, x.tenant)
+}
+
+// appendCluster leaves out why a cluster can't be reached: that tells of the
+// operator's network.
+func appendCluster(b []byte, c *reconcile.ClusterStatus) []byte {
+	b = appendName(append(b, `{"name":`...), c.Name)
+	phase := "Unreachable"
+	if c.Reachable {
+		phase = "Running"
+	}
+	b = appendString(append(b, `,"status":{"phase":`...), phase)
+	b = append(b, `,"kubernetesVersion":`...)
+	if c.KubernetesVersion == "" {
+		b = append(b, "null"...) // not reached yet
+	} else {
+		b = appendString(b, c.KubernetesVersion)
+	}
+	return append(b, "}}"...)
+}

@@ -1,0 +1,303 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile"
+)
+
+var (
+	_ Repository = (*gitstore.Repository)(nil)
+	_ Reconciler = (*reconcile.Reconciler)(nil)
+)
+
+// world is a server over real repositories, and its clients. The reconciler
+// alone is a stand-in: what it would report is what a test sets.
+type world struct {
+	testing.TB
+	server     *Server
+	dir        string // of the repositories
+	url        string
+	reconciler *standIn
+	repository *gitstore.Repository // of acme
+	settings   Settings
+	logs       *lockedBuffer
+	transport  http.RoundTripper // holds every answer against the description
+
+	// Keys, as a client presents them.
+	admin, reader, expired, globex string
+}
+
+// newWorld starts a server with the tenants acme and globex, the keys of the
+// struct, and the clusters production and staging.
+func newWorld(t testing.TB, change ...func(*Config)) *world {
+	t.Helper()
+	dir := t.TempDir()
+	store, err := gitstore.Open(gitstore.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &world{TB: t, dir: dir, reconciler: &standIn{}, logs: &lockedBuffer{}, transport: newWitness(t)}
+	for _, name := range []string{"acme", "globex"} {
+		repository, err := store.Repository(mustTenant(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "acme" {
+			w.repository, w.reconciler.repository = repository, repository
+		}
+		w.settings.Tenants = append(w.settings.Tenants, Tenant{Name: mustTenant(t, name), DisplayName: strings.ToUpper(name), Repository: repository})
+	}
+	w.admin = w.addKey("acme", RoleAdmin, time.Time{})
+	w.reader = w.addKey("acme", RoleReadonly, time.Time{})
+	w.expired = w.addKey("acme", RoleAdmin, time.Now().Add(-time.Hour))
+	w.globex = w.addKey("globex", RoleAdmin, time.Time{})
+	w.settings.Limits = Limits{Rate: -1, FreeFailures: -1}
+
+	keys, err := OpenKeyStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{
+		Settings: w.settings, Reconciler: w.reconciler, KeyStore: keys,
+		Log: slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	if w.server, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	listener := httptest.NewServer(w.server.Handler())
+	t.Cleanup(listener.Close)
+	w.url = listener.URL
+	return w
+}
+
+func (w *world) addKey(tenant string, role Role, expires time.Time) string {
+	key, plaintext := NewKey(mustTenant(w, tenant), role, string(role)+" of "+tenant)
+	key.ExpiresAt = expires
+	w.settings.Keys = append(w.settings.Keys, key)
+	return plaintext
+}
+
+// do makes a request with a key (empty: none) and reads the answer whole.
+func (w *world) do(method, path, key, body string, extra ...string) reply {
+	w.Helper()
+	r, err := http.NewRequest(method, w.url+path, strings.NewReader(body))
+	if err != nil {
+		w.Fatal(err)
+	}
+	if key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for _, line := range extra {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	response, err := w.transport.RoundTrip(r)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return reply{call: method + " " + path, status: response.StatusCode, header: response.Header, body: content}
+}
+
+// must makes a request as acme's admin below its tenant and decodes the answer.
+func (w *world) must(status int, method, path, body string) (s secretBody) {
+	w.Helper()
+	r := w.do(method, "/api/v1/tenants/acme"+path, w.admin, body)
+	if r.status != status {
+		w.Fatalf("%s: %d %s; want %d", r.call, r.status, r.body, status)
+	}
+	if len(r.body) > 0 {
+		if err := json.Unmarshal(r.body, &s); err != nil {
+			w.Fatalf("%s: %v in %s", r.call, err, r.body)
+		}
+	}
+	return s
+}
+
+// errorOf returns the sentence of an error, and fails if there is none.
+func (w *world) errorOf(r reply) string {
+	w.Helper()
+	var e map[string]string
+	if err := json.Unmarshal(r.body, &e); err != nil || len(e) != 1 || e["error"] == "" {
+		w.Errorf("%s: %d answers %q; want an error", r.call, r.status, r.body)
+	}
+	return e["error"]
+}
+
+// standIn reports every target in production and staging as synced. status
+// and clusters override what it reports.
+type standIn struct {
+	mu       sync.Mutex
+	status   func(*gitstore.Entry) reconcile.Status
+	clusters []reconcile.ClusterStatus
+	synced   []string
+	orphans  []reconcile.Orphan
+	// orphansFault is what asking for orphans fails with, removalFault removing one.
+	orphansFault, removalFault error
+
+	version    atomic.Uint64
+	repository Repository // of acme
+}
+
+var someTime = time.Date(2030, 1, 2, 3, 4, 5, 678, time.UTC)
+
+func (f *standIn) Status(_ gitstore.TenantName, e *gitstore.Entry) reconcile.Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.status != nil {
+		return f.status(e)
+	}
+	s := reconcile.Status{
+		Phase: reconcile.PhaseActive,
+		Ready: reconcile.Condition{Status: true, Reason: reconcile.ReasonSynced, Message: "every target is synced", LastTransition: someTime},
+	}
+	for _, target := range e.Definition.Sync {
+		st := reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Synced, Reason: reconcile.ReasonSynced, LastSync: someTime, VaultVersion: 3, Commit: e.Revision}
+		if c := target.Cluster.String(); c != "production" && c != "staging" {
+			st = reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Error, Reason: reconcile.ReasonClusterNotFound, Message: fmt.Sprintf("cluster %s is not registered", c)}
+			s.Phase = reconcile.PhaseFailed
+			s.Ready = reconcile.Condition{Reason: st.Reason, Message: st.Message, LastTransition: someTime}
+		}
+		s.Targets = append(s.Targets, st)
+	}
+	return s
+}
+
+func (f *standIn) Version(gitstore.TenantName) uint64 { return f.version.Load() }
+
+func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n gitstore.Name, want reconcile.Phase) (*gitstore.Entry, reconcile.Status, error) {
+	for {
+		e, ok := f.repository.Snapshot().Get(n)
+		if !ok {
+			return nil, reconcile.Status{}, fmt.Errorf("%s: %w", n, gitstore.ErrNotFound)
+		}
+		s := f.Status(t, e)
+		if s.Phase == want || ctx.Err() != nil {
+			return e, s, nil
+		}
+		<-ctx.Done() // nothing changes by itself here
+	}
+}
+
+func (f *standIn) SyncNow(t gitstore.TenantName, n gitstore.Name) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.synced = append(f.synced, t.String()+"/"+n.String())
+}
+
+func (f *standIn) Clusters(gitstore.TenantName) []reconcile.ClusterStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.clusters
+}
+
+func (f *standIn) Orphans(gitstore.TenantName) ([]reconcile.Orphan, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.orphans), f.orphansFault
+}
+
+func (f *standIn) RemoveOrphan(_ context.Context, _ gitstore.TenantName, o reconcile.Orphan) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.removalFault != nil {
+		return f.removalFault
+	}
+	f.orphans = slices.DeleteFunc(f.orphans, func(other reconcile.Orphan) bool { return other == o })
+	return nil
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// runConformance runs the suite as a program would, against a base URL.
+func runConformance(t *testing.T, w *world) {
+	c := Conformance{URL: w.url, Tenant: "acme", Key: w.admin, Client: &http.Client{Transport: w.transport}}
+	_, err := c.Run(context.Background(), func(check Check) {
+		t.Run(check.Name, func(t *testing.T) {
+			if check.Err != nil {
+				t.Error(check.Err)
+			}
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheServerConforms(t *testing.T) { runConformance(t, newWorld(t)) }
+
+func (w *world) reconfigure(s Settings) {
+	w.Helper()
+	if err := w.server.Reconfigure(s); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func mustCluster(t testing.TB, s string) gitstore.ClusterName {
+	t.Helper()
+	name, err := gitstore.ParseClusterName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func decodeJSON(t testing.TB, text []byte, v any) {
+	t.Helper()
+	if err := json.Unmarshal(text, v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+}
+
+func (f *standIn) set(status func(*gitstore.Entry) reconcile.Status) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status = status
+	f.version.Add(1)
+}
