@@ -1,0 +1,245 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+)
+
+// actors are the commands of the scripts.
+//
+//	serve, stop, kill9, hangup             the server
+//	admin|reader|neighbour|nobody METHOD PATH [-if-match TAG] [BODY]
+//	                                       one call; stdout is status line, headers, body
+//	etag NAME VARIABLE                     keeps a definition's ETag
+//	put TENANT/PATH KEY=VALUE...           a new version of a value in the vault
+//	namespace CLUSTER NAMESPACE...         makes namespaces
+//	copied CLUSTER NAMESPACE SECRET KEY=VALUE...  waits until the Secret holds exactly that
+//	absent CLUSTER NAMESPACE SECRET        there is no such Secret now
+//	foreign|edit|annotate|delete CLUSTER NAMESPACE SECRET [KEY=VALUE...]  what a cluster user does
+//	await-log TEXT                         waits until the server logs it
+//	status NAME PHASE [REASON...]          waits until the definition has that phase and
+//	                                       its targets those reasons, in order
+var actors = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"serve": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).serve()) },
+	"stop":  func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).stop(syscall.SIGTERM)) },
+	"kill9": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).stop(syscall.SIGKILL)) },
+	"hangup": func(ts *testscript.TestScript, _ bool, _ []string) {
+		ts.Check(worldOf(ts).server.Process.Signal(syscall.SIGHUP))
+	},
+
+	"admin":     callAs("admin"),
+	"reader":    callAs("reader"),
+	"neighbour": callAs("neighbour"),
+	"nobody":    callAs("nobody"),
+	"etag":      keepETag,
+	"status":    awaitStatus,
+
+	"put":       putValue,
+	"namespace": makeNamespaces,
+	"copied":    awaitCopy,
+	"absent":    checkAbsent,
+	"foreign":   makeForeign,
+	"edit":      editSecret,
+	"annotate":  annotateSecret,
+	"delete":    deleteSecret,
+	"await-log": awaitLog,
+}
+
+func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+
+func callAs(actor string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		if len(args) < 2 {
+			ts.Fatalf("usage: %s METHOD PATH [-if-match TAG] [BODY]", actor)
+		}
+		method, path, rest := args[0], args[1], args[2:]
+		var ifMatch, body string
+		if len(rest) >= 2 && rest[0] == "-if-match" {
+			ifMatch, rest = rest[1], rest[2:]
+		}
+		if len(rest) == 1 {
+			body = rest[0]
+		}
+		answer, err := worldOf(ts).call(actor, method, path, body, ifMatch)
+		ts.Check(err)
+		fmt.Fprintln(ts.Stdout(), answer.status)
+		for _, name := range slices.Sorted(maps.Keys(answer.header)) {
+			fmt.Fprintf(ts.Stdout(), "%s: %s\n", name, strings.Join(answer.header[name], ", "))
+		}
+		fmt.Fprintf(ts.Stdout(), "\n%s\n", answer.body)
+	}
+}
+
+func keepETag(ts *testscript.TestScript, _ bool, args []string) {
+	answer, err := worldOf(ts).call("admin", "GET", "/tenants/acme/secrets/"+args[0], "", "")
+	ts.Check(err)
+	if answer.header.Get("ETag") == "" {
+		ts.Fatalf("no ETag in the answer: %d %s", answer.status, answer.body)
+	}
+	ts.Setenv(args[1], answer.header.Get("ETag"))
+}
+
+func putValue(ts *testscript.TestScript, _ bool, args []string) {
+	data := map[string]any{}
+	for key, value := range pairs(ts, args[1:]) {
+		data[key] = value
+	}
+	ts.Check(worldOf(ts).put(args[0], data))
+}
+
+func makeNamespaces(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(worldOf(ts).stack.Cluster(args[0]).CreateNamespace(context.Background(), args[1:]...))
+}
+
+func awaitCopy(ts *testscript.TestScript, _ bool, args []string) {
+	want := pairs(ts, args[3:])
+	ts.Check(worldOf(ts).awaitSecret(args[0], args[1], args[2], func(secret *corev1.Secret) bool {
+		got := map[string]string{}
+		for key, value := range secret.Data {
+			got[key] = string(value)
+		}
+		return maps.Equal(got, want)
+	}))
+}
+
+// awaitSecret watches a Secret until it is as wanted.
+func (w *world) awaitSecret(cluster, namespace, name string, wanted func(*corev1.Secret) bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	secrets := w.client(cluster).CoreV1().Secrets(namespace)
+	selector := fields.OneTermEqualSelector("metadata.name", name).String()
+	for ctx.Err() == nil {
+		list, err := secrets.List(ctx, metav1.ListOptions{FieldSelector: selector})
+		if err != nil {
+			return err
+		}
+		if len(list.Items) == 1 && wanted(&list.Items[0]) {
+			return nil
+		}
+		events, err := secrets.Watch(ctx, metav1.ListOptions{FieldSelector: selector, ResourceVersion: list.ResourceVersion})
+		if err != nil {
+			return err
+		}
+		for event := range events.ResultChan() {
+			if secret, ok := event.Object.(*corev1.Secret); ok && wanted(secret) {
+				events.Stop()
+				return nil
+			}
+		}
+	}
+	log, _ := os.ReadFile(filepath.Join(w.dir, "server.log"))
+	return fmt.Errorf("%s/%s/%s is not as wanted after %v; the server's log ends\n%s", cluster, namespace, name, patience, log[max(0, len(log)-8000):])
+}
+
+func (w *world) client(cluster string) kubernetes.Interface { return w.stack.Cluster(cluster).Admin }
+
+func checkAbsent(ts *testscript.TestScript, _ bool, args []string) {
+	_, err := worldOf(ts).client(args[0]).CoreV1().Secrets(args[1]).Get(context.Background(), args[2], metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		ts.Fatalf("%s is there, or can't be asked for: %v", strings.Join(args[:3], "/"), err)
+	}
+}
+
+func makeForeign(ts *testscript.TestScript, _ bool, args []string) {
+	_, err := worldOf(ts).client(args[0]).CoreV1().Secrets(args[1]).Create(context.Background(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: args[2]},
+		StringData: pairs(ts, args[3:]),
+	}, metav1.CreateOptions{})
+	ts.Check(err)
+}
+
+func editSecret(ts *testscript.TestScript, _ bool, args []string) {
+	var patch []string
+	for key, value := range pairs(ts, args[3:]) {
+		patch = append(patch, fmt.Sprintf("%q:%q", key, base64.StdEncoding.EncodeToString([]byte(value))))
+	}
+	_, err := worldOf(ts).client(args[0]).CoreV1().Secrets(args[1]).Patch(context.Background(), args[2],
+		types.MergePatchType, []byte(`{"data":{`+strings.Join(patch, ",")+`}}`), metav1.PatchOptions{})
+	ts.Check(err)
+}
+
+func annotateSecret(ts *testscript.TestScript, _ bool, args []string) {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": pairs(ts, args[3:])}})
+	ts.Check(err)
+	_, err = worldOf(ts).client(args[0]).CoreV1().Secrets(args[1]).Patch(context.Background(), args[2],
+		types.MergePatchType, patch, metav1.PatchOptions{})
+	ts.Check(err)
+}
+
+func deleteSecret(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(worldOf(ts).client(args[0]).CoreV1().Secrets(args[1]).Delete(context.Background(), args[2], metav1.DeleteOptions{}))
+}
+
+func awaitLog(ts *testscript.TestScript, _ bool, args []string) {
+	path := filepath.Join(worldOf(ts).dir, "server.log")
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		content, err := os.ReadFile(path)
+		ts.Check(err)
+		if bytes.Contains(content, []byte(args[0])) {
+			return
+		}
+	}
+	ts.Fatalf("%q is not in the log after %v", args[0], patience)
+}
+
+func pairs(ts *testscript.TestScript, args []string) map[string]string {
+	values := make(map[string]string, len(args))
+	for _, arg := range args {
+		key, value, ok := strings.Cut(arg, "=")
+		if !ok {
+			ts.Fatalf("%q is not KEY=VALUE", arg)
+		}
+		values[key] = os.Expand(value, ts.Getenv)
+	}
+	return values
+}
+
+// awaitStatus asks until the answer is as wanted: nothing tells a client of a
+// reason, so there is no event to wait for.
+func awaitStatus(ts *testscript.TestScript, _ bool, args []string) {
+	name, phase, reasons := args[0], args[1], args[2:]
+	var last string
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		answer, err := worldOf(ts).call("admin", "GET", "/tenants/acme/secrets/"+name, "", "")
+		ts.Check(err)
+		var got struct {
+			Status struct {
+				Phase        string
+				SyncStatuses []struct{ Reason string }
+			}
+		}
+		last = answer.body
+		ts.Check(json.Unmarshal([]byte(answer.body), &got))
+		var gotReasons []string
+		for _, s := range got.Status.SyncStatuses {
+			gotReasons = append(gotReasons, s.Reason)
+		}
+		if got.Status.Phase == phase && (len(reasons) == 0 || slices.Equal(gotReasons, reasons)) {
+			fmt.Fprintln(ts.Stdout(), answer.body)
+			return
+		}
+	}
+	ts.Fatalf("%s is not %s %v after %v: %s", name, phase, reasons, patience, last)
+}

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path"
+	"slices"
+	"time"
+
+	"secretsync/gitstore"
+	"secretsync/httpapi"
+	"secretsync/reconcile"
+)
+
+// config is a configuration that can be run: every value of the file parsed,
+// every default filled in, every reference resolved.
+type config struct {
+	listen, metricsListen string
+	tlsCert, tlsKey       string
+	dataDir               string
+	hashKeyFile           string // empty: hash.key in dataDir
+	pollInterval          time.Duration
+	workers               int
+	logLevel              slog.Level
+	logJSON               bool
+	committer             gitstore.Identity
+	definitions           int // the most a tenant may have; 0: the store's default
+	limits                httpapi.Limits
+	trustedProxies        []netip.Prefix
+	clusters              []reconcile.Cluster
+	tenants               []tenantConfig
+}
+
+type tenantConfig struct {
+	name         gitstore.TenantName
+	displayName  string
+	pollInterval time.Duration
+	vault        reconcile.Vault
+	grants       map[gitstore.ClusterName]reconcile.Grant
+	keys         []httpapi.Key
+}
+
+// loadConfig reads and checks a configuration file. A failure is a
+// [configError] that lists everything that is wrong.
+func loadConfig(path string) (*config, error) {
+	d, err := readConfigFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &config{
+		listen:        or(d.Listen, "127.0.0.1:8080"),
+		metricsListen: d.MetricsListen,
+		tlsCert:       d.file(d.TLS.CertFile),
+		tlsKey:        d.file(d.TLS.KeyFile),
+		dataDir:       d.file(d.DataDir),
+		hashKeyFile:   d.file(d.HashKeyFile),
+		pollInterval:  or(d.PollInterval, reconcile.DefaultPollInterval),
+		workers:       or(d.Workers, reconcile.DefaultWorkers),
+		definitions:   d.Limits.Definitions,
+		limits:        httpapi.Limits{Rate: d.Limits.RequestsPerSecond, Burst: d.Limits.Burst},
+		committer: gitstore.Identity{
+			Name:  or(d.Committer.Name, "secretsync"),
+			Email: or(d.Committer.Email, "secretsync@localhost"),
+		},
+	}
+	d.checkServer(c)
+	c.trustedProxies = d.parseProxies()
+	c.clusters = d.parseClusters()
+	c.tenants = d.parseTenants()
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// or returns the value a person gave, or else the default.
+func or[T comparable](given, otherwise T) T {
+	var zero T
+	if given == zero {
+		return otherwise
+	}
+	return given
+}
+
+func (d *document) checkServer(c *config) {
+	d.checkAddress("listen", c.listen)
+	if c.metricsListen != "" {
+		d.checkAddress("metricsListen", c.metricsListen)
+	}
+	if (c.tlsCert == "") != (c.tlsKey == "") {
+		d.wrong("tls", "certFile and keyFile go together; give both or neither")
+	}
+	d.checkFile("tls.certFile", c.tlsCert)
+	d.checkFile("tls.keyFile", c.tlsKey)
+	d.checkFile("hashKeyFile", c.hashKeyFile)
+	if c.dataDir == "" {
+		d.wrong("dataDir", "is missing; name the folder for repositories and keys, such as /var/lib/secretsync")
+	}
+	d.checkInterval("pollInterval", c.pollInterval)
+	d.atLeast("workers", float64(d.Workers), 0)
+	d.atLeast("limits.definitions", float64(d.Limits.Definitions), 0)
+	d.atLeast("limits.requestsPerSecond", d.Limits.RequestsPerSecond, 0)
+	d.atLeast("limits.burst", float64(d.Limits.Burst), 0)
+	if err := c.logLevel.UnmarshalText([]byte(or(d.Log.Level, "info"))); err != nil {
+		d.wrong("log.level", "%q is no level; use debug, info, warn or error", d.Log.Level)
+	}
+	switch d.Log.Format {
+	case "", "text":
+	case "json":
+		c.logJSON = true
+	default:
+		d.wrong("log.format", "%q is no format; use text or json", d.Log.Format)
+	}
+}
+
+func (d *document) parseProxies() []netip.Prefix {
+	var proxies []netip.Prefix
+	for i, s := range d.TrustedProxies {
+		prefix, err := netip.ParsePrefix(s)
+		if addr, addrErr := netip.ParseAddr(s); addrErr == nil {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			d.wrong(fmt.Sprintf("trustedProxies[%d]", i), "%q is no address; write one such as 10.0.0.7, or a range such as 10.0.0.0/24", s)
+		}
+		proxies = append(proxies, prefix)
+	}
+	return proxies
+}
+
+func (d *document) parseClusters() []reconcile.Cluster {
+	var clusters []reconcile.Cluster
+	for _, name := range slices.Sorted(maps.Keys(d.Clusters)) {
+		field, in := "clusters."+name, d.Clusters[name]
+		if _, err := gitstore.ParseClusterName(name); err != nil {
+			d.wrong(field, "%v", err)
+		}
+		switch {
+		case in.Kubeconfig == "" && !in.InCluster:
+			d.wrong(field, "has no kubeconfig; name one, or set inCluster: true for the cluster the server runs in")
+		case in.Kubeconfig != "" && in.InCluster:
+			d.wrong(field, "has both kubeconfig and inCluster; keep one")
+		}
+		d.checkFile(field+".kubeconfig", d.file(in.Kubeconfig))
+		d.atLeast(field+".concurrency", float64(in.Concurrency), 0)
+		clusters = append(clusters, reconcile.Cluster{
+			Name:       name,
+			Kubeconfig: d.file(in.Kubeconfig),
+			Context:    in.Context,
+			Writes:     in.Concurrency,
+		})
+	}
+	return clusters
+}
+
+func (d *document) parseTenants() []tenantConfig {
+	var tenants []tenantConfig
+	keyOwner := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(d.Tenants)) {
+		field, in := "tenants."+name, d.Tenants[name]
+		tenant, err := gitstore.ParseTenantName(name)
+		if err != nil {
+			d.wrong(field, "%v", err)
+		}
+		if in.PollInterval != 0 {
+			d.checkInterval(field+".pollInterval", in.PollInterval)
+		}
+		t := tenantConfig{
+			name:         tenant,
+			displayName:  or(in.DisplayName, name),
+			pollInterval: in.PollInterval,
+			vault:        d.parseVault(field+".vault", in.Vault),
+			grants:       d.parseGrants(field+".clusters", in.Clusters),
+		}
+		for i, key := range in.Keys {
+			at := fmt.Sprintf("%s.keys[%d]", field, i)
+			if other, ok := keyOwner[key.ID]; ok {
+				d.wrong(at+".id", "%q stands at %s too; make a key of its own with: secretsync key new", key.ID, other)
+			}
+			keyOwner[key.ID] = at
+			t.keys = append(t.keys, d.parseKey(at, tenant, key))
+		}
+		tenants = append(tenants, t)
+	}
+	return tenants
+}
+
+func (d *document) parseKey(field string, tenant gitstore.TenantName, in keyFile) httpapi.Key {
+	id, err := httpapi.ParseKeyID(in.ID)
+	if err != nil {
+		d.wrong(field, "%v", err)
+	}
+	displayName, err := httpapi.ParseDisplayName(in.DisplayName)
+	if err != nil {
+		d.wrong(field, "%v", err)
+	}
+	role, err := httpapi.ParseRole(in.Role)
+	if err != nil {
+		d.wrong(field, "%v", err)
+	}
+	hash, err := httpapi.ParseKeyHash(in.Hash)
+	if err != nil {
+		d.wrong(field, "%v", err)
+	}
+	return httpapi.Key{ID: id, Hash: hash, Tenant: tenant, Role: role, DisplayName: displayName, ExpiresAt: in.ExpiresAt.UTC()}
+}
+
+// parseVault fills what the tenant leaves out from the settings that tenants
+// share.
+func (d *document) parseVault(field string, in vaultFile) reconcile.Vault {
+	shared := d.Vault
+	v := reconcile.Vault{
+		Address:   or(in.Address, shared.Address),
+		CAFile:    d.file(or(in.CAFile, shared.CAFile)),
+		Namespace: or(in.Namespace, shared.Namespace),
+		Mount:     or(in.Mount, shared.Mount),
+		Prefix:    or(in.Prefix, shared.Prefix),
+	}
+	if u, err := url.Parse(v.Address); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		d.wrong(field+".address", "%q is no URL of a vault; write one such as https://vault.example.com:8200, here or under vault", v.Address)
+	}
+	d.checkFile(field+".caFile", v.CAFile)
+	if v.Mount == "" {
+		d.wrong(field+".mount", "is missing; name the KV v2 mount, such as secret")
+	}
+	for _, p := range []struct{ field, value string }{{"mount", v.Mount}, {"prefix", v.Prefix}} {
+		if _, err := gitstore.ParseSecretPath(p.value); p.value != "" && err != nil {
+			d.wrong(field+"."+p.field, "%q must be a relative path without empty, \".\" or \"..\" segments", p.value)
+		}
+	}
+	auth := in.Auth
+	if auth == nil {
+		auth = shared.Auth
+	}
+	d.parseAuth(field+".auth", auth, &v)
+	return v
+}
+
+func (d *document) parseAuth(field string, in *authFile, v *reconcile.Vault) {
+	if in == nil {
+		in = &authFile{}
+	}
+	ways := 0
+	if in.Token != nil {
+		ways++
+		d.needed(field+".token.file", in.Token.File, "the file that holds the token")
+		d.checkFile(field+".token.file", d.file(in.Token.File))
+		v.TokenFile = d.file(in.Token.File)
+	}
+	if a := in.AppRole; a != nil {
+		ways++
+		d.needed(field+".appRole.roleID", a.RoleID, "the role's id, from: vault read auth/approle/role/<role>/role-id")
+		d.needed(field+".appRole.secretIDFile", a.SecretIDFile, "the file that holds the secret id")
+		d.checkFile(field+".appRole.secretIDFile", d.file(a.SecretIDFile))
+		v.AppRole = &reconcile.AppRole{Mount: or(a.Mount, "approle"), RoleID: a.RoleID, SecretIDFile: d.file(a.SecretIDFile)}
+	}
+	if k := in.Kubernetes; k != nil {
+		ways++
+		d.needed(field+".kubernetes.role", k.Role, "the role of the vault's kubernetes auth method")
+		v.Kubernetes = &reconcile.KubernetesAuth{
+			Mount:     or(k.Mount, "kubernetes"),
+			Role:      k.Role,
+			TokenFile: d.file(or(k.TokenFile, "/var/run/secrets/kubernetes.io/serviceaccount/token")),
+		}
+	}
+	if ways != 1 {
+		d.wrong(field, "gives %d ways to log in; give exactly one of appRole, kubernetes and token", ways)
+	}
+}
+
+func (d *document) parseGrants(field string, in map[string]grantFile) map[gitstore.ClusterName]reconcile.Grant {
+	grants := map[gitstore.ClusterName]reconcile.Grant{}
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		at, grant := field+"."+name, in[name]
+		cluster, err := gitstore.ParseClusterName(name)
+		if err != nil {
+			d.wrong(at, "%v", err)
+		}
+		registered := or(grant.Cluster, name)
+		if _, ok := d.Clusters[registered]; !ok {
+			d.wrong(at, "there is no cluster %q under clusters; add it there, or name one that is with cluster: NAME", registered)
+		}
+		if len(grant.Namespaces) == 0 {
+			d.wrong(at+".namespaces", `is missing; list the namespaces the tenant may reach, or ["*"] for all`)
+		}
+		for i, glob := range grant.Namespaces {
+			if _, err := path.Match(glob, ""); err != nil || glob == "" {
+				d.wrong(fmt.Sprintf("%s.namespaces[%d]", at, i), "%q is no pattern; use a namespace or a glob such as team-*", glob)
+			}
+		}
+		grants[cluster] = reconcile.Grant{Cluster: registered, Namespaces: grant.Namespaces}
+	}
+	return grants
+}
+
+func (d *document) needed(field, value, what string) {
+	if value == "" {
+		d.wrong(field, "is missing; give %s", what)
+	}
+}
+
+func (d *document) checkAddress(field, address string) {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		d.wrong(field, "%q is no address; write host:port, such as 127.0.0.1:8080 or :8443", address)
+	}
+}
+
+func (d *document) checkFile(field, path string) {
+	if path == "" {
+		return
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		d.wrong(field, "can't be read: %v", err)
+		return
+	}
+	f.Close()
+}
+
+func (d *document) checkInterval(field string, interval time.Duration) {
+	if interval < time.Second {
+		d.wrong(field, "%v is too short; use at least 1s", interval)
+	}
+}
+
+func (d *document) atLeast(field string, value, least float64) {
+	if value < least {
+		d.wrong(field, "is %v; it can't be less than %v", value, least)
+	}
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rightConfig is a small configuration that is right; the cases below spoil it.
+const rightConfig = `dataDir: data
+vault:
+  address: https://vault.example.com:8200
+  auth:
+    token: {file: token}
+clusters:
+  production:
+    kubeconfig: kubeconfig
+tenants:
+  acme:
+    vault: {mount: secret, prefix: acme}
+    clusters:
+      production:
+        namespaces: ["*"]
+    keys:
+      - id: ak-k5xw2b7q3mzt
+        displayName: Platform team
+        role: admin
+        hash: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+`
+
+// writeConfig lays a configuration and the files it names in a new folder.
+func writeConfig(t *testing.T, content string, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range append(files, "token", "kubeconfig") {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "secretsync.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestTheSampleConfigurationIsRight(t *testing.T) {
+	sample, err := os.ReadFile("../../examples/secretsync.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := writeConfig(t, string(sample),
+		"clusters/production-eu.kubeconfig", "clusters/staging.kubeconfig", "vault/acme.secret-id")
+	cfg, err := loadConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenant := cfg.tenants[0]
+	if got := tenant.vault.Address; got != "https://vault.example.com:8200" {
+		t.Errorf("the tenant's vault address is %q; it should be the shared one", got)
+	}
+	if got := len(tenant.grants); got != 2 {
+		t.Errorf("the tenant has %d clusters, want 2", got)
+	}
+	if got := tenant.vault.AppRole.SecretIDFile; got != filepath.Join(filepath.Dir(path), "vault/acme.secret-id") {
+		t.Errorf("the secret id's file is %q; it should lie beside the configuration", got)
+	}
+}
+
+// The sample is also the reference: every field there is stands in it, live or
+// behind a '#'.
+func TestTheSampleConfigurationShowsEveryField(t *testing.T) {
+	sample, err := os.ReadFile("../../examples/secretsync.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typeName := range []string{
+		"configFile", "tlsFile", "logFile", "committerFile", "limitsFile", "vaultFile", "authFile",
+		"tokenAuthFile", "appRoleAuthFile", "kubernetesAuthFile", "clusterFile", "tenantFile", "grantFile", "keyFile",
+	} {
+		fields := fieldsOf(typeName)
+		if len(fields) == 0 {
+			t.Errorf("no fields of %s", typeName)
+		}
+		for _, field := range fields {
+			if !strings.Contains(string(sample), field+":") {
+				t.Errorf("field %s of %s is not in the sample", field, typeName)
+			}
+		}
+	}
+}
+
+func TestDefaultsAreFilledIn(t *testing.T) {
+	cfg, err := loadConfig(writeConfig(t, rightConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.listen != "127.0.0.1:8080" || cfg.pollInterval != time.Minute || cfg.workers != 32 {
+		t.Errorf("got listen %q, pollInterval %v, workers %d", cfg.listen, cfg.pollInterval, cfg.workers)
+	}
+	if cfg.tenants[0].displayName != "acme" {
+		t.Errorf("displayName is %q; without one it is the tenant's name", cfg.tenants[0].displayName)
+	}
+}
+
+func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
+	tests := map[string]struct{ old, new, want string }{
+		"an unknown field at the top":         {"dataDir: data", "datadir: data", ":1: datadir: unknown field; known here: clusters, committer, dataDir"},
+		"an unknown field deep inside":        {"mount: secret", "mont: secret", ":11: mont: unknown field; known here: address, auth, caFile, mount"},
+		"a field twice":                       {"dataDir: data", "dataDir: data\ndataDir: other", `:2: mapping key "dataDir" already defined at line 1`},
+		"text where a duration is wanted":     {"dataDir: data", "dataDir: data\npollInterval: often", ":2: pollInterval: is a text where a duration such as 30s or 1m is wanted"},
+		"a number where a duration is wanted": {"dataDir: data", "dataDir: data\npollInterval: 5", ":2: pollInterval: is a number where a duration such as 30s or 1m is wanted"},
+		"a list where text is wanted":         {"dataDir: data", "dataDir: [data]", ":1: dataDir: is a list where text is wanted"},
+		"broken YAML":                         {"dataDir: data", "dataDir: [data", "secretsync.yaml:"},
+		"two documents":                       {"dataDir: data", "---\ndataDir: data\n---", "holds more than one YAML document; keep one"},
+		"no data folder":                      {"dataDir: data\n", "", "dataDir: is missing; name the folder"},
+		"an address without a port":           {"dataDir: data", "dataDir: data\nlisten: localhost", `:2: listen: "localhost" is no address; write host:port`},
+		"a poll interval that is too short":   {"dataDir: data", "dataDir: data\npollInterval: 1ms", ":2: pollInterval: 1ms is too short; use at least 1s"},
+		"half of a certificate":               {"dataDir: data", "dataDir: data\ntls: {certFile: token}", ":2: tls: certFile and keyFile go together"},
+		"a file that does not exist":          {"kubeconfig: kubeconfig", "kubeconfig: nowhere", ":8: clusters.production.kubeconfig: can't be read:"},
+		"a cluster without credentials":       {"    kubeconfig: kubeconfig", "    context: x", ":7: clusters.production: has no kubeconfig; name one"},
+		"a cluster with two credentials":      {"kubeconfig: kubeconfig", "kubeconfig: kubeconfig\n    inCluster: true", "has both kubeconfig and inCluster; keep one"},
+		"a vault address without scheme":      {"https://vault", "vault", ":11: tenants.acme.vault.address: \"vault.example.com:8200\" is no URL"},
+		"no vault mount":                      {"mount: secret, ", "", ":11: tenants.acme.vault.mount: is missing"},
+		"a prefix that climbs":                {"prefix: acme", "prefix: ../acme", ":11: tenants.acme.vault.prefix: "},
+		"no way to log in":                    {"    token: {file: token}", "    {}", "gives 0 ways to log in; give exactly one of appRole, kubernetes and token"},
+		"two ways to log in":                  {"token: {file: token}", "token: {file: token}\n    kubernetes: {role: acme}", "gives 2 ways to log in"},
+		"an AppRole without its id":           {"token: {file: token}", "appRole: {secretIDFile: token}", "appRole.roleID: is missing; give the role's id"},
+		"a cluster that is not registered":    {"      production:\n        names", "      prod:\n        names", `:13: tenants.acme.clusters.prod: there is no cluster "prod" under clusters`},
+		"a grant without namespaces":          {`namespaces: ["*"]`, "namespaces: []", `:14: tenants.acme.clusters.production.namespaces: is missing`},
+		"a namespace pattern that is broken":  {`["*"]`, `["[a"]`, `namespaces[0]: "[a" is no pattern`},
+		"a tenant's name in capitals":         {"  acme:", "  Acme:", ":10: tenants.Acme: "},
+		"a key's role that does not exist":    {"role: admin", "role: root", `:16: tenants.acme.keys[0]: role: must be "readonly" or "admin"`},
+		"a key in place of its hash":          {"hash: sha256:9f86", "hash: kupe_9f86", ":16: tenants.acme.keys[0]: hash: must be"},
+		"the same key twice":                  {"    keys:\n", "    keys:\n      - {id: ak-k5xw2b7q3mzt, displayName: A, role: admin, hash: \"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"}\n", `"ak-k5xw2b7q3mzt" stands at tenants.acme.keys[0] too`},
+		"a log level that does not exist":     {"dataDir: data", "dataDir: data\nlog: {level: loud}", `log.level: "loud" is no level; use debug, info, warn or error`},
+		"a proxy that is no address":          {"dataDir: data", "dataDir: data\ntrustedProxies: [lb]", `trustedProxies[0]: "lb" is no address`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			spoilt := strings.Replace(rightConfig, tt.old, tt.new, 1)
+			if spoilt == rightConfig {
+				t.Fatalf("%q is not in the configuration", tt.old)
+			}
+			_, err := loadConfig(writeConfig(t, spoilt))
+			if err == nil {
+				t.Fatal("it was taken for right")
+			}
+			if !strings.Contains(err.Error(), "secretsync.yaml") || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got  %s\nwant …%s…", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAnEmptyConfigurationSaysHowToBegin(t *testing.T) {
+	_, err := loadConfig(writeConfig(t, ""))
+	if err == nil || !strings.Contains(err.Error(), "is empty; begin with a copy of examples/secretsync.yaml") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A secret may stand in the wrong place; the message must not repeat it.
+func TestAnErrorDoesNotRepeatTheValue(t *testing.T) {
+	_, err := loadConfig(writeConfig(t, "workers: hunter2-canary\n"))
+	if err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzLoadConfig(f *testing.F) {
+	f.Add(rightConfig)
+	f.Add("a: &a [*a]\n")
+	f.Add("tenants: {acme: {keys: [{}]}}\n---\n")
+	f.Fuzz(func(t *testing.T, content string) {
+		cfg, err := loadConfig(writeConfig(t, content))
+		if (cfg == nil) == (err == nil) {
+			t.Errorf("got %v and %v; want one of them", cfg, err)
+		}
+	})
+}

@@ -1,0 +1,310 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The shape of the configuration file. What each field means stands once, in
+// examples/secretsync.yaml, which the tests load.
+type (
+	configFile struct {
+		Listen         string                 `yaml:"listen"`
+		TrustedProxies []string               `yaml:"trustedProxies"`
+		MetricsListen  string                 `yaml:"metricsListen"`
+		TLS            tlsFile                `yaml:"tls"`
+		DataDir        string                 `yaml:"dataDir"`
+		HashKeyFile    string                 `yaml:"hashKeyFile"`
+		PollInterval   time.Duration          `yaml:"pollInterval"`
+		Workers        int                    `yaml:"workers"`
+		Log            logFile                `yaml:"log"`
+		Committer      committerFile          `yaml:"committer"`
+		Limits         limitsFile             `yaml:"limits"`
+		Vault          vaultFile              `yaml:"vault"`
+		Clusters       map[string]clusterFile `yaml:"clusters"`
+		Tenants        map[string]tenantFile  `yaml:"tenants"`
+	}
+	tlsFile struct {
+		CertFile string `yaml:"certFile"`
+		KeyFile  string `yaml:"keyFile"`
+	}
+	logFile struct {
+		Level  string `yaml:"level"`
+		Format string `yaml:"format"`
+	}
+	committerFile struct {
+		Name  string `yaml:"name"`
+		Email string `yaml:"email"`
+	}
+	limitsFile struct {
+		Definitions       int     `yaml:"definitions"`
+		RequestsPerSecond float64 `yaml:"requestsPerSecond"`
+		Burst             int     `yaml:"burst"`
+	}
+	vaultFile struct {
+		Address   string    `yaml:"address"`
+		CAFile    string    `yaml:"caFile"`
+		Namespace string    `yaml:"namespace"`
+		Mount     string    `yaml:"mount"`
+		Prefix    string    `yaml:"prefix"`
+		Auth      *authFile `yaml:"auth"`
+	}
+	authFile struct {
+		Token      *tokenAuthFile      `yaml:"token"`
+		AppRole    *appRoleAuthFile    `yaml:"appRole"`
+		Kubernetes *kubernetesAuthFile `yaml:"kubernetes"`
+	}
+	tokenAuthFile struct {
+		File string `yaml:"file"`
+	}
+	appRoleAuthFile struct {
+		Mount        string `yaml:"mount"`
+		RoleID       string `yaml:"roleID"`
+		SecretIDFile string `yaml:"secretIDFile"`
+	}
+	kubernetesAuthFile struct {
+		Mount     string `yaml:"mount"`
+		Role      string `yaml:"role"`
+		TokenFile string `yaml:"tokenFile"`
+	}
+	clusterFile struct {
+		Kubeconfig  string `yaml:"kubeconfig"`
+		Context     string `yaml:"context"`
+		InCluster   bool   `yaml:"inCluster"`
+		Concurrency int    `yaml:"concurrency"`
+	}
+	tenantFile struct {
+		DisplayName  string               `yaml:"displayName"`
+		PollInterval time.Duration        `yaml:"pollInterval"`
+		Vault        vaultFile            `yaml:"vault"`
+		Clusters     map[string]grantFile `yaml:"clusters"`
+		Keys         []keyFile            `yaml:"keys"`
+	}
+	grantFile struct {
+		Cluster    string   `yaml:"cluster"`
+		Namespaces []string `yaml:"namespaces"`
+	}
+	keyFile struct {
+		ID          string    `yaml:"id"`
+		DisplayName string    `yaml:"displayName"`
+		Role        string    `yaml:"role"`
+		Hash        string    `yaml:"hash"`
+		ExpiresAt   time.Time `yaml:"expiresAt"`
+	}
+)
+
+// configError lists everything that is wrong with a configuration file, a
+// line each: the file, the line, the field and the remedy.
+type configError struct{ problems []string }
+
+func (e *configError) Error() string { return strings.Join(e.problems, "\n") }
+
+// document is a decoded configuration file that remembers where each field
+// stands, so that a later check can name file and line.
+type document struct {
+	path     string
+	lines    map[string]int // by field path, such as "tenants.acme.vault.mount"
+	problems []string
+	configFile
+}
+
+// readConfigFile decodes a file strictly: an unknown or repeated field, a
+// value of the wrong type and a second document are errors. Relative paths in
+// it are resolved against its folder by [document.file].
+func readConfigFile(path string) (*document, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	d := &document{path: path, lines: map[string]int{}}
+	var root yaml.Node
+	if err := yaml.Unmarshal(content, &root); err != nil {
+		return nil, d.syntaxError(err)
+	}
+	d.index("", &root)
+
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	decoder.KnownFields(true)
+	switch err := decoder.Decode(&d.configFile); {
+	case errors.Is(err, io.EOF):
+		return nil, &configError{[]string{path + ": is empty; begin with a copy of examples/secretsync.yaml"}}
+	case err != nil:
+		return nil, d.syntaxError(err)
+	}
+	if err := decoder.Decode(&root); !errors.Is(err, io.EOF) {
+		return nil, &configError{[]string{path + ": holds more than one YAML document; keep one"}}
+	}
+	return d, nil
+}
+
+// index records the line of every field below n.
+func (d *document) index(path string, n *yaml.Node) {
+	switch n.Kind {
+	case yaml.DocumentNode:
+		for _, c := range n.Content {
+			d.index(path, c)
+		}
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			field := strings.TrimPrefix(path+"."+n.Content[i].Value, ".")
+			d.lines[field] = n.Content[i].Line
+			d.index(field, n.Content[i+1])
+		}
+	case yaml.SequenceNode:
+		for i, c := range n.Content {
+			field := fmt.Sprintf("%s[%d]", path, i)
+			d.lines[field] = c.Line
+			d.index(field, c)
+		}
+	}
+}
+
+// wrong records that a field is wrong. The line is that of the field, or of
+// the nearest field around it that is written in the file.
+func (d *document) wrong(field, format string, args ...any) {
+	line := 0
+	for at := field; at != "" && line == 0; at = at[:max(strings.LastIndexAny(at, ".["), 0)] {
+		line = d.lines[at]
+	}
+	place := d.path
+	if line > 0 {
+		place = fmt.Sprintf("%s:%d", d.path, line)
+	}
+	d.problems = append(d.problems, fmt.Sprintf("%s: %s: %s", place, field, fmt.Sprintf(format, args...)))
+}
+
+// err returns what [document.wrong] recorded, or nil.
+func (d *document) err() error {
+	if len(d.problems) == 0 {
+		return nil
+	}
+	return &configError{d.problems}
+}
+
+// file resolves a path that stands in the configuration.
+func (d *document) file(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(d.path), path)
+}
+
+var (
+	yamlPlace   = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
+	yamlUnknown = regexp.MustCompile(`^field (\S+) not found in type main\.(\w+)$`)
+	yamlType    = regexp.MustCompile("^cannot unmarshal !!(\\w+)(?: `.*`)? into (\\S+)$")
+)
+
+// syntaxError turns the YAML library's words into ours: it speaks of Go types
+// and repeats values, which may be secret.
+func (d *document) syntaxError(err error) error {
+	lines := []string{strings.TrimPrefix(err.Error(), "yaml: ")}
+	var typed *yaml.TypeError
+	if errors.As(err, &typed) {
+		lines = typed.Errors
+	}
+	e := &configError{}
+	for _, line := range lines {
+		place, cause := d.path, line
+		if m := yamlPlace.FindStringSubmatch(line); m != nil {
+			place, cause = d.path+":"+m[1], m[2]
+		}
+		if m := yamlUnknown.FindStringSubmatch(cause); m != nil {
+			cause = fmt.Sprintf("%s: unknown field; known here: %s", m[1], strings.Join(fieldsOf(m[2]), ", "))
+		} else if m := yamlType.FindStringSubmatch(cause); m != nil {
+			cause = fmt.Sprintf("%sis a %s where %s is wanted", d.fieldAt(line), yamlKind(m[1]), goKind(m[2]))
+		}
+		e.problems = append(e.problems, place+": "+cause)
+	}
+	return e
+}
+
+// fieldAt names the outermost field on the line that one of the library's
+// errors speaks of, followed by a colon.
+func (d *document) fieldAt(message string) string {
+	m := yamlPlace.FindStringSubmatch(message)
+	if m == nil {
+		return ""
+	}
+	outermost := ""
+	for field, line := range d.lines {
+		if strconv.Itoa(line) == m[1] && (outermost == "" || len(field) < len(outermost)) {
+			outermost = field
+		}
+	}
+	if outermost == "" {
+		return ""
+	}
+	return outermost + ": "
+}
+
+// fieldsOf lists the fields of one of the types above by its Go name.
+func fieldsOf(typeName string) []string {
+	var fields []string
+	seen := map[reflect.Type]bool{}
+	var visit func(t reflect.Type)
+	visit = func(t reflect.Type) {
+		for t.Kind() == reflect.Map || t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct || t == reflect.TypeFor[time.Time]() || seen[t] {
+			return
+		}
+		seen[t] = true
+		for field := range t.Fields() {
+			if t.Name() == typeName {
+				fields = append(fields, field.Tag.Get("yaml"))
+			}
+			visit(field.Type)
+		}
+	}
+	visit(reflect.TypeFor[configFile]())
+	slices.Sort(fields)
+	return fields
+}
+
+func yamlKind(tag string) string {
+	switch tag {
+	case "map":
+		return "mapping"
+	case "seq":
+		return "list"
+	case "str":
+		return "text"
+	case "int", "float":
+		return "number"
+	case "bool":
+		return "truth value"
+	}
+	return tag
+}
+
+func goKind(name string) string {
+	switch {
+	case name == "time.Duration":
+		return "a duration such as 30s or 1m"
+	case name == "time.Time":
+		return "a time such as 2026-01-31T00:00:00Z"
+	case name == "string":
+		return "text"
+	case name == "bool":
+		return "true or false"
+	case strings.HasPrefix(name, "int"), strings.HasPrefix(name, "float"):
+		return "a number"
+	case strings.HasPrefix(name, "[]"):
+		return "a list"
+	}
+	return "a mapping"
+}

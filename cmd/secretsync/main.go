@@ -1,0 +1,61 @@
+// Command secretsync copies secret values from Vault to Kubernetes Secrets as
+// definitions in Git say. This package only wires: it reads the configuration,
+// puts the store, the reconciler and the HTTP server together, and turns their
+// errors into words and exit codes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// errReported marks a failure whose cause stands on the output already; it
+// only sets the exit code.
+var errReported = errors.New("reported already")
+
+// run executes one command line and returns its exit code: 0 for success, 1
+// for a failure. The first interrupt ends the command in order, a second one
+// at once.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, errReported) {
+		fmt.Fprintf(stderr, "secretsync: %v\n", err)
+	}
+	if err != nil {
+		return 1
+	}
+	return 0
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "secretsync",
+		Short: "Copy secret values from Vault to Kubernetes as definitions in Git say",
+		Long: `secretsync keeps Kubernetes Secrets in many namespaces of many clusters in step
+with values in Vault. What is copied where stands in YAML files in a Git
+repository, one a definition; people change them by pull request or by the API.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(newServe(), newValidate(), newKey(), newConformance(), newOrphans(), newVersion())
+	return root
+}

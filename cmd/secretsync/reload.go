@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// settleTime is how long the configuration file must stay as it is before it
+// is read: editors and config maps change a file in several steps.
+const settleTime = 200 * time.Millisecond
+
+// followConfig puts a changed configuration in force, on SIGHUP and when the
+// file changes, until ctx ends. One that is wrong changes nothing.
+func (p *program) followConfig(ctx context.Context, running *config) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	changed, missed, stop := p.watchConfig()
+	defer stop()
+
+	seen, _ := os.ReadFile(p.path)
+	settled := time.NewTimer(settleTime)
+	settled.Stop()
+	defer settled.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+			seen, _ = os.ReadFile(p.path)
+			running = p.reload(running)
+		case err := <-missed:
+			p.log.Warn("a change of the configuration file may have been missed; send SIGHUP after a change", "error", err)
+		case <-changed:
+			settled.Reset(settleTime)
+		case <-settled.C:
+			content, err := os.ReadFile(p.path)
+			if err != nil || bytes.Equal(content, seen) {
+				continue // another file of the folder, or a step of a replacement
+			}
+			seen = content
+			running = p.reload(running)
+		}
+	}
+}
+
+// watchConfig watches the folder of the configuration file rather than the
+// file, which is usually replaced and not written. Where that can't be had the
+// channels stay silent, and SIGHUP remains.
+func (p *program) watchConfig() (changed <-chan fsnotify.Event, missed <-chan error, stop func() error) {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		p.log.Warn("the configuration file is not watched; send SIGHUP after a change", "error", err)
+		return nil, nil, func() error { return nil }
+	}
+	if err := watcher.Add(filepath.Dir(p.path)); err != nil {
+		p.log.Warn("the configuration file is not watched; send SIGHUP after a change", "error", err)
+	}
+	return watcher.Events, watcher.Errors, watcher.Close
+}
+
+// reload puts the configuration file in force and returns the configuration
+// that is in force afterwards.
+func (p *program) reload(running *config) *config {
+	next, err := loadConfig(p.path)
+	if err != nil {
+		p.log.Error("the new configuration is refused; the old one stays in force", "error", err)
+		return running
+	}
+	if err := p.apply(next); err != nil {
+		p.log.Error("the new configuration is refused; the old one stays in force", "error", err)
+		if err := p.apply(running); err != nil {
+			p.log.Error("the old configuration can't be put back in force", "error", err)
+		}
+		return running
+	}
+	if fields := needRestart(running, next); len(fields) > 0 {
+		p.log.Warn("these settings take effect at the next start", "fields", fields)
+	}
+	p.log.Info("the new configuration is in force", "tenants", len(next.tenants), "clusters", len(next.clusters))
+	return next
+}
+
+// apply replaces tenants, clusters, keys and limits.
+func (p *program) apply(cfg *config) error {
+	repositories, err := p.repositories(cfg)
+	if err != nil {
+		return err
+	}
+	if err := p.reconciler.Reconfigure(p.reconcileConfig(cfg, repositories)); err != nil {
+		return fmt.Errorf("reconciler: %w", err)
+	}
+	return p.server.Reconfigure(settings(cfg, repositories))
+}
+
+// needRestart lists the settings that differ and can't change in a running
+// server.
+func needRestart(running, next *config) []string {
+	var fields []string
+	for _, f := range []struct {
+		name    string
+		changed bool
+	}{
+		{"listen", running.listen != next.listen},
+		{"metricsListen", running.metricsListen != next.metricsListen},
+		{"tls", running.tlsCert != next.tlsCert || running.tlsKey != next.tlsKey},
+		{"dataDir", running.dataDir != next.dataDir},
+		{"hashKeyFile", running.hashKeyFile != next.hashKeyFile},
+		{"committer", running.committer != next.committer},
+		{"log", running.logLevel != next.logLevel || running.logJSON != next.logJSON},
+		{"limits.definitions", running.definitions != next.definitions},
+	} {
+		if f.changed {
+			fields = append(fields, f.name)
+		}
+	}
+	return fields
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+
+	"secretsync/gitstore"
+	"secretsync/httpapi"
+	"secretsync/reconcile"
+)
+
+func newServe() *cobra.Command {
+	var path string
+	var check bool
+	cmd := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Run the server: the API and the reconciler",
+		Long: `Run the server until it is interrupted. A complete configuration with the
+meaning of each field is examples/secretsync.yaml in the source.
+
+The configuration is read again on SIGHUP and when the file changes. One that is
+wrong is refused, with its cause in the log, and the old one stays in force.`,
+		Example: `  secretsync serve --config /etc/secretsync/secretsync.yaml
+  secretsync serve --config secretsync.yaml --check`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(path)
+			if err != nil {
+				return err
+			}
+			if check {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: is right: %d tenants, %d clusters\n", path, len(cfg.tenants), len(cfg.clusters))
+				return err
+			}
+			return serve(cmd.Context(), path, cfg, cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "the configuration file")
+	cmd.Flags().BoolVar(&check, "check", false, "check the configuration and end")
+	_ = cmd.MarkFlagRequired("config")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	return cmd
+}
+
+// program is the running server's parts, put together from a configuration.
+type program struct {
+	path       string
+	log        *slog.Logger
+	store      *gitstore.Store
+	reconciler *reconcile.Reconciler
+	server     *httpapi.Server
+	hashKey    []byte
+	keys       *httpapi.KeyStore
+	registry   *prometheus.Registry
+}
+
+// serve runs until ctx ends or a part fails, and returns when every part has
+// ended.
+func serve(ctx context.Context, path string, cfg *config, stderr io.Writer) (err error) {
+	p := &program{path: path, log: newLog(cfg, stderr), registry: prometheus.NewRegistry()}
+	// client-go writes lines of its own making; what they tell stands in ours.
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+	p.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	if err := os.MkdirAll(cfg.dataDir, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	if p.hashKey, err = hashKey(cfg.hashKeyFile, cfg.dataDir); err != nil {
+		return err
+	}
+	p.store, err = gitstore.Open(gitstore.Config{
+		Dir:            filepath.Join(cfg.dataDir, "repositories"),
+		Committer:      cfg.committer,
+		MaxDefinitions: cfg.definitions,
+		Log:            p.log,
+		Metrics:        p.registry,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.store.Close()) }()
+	if p.keys, err = httpapi.OpenKeyStore(filepath.Join(cfg.dataDir, "keys")); err != nil {
+		return err
+	}
+	if err := p.assemble(cfg); err != nil {
+		return err
+	}
+
+	p.log.Info("starting", "version", buildVersion(), "tenants", len(cfg.tenants), "clusters", len(cfg.clusters))
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.reconciler.Run(ctx) })
+	group.Go(func() error { return p.server.Run(ctx) })
+	group.Go(func() error { return p.followConfig(ctx, cfg) })
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	p.log.Info("stopped")
+	return nil
+}
+
+func newLog(cfg *config, stderr io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.logLevel}
+	if cfg.logJSON {
+		return slog.New(slog.NewJSONHandler(stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(stderr, options))
+}
+
+// assemble makes the reconciler and the HTTP server over the store.
+func (p *program) assemble(cfg *config) error {
+	repositories, err := p.repositories(cfg)
+	if err != nil {
+		return err
+	}
+	if p.reconciler, err = reconcile.New(p.reconcileConfig(cfg, repositories)); err != nil {
+		return err
+	}
+	p.server, err = httpapi.New(httpapi.Config{
+		Settings:      settings(cfg, repositories),
+		Reconciler:    p.reconciler,
+		KeyStore:      p.keys,
+		Listen:        cfg.listen,
+		MetricsListen: cfg.metricsListen,
+		CertFile:      cfg.tlsCert,
+		KeyFile:       cfg.tlsKey,
+		Log:           p.log,
+		Metrics:       p.registry,
+	})
+	return err
+}
+
+// repositories opens the repository of every tenant. Each may have a history to
+// read, so several are opened at a time.
+func (p *program) repositories(cfg *config) (map[gitstore.TenantName]*gitstore.Repository, error) {
+	opened := make([]*gitstore.Repository, len(cfg.tenants))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, t := range cfg.tenants {
+		group.Go(func() (err error) {
+			if opened[i], err = p.store.Repository(t.name); err != nil {
+				return fmt.Errorf("open the repository of tenant %s: %w", t.name, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	repositories := make(map[gitstore.TenantName]*gitstore.Repository, len(opened))
+	for _, r := range opened {
+		repositories[r.Tenant()] = r
+	}
+	return repositories, nil
+}
+
+func (p *program) reconcileConfig(cfg *config, repositories map[gitstore.TenantName]*gitstore.Repository) reconcile.Config {
+	rc := reconcile.Config{
+		Clusters:     cfg.clusters,
+		HashKey:      p.hashKey,
+		PollInterval: cfg.pollInterval,
+		Workers:      cfg.workers,
+		Log:          p.log,
+		Metrics:      p.registry,
+	}
+	for _, t := range cfg.tenants {
+		rc.Tenants = append(rc.Tenants, reconcile.Tenant{
+			Name:         t.name,
+			Repository:   repositories[t.name],
+			Vault:        t.vault,
+			Clusters:     t.grants,
+			PollInterval: t.pollInterval,
+		})
+	}
+	return rc
+}
+
+func settings(cfg *config, repositories map[gitstore.TenantName]*gitstore.Repository) httpapi.Settings {
+	s := httpapi.Settings{Limits: cfg.limits, TrustedProxies: cfg.trustedProxies}
+	for _, t := range cfg.tenants {
+		s.Tenants = append(s.Tenants, httpapi.Tenant{Name: t.name, DisplayName: t.displayName, Repository: repositories[t.name]})
+		s.Keys = append(s.Keys, t.keys...)
+	}
+	return s
+}
