@@ -1,0 +1,458 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	vaultapi "github.com/hashicorp/vault/api"
+
+	"secretsync/examples/devstack"
+)
+
+// A fleet is one tenant with many definitions: its values in Vault, its repository and its empty namespaces.
+type fleet struct {
+	name    string // of the tenant, the mount and the namespaces
+	dir     string
+	stack   *devstack.Stack
+	binary  string
+	names   []string
+	key     string // of an admin
+	options fleetOptions
+	writer  map[string]*kubernetes.Clientset // unlimited, by cluster
+	reader  *vaultapi.KVv2                   // with the server's own token, so that policies cost the floor the same
+}
+
+type fleetOptions struct {
+	definitions  int
+	targets      int // of each definition, over namespaces and clusters in turn
+	namespaces   int
+	clusters     []string
+	pollInterval time.Duration
+	vaultURL     string // instead of Vault's own, such as a proxy's
+}
+
+// target is where the definition with index i is copied to.
+type target struct{ cluster, namespace int }
+
+const fleetWorkers = 32
+
+var fleets atomic.Int64
+
+func newFleet(ctx context.Context, env *Env, options fleetOptions) (*fleet, error) {
+	stack, err := env.Stack(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := &fleet{name: fmt.Sprintf("fleet%d", fleets.Add(1)), stack: stack, options: options, writer: make(map[string]*kubernetes.Clientset)}
+	if f.binary, err = env.Binary(ctx); err != nil {
+		return nil, err
+	}
+	if f.dir, err = os.MkdirTemp(env.Dir, f.name+"-"); err != nil {
+		return nil, err
+	}
+	for i := range options.definitions {
+		f.names = append(f.names, fmt.Sprintf("secret-%05d", i))
+	}
+	for _, cluster := range options.clusters {
+		var namespaces []string
+		for i := range options.namespaces {
+			namespaces = append(namespaces, f.namespace(i))
+		}
+		if err := stack.Cluster(cluster).CreateNamespace(ctx, namespaces...); err != nil {
+			return nil, err
+		}
+		unlimited := rest.CopyConfig(stack.Cluster(cluster).Config)
+		unlimited.QPS = -1
+		if f.writer[cluster], err = kubernetes.NewForConfig(unlimited); err != nil {
+			return nil, err
+		}
+	}
+	if err := stack.Vault.Mount(ctx, f.name); err != nil {
+		return nil, err
+	}
+	err = parallel(ctx, fleetWorkers, len(f.names), func(ctx context.Context, i int) error { return f.put(ctx, i, "first") })
+	if err != nil {
+		return nil, err
+	}
+	if err := f.writeRepository(); err != nil {
+		return nil, err
+	}
+	return f, f.writeConfig(ctx)
+}
+
+func (f *fleet) namespace(i int) string { return fmt.Sprintf("%s-%d", f.name, i) }
+
+// places of definition i.
+func (f *fleet) places(i int) []target {
+	places := make([]target, f.options.targets)
+	for j := range places {
+		places[j] = target{cluster: j % len(f.options.clusters), namespace: (i + j/len(f.options.clusters)) % f.options.namespaces}
+	}
+	return places
+}
+
+func (f *fleet) copies() int { return f.options.definitions * f.options.targets }
+
+func (f *fleet) put(ctx context.Context, i int, password string) error {
+	_, err := f.stack.Vault.PutSecret(ctx, f.name, f.names[i], map[string]any{"username": f.names[i], "password": fmt.Sprintf("correct horse battery staple %s %d", password, i)})
+	return err
+}
+
+func (f *fleet) yaml(i int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "name: %s\nsecretPath: %s\nsync:\n", f.names[i], f.names[i])
+	for _, t := range f.places(i) {
+		fmt.Fprintf(&b, "  - cluster: %s\n    namespace: %s\n", f.options.clusters[t.cluster], f.namespace(t.namespace))
+	}
+	return b.String()
+}
+
+// writeRepository commits all definitions at once, as one push would.
+func (f *fleet) writeRepository() error {
+	repositories := filepath.Join(f.dir, "data", "repositories")
+	if err := os.MkdirAll(repositories, 0o700); err != nil {
+		return err
+	}
+	repository, err := makeRepository(repositories, f.name)
+	if err != nil {
+		return err
+	}
+	var in bytes.Buffer
+	fmt.Fprintf(&in, "commit refs/heads/main\ncommitter Bench <bench@example.org> %d +0000\ndata 6\nfleet\n", time.Now().Unix())
+	for i := range f.names {
+		content := f.yaml(i)
+		fmt.Fprintf(&in, "M 100644 inline secrets/%s.yaml\ndata %d\n%s\n", f.names[i], len(content), content)
+	}
+	git := exec.Command("git", "--git-dir", repository, "fast-import", "--quiet")
+	git.Stdin = &in
+	if out, err := git.CombinedOutput(); err != nil {
+		return fmt.Errorf("git fast-import: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (f *fleet) writeConfig(ctx context.Context) error {
+	vault := f.stack.Vault
+	if err := vault.ReadPolicy(ctx, f.name, f.name, ""); err != nil {
+		return err
+	}
+	token, err := vault.Token(ctx, 24*time.Hour, f.name)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(f.dir, "token"), []byte(token), 0o600); err != nil {
+		return err
+	}
+	client, err := vault.NewClient(token)
+	if err != nil {
+		return err
+	}
+	f.reader = client.KVv2(f.name)
+	address := vault.Address
+	if f.options.vaultURL != "" {
+		address = f.options.vaultURL
+	}
+	poll := f.options.pollInterval
+	if poll == 0 {
+		poll = time.Minute
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "listen: 127.0.0.1:0\ndataDir: data\npollInterval: %s\nlog: {level: warn}\nlimits: {definitions: 1000000, requestsPerSecond: 100000}\nvault: {address: %q}\nclusters:\n", poll, address)
+	for _, c := range f.options.clusters {
+		fmt.Fprintf(&b, "  %s: {kubeconfig: %q}\n", c, f.stack.Cluster(c).Kubeconfig)
+	}
+	out, err := exec.CommandContext(ctx, f.binary, "key", "new", "--name", "bench", "--role", "admin").Output()
+	if err != nil {
+		return fmt.Errorf("making a key: %w", err)
+	}
+	key, stanza, _ := strings.Cut(string(out), "\n")
+	f.key = strings.TrimSpace(key)
+	fmt.Fprintf(&b, "tenants:\n  %s:\n    vault: {mount: %s, auth: {token: {file: token}}}\n    clusters:\n", f.name, f.name)
+	for _, c := range f.options.clusters {
+		fmt.Fprintf(&b, "      %s: {namespaces: [%q]}\n", c, f.name+"-*")
+	}
+	b.WriteString("    keys:\n")
+	for line := range strings.Lines(stanza) {
+		b.WriteString("      " + line)
+	}
+	return os.WriteFile(filepath.Join(f.dir, "config.yaml"), []byte(b.String()), 0o600)
+}
+
+// A counter counts by watching, so that its cost is the same for whatever it watches: ours and the floor are both measured
+// with one.
+type counter struct {
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+	changed chan struct{}
+	mu      sync.Mutex
+	seen    map[string]time.Time // cluster/namespace/name of what is there, with when it last changed
+	at      map[string]string    // its resource version
+}
+
+// count watches the fleet's namespaces.
+func (f *fleet) count(ctx context.Context) (*counter, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	c := &counter{stop: cancel, changed: make(chan struct{}, 1), seen: make(map[string]time.Time), at: make(map[string]string)}
+	for _, name := range f.options.clusters {
+		// Names only, and of the fleet's Secrets only: the cheapest watch there is.
+		config := rest.CopyConfig(f.stack.Cluster(name).AdminConfig)
+		config.AcceptContentTypes = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+		client, err := newMetadataClient(config)
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		list, err := client.Resource(core.SchemeGroupVersion.WithResource("secrets")).List(ctx, meta.ListOptions{Limit: 1})
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		w, err := client.Resource(core.SchemeGroupVersion.WithResource("secrets")).Watch(ctx, meta.ListOptions{ResourceVersion: list.ResourceVersion})
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		c.done.Go(func() { c.follow(ctx, name, f.name+"-", w) })
+	}
+	return c, nil
+}
+
+func (c *counter) follow(ctx context.Context, cluster, prefix string, w watch.Interface) {
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e, ok := <-w.ResultChan():
+			if !ok {
+				return
+			}
+			o, ok := e.Object.(meta.Object)
+			if !ok || !strings.HasPrefix(o.GetNamespace(), prefix) {
+				continue
+			}
+			key := cluster + "/" + o.GetNamespace() + "/" + o.GetName()
+			c.mu.Lock()
+			if e.Type == watch.Deleted {
+				delete(c.seen, key)
+				delete(c.at, key)
+			} else {
+				c.seen[key], c.at[key] = time.Now(), o.GetResourceVersion()
+			}
+			c.mu.Unlock()
+			select {
+			case c.changed <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// until waits until so many are there.
+func (c *counter) until(ctx context.Context, count int) error {
+	return c.when(ctx, func() bool { return len(c.seen) == count })
+}
+
+// when waits until a condition on seen holds.
+func (c *counter) when(ctx context.Context, ok func() bool) error {
+	for {
+		c.mu.Lock()
+		done := ok()
+		there := len(c.seen)
+		c.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-c.changed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for copies, of which there are %d: %w", there, ctx.Err())
+		}
+	}
+}
+
+func (c *counter) close() {
+	c.stop()
+	c.done.Wait()
+}
+
+// empty removes the fleet's Secrets.
+func (f *fleet) empty(ctx context.Context) error {
+	for _, cluster := range f.options.clusters {
+		admin := f.stack.Cluster(cluster).Admin
+		err := parallel(ctx, 4, f.options.namespaces, func(ctx context.Context, i int) error {
+			return admin.CoreV1().Secrets(f.namespace(i)).DeleteCollection(ctx, meta.DeleteOptions{}, meta.ListOptions{})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bareLoop reads each value once and creates its Secrets, and returns the seconds until all are there.
+func (f *fleet) bareLoop(ctx context.Context) (float64, error) {
+	if err := f.empty(ctx); err != nil {
+		return 0, err
+	}
+	counter, err := f.count(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer counter.close()
+	started := time.Now()
+	err = parallel(ctx, fleetWorkers, len(f.names), func(ctx context.Context, i int) error {
+		value, err := f.reader.Get(ctx, f.names[i])
+		if err != nil {
+			return err
+		}
+		data := map[string][]byte{}
+		for key, v := range value.Data {
+			data[key] = []byte(v.(string))
+		}
+		for _, t := range f.places(i) {
+			secret := &core.Secret{ObjectMeta: meta.ObjectMeta{Name: f.names[i]}, Data: data}
+			if _, err := f.writer[f.options.clusters[t.cluster]].CoreV1().Secrets(f.namespace(t.namespace)).Create(ctx, secret, meta.CreateOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	err = counter.until(ctx, f.copies())
+	return time.Since(started).Seconds(), err
+}
+
+// coldSync starts the server with nothing there, and returns the seconds until all Secrets are.
+func (f *fleet) coldSync(ctx context.Context) (float64, error) {
+	if err := f.empty(ctx); err != nil {
+		return 0, err
+	}
+	counter, err := f.count(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer counter.close()
+	started := time.Now()
+	server, err := f.serve(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer server.stop()
+	err = counter.until(ctx, f.copies())
+	return time.Since(started).Seconds(), err
+}
+
+// A server is a running secretsync.
+type server struct {
+	cmd *exec.Cmd
+	url string // of the API
+	log *bytes.Buffer
+}
+
+// serve starts the server; what it says at start tells where it listens.
+func (f *fleet) serve(ctx context.Context) (*server, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	config, err := os.ReadFile(filepath.Join(f.dir, "config.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	running := filepath.Join(f.dir, "running.yaml")
+	if err := os.WriteFile(running, bytes.Replace(config, []byte("127.0.0.1:0"), []byte(address), 1), 0o600); err != nil {
+		return nil, err
+	}
+	s := &server{cmd: exec.CommandContext(ctx, f.binary, "serve", "--config", running), url: "http://" + address, log: &bytes.Buffer{}}
+	s.cmd.Stderr = s.log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return s, s.cmd.Start()
+}
+
+func (s *server) stop() error {
+	s.cmd.Process.Signal(os.Interrupt)
+	err := s.cmd.Wait()
+	if err != nil {
+		err = fmt.Errorf("the server: %w\n%s", err, s.log)
+	}
+	return err
+}
+
+// usage is what a process has used so far.
+type usage struct {
+	cpu      time.Duration
+	resident int64 // bytes
+}
+
+func (s *server) usage() (usage, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		return usage{}, err
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+2:]))
+	var user, system, pages int64
+	fmt.Sscan(fields[11], &user)
+	fmt.Sscan(fields[12], &system)
+	fmt.Sscan(fields[21], &pages)
+	return usage{cpu: time.Duration(user+system) * 10 * time.Millisecond, resident: pages * int64(os.Getpagesize())}, nil
+}
+
+// metric returns the sum of the server's metrics whose line begins so.
+func (s *server) metric(ctx context.Context, prefix string) (float64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(response.Body); err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for line := range strings.Lines(body.String()) {
+		if strings.HasPrefix(line, prefix) {
+			var v float64
+			fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &v)
+			sum += v
+		}
+	}
+	return sum, nil
+}
+
+// untilSynced waits until the server says so of so many targets.
+func (s *server) untilSynced(ctx context.Context, count int) error {
+	for {
+		n, err := s.metric(ctx, `secretsync_targets{reason="Synced"`)
+		if err == nil && int(n) == count {
+			return nil
+		}
+		select {
+		case <-time.After(25 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("%v targets are synced of %d (%v): %w\n%s", n, count, err, ctx.Err(), s.log)
+		}
+	}
+}

@@ -1,0 +1,375 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"secretsync/gitstore"
+	"secretsync/httpapi"
+	"secretsync/reconcile"
+)
+
+func init() {
+	register("api-get", apiGet)
+	register("api-list-1000", apiList)
+	register("api-mixed", apiMixed)
+}
+
+const (
+	apiDefinitions = 1000
+	apiConnections = 64
+	apiRound       = time.Second
+	apiMixedTime   = time.Minute
+)
+
+// apiGet: GET of one definition of 1,000.
+func apiGet(ctx context.Context, env *Env) ([]Result, error) {
+	return againstConstant(ctx, env, "api-get", "/api/v1/tenants/acme/secrets/secret-0500", "GET of one definition")
+}
+
+// apiList: GET of the list of 1,000 definitions.
+func apiList(ctx context.Context, env *Env) ([]Result, error) {
+	return againstConstant(ctx, env, "api-list-1000", "/api/v1/tenants/acme/secrets", "GET of the list of 1,000")
+}
+
+// againstConstant measures requests a second and p99 of one path, against the same router that answers a constant of the
+// same size. Server, floor and clients share this process.
+func againstConstant(ctx context.Context, env *Env, name, path, what string) ([]Result, error) {
+	api, err := newAPI(ctx, env.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer api.close()
+	request := api.request(http.MethodGet, path, "")
+	body, err := newAPIClient(api.addr).do(request, http.StatusOK)
+	if err != nil {
+		return nil, err
+	}
+	floor, err := serveConstant(len(body))
+	if err != nil {
+		return nil, err
+	}
+	defer floor.close()
+
+	var p99 [2][]float64
+	round := func(addr string, of int) func(context.Context) (float64, error) {
+		return func(ctx context.Context) (float64, error) {
+			rate, latencies, err := load(ctx, addr, apiRound, func(int) ([]byte, int) { return request, http.StatusOK })
+			p99[of] = append(p99[of], percentile(latencies, 99))
+			return rate, err
+		}
+	}
+	floorRate, rate, err := alternate(ctx, 15, round(floor.addr, 0), round(api.addr, 1))
+	if err != nil {
+		return nil, err
+	}
+	note := fmt.Sprintf("%s (%d bytes), %d connections; floor: the router, with the same timeouts, answering a constant of that size", what, len(body), apiConnections)
+	return []Result{
+		{Name: name, Value: rate, Floor: floorRate, Unit: "req/s", Note: note},
+		{Name: name + "-p99", Value: median(p99[1]), Floor: median(p99[0]), Unit: "ms", Note: "of the same requests"},
+	}, nil
+}
+
+// apiMixed: 90 % reads and 10 % writes for a minute. Any answer that is not the one expected is an error.
+func apiMixed(ctx context.Context, env *Env) ([]Result, error) {
+	api, err := newAPI(ctx, env.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer api.close()
+	reads := make([][]byte, apiDefinitions)
+	writes := make([][2][]byte, apiDefinitions)
+	for i := range reads {
+		path := fmt.Sprintf("/api/v1/tenants/acme/secrets/secret-%04d", i)
+		reads[i] = api.request(http.MethodGet, path, "")
+		for j := range writes[i] {
+			writes[i][j] = api.request(http.MethodPatch, path, fmt.Sprintf(`{"sync":[{"cluster":"production","namespace":"ns-%d"}]}`, j))
+		}
+	}
+	var count, written atomic.Int64
+	mixed := func(int) ([]byte, int) {
+		n := count.Add(1)
+		if n%10 != 0 {
+			return reads[n*7919%apiDefinitions], http.StatusOK
+		}
+		w := written.Add(1)
+		return writes[w%apiDefinitions][w/apiDefinitions%2], http.StatusOK
+	}
+	if _, _, err := load(ctx, api.addr, apiRound, mixed); err != nil { // what grows once has grown
+		return nil, err
+	}
+	written0 := written.Load()
+	rate, latencies, err := load(ctx, api.addr, apiMixedTime/2, mixed)
+	if err != nil {
+		return nil, err
+	}
+	half := memory()
+	rate2, latencies2, err := load(ctx, api.addr, apiMixedTime/2, mixed)
+	if err != nil {
+		return nil, err
+	}
+	full := memory()
+	rate, latencies = (rate+rate2)/2, append(latencies, latencies2...)
+	return []Result{
+		{Name: "api-mixed", Value: rate, Unit: "req/s", Note: fmt.Sprintf("90 %% GET, 10 %% PATCH (%d commits) for a minute over %d connections; no error", written.Load()-written0, apiConnections)},
+		{Name: "api-mixed-p99", Value: percentile(latencies, 99), Unit: "ms", Note: "of the same requests"},
+		{Name: "api-mixed-memory", Value: full, Floor: half, Unit: "MiB", Note: "in use after the minute; floor: after half of it"},
+	}, nil
+}
+
+// memory returns the MiB in use after a collection.
+func memory() float64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapInuse+m.StackInuse) / (1 << 20)
+}
+
+// running is a server on a port of its own.
+type running struct {
+	addr  string
+	key   string
+	close func()
+}
+
+// newAPI starts the API over a real repository of 1,000 definitions and a reconciler that has not begun to work, with access
+// log, metrics and limits as in earnest.
+func newAPI(ctx context.Context, dir string) (*running, error) {
+	tenant, err := gitstore.ParseTenantName("acme")
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := gitstore.ParseClusterName("production")
+	if err != nil {
+		return nil, err
+	}
+	store, err := gitstore.Open(gitstore.Config{Dir: dir, MaxDefinitions: apiDefinitions})
+	if err != nil {
+		return nil, err
+	}
+	repository, err := store.Repository(tenant)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	if err := addDefinitions(ctx, repository, cluster); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	reconciler, err := reconcile.New(reconcile.Config{
+		HashKey:  bytes.Repeat([]byte("k"), 32),
+		Clusters: []reconcile.Cluster{{Name: "production", REST: &rest.Config{Host: "https://127.0.0.1:1"}}},
+		Tenants: []reconcile.Tenant{{
+			Name: tenant, Repository: repository,
+			Vault:    reconcile.Vault{Address: "http://127.0.0.1:1", Mount: "secret", Token: "none"},
+			Clusters: map[gitstore.ClusterName]reconcile.Grant{cluster: {Cluster: "production", Namespaces: []string{"*"}}},
+		}},
+	})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	key, plaintext := httpapi.NewKey(tenant, httpapi.RoleAdmin, "bench")
+	server, err := httpapi.New(httpapi.Config{
+		Settings: httpapi.Settings{
+			Tenants: []httpapi.Tenant{{Name: tenant, Repository: repository}},
+			Keys:    []httpapi.Key{key},
+			Limits:  httpapi.Limits{Rate: 1e9, Burst: 1e9},
+		},
+		Reconciler: reconciler,
+		Listen:     "127.0.0.1:0",
+		Log:        slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	if err := server.Listen(); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	ended.Go(func() { _ = server.Run(ctx) })
+	return &running{addr: server.Addr().String(), key: plaintext, close: func() {
+		cancel()
+		ended.Wait()
+		_ = store.Close()
+	}}, nil
+}
+
+func addDefinitions(ctx context.Context, repository *gitstore.Repository, cluster gitstore.ClusterName) error {
+	namespace, err := gitstore.ParseNamespace("default")
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(apiConnections)
+	for i := range apiDefinitions {
+		group.Go(func() error {
+			name, err := gitstore.ParseName(fmt.Sprintf("secret-%04d", i))
+			if err != nil {
+				return err
+			}
+			path, err := gitstore.ParseSecretPath("production/" + name.String())
+			if err != nil {
+				return err
+			}
+			d, err := gitstore.NewDefinition(name, path, []gitstore.Target{{Cluster: cluster, Namespace: namespace}})
+			if err != nil {
+				return err
+			}
+			_, err = repository.Create(ctx, gitstore.Commit{Author: gitstore.Author{Name: "bench", ID: "ak-bench"}}, d)
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// serveConstant is the floor: the router, and an answer that is there already, for slow clients within the same times.
+func serveConstant(size int) (*running, error) {
+	body := bytes.Repeat([]byte("x"), size)
+	router := httprouter.New()
+	answer := func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
+		h := w.Header()
+		h.Set("Content-Type", "application/json")
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write(body) // a client that went away shows at the client
+	}
+	router.GET("/api/v1/tenants/:tenant/secrets", answer)
+	router.GET("/api/v1/tenants/:tenant/secrets/:name", answer)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{
+		Handler:           router,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+	}
+	var ended sync.WaitGroup
+	ended.Go(func() { _ = server.Serve(listener) })
+	return &running{addr: listener.Addr().String(), close: func() {
+		_ = server.Close()
+		ended.Wait()
+	}}, nil
+}
+
+func (r *running) request(method, path, body string) []byte {
+	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n", method, path, r.key)
+	if body != "" {
+		head += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+	}
+	return []byte(head + "\r\n" + body)
+}
+
+// load makes requests over 64 connections for a time and returns how many a second were answered, and what each took in ms.
+// next gives a request and the status it must have.
+func load(ctx context.Context, addr string, d time.Duration, next func(connection int) ([]byte, int)) (rate float64, latencies []float64, err error) {
+	began := time.Now()
+	each := make([][]float64, apiConnections)
+	group, ctx := errgroup.WithContext(ctx)
+	for c := range apiConnections {
+		group.Go(func() error {
+			client := newAPIClient(addr)
+			defer client.close()
+			for time.Since(began) < d {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				request, status := next(c)
+				sent := time.Now()
+				if _, err := client.do(request, status); err != nil {
+					return err
+				}
+				each[c] = append(each[c], float64(time.Since(sent).Microseconds())/1000)
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	latencies = slices.Concat(each...)
+	return float64(len(latencies)) / time.Since(began).Seconds(), latencies, err
+}
+
+func percentile(values []float64, p int) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[min(len(values)-1, len(values)*p/100)]
+}
+
+// apiClient speaks as little HTTP as will do, so that what is measured is the server and not net/http's client.
+type apiClient struct {
+	addr string
+	conn net.Conn
+	in   *bufio.Reader
+	body []byte
+}
+
+func newAPIClient(addr string) *apiClient { return &apiClient{addr: addr} }
+
+func (c *apiClient) close() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+	}
+}
+
+// do sends a request as it stands and returns the body of its answer, good until the next call.
+func (c *apiClient) do(request []byte, status int) ([]byte, error) {
+	if c.conn == nil {
+		var err error
+		if c.conn, err = net.Dial("tcp", c.addr); err != nil {
+			return nil, err
+		}
+		c.in = bufio.NewReaderSize(c.conn, 64<<10)
+	}
+	if _, err := c.conn.Write(request); err != nil {
+		return nil, err
+	}
+	line, err := c.in.ReadSlice('\n')
+	if err != nil {
+		return nil, err
+	}
+	got := string(line)
+	length := 0
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return nil, err
+		}
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 {
+			break
+		}
+		if name, value, _ := bytes.Cut(line, []byte(": ")); bytes.EqualFold(name, []byte("Content-Length")) {
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	c.body = slices.Grow(c.body[:0], length)[:length]
+	if _, err := io.ReadFull(c.in, c.body); err != nil {
+		return nil, err
+	}
+	if want := strconv.Itoa(status); len(got) < 12 || got[9:12] != want {
+		return nil, fmt.Errorf("answered %q %s; want %s", got, c.body, want)
+	}
+	return c.body, nil
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"secretsync/gitstore"
+)
+
+// makeRepository has the store make an empty repository below dir and returns its path.
+func makeRepository(dir, tenant string) (string, error) {
+	name, err := gitstore.ParseTenantName(tenant)
+	if err != nil {
+		return "", err
+	}
+	store, err := gitstore.Open(gitstore.Config{Dir: dir})
+	if err != nil {
+		return "", err
+	}
+	if _, err := store.Repository(name); err != nil {
+		store.Close()
+		return "", err
+	}
+	return filepath.Join(dir, tenant+".git"), store.Close()
+}
+
+// git runs stock git in a folder.
+func git(ctx context.Context, dir string, args ...string) error {
+	command := exec.CommandContext(ctx, "git", args...)
+	command.Dir = dir
+	command.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_AUTHOR_NAME=bench", "GIT_AUTHOR_EMAIL=bench@localhost",
+		"GIT_COMMITTER_NAME=bench", "GIT_COMMITTER_EMAIL=bench@localhost")
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, output)
+	}
+	return nil
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"syscall"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"secretsync/examples/devstack"
+)
+
+func init() {
+	register("restart-10k", restart)
+	register("steady-10k", steady)
+	register("outage", outage)
+}
+
+var tenThousand = fleetOptions{definitions: 10_000, targets: 1, namespaces: 10, clusters: []string{"production"}}
+
+// restart measures a start with everything right already, until the server knows it.
+func restart(ctx context.Context, env *Env) ([]Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	f, err := newFleet(ctx, env, tenThousand)
+	if err != nil {
+		return nil, err
+	}
+	defer f.empty(context.WithoutCancel(ctx))
+	if _, err := f.coldSync(ctx); err != nil {
+		return nil, err
+	}
+	writes := 0.0
+	ours := func(ctx context.Context) (float64, error) {
+		started := time.Now()
+		server, err := f.serve(ctx)
+		if err != nil {
+			return 0, err
+		}
+		defer server.stop()
+		if err := server.untilSynced(ctx, f.copies()); err != nil {
+			return 0, err
+		}
+		took := time.Since(started).Seconds()
+		n, err := server.metric(ctx, "secretsync_writes_total")
+		writes += n
+		return took, err
+	}
+	floor, took, err := alternate(ctx, 3, f.bareLook, ours)
+	if err != nil {
+		return nil, err
+	}
+	if writes > 0 {
+		err = fmt.Errorf("%v copies were written though all were right", writes)
+	}
+	return []Result{{
+		Name: "restart-10k", Value: took, Floor: floor, Unit: "s",
+		Note: "from process start until 10,000 right copies are known Synced, without a write; floor: listing them and reading each path's metadata once",
+	}}, err
+}
+
+// bareLook lists the copies and reads each path's metadata.
+func (f *fleet) bareLook(ctx context.Context) (float64, error) {
+	started := time.Now()
+	err := parallel(ctx, 2, 2, func(ctx context.Context, i int) error {
+		if i == 0 {
+			return f.bareMetadata(ctx)
+		}
+		next := ""
+		for {
+			list, err := f.writer[f.options.clusters[0]].CoreV1().Secrets("").List(ctx, meta.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=secretsync", Limit: 500, Continue: next})
+			if err != nil {
+				return err
+			}
+			if next = list.Continue; next == "" {
+				return nil
+			}
+		}
+	})
+	return time.Since(started).Seconds(), err
+}
+
+func (f *fleet) bareMetadata(ctx context.Context) error {
+	return parallel(ctx, fleetWorkers, len(f.names), func(ctx context.Context, i int) error {
+		_, err := f.reader.GetMetadata(ctx, f.names[i])
+		return err
+	})
+}
+
+// steady measures a minute in which nothing is to be done.
+func steady(ctx context.Context, env *Env) ([]Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	f, err := newFleet(ctx, env, tenThousand)
+	if err != nil {
+		return nil, err
+	}
+	defer f.empty(context.WithoutCancel(ctx))
+	server, err := f.serve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	if err := server.untilSynced(ctx, f.copies()); err != nil {
+		return nil, err
+	}
+	vaultBefore, err := server.metric(ctx, "secretsync_vault_request_seconds_count")
+	if err != nil {
+		return nil, err
+	}
+	kubeBefore, err := server.metric(ctx, "secretsync_kubernetes_request_seconds_count")
+	if err != nil {
+		return nil, err
+	}
+	before, err := server.usage()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-time.After(time.Minute):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	after, err := server.usage()
+	if err != nil {
+		return nil, err
+	}
+	vault, err := server.metric(ctx, "secretsync_vault_request_seconds_count")
+	if err != nil {
+		return nil, err
+	}
+	kube, err := server.metric(ctx, "secretsync_kubernetes_request_seconds_count")
+	if err != nil {
+		return nil, err
+	}
+	bareBefore := ownCPU()
+	if err := f.bareMetadata(ctx); err != nil {
+		return nil, err
+	}
+	bare := ownCPU() - bareBefore
+	return []Result{
+		{Name: "steady-10k", Value: (after.cpu - before.cpu).Seconds(), Floor: bare.Seconds(), Unit: "CPU s", Note: "over one minute with 10,000 targets and nothing to do; floor: a bare loop that reads each path's metadata once"},
+		{Name: "steady-10k-vault", Value: vault - vaultBefore, Floor: float64(len(f.names)), Unit: "requests", Note: "to Vault in that minute, whose interval is one minute; floor: one a path"},
+		{Name: "steady-10k-kubernetes", Value: kube - kubeBefore, Unit: "requests", Note: "to the cluster in that minute"},
+		{Name: "steady-10k-resident", Value: float64(after.resident) / (1 << 20), Floor: 150, Unit: "MiB", Note: "resident memory after it; floor: the limit that is set, 150"},
+	}, nil
+}
+
+// ownCPU is what this process has used.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// outage measures 30 s without Vault: what is asked of it meanwhile, and how long until all is well again.
+func outage(ctx context.Context, env *Env) ([]Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	stack, err := env.Stack(ctx)
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := stack.Vault.Proxy()
+	if err != nil {
+		return nil, err
+	}
+	defer proxy.Close()
+	f, err := newFleet(ctx, env, fleetOptions{definitions: 2000, targets: 1, namespaces: 10, clusters: []string{"production"}, vaultURL: proxy.URL, pollInterval: 30 * time.Second})
+	if err != nil {
+		return nil, err
+	}
+	defer f.empty(context.WithoutCancel(ctx))
+	server, err := f.serve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	if err := server.untilSynced(ctx, f.copies()); err != nil {
+		return nil, err
+	}
+	proxy.Inject(devstack.Fault{Reset: true})
+	before := proxy.Requests()
+	select {
+	case <-time.After(30 * time.Second):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	requests := proxy.Requests() - before
+	down, err := server.metric(ctx, `secretsync_targets{reason="VaultUnavailable"`)
+	if err != nil {
+		return nil, err
+	}
+	if int(down) != f.copies() {
+		return nil, fmt.Errorf("%v of %d targets are known to be without their vault", down, f.copies())
+	}
+	back := proxy.Requests()
+	proxy.Clear()
+	started := time.Now()
+	// Until every path was asked for anew, not just until the status says so again.
+	for proxy.Requests()-back < len(f.names) {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if err := server.untilSynced(ctx, f.copies()); err != nil {
+		return nil, err
+	}
+	took := time.Since(started).Seconds()
+	reads := time.Now()
+	if err := f.bareMetadata(ctx); err != nil {
+		return nil, err
+	}
+	return []Result{
+		{Name: "outage", Value: took, Floor: time.Since(reads).Seconds(), Unit: "s", Note: "from Vault's return after 30 s, in which every path was due, until all 2,000 targets were looked at again and are Synced, probe and jitter included; floor: reading their metadata once"},
+		{Name: "outage-requests", Value: float64(requests), Unit: "requests", Note: "to Vault in the 30 s without it"},
+	}, nil
+}
+
+var errNoCopy = errors.New("no copy")
+
+// secret reads one copy.
+func (f *fleet) secret(ctx context.Context, i int) (*core.Secret, error) {
+	t := f.places(i)[0]
+	s, err := f.stack.Cluster(f.options.clusters[t.cluster]).Admin.CoreV1().Secrets(f.namespace(t.namespace)).Get(ctx, f.names[i], meta.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("%w of %s: %w", errNoCopy, f.names[i], err)
+	}
+	return s, nil
+}

@@ -1,0 +1,18 @@
+package main
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// The story checks itself.
+func TestTheStoryEndsWell(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "secretsync")
+	if output, err := exec.Command("go", "build", "-o", binary, "secretsync/cmd/secretsync").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	if err := run(t.Context(), binary, false); err != nil {
+		t.Fatal(err)
+	}
+}

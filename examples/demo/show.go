@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+)
+
+var chapter int
+
+func heading(title string) {
+	chapter++
+	text := fmt.Sprintf("%d. %s", chapter, title)
+	if term.IsTerminal(int(os.Stdout.Fd())) {
+		text = "\033[1m" + text + "\033[0m"
+	}
+	fmt.Printf("\n%s\n", text)
+}
+
+// answer is what came back from the API.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	secret secret
+	list   struct{ Items []secret }
+}
+
+// call makes a request below the tenant's path and shows it with its answer. Header names and values alternate.
+func (d *demo) call(ctx context.Context, method, path, body string, header ...string) (answer, error) {
+	fmt.Printf("\n> %s /api/v1/tenants/%s%s\n", method, tenant, path)
+	for i := 0; i < len(header); i += 2 {
+		fmt.Printf("> %s: %s\n", header[i], header[i+1])
+	}
+	if body != "" {
+		fmt.Printf("> %s\n", body)
+	}
+	a, err := d.quietCall(ctx, method, path, body, header...)
+	if err != nil {
+		return a, err
+	}
+	fmt.Printf("< %d %s\n", a.status, http.StatusText(a.status))
+	for _, name := range []string{"ETag", "Location", "Warning"} {
+		if value := a.header.Get(name); value != "" {
+			fmt.Printf("< %s: %s\n", name, value)
+		}
+	}
+	for line := range strings.Lines(pretty(a.body)) {
+		fmt.Printf("< %s\n", strings.TrimRight(line, "\n"))
+	}
+	return a, nil
+}
+
+// An innermost object that fits on a line stands on one.
+var (
+	innermost = regexp.MustCompile(`\{[^{}\[\]]*\}`)
+	lineBreak = regexp.MustCompile(`\s*\n\s*`)
+)
+
+func pretty(body []byte) string {
+	var indented bytes.Buffer
+	if json.Indent(&indented, body, "", "  ") != nil {
+		return string(body)
+	}
+	return innermost.ReplaceAllStringFunc(indented.String(), func(object string) string {
+		if line := lineBreak.ReplaceAllString(object, " "); len(line) < 130 {
+			return line
+		}
+		return object
+	})
+}
+
+func (d *demo) quietCall(ctx context.Context, method, path, body string, header ...string) (a answer, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, d.url+"/api/v1/tenants/"+tenant+path, strings.NewReader(body))
+	if err != nil {
+		return a, err
+	}
+	request.Header.Set("Authorization", "Bearer "+d.key)
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return a, err
+	}
+	defer response.Body.Close()
+	a.status, a.header = response.StatusCode, response.Header
+	if a.body, err = io.ReadAll(response.Body); err != nil || len(a.body) == 0 {
+		return a, err
+	}
+	if err := json.Unmarshal(a.body, &a.secret); err != nil {
+		return a, fmt.Errorf("the answer to %s %s: %w", method, path, err)
+	}
+	return a, json.Unmarshal(a.body, &a.list)
+}
+
+// awaitActive asks until every target of the definition is synced.
+func (d *demo) awaitActive(ctx context.Context) error {
+	var phase string
+	err := await(ctx, func(ctx context.Context) (bool, error) {
+		a, err := d.quietCall(ctx, "GET", "/secrets/"+definition, "")
+		phase = a.secret.Status.Phase
+		return phase == "Active", err
+	})
+	if err != nil {
+		return fmt.Errorf("the phase is %q; want Active: %w", phase, err)
+	}
+	return nil
+}
+
+// await asks again and again, for 30 seconds at most.
+func await(ctx context.Context, done func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, fmt.Errorf("it did not come within 30 seconds"))
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if ok, err := done(ctx); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// git runs stock git, as Dana, and shows it.
+func (d *demo) git(ctx context.Context, dir string, args ...string) error {
+	return d.show(ctx, dir, "git", args...)
+}
+
+func (d *demo) show(ctx context.Context, dir, program string, args ...string) error {
+	fmt.Printf("\n$ %s\n", quoted(append([]string{filepath.Base(program)}, args...)))
+	command := exec.CommandContext(ctx, program, args...)
+	command.Dir = dir
+	command.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GIT_PAGER=cat",
+		"GIT_AUTHOR_NAME=Dana", "GIT_AUTHOR_EMAIL=dana@example.com",
+		"GIT_COMMITTER_NAME=Dana", "GIT_COMMITTER_EMAIL=dana@example.com")
+	output, err := command.CombinedOutput()
+	if len(output) > 0 {
+		fmt.Println(strings.TrimRight(string(output), "\n"))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", program, err)
+	}
+	return nil
+}
+
+func quoted(words []string) string {
+	for i, word := range words {
+		if strings.ContainsAny(word, " %<>$") {
+			words[i] = "'" + word + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n"
+}
+
+// printInvitation prints what to try while everything runs.
+func (d *demo) printInvitation() {
+	production := d.stack.Cluster("production").AdminKubeconfig
+	fmt.Printf(`
+Everything stays up until Ctrl-C. In another terminal:
+
+  export SECRETSYNC=%s
+  export KEY=%s
+  export REPOSITORY=%s
+  export PATH=%s:$PATH
+
+  curl -sS -H "Authorization: Bearer $KEY" "$SECRETSYNC/api/v1/tenants/acme/secrets"
+  git clone "$REPOSITORY" acme-secrets     # edit a file under secrets, commit, push
+  kubectl --kubeconfig %s get secrets -A -l app.kubernetes.io/managed-by=secretsync -w
+  kubectl --kubeconfig %s get secrets -A
+
+Vault: %s, token %s
+The server's log: %s
+`, d.url, d.key, d.repository, filepath.Dir(d.binary), production,
+		d.stack.Cluster("staging").AdminKubeconfig, d.stack.Vault.Address, d.stack.Vault.RootToken, d.server.Log())
+}

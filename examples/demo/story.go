@@ -1,0 +1,324 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"secretsync/examples/devstack"
+)
+
+// demo is what the steps of the story share.
+type demo struct {
+	stack      *devstack.Stack
+	server     *devstack.Process
+	binary     string // the server's program
+	dir        string // configuration, data and the clone lie here; goes with the stack
+	url        string // of the server
+	key        string // an API key of the role admin
+	repository string // the tenant's, bare
+	passwords  []string
+}
+
+// A step is a chapter of the story. It returns an error if what it saw isn't what it should have seen.
+type step struct {
+	title string
+	play  func(context.Context) error
+}
+
+func (d *demo) story() []step {
+	return []step{
+		{"Values in Vault, namespaces in the clusters", d.writeValues},
+		{"The server, with tenant acme", d.startServer},
+		{"Create a definition: one value, three targets in two clusters", d.create},
+		{"Read it: the status says what is live, and from which commit and vault version", d.read},
+		{"Change its targets, if nobody else did meanwhile", d.patch},
+		{"List, and delete one: syncing stops, its Secret stays", d.listAndDelete},
+		{"Change a definition with git", d.push},
+		{"Rotate the value", d.rotate},
+		{"Somebody edits a copy by hand", d.drift},
+		{"What is in the clusters now", d.showSecrets},
+		{"Who did what: git log", d.showLog},
+		{"Secret values are in Vault and in the Secrets, and nowhere else", d.searchValues},
+	}
+}
+
+const (
+	tenant       = "acme"
+	definition   = "db-password"
+	pollInterval = 2 * time.Second
+)
+
+func (d *demo) writeValues(ctx context.Context) error {
+	d.passwords = []string{"tulip-cobalt-9413", "granite-willow-2750", "meadow-lantern-6602"}
+	for path, data := range map[string]map[string]any{
+		"production/db-password": {"username": "orders", "password": d.passwords[0]},
+		"production/smtp":        {"username": "mailer", "password": d.passwords[2]},
+	} {
+		version, err := d.stack.Vault.PutSecret(ctx, "secret", tenant+"/"+path, data)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("vault: secret/%s/%s, keys password and username, version %d\n", tenant, path, version)
+	}
+	for cluster, namespace := range map[string]string{"production": "backend", "staging": "backend"} {
+		if err := d.stack.Cluster(cluster).CreateNamespace(ctx, namespace); err != nil {
+			return err
+		}
+		fmt.Printf("%s: namespaces default, %s\n", cluster, namespace)
+	}
+	return nil
+}
+
+func (d *demo) create(ctx context.Context) error {
+	answer, err := d.call(ctx, "POST", "/secrets", `{"name":"db-password","secretPath":"production/db-password","sync":[`+
+		`{"cluster":"production","namespace":"default"},`+
+		`{"cluster":"production","namespace":"backend","secretName":"database-credentials"},`+
+		`{"cluster":"staging","namespace":"default"}]}`)
+	if err != nil {
+		return err
+	}
+	location := "/api/v1/tenants/" + tenant + "/secrets/" + definition
+	switch {
+	case answer.status != http.StatusCreated:
+		return fmt.Errorf("status %d; want 201", answer.status)
+	case answer.header.Get("Location") != location:
+		return fmt.Errorf("the Location is %q; want %q", answer.header.Get("Location"), location)
+	case answer.header.Get("ETag") != `"`+answer.secret.ResourceVersion+`"`:
+		return fmt.Errorf("the ETag is %s; want the resourceVersion %s", answer.header.Get("ETag"), answer.secret.ResourceVersion)
+	}
+	return d.awaitCopies(ctx, d.passwords[0],
+		copyAt{"production", "default", "db-password"},
+		copyAt{"production", "backend", "database-credentials"},
+		copyAt{"staging", "default", "db-password"})
+}
+
+func (d *demo) read(ctx context.Context) error {
+	if err := d.awaitActive(ctx); err != nil {
+		return err
+	}
+	answer, err := d.call(ctx, "GET", "/secrets/"+definition, "")
+	if err != nil {
+		return err
+	}
+	for _, target := range answer.secret.Status.SyncStatuses {
+		if target.State != "Synced" || target.Commit != answer.secret.ResourceVersion || target.VaultVersion != 1 {
+			return fmt.Errorf("target %+v; want it Synced from vault version 1 and commit %s", target, answer.secret.ResourceVersion)
+		}
+	}
+	return nil
+}
+
+func (d *demo) patch(ctx context.Context) error {
+	before, err := d.quietCall(ctx, "GET", "/secrets/"+definition, "")
+	if err != nil {
+		return err
+	}
+	tag := before.header.Get("ETag")
+	const body = `{"sync":[{"cluster":"production","namespace":"default"},` +
+		`{"cluster":"production","namespace":"backend","secretName":"database-credentials"}]}`
+	answer, err := d.call(ctx, "PATCH", "/secrets/"+definition, body, "If-Match", tag)
+	if err != nil {
+		return err
+	}
+	if answer.status != http.StatusOK || len(answer.secret.Sync) != 2 || answer.header.Get("ETag") == tag {
+		return fmt.Errorf("status %d, %d targets, ETag %s; want 200, 2 and a new ETag", answer.status, len(answer.secret.Sync), answer.header.Get("ETag"))
+	}
+	fmt.Println("\nThe same again: the ETag is an old one now.")
+	answer, err = d.call(ctx, "PATCH", "/secrets/"+definition, body, "If-Match", tag)
+	if err != nil {
+		return err
+	}
+	if answer.status != http.StatusPreconditionFailed {
+		return fmt.Errorf("status %d; want 412", answer.status)
+	}
+	return nil
+}
+
+func (d *demo) listAndDelete(ctx context.Context) error {
+	const body = `{"name":"smtp","secretPath":"production/smtp","sync":[{"cluster":"staging","namespace":"backend"}]}`
+	if answer, err := d.call(ctx, "POST", "/secrets", body); err != nil {
+		return err
+	} else if answer.status != http.StatusCreated {
+		return fmt.Errorf("status %d; want 201", answer.status)
+	}
+	smtp := copyAt{"staging", "backend", "smtp"}
+	if err := d.awaitCopies(ctx, d.passwords[2], smtp); err != nil {
+		return err
+	}
+	answer, err := d.call(ctx, "GET", "/secrets", "")
+	if err != nil {
+		return err
+	}
+	if len(answer.list.Items) != 2 || answer.list.Items[0].Name != definition || answer.list.Items[1].Name != "smtp" {
+		return fmt.Errorf("%d items; want db-password and smtp", len(answer.list.Items))
+	}
+	if answer, err = d.call(ctx, "DELETE", "/secrets/smtp", ""); err != nil {
+		return err
+	}
+	if answer.status != http.StatusNoContent {
+		return fmt.Errorf("status %d; want 204", answer.status)
+	}
+	if answer, err = d.call(ctx, "GET", "/secrets/smtp", ""); err != nil {
+		return err
+	}
+	if answer.status != http.StatusNotFound {
+		return fmt.Errorf("status %d; want 404", answer.status)
+	}
+	return d.awaitCopies(ctx, d.passwords[2], smtp) // still there
+}
+
+// push edits the definition in a clone, as a person would, and pushes it.
+func (d *demo) push(ctx context.Context) error {
+	if err := d.git(ctx, d.dir, "clone", "--quiet", d.repository, "acme-secrets"); err != nil {
+		return err
+	}
+	clone := filepath.Join(d.dir, "acme-secrets")
+	file := filepath.Join(clone, "secrets", definition+".yaml")
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	edited := "# Owned by payments. Rotated quarterly.\n" + string(content) +
+		"  - cluster: staging\n    namespace: default\n    secretName: orders-database\n"
+	if err := os.WriteFile(file, []byte(edited), 0o600); err != nil {
+		return err
+	}
+	if err := d.show(ctx, clone, d.binary, "validate", "."); err != nil {
+		return err
+	}
+	if err := d.git(ctx, clone, "diff"); err != nil {
+		return err
+	}
+	if err := d.git(ctx, clone, "commit", "--quiet", "--all", "--message", "Let staging have the database password"); err != nil {
+		return err
+	}
+	if err := d.git(ctx, clone, "push", "--quiet", "origin", "HEAD:main"); err != nil {
+		return err
+	}
+	pushed := time.Now()
+	if err := d.awaitCopies(ctx, d.passwords[0], copyAt{"staging", "default", "orders-database"}); err != nil {
+		return err
+	}
+	fmt.Printf("there %s after the push returned\n", time.Since(pushed).Round(time.Millisecond))
+
+	// The API goes on from there, and leaves the comment where it was.
+	head, err := exec.CommandContext(ctx, "git", "-C", clone, "rev-parse", "HEAD").Output()
+	if err != nil {
+		return err
+	}
+	answer, err := d.quietCall(ctx, "GET", "/secrets/"+definition, "")
+	if err != nil {
+		return err
+	}
+	if want := strings.TrimSpace(string(head)); answer.secret.ResourceVersion != want {
+		return fmt.Errorf("the API says revision %s; want what was pushed, %s", answer.secret.ResourceVersion, want)
+	}
+	return nil
+}
+
+func (d *demo) rotate(ctx context.Context) error {
+	version, err := d.stack.Vault.PutSecret(ctx, "secret", tenant+"/production/db-password",
+		map[string]any{"username": "orders", "password": d.passwords[1]})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("vault: secret/%s/production/db-password is at version %d; it is asked every %s\n", tenant, version, pollInterval)
+	rotated := time.Now()
+	err = d.awaitCopies(ctx, d.passwords[1],
+		copyAt{"production", "default", "db-password"},
+		copyAt{"production", "backend", "database-credentials"},
+		copyAt{"staging", "default", "orders-database"})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("every copy has it after %s\n", time.Since(rotated).Round(time.Millisecond))
+	return nil
+}
+
+func (d *demo) drift(ctx context.Context) error {
+	at := copyAt{"production", "default", "db-password"}
+	if err := d.spoil(ctx, at); err != nil {
+		return err
+	}
+	spoilt := time.Now()
+	fmt.Printf("%s: the password is overwritten\n", at)
+	if err := d.awaitCopies(ctx, d.passwords[1], at); err != nil {
+		return err
+	}
+	fmt.Printf("put right after %s\n", time.Since(spoilt).Round(time.Millisecond))
+	return nil
+}
+
+func (d *demo) showLog(ctx context.Context) error {
+	if err := d.git(ctx, d.dir, "-C", d.repository, "log", "--format=%h  %an: %s", "main"); err != nil {
+		return err
+	}
+	output, err := exec.CommandContext(ctx, "git", "-C", d.repository, "log", "--format=%an", "main").Output()
+	if err != nil {
+		return err
+	}
+	// create, patch, create, delete, push
+	if lines := strings.Fields(strings.ReplaceAll(string(output), " ", "_")); len(lines) != 5 || lines[0] != "Dana" {
+		return fmt.Errorf("%d commits, the newest by %s; want 5, one a change, the newest by Dana", len(lines), lines[0])
+	}
+	return d.git(ctx, d.dir, "-C", d.repository, "fsck", "--full", "--strict")
+}
+
+// searchValues looks for the passwords in all that the server wrote.
+func (d *demo) searchValues(ctx context.Context) error {
+	answer, err := d.quietCall(ctx, "GET", "/secrets", "")
+	if err != nil {
+		return err
+	}
+	places := map[string][]byte{"the API": answer.body}
+	if places["the log"], err = os.ReadFile(d.server.Log()); err != nil {
+		return err
+	}
+	if places["the metrics"], err = fetch(ctx, d.url+"/metrics"); err != nil {
+		return err
+	}
+	objects := exec.CommandContext(ctx, "git", "-C", d.repository, "cat-file", "--batch-all-objects", "--batch")
+	if places["the repository"], err = objects.Output(); err != nil {
+		return err
+	}
+	err = filepath.WalkDir(filepath.Join(d.dir, "data"), func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		places[path], err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for place, content := range places {
+		for _, password := range d.passwords {
+			if strings.Contains(string(content), password) {
+				return fmt.Errorf("a password stands in %s", place)
+			}
+		}
+	}
+	fmt.Printf("searched %d places: none of %d passwords\n", len(places), len(d.passwords))
+	return nil
+}
+
+// secret is what the demonstration reads of the contract's Secret.
+type secret struct {
+	Name            string
+	ResourceVersion string
+	Sync            []json.RawMessage
+	Status          struct {
+		Phase        string
+		SyncStatuses []struct {
+			Cluster, Namespace, SecretName, State, Reason, Message, Commit string
+			VaultVersion                                                   int
+		}
+	}
+}
