@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -163,16 +164,11 @@ func (c *chaos) change() {
 		d.places = c.somePlaces(name)
 		_, err = c.repo.Patch(c.ctx, c.by(), c.parse(name), gitstore.Unconditional(), c.targets(d.places))
 	}
-	if err == nil {
-		c.definitions[name] = d
-	} else if !strings.Contains(err.Error(), "claim") && !isConflict(err) {
-		c.must(err)
+	if claimed := (*gitstore.ClaimError)(nil); errors.As(err, &claimed) {
+		return // another definition has one of the places
 	}
-}
-
-func isConflict(err error) bool {
-	_, ok := err.(*gitstore.ClaimError)
-	return ok
+	c.must(err)
+	c.definitions[name] = d
 }
 
 // value writes, deletes or destroys a value.
@@ -262,36 +258,64 @@ func (c *chaos) fault() {
 	}
 }
 
-// agrees waits until statuses and clusters are what the model says.
+// agrees waits until statuses and clusters are what the model says. What agreed
+// once must go on doing so, now that nothing happens any more.
 func (c *chaos) agrees() {
 	c.t.Helper()
-	for name, d := range c.definitions {
-		v, there := c.values[d.path]
-		for i, place := range d.places {
-			want := ReasonSynced
-			switch {
-			case !there:
-				want = ReasonValueNotFound
-			case v.deleted:
-				want = ReasonValueDeleted
+	end := time.Now().Add(deadline)
+	for name := range c.definitions {
+		for differs := c.differs(name); differs != ""; differs = c.differs(name) {
+			if time.Now().After(end) {
+				c.t.Fatal(differs)
 			}
-			if c.foreign[place] != nil {
-				want = ReasonNotOwned
-				if !there || v.deleted {
-					continue // which of the two is said depends on what was tried first
-				}
-			}
-			c.statusWhere(name, fmt.Sprintf("%s at %s", want, place), func(s Status) bool {
-				return i < len(s.Targets) && s.Targets[i].Reason == want
-			})
-			if want == ReasonSynced {
-				s := c.get(place)
-				if s == nil || !maps.Equal(texts(s), v.data) || s.Labels[LabelName] != name || s.Labels[LabelTenant] != c.name || s.Labels[LabelManagedBy] != managedBy {
-					c.t.Errorf("%s is Synced, but the Secret is %+v; its value is %v", place, s, v.data)
-				}
-			}
+			time.Sleep(10 * time.Millisecond)
 		}
 	}
+	for name := range c.definitions {
+		if differs := c.differs(name); differs != "" {
+			c.t.Error("agreed before, but now:", differs)
+		}
+	}
+}
+
+// differs says in what a definition is not as the model has it.
+func (c *chaos) differs(name string) string {
+	d := c.definitions[name]
+	e, ok := c.repo.Snapshot().Get(c.parse(name))
+	if !ok {
+		return name + " is not at HEAD"
+	}
+	v, there := c.values[d.path]
+	targets := c.r.Status(c.tenant(), e).Targets
+	if len(targets) != len(d.places) {
+		return fmt.Sprintf("%s should have the targets %v; it stands at %+v", name, d.places, targets)
+	}
+	for i, place := range d.places {
+		want := ReasonSynced
+		switch {
+		case !there:
+			want = ReasonValueNotFound
+		case v.deleted:
+			want = ReasonValueDeleted
+		}
+		if c.foreign[place] != nil {
+			want = ReasonNotOwned
+			if !there || v.deleted {
+				continue // which of the two is said depends on what was tried first
+			}
+		}
+		if targets[i].Reason != want {
+			return fmt.Sprintf("%s should be %s at %s; it stands at %+v", name, want, place, targets[i])
+		}
+		if want != ReasonSynced {
+			continue
+		}
+		s := c.get(place)
+		if s == nil || !maps.Equal(texts(s), v.data) || s.Labels[LabelName] != name || s.Labels[LabelTenant] != c.name || s.Labels[LabelManagedBy] != managedBy {
+			return fmt.Sprintf("%s is Synced at %s, but the Secret is %+v; its value is %v", name, place, s, v.data)
+		}
+	}
+	return ""
 }
 
 // foreignStand checks that no foreign Secret was touched.
