@@ -40,6 +40,7 @@ type sourceEntry struct {
 	offset int64
 	packedEntry
 	end int64
+	crc uint32 // of the entry as it is stored, as the index has it
 	// below is the length of the longest chain of deltas on top of this one,
 	// which is stored whole.
 	below int
@@ -90,7 +91,7 @@ func readSource(p *pack) (*sourcePack, error) {
 		return nil, err
 	}
 	corrupt := func(what string) error { return fmt.Errorf("%s.pack: %s: %w", p.base, what, errCorrupt) }
-	if info.Size() < packHeader+int64(len(hash{})) || info.Size() > biggestSource {
+	if info.Size() < packHeader+int64(len(hash{})) || info.Size() > mostMerged {
 		return nil, corrupt("unlikely size")
 	}
 	s := &sourcePack{pack: p, content: make([]byte, info.Size())}
@@ -102,14 +103,15 @@ func readSource(p *pack) (*sourcePack, error) {
 		return nil, err
 	}
 	sums := names[p.count*len(hash{}):]
-	crcs := make(map[*sourceEntry]uint32, p.count)
-	for n := range p.count {
-		e := &sourceEntry{id: hash(names[n*len(hash{}):])}
+	entries := make([]sourceEntry, p.count)
+	s.entries = make([]*sourceEntry, p.count)
+	for n := range entries {
+		e := &entries[n]
+		e.id, e.crc = hash(names[n*len(hash{}):]), binary.BigEndian.Uint32(sums[4*n:])
 		if e.offset, err = p.offset(n); err != nil {
 			return nil, err
 		}
-		crcs[e] = binary.BigEndian.Uint32(sums[4*n:])
-		s.entries = append(s.entries, e)
+		s.entries[n] = e
 	}
 	slices.SortFunc(s.entries, func(a, b *sourceEntry) int { return cmp.Compare(a.offset, b.offset) })
 	end := int64(len(s.content) - len(hash{}))
@@ -120,7 +122,7 @@ func readSource(p *pack) (*sourcePack, error) {
 		e.end = end
 		end = e.offset
 		raw := s.content[e.offset:e.end]
-		if crc32.ChecksumIEEE(raw) != crcs[e] {
+		if crc32.ChecksumIEEE(raw) != e.crc {
 			return nil, corrupt("checksum of object " + e.id.String() + " is wrong")
 		}
 		if e.packedEntry, err = parsePackedEntry(raw, e.offset); err != nil {

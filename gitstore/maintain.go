@@ -36,9 +36,13 @@ const (
 	roundAfter = 48
 	// roundWhenIdle is how long less than that may lie about.
 	roundWhenIdle = 10 * time.Minute
-	// biggestSource is the size in bytes of what is merged at most in a round:
-	// it is read into memory as a whole. A bigger pack is left alone.
-	biggestSource = 256 << 20
+	// mostMerged is the size in bytes of what is merged at most in a round: it
+	// is read into memory as a whole, and takes some three times its size there.
+	mostMerged = 32 << 20
+	// biggestSource is the size of a pack that has grown enough. It is left
+	// alone, so that no pack is copied again and again into one that it would
+	// almost fill.
+	biggestSource = mostMerged / 2
 	// gcPatience is how old git gc's mark may be, as Git itself has it.
 	gcPatience = 12 * time.Hour
 )
@@ -264,7 +268,7 @@ func fitting(packs []candidate) []candidate {
 	slices.SortFunc(packs, func(a, b candidate) int { return cmp.Compare(a.info.Size(), b.info.Size()) })
 	var total int64
 	for n, p := range packs {
-		if total += p.info.Size(); total > biggestSource {
+		if total += p.info.Size(); total > mostMerged {
 			return packs[:n]
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,7 +147,7 @@ func (sized) Sys() any           { return nil }
 
 func TestNoMoreIsMergedThanFitsIntoMemory(t *testing.T) {
 	var packs []candidate
-	for _, size := range []int64{biggestSource, 10, biggestSource - 30, 20, 30} {
+	for _, size := range []int64{mostMerged, 10, mostMerged - 30, 20, 30} {
 		packs = append(packs, candidate{info: sized(size)})
 	}
 	var total int64
@@ -156,6 +157,38 @@ func TestNoMoreIsMergedThanFitsIntoMemory(t *testing.T) {
 	}
 	if len(fit) != 3 || total != 60 {
 		t.Errorf("%d packs of %d bytes", len(fit), total)
+	}
+}
+
+func TestAnObjectIsCopiedAFewTimesHoweverManyPacksCome(t *testing.T) {
+	const each, rounds = 400 << 10, 4000
+	var packs []candidate
+	var copied int64
+	add := func(size int64) {
+		packs = append(packs, candidate{pack: &pack{count: int(size / 200)}, info: sized(size)})
+	}
+	for range rounds {
+		add(each)
+		left := slices.DeleteFunc(slices.Clone(packs), func(c candidate) bool { return c.info.Size() > biggestSource })
+		chosen := fitting(chooseGeometric(left, 0))
+		if len(chosen) < 2 {
+			continue
+		}
+		var merged int64
+		for _, c := range chosen {
+			merged += c.info.Size()
+		}
+		packs = slices.DeleteFunc(packs, func(c candidate) bool {
+			return slices.ContainsFunc(chosen, func(d candidate) bool { return c.pack == d.pack })
+		})
+		add(merged)
+		copied += merged
+	}
+	if times := float64(copied) / (each * rounds); times > 6 {
+		t.Errorf("each byte was copied %.1f times", times)
+	}
+	if most := each*rounds/biggestSource + 10; len(packs) > most {
+		t.Errorf("%d packs are left, more than %d", len(packs), most)
 	}
 }
 

@@ -115,7 +115,7 @@ func Open(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{config: cfg, branch: branch, lock: lock, repositories: make(map[TenantName]*opening)}
-	s.slots = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+	s.slots = make(chan struct{}, min(2, max(1, runtime.GOMAXPROCS(0)/2)))
 	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, errors.Join(fmt.Errorf("metrics: %w", err), lock.Close())
 	}
