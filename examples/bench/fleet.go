@@ -361,6 +361,26 @@ func (f *fleet) coldSync(ctx context.Context) (float64, error) {
 	return time.Since(started).Seconds(), err
 }
 
+// withServer measures on a fleet whose server has synced it all, within a time.
+func withServer(ctx context.Context, env *Env, within time.Duration, options fleetOptions, measure func(context.Context, *fleet, *server) ([]Result, error)) ([]Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	f, err := newFleet(ctx, env, options)
+	if err != nil {
+		return nil, err
+	}
+	defer f.empty(context.WithoutCancel(ctx))
+	server, err := f.serve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	if err := server.untilSynced(ctx, f.copies()); err != nil {
+		return nil, err
+	}
+	return measure(ctx, f, server)
+}
+
 // A server is a running secretsync.
 type server struct {
 	cmd *exec.Cmd
@@ -401,6 +421,7 @@ func (s *server) stop() error {
 type usage struct {
 	cpu      time.Duration
 	resident int64 // bytes
+	peak     int64 // the most that was ever resident
 }
 
 func (s *server) usage() (usage, error) {
@@ -413,7 +434,14 @@ func (s *server) usage() (usage, error) {
 	fmt.Sscan(fields[11], &user)
 	fmt.Sscan(fields[12], &system)
 	fmt.Sscan(fields[21], &pages)
-	return usage{cpu: time.Duration(user+system) * 10 * time.Millisecond, resident: pages * int64(os.Getpagesize())}, nil
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		return usage{}, err
+	}
+	_, peak, _ := bytes.Cut(status, []byte("VmHWM:"))
+	var kilobytes int64
+	fmt.Fscan(bytes.NewReader(peak), &kilobytes)
+	return usage{cpu: time.Duration(user+system) * 10 * time.Millisecond, resident: pages * int64(os.Getpagesize()), peak: kilobytes << 10}, nil
 }
 
 // metric returns the sum of the server's metrics whose line begins so.

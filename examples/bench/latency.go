@@ -25,43 +25,31 @@ const latencySamples = 300
 // latencies runs a server with a few definitions, measures samples one after the other, and the floor with it: a bare Vault
 // read plus Secret write until the same watch shows it.
 func latencies(ctx context.Context, env *Env, name, what string, sample func(context.Context, *fleet, *server, *counter, int) (time.Duration, error)) ([]Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
-	f, err := newFleet(ctx, env, fleetOptions{definitions: 100, targets: 1, namespaces: 10, clusters: []string{"production"}})
-	if err != nil {
-		return nil, err
-	}
-	defer f.empty(context.WithoutCancel(ctx))
-	counter, err := f.count(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer counter.close()
-	server, err := f.serve(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer server.stop()
-	if err := server.untilSynced(ctx, f.copies()); err != nil {
-		return nil, err
-	}
-	var floors, ours []float64
-	for i := range latencySamples {
-		floor, err := f.bareWrite(ctx, counter, i)
-		if err != nil {
-			return nil, fmt.Errorf("the floor: %w", err)
-		}
-		took, err := sample(ctx, f, server, counter, i)
+	options := fleetOptions{definitions: 100, targets: 1, namespaces: 10, clusters: []string{"production"}}
+	return withServer(ctx, env, 5*time.Minute, options, func(ctx context.Context, f *fleet, server *server) ([]Result, error) {
+		counter, err := f.count(ctx)
 		if err != nil {
 			return nil, err
 		}
-		floors, ours = append(floors, floor.Seconds()*1000), append(ours, took.Seconds()*1000)
-	}
-	note := what + "; floor: the same quantile of a bare Vault read plus Secret write until the same watch shows it"
-	return []Result{
-		{Name: name, Value: quantile(ours, 0.99), Floor: quantile(floors, 0.99), Unit: "ms", Note: "p99, " + note},
-		{Name: name + "-p50", Value: median(ours), Floor: median(floors), Unit: "ms", Note: "p50, " + note},
-	}, nil
+		defer counter.close()
+		var floors, ours []float64
+		for i := range latencySamples {
+			floor, err := f.bareWrite(ctx, counter, i)
+			if err != nil {
+				return nil, fmt.Errorf("the floor: %w", err)
+			}
+			took, err := sample(ctx, f, server, counter, i)
+			if err != nil {
+				return nil, err
+			}
+			floors, ours = append(floors, floor.Seconds()*1000), append(ours, took.Seconds()*1000)
+		}
+		note := what + "; floor: the same quantile of a bare Vault read plus Secret write until the same watch shows it"
+		return []Result{
+			{Name: name, Value: quantile(ours, 0.99), Floor: quantile(floors, 0.99), Unit: "ms", Note: "p99, " + note},
+			{Name: name + "-p50", Value: median(ours), Floor: median(floors), Unit: "ms", Note: "p50, " + note},
+		}, nil
+	})
 }
 
 // bareWrite reads a value and creates a Secret of it.

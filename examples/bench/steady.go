@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
 	"syscall"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 func init() {
 	register("restart-10k", restart)
 	register("steady-10k", steady)
+	register("memory-100k", memory100k)
 	register("outage", outage)
 }
 
@@ -93,61 +93,77 @@ func (f *fleet) bareMetadata(ctx context.Context) error {
 
 // steady measures a minute in which nothing is to be done.
 func steady(ctx context.Context, env *Env) ([]Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
-	f, err := newFleet(ctx, env, tenThousand)
+	return withServer(ctx, env, 10*time.Minute, tenThousand, func(ctx context.Context, f *fleet, server *server) ([]Result, error) {
+		before, err := server.work(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := wait(ctx, time.Minute); err != nil {
+			return nil, err
+		}
+		after, err := server.work(ctx)
+		if err != nil {
+			return nil, err
+		}
+		bareBefore := ownCPU()
+		if err := f.bareMetadata(ctx); err != nil {
+			return nil, err
+		}
+		bare := ownCPU() - bareBefore
+		return []Result{
+			{Name: "steady-10k", Value: (after.cpu - before.cpu).Seconds(), Floor: bare.Seconds(), Unit: "CPU s", Note: "over one minute with 10,000 targets and nothing to do; floor: a bare loop that reads each path's metadata once"},
+			{Name: "steady-10k-vault", Value: after.vault - before.vault, Floor: float64(len(f.names)), Unit: "requests", Note: "to Vault in that minute, whose interval is one minute; floor: one a path"},
+			{Name: "steady-10k-kubernetes", Value: after.kubernetes - before.kubernetes, Unit: "requests", Note: "to the cluster in that minute"},
+			{Name: "steady-10k-resident", Value: mebibytes(after.resident), Floor: 150, Unit: "MiB", Note: "resident memory after it; floor: the limit that is set, 150"},
+		}, nil
+	})
+}
+
+// work is what a server has done so far, and what it took.
+type work struct {
+	usage
+	vault, kubernetes float64 // requests
+}
+
+func (s *server) work(ctx context.Context) (work, error) {
+	vault, err := s.metric(ctx, "secretsync_vault_request_seconds_count")
 	if err != nil {
-		return nil, err
+		return work{}, err
 	}
-	defer f.empty(context.WithoutCancel(ctx))
-	server, err := f.serve(ctx)
+	kubernetes, err := s.metric(ctx, "secretsync_kubernetes_request_seconds_count")
 	if err != nil {
-		return nil, err
+		return work{}, err
 	}
-	defer server.stop()
-	if err := server.untilSynced(ctx, f.copies()); err != nil {
-		return nil, err
-	}
-	vaultBefore, err := server.metric(ctx, "secretsync_vault_request_seconds_count")
-	if err != nil {
-		return nil, err
-	}
-	kubeBefore, err := server.metric(ctx, "secretsync_kubernetes_request_seconds_count")
-	if err != nil {
-		return nil, err
-	}
-	before, err := server.usage()
-	if err != nil {
-		return nil, err
-	}
+	used, err := s.usage()
+	return work{used, vault, kubernetes}, err
+}
+
+// memory100k measures what a hundred thousand definitions take, each with a path and a copy of its own: while they are
+// synced for the first time, and a minute later.
+func memory100k(ctx context.Context, env *Env) ([]Result, error) {
+	options := fleetOptions{definitions: 100_000, targets: 1, namespaces: 100, clusters: []string{"production"}, pollInterval: 5 * time.Minute}
+	return withServer(ctx, env, 30*time.Minute, options, func(ctx context.Context, f *fleet, server *server) ([]Result, error) {
+		if err := wait(ctx, time.Minute); err != nil {
+			return nil, err
+		}
+		used, err := server.usage()
+		return []Result{
+			{Name: "memory-100k", Value: mebibytes(used.resident), Floor: 700, Unit: "MiB", Note: "resident, a minute after 100,000 definitions were synced from cold; floor: the limit that is set, 700"},
+			{Name: "memory-100k-peak", Value: mebibytes(used.peak), Floor: 700, Unit: "MiB", Note: "the most that was resident meanwhile; floor: the same limit"},
+		}, err
+	})
+}
+
+func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
+
+// wait lets time pass.
+func wait(ctx context.Context, d time.Duration) error {
 	select {
-	case <-time.After(time.Minute):
+	case <-time.After(d):
+		return nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	after, err := server.usage()
-	if err != nil {
-		return nil, err
-	}
-	vault, err := server.metric(ctx, "secretsync_vault_request_seconds_count")
-	if err != nil {
-		return nil, err
-	}
-	kube, err := server.metric(ctx, "secretsync_kubernetes_request_seconds_count")
-	if err != nil {
-		return nil, err
-	}
-	bareBefore := ownCPU()
-	if err := f.bareMetadata(ctx); err != nil {
-		return nil, err
-	}
-	bare := ownCPU() - bareBefore
-	return []Result{
-		{Name: "steady-10k", Value: (after.cpu - before.cpu).Seconds(), Floor: bare.Seconds(), Unit: "CPU s", Note: "over one minute with 10,000 targets and nothing to do; floor: a bare loop that reads each path's metadata once"},
-		{Name: "steady-10k-vault", Value: vault - vaultBefore, Floor: float64(len(f.names)), Unit: "requests", Note: "to Vault in that minute, whose interval is one minute; floor: one a path"},
-		{Name: "steady-10k-kubernetes", Value: kube - kubeBefore, Unit: "requests", Note: "to the cluster in that minute"},
-		{Name: "steady-10k-resident", Value: float64(after.resident) / (1 << 20), Floor: 150, Unit: "MiB", Note: "resident memory after it; floor: the limit that is set, 150"},
-	}, nil
 }
 
 // ownCPU is what this process has used.
@@ -161,8 +177,6 @@ func ownCPU() time.Duration {
 
 // outage measures 30 s without Vault: what is asked of it meanwhile, and how long until all is well again.
 func outage(ctx context.Context, env *Env) ([]Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
 	stack, err := env.Stack(ctx)
 	if err != nil {
 		return nil, err
@@ -172,57 +186,43 @@ func outage(ctx context.Context, env *Env) ([]Result, error) {
 		return nil, err
 	}
 	defer proxy.Close()
-	f, err := newFleet(ctx, env, fleetOptions{definitions: 2000, targets: 1, namespaces: 10, clusters: []string{"production"}, vaultURL: proxy.URL, pollInterval: 30 * time.Second})
-	if err != nil {
-		return nil, err
-	}
-	defer f.empty(context.WithoutCancel(ctx))
-	server, err := f.serve(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer server.stop()
-	if err := server.untilSynced(ctx, f.copies()); err != nil {
-		return nil, err
-	}
-	proxy.Inject(devstack.Fault{Reset: true})
-	before := proxy.Requests()
-	select {
-	case <-time.After(30 * time.Second):
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	requests := proxy.Requests() - before
-	down, err := server.metric(ctx, `secretsync_targets{reason="VaultUnavailable"`)
-	if err != nil {
-		return nil, err
-	}
-	if int(down) != f.copies() {
-		return nil, fmt.Errorf("%v of %d targets are known to be without their vault", down, f.copies())
-	}
-	back := proxy.Requests()
-	proxy.Clear()
-	started := time.Now()
-	// Until every path was asked for anew, not just until the status says so again.
-	for proxy.Requests()-back < len(f.names) {
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, ctx.Err()
+	options := fleetOptions{definitions: 2000, targets: 1, namespaces: 10, clusters: []string{"production"}, vaultURL: proxy.URL, pollInterval: 30 * time.Second}
+	return withServer(ctx, env, 10*time.Minute, options, func(ctx context.Context, f *fleet, server *server) ([]Result, error) {
+		proxy.Inject(devstack.Fault{Reset: true})
+		before := proxy.Requests()
+		if err := wait(ctx, 30*time.Second); err != nil {
+			return nil, err
 		}
-	}
-	if err := server.untilSynced(ctx, f.copies()); err != nil {
-		return nil, err
-	}
-	took := time.Since(started).Seconds()
-	reads := time.Now()
-	if err := f.bareMetadata(ctx); err != nil {
-		return nil, err
-	}
-	return []Result{
-		{Name: "outage", Value: took, Floor: time.Since(reads).Seconds(), Unit: "s", Note: "from Vault's return after 30 s, in which every path was due, until all 2,000 targets were looked at again and are Synced, probe and jitter included; floor: reading their metadata once"},
-		{Name: "outage-requests", Value: float64(requests), Unit: "requests", Note: "to Vault in the 30 s without it"},
-	}, nil
+		requests := proxy.Requests() - before
+		down, err := server.metric(ctx, `secretsync_targets{reason="VaultUnavailable"`)
+		if err != nil {
+			return nil, err
+		}
+		if int(down) != f.copies() {
+			return nil, fmt.Errorf("%v of %d targets are known to be without their vault", down, f.copies())
+		}
+		back := proxy.Requests()
+		proxy.Clear()
+		started := time.Now()
+		// Until every path was asked for anew, not just until the status says so again.
+		for proxy.Requests()-back < len(f.names) {
+			if err := wait(ctx, 10*time.Millisecond); err != nil {
+				return nil, err
+			}
+		}
+		if err := server.untilSynced(ctx, f.copies()); err != nil {
+			return nil, err
+		}
+		took := time.Since(started).Seconds()
+		reads := time.Now()
+		if err := f.bareMetadata(ctx); err != nil {
+			return nil, err
+		}
+		return []Result{
+			{Name: "outage", Value: took, Floor: time.Since(reads).Seconds(), Unit: "s", Note: "from Vault's return after 30 s, in which every path was due, until all 2,000 targets were looked at again and are Synced, probe and jitter included; floor: reading their metadata once"},
+			{Name: "outage-requests", Value: float64(requests), Unit: "requests", Note: "to Vault in the 30 s without it"},
+		}, nil
+	})
 }
 
 var errNoCopy = errors.New("no copy")
