@@ -21,7 +21,15 @@ type index struct {
 	snapshot *Snapshot
 }
 
+// emptyIndex is that of a branch without a commit.
 func emptyIndex() *index { return &index{snapshot: newSnapshot(hash{}, nil, nil)} }
+
+// unreadIndex is that of a branch which was not read yet.
+func unreadIndex() *index {
+	i := emptyIndex()
+	i.snapshot.unread = true
+	return i
+}
 
 // A walk goes from a commit along the first parents and finds out for each
 // file which commit changed it last and which one added it.

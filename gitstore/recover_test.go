@@ -182,3 +182,31 @@ func TestARepositoryWhoseAlternatesAreGoneIsAFaultTillTheyAreBack(t *testing.T) 
 	other.recovered()
 	other.get(other.repo.Snapshot(), "alpha")
 }
+
+func TestWhatCannotBeReadAtStartIsNotTakenForEmpty(t *testing.T) {
+	s := &story{TB: t, dir: t.TempDir()}
+	cfg := Config{PollInterval: 5 * time.Millisecond}
+	s.openWith(cfg)
+	t.Cleanup(func() { s.close() })
+	if !s.repo.Snapshot().Read() {
+		t.Error("an empty repository was read, and there is nothing in it")
+	}
+	s.create(definition("alpha"))
+	s.close()
+	branch := filepath.Join(s.gitDir(), "refs/heads/main")
+	head, err := os.ReadFile(branch)
+	s.must(err)
+	s.must(os.WriteFile(branch, []byte("no commit\n"), 0o644))
+	s.must(os.RemoveAll(filepath.Join(s.gitDir(), ownFolder))) // without the cache
+	s.openWith(cfg)
+	unread := s.repo.Snapshot()
+	if unread.Read() || s.repo.Healthy() == nil {
+		t.Fatal("it passes for read")
+	}
+	s.must(os.WriteFile(branch, head, 0o644))
+	snapshot, err := s.repo.Wait(t.Context(), unread)
+	s.must(err)
+	if !snapshot.Read() || len(snapshot.Entries()) != 1 {
+		t.Errorf("%d entries, read: %v", len(snapshot.Entries()), snapshot.Read())
+	}
+}

@@ -63,7 +63,7 @@ func (r *Repository) Tenant() TenantName { return r.tenant }
 func (r *Repository) Created() time.Time { return r.created }
 
 // Snapshot returns what stands at HEAD, as far as it was noticed and could be
-// read; see [Repository.Healthy]. It takes no lock and never waits.
+// read; see [Snapshot.Read] and [Repository.Healthy]. It takes no lock and never waits.
 func (r *Repository) Snapshot() *Snapshot { return r.current.Load() }
 
 // Wait returns the current snapshot as soon as that is not after, which may be
@@ -133,7 +133,7 @@ func (r *Repository) notice() {
 func (r *Repository) follow() error {
 	begun := r.clock.Now()
 	head, err := r.branch.read()
-	if err == nil && head != r.index.head {
+	if err == nil && (head != r.index.head || !r.index.snapshot.Read()) {
 		var next *index
 		if next, err = load(r.objects, r.dir, head, r.index); err == nil {
 			r.publish(next)

@@ -45,6 +45,7 @@ type Snapshot struct {
 	head     hash
 	entries  []*Entry    // by name
 	problems []FileError // by path
+	unread   bool
 
 	superseded chan struct{} // closed when a newer snapshot stands
 }
@@ -52,6 +53,11 @@ type Snapshot struct {
 func newSnapshot(head hash, entries []*Entry, problems []FileError) *Snapshot {
 	return &Snapshot{head: head, entries: entries, problems: problems, superseded: make(chan struct{})}
 }
+
+// Read reports whether this is what the repository holds. It is not as long as
+// nothing could be read since the start: then the snapshot is empty and says
+// nothing of what there is; see [Repository.Healthy].
+func (s *Snapshot) Read() bool { return !s.unread }
 
 // Head returns the commit, or zero while the branch has none.
 func (s *Snapshot) Head() Revision { return s.head.revision() }

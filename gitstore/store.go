@@ -138,8 +138,8 @@ func lockFolder(dir string) (*os.File, error) {
 
 // Repository returns the tenant's repository, which it opens or makes the
 // first time; it then follows it until Close. A repository that is there but
-// can't be read is returned nevertheless, with an empty snapshot: see
-// [Repository.Healthy].
+// can't be read is returned nevertheless, with a snapshot that says so: see
+// [Snapshot.Read] and [Repository.Healthy].
 func (s *Store) Repository(t TenantName) (*Repository, error) {
 	s.mu.Lock()
 	if s.closed {
@@ -185,7 +185,7 @@ func (s *Store) open(t TenantName) (*Repository, error) {
 		branch: &branch{fs: cfg.fs, repo: dir, name: s.branch, clock: cfg.Clock},
 		queue:  newQueue(), changed: make(chan struct{}, 1),
 		objects: newObjects(cfg.fs, filepath.Join(dir, "objects")),
-		index:   emptyIndex(), claims: newClaims(), builder: newPackBuilder(),
+		index:   unreadIndex(), claims: newClaims(), builder: newPackBuilder(),
 		health: newHealth(), done: make(chan struct{}),
 	}
 	r.current.Store(r.index.snapshot)

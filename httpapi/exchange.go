@@ -154,11 +154,25 @@ func (x *exchange) entry() (*gitstore.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, ok := x.tenant.Repository.Snapshot().Get(name)
+	snapshot, err := x.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	e, ok := snapshot.Get(name)
 	if !ok {
 		return nil, noSuch("secret", name.String(), x.tenant)
 	}
 	return e, nil
+}
+
+// snapshot returns what stands at HEAD. A repository that could not be read
+// since the start is not taken for an empty one.
+func (x *exchange) snapshot() (*gitstore.Snapshot, error) {
+	snapshot := x.tenant.Repository.Snapshot()
+	if !snapshot.Read() {
+		return nil, errUnread
+	}
+	return snapshot, nil
 }
 
 // commit says who writes, for the commit and its trailers.

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -175,6 +176,40 @@ func TestMetricsOnAnAddressOfTheirOwn(t *testing.T) {
 		}
 		if strings.HasSuffix(url, "/metrics") && want == 200 && !strings.Contains(string(body), "secretsync_http_requests_in_flight") {
 			t.Errorf("metrics lack those of requests:\n%s", body)
+		}
+	}
+}
+
+func TestARepositoryThatCannotBeReadIsNotAnsweredAsEmpty(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	if out, err := exec.Command("git", "init", "-q", "--bare", filepath.Join(dir, "acme.git")).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "acme.git/refs/heads/main"), []byte("no commit\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	store, err := gitstore.Open(gitstore.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	settings := w.settings
+	settings.Tenants = slices.Clone(w.settings.Tenants)
+	if settings.Tenants[0].Repository, err = store.Repository(settings.Tenants[0].Name); err != nil {
+		t.Fatal(err)
+	}
+	w.reconfigure(settings)
+	for _, path := range []string{"", "/secrets", "/secrets/db", "/secrets/db?wait=Active", "/secrets/db/history"} {
+		r := w.do("GET", "/api/v1/tenants/acme"+path, w.reader, "")
+		if r.status != 503 || r.header.Get("Retry-After") == "" || !strings.Contains(w.errorOf(r), "can't be read") {
+			t.Errorf("%s: %d %s", r.call, r.status, r.body)
+		}
+	}
+	for method, path := range map[string]string{"POST": "/secrets/db/sync", "PATCH": "/secrets/db", "DELETE": "/secrets/db"} {
+		r := w.do(method, "/api/v1/tenants/acme"+path, w.admin, map[string]string{"PATCH": `{"sync":[]}`}[method])
+		if r.status != 503 {
+			t.Errorf("%s: %d %s", r.call, r.status, r.body)
 		}
 	}
 }

@@ -43,6 +43,7 @@ var (
 	errTooLarge  = &problem{status: http.StatusRequestEntityTooLarge, sentence: "the body is over 1 MiB"}
 	errBody      = &problem{status: http.StatusBadRequest, sentence: "the body could not be read to its end: it was cut off or came too slowly"}
 	errInner     = &problem{status: http.StatusInternalServerError, sentence: "something went wrong on our side; the log has the cause under this X-Request-Id"}
+	errUnread    = &problem{status: http.StatusServiceUnavailable, sentence: "the tenant's repository can't be read now; nothing was changed, try again later", retryAfter: unavailableRetry}
 	errGone      = &problem{status: http.StatusServiceUnavailable, sentence: "the request was given up before it was done", retryAfter: time.Second}
 )
 

@@ -30,7 +30,10 @@ func (s *Server) listSecrets(x *exchange) (*answer, error) {
 	// The version first: what changes after it makes the list one of the past,
 	// never one that stays.
 	version := s.cfg.Reconciler.Version(x.tenant.Name)
-	snapshot := x.tenant.Repository.Snapshot()
+	snapshot, err := x.snapshot()
+	if err != nil {
+		return nil, err
+	}
 	about := subject{tenant: x.tenant.Name}
 	r := s.rendered.get(about, snapshot, version)
 	if r == nil {

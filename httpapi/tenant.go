@@ -8,10 +8,14 @@ import (
 
 func (s *Server) getTenant(x *exchange) (*answer, error) {
 	t := x.tenant
+	snapshot, err := x.snapshot()
+	if err != nil {
+		return nil, err
+	}
 	b := appendName([]byte(`{"name":`), t.Name)
 	b = appendString(append(b, `,"displayName":`...), t.DisplayName)
 	b = append(b, `,"resourceVersion":`...)
-	if head := t.Repository.Snapshot().Head(); head.IsZero() {
+	if head := snapshot.Head(); head.IsZero() {
 		b = append(b, "null"...) // no commit yet
 	} else {
 		b = appendName(b, head)

@@ -49,6 +49,9 @@ func (s *Server) await(x *exchange, want waitFor) (*gitstore.Entry, reconcile.St
 	if err != nil {
 		return nil, reconcile.Status{}, err
 	}
+	if _, err := x.snapshot(); err != nil {
+		return nil, reconcile.Status{}, err
+	}
 	release, err := s.shareOf(x.tenant.Name).takeWaiter()
 	if err != nil {
 		return nil, reconcile.Status{}, err

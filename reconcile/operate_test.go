@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -106,6 +108,41 @@ func TestOrphansAreListedAndRemovedOnlyAsListed(t *testing.T) {
 	if w.get("production/./edited") == nil || w.get("production/./claimed") == nil {
 		t.Error("one was removed all the same")
 	}
+}
+
+func TestALostRepositoryMakesNoOrphans(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/.")
+	w.synced("db")
+	repository := filepath.Join(w.dir, w.name+".git")
+	branch := filepath.Join(repository, "refs/heads/main")
+	for what, lose := range map[string]func() error{
+		"a branch that can't be read, without the cache": func() error {
+			return errors.Join(os.RemoveAll(filepath.Join(repository, "secretsync")), os.WriteFile(branch, []byte("no commit\n"), 0o644))
+		},
+		"a branch that is gone":     func() error { return os.Remove(branch) },
+		"a repository that is gone": func() error { return os.RemoveAll(repository) },
+	} {
+		saved := filepath.Join(t.TempDir(), "saved")
+		w.restart(func() error {
+			return errors.Join(exec.Command("cp", "-r", repository, saved).Run(), lose())
+		})
+		// Once the clusters were listed nothing but the repository keeps it from telling.
+		w.reachable()
+		if orphans, err := w.r.Orphans(w.tenant()); !errors.Is(err, ErrNotYet) {
+			t.Errorf("%s: %v, %v", what, orphans, err)
+		}
+		w.restart(func() error {
+			return errors.Join(os.RemoveAll(repository), os.Rename(saved, repository))
+		})
+	}
+	w.synced("db")
+	w.statusWhere("db", "that there are no orphans", func(Status) bool {
+		orphans, err := w.r.Orphans(w.tenant())
+		return err == nil && len(orphans) == 0
+	})
 }
 
 func TestReconfigureDisturbsOnlyWhatChanged(t *testing.T) {

@@ -28,7 +28,8 @@ var ErrNotYet = errors.New("not known yet")
 
 // Orphans lists a tenant's orphans in the namespaces that are granted to it,
 // sorted by place. It lists none rather than too many: while a cluster is not
-// reachable or the repository not read, the error matches ErrNotYet.
+// reachable, the repository not read, or the branch without a commit, as one
+// that was lost is, the error matches ErrNotYet.
 func (r *Reconciler) Orphans(name gitstore.TenantName) ([]Orphan, error) {
 	t := r.tenant(name)
 	if t == nil {
@@ -36,8 +37,8 @@ func (r *Reconciler) Orphans(name gitstore.TenantName) ([]Orphan, error) {
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.taken == nil {
-		return nil, fmt.Errorf("the repository of tenant %s was not read: %w", name, ErrNotYet)
+	if err := t.knowsClaims(); err != nil {
+		return nil, err
 	}
 	orphans := []Orphan{}
 	for alias, g := range t.clusters {
@@ -49,6 +50,18 @@ func (r *Reconciler) Orphans(name gitstore.TenantName) ([]Orphan, error) {
 	slices.SortFunc(orphans, func(a, b Orphan) int { return strings.Compare(a.place(), b.place()) })
 	// Two names of one cluster show the same Secret twice.
 	return slices.CompactFunc(orphans, func(a, b Orphan) bool { return a.uid == b.uid }), nil
+}
+
+// knowsClaims returns nil if the repository says what is claimed. t.mu is held
+// for reading.
+func (t *tenant) knowsClaims() error {
+	switch {
+	case t.taken == nil || !t.taken.Read():
+		return fmt.Errorf("what is an orphan can't be told: the repository of tenant %s could not be read: %w", t.name, ErrNotYet)
+	case t.taken.Head().IsZero():
+		return fmt.Errorf("what is an orphan can't be told: the repository of tenant %s has no commit; if it was lost, bring it back first: %w", t.name, ErrNotYet)
+	}
+	return nil
 }
 
 func (o Orphan) place() string { return o.Cluster.String() + "/" + o.Namespace + "/" + o.Secret }
@@ -114,11 +127,15 @@ func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName,
 	t.mu.RLock()
 	c.mu.Lock()
 	var seen *record
+	known := t.knowsClaims()
 	if ns := c.namespaces[o.Namespace]; ns != nil && ns.places[o.Secret] != nil && t.isOrphan(ns.places[o.Secret]) {
 		seen = ns.places[o.Secret].copy
 	}
 	c.mu.Unlock()
 	t.mu.RUnlock()
+	if known != nil {
+		return known
+	}
 	if seen == nil || string(seen.uid) != o.uid || seen.rv != o.rv {
 		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.place(), gitstore.ErrConflict)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,11 +65,8 @@ func newWorldOn(t *testing.T, stack *devstack.Stack, options ...func(*world)) *w
 	tenant, err := gitstore.ParseTenantName(w.name)
 	w.must(err)
 	w.dir = t.TempDir()
-	w.store, err = gitstore.Open(gitstore.Config{Dir: w.dir})
-	w.must(err)
+	w.open(tenant)
 	t.Cleanup(func() { w.store.Close() })
-	w.repo, err = w.store.Repository(tenant)
-	w.must(err)
 	w.config = Config{
 		HashKey:      testKey,
 		PollInterval: time.Second,
@@ -96,6 +94,28 @@ func newWorldOn(t *testing.T, stack *devstack.Stack, options ...func(*world)) *w
 		}
 	})
 	return w
+}
+
+// open opens the store in dir.
+func (w *world) open(tenant gitstore.TenantName) {
+	w.t.Helper()
+	var err error
+	w.store, err = gitstore.Open(gitstore.Config{Dir: w.dir})
+	w.must(err)
+	w.repo, err = w.store.Repository(tenant)
+	w.must(err)
+}
+
+// restart stops the reconciler and the store, has something happen to the
+// repositories and starts both again.
+func (w *world) restart(meanwhile func() error) {
+	w.t.Helper()
+	w.stop()
+	w.must(w.store.Close())
+	w.must(meanwhile())
+	w.open(w.tenant())
+	w.config.Tenants[0].Repository = w.repo
+	w.start()
 }
 
 // notRunning leaves the start to the test.
@@ -280,6 +300,17 @@ func (w *world) synced(names ...string) {
 	w.t.Helper()
 	for _, name := range names {
 		w.statusWhere(name, "Active", func(s Status) bool { return s.Phase == PhaseActive })
+	}
+}
+
+// reachable waits until all clusters were listed.
+func (w *world) reachable() {
+	w.t.Helper()
+	away := func(c ClusterStatus) bool { return !c.Reachable }
+	for end := time.Now().Add(deadline); slices.ContainsFunc(w.r.Clusters(w.tenant()), away); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("not all clusters could be reached: %+v", w.r.Clusters(w.tenant()))
+		}
 	}
 }
 
