@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -26,15 +28,15 @@ func TestDashboardAndAlertsAskForMetricsThatAreThere(t *testing.T) {
 	w.holds("production/./db", map[string]string{"a": "2"})
 	w.edit("production/./db", func(s *corev1.Secret) { s.Data["a"] = []byte("3") })
 	w.holds("production/./db", map[string]string{"a": "2"})
-	w.synced("db")
-
+	// A copy is in the cluster before its write is answered, and so counted.
+	families := w.gathered(registry, func(families []*dto.MetricFamily) bool {
+		from := labelValues(families, "from")
+		return from[askedByCommit] && from[askedByValue] && from[askedByDrift]
+	})
 	there := make(map[string][]string) // labels by name
-	from := make(map[string]bool)
-	families, err := registry.Gather()
-	w.must(err)
 	for _, f := range families {
 		names := []string{f.GetName()}
-		if f.GetType().String() == "HISTOGRAM" {
+		if f.GetType() == dto.MetricType_HISTOGRAM {
 			names = []string{f.GetName() + "_bucket", f.GetName() + "_count", f.GetName() + "_sum"}
 		}
 		var labels []string
@@ -44,16 +46,6 @@ func TestDashboardAndAlertsAskForMetricsThatAreThere(t *testing.T) {
 		for _, name := range names {
 			there[name] = append(labels, "le")
 		}
-		for _, m := range f.GetMetric() {
-			for _, l := range m.GetLabel() {
-				if l.GetName() == "from" {
-					from[l.GetValue()] = true
-				}
-			}
-		}
-	}
-	if !from[askedByCommit] || !from[askedByValue] || !from[askedByDrift] {
-		t.Errorf("latencies are told for %v only", from)
 	}
 
 	alerts, err := os.ReadFile("../examples/alerts.yaml")
@@ -81,4 +73,34 @@ func TestDashboardAndAlertsAskForMetricsThatAreThere(t *testing.T) {
 	if seen < 20 {
 		t.Errorf("only %d metrics are asked for", seen)
 	}
+}
+
+// gathered waits until the metrics are as they should be.
+func (w *world) gathered(registry *prometheus.Registry, ok func([]*dto.MetricFamily) bool) []*dto.MetricFamily {
+	w.t.Helper()
+	for end := time.Now().Add(deadline); ; time.Sleep(10 * time.Millisecond) {
+		families, err := registry.Gather()
+		w.must(err)
+		if ok(families) {
+			return families
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("the metrics are %v", families)
+		}
+	}
+}
+
+// labelValues returns the values that a label has in any of the metrics.
+func labelValues(families []*dto.MetricFamily, label string) map[string]bool {
+	values := make(map[string]bool)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == label {
+					values[l.GetValue()] = true
+				}
+			}
+		}
+	}
+	return values
 }
