@@ -214,6 +214,19 @@ func TestARepositoryThatCannotBeReadIsNotAnsweredAsEmpty(t *testing.T) {
 	}
 }
 
+func TestATenantIsToldOfFilesThatAreNoDefinitions(t *testing.T) {
+	w := newWorld(t)
+	tell := func() string { return string(w.do("GET", "/api/v1/tenants/acme", w.reader, "").body) }
+	w.push("secrets/db.yaml", "name: db\nsecretPath: a\n")
+	if got := tell(); !strings.Contains(got, `"status":{"phase":"Active"}`) {
+		t.Errorf("a repository without mistakes: %s", got)
+	}
+	w.push("secrets/smtp.yml", "name: smtp\nsecretPath: a\n")
+	if got := tell(); !strings.Contains(got, `"phase":"Active","problems":["secrets/smtp.yml: `) {
+		t.Errorf("a misnamed file: %s", got)
+	}
+}
+
 func TestReadinessCountsRepositoriesAndNamesNone(t *testing.T) {
 	w := newWorld(t)
 	for broken, want := range []string{

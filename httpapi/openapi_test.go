@@ -97,6 +97,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	w.must(201, "POST", "/secrets", `{"name":"kept","secretPath":"a","sync":[{"cluster":"production","namespace":"x","secretName":"y"}]}`)
 	w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+w.settings.Keys[0].ID, w.admin, "")
 	w.do("GET", "/metrics", "", "")
+	w.push("secrets/Misnamed.yaml", "name: misnamed\n")
 	exerciseOrphans(t, w)
 
 	each := func(key string, extra ...string) {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"secretsync/gitstore"
 	"secretsync/reconcile"
 )
 
@@ -21,8 +22,29 @@ func (s *Server) getTenant(x *exchange) (*answer, error) {
 		b = appendName(b, head)
 	}
 	b = appendTime(append(b, `,"createdAt":`...), t.Repository.Created())
-	b = append(b, `,"status":{"phase":"Active"}}`+"\n"...)
-	return &answer{status: http.StatusOK, body: b}, nil
+	b = append(b, `,"status":{"phase":"Active"`...)
+	b = appendProblems(b, snapshot.Problems())
+	return &answer{status: http.StatusOK, body: append(b, "}}\n"...)}, nil
+}
+
+// mostProblems is how many files are named in an answer; a push can bring any
+// number of them.
+const mostProblems = 100
+
+// appendProblems tells of files that are no definition's, such as one with a
+// wrong name: no other answer has a place for them.
+func appendProblems(b []byte, problems []gitstore.FileError) []byte {
+	if len(problems) == 0 {
+		return b
+	}
+	b = append(b, `,"problems":[`...)
+	for i, p := range problems[:min(len(problems), mostProblems)] {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, p.Error())
+	}
+	return append(b, ']')
 }
 
 func (s *Server) listClusters(x *exchange) (*answer, error) {

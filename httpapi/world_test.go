@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -98,6 +100,25 @@ func (w *world) addKey(tenant string, role Role, expires time.Time) string {
 	key.ExpiresAt = expires
 	w.settings.Keys = append(w.settings.Keys, key)
 	return plaintext
+}
+
+// push commits a file to acme's repository, as stock git does.
+func (w *world) push(path, content string) {
+	w.Helper()
+	before := w.repository.Snapshot()
+	from := ""
+	if head := before.Head(); !head.IsZero() {
+		from = fmt.Sprintf("from %s\n", head)
+	}
+	git := exec.Command("git", "--git-dir", filepath.Join(w.dir, "acme.git"), "fast-import", "--quiet")
+	git.Stdin = strings.NewReader(fmt.Sprintf("commit refs/heads/main\ncommitter P <p@example.org> %d +0000\ndata 4\npush\n%sM 100644 inline %s\ndata %d\n%s\n",
+		time.Now().Unix(), from, path, len(content), content))
+	if out, err := git.CombinedOutput(); err != nil {
+		w.Fatalf("git fast-import: %v\n%s", err, out)
+	}
+	if _, err := w.repository.Wait(w.Context(), before); err != nil {
+		w.Fatal(err)
+	}
 }
 
 // do makes a request with a key (empty: none) and reads the answer whole.

@@ -149,7 +149,7 @@ func planTarget(in *input, v *view) step {
 func planCopy(in *input, v *view) step {
 	switch {
 	case in.source.fault != nil:
-		return step{view: v, action: settle, fault: in.source.fault, why: "no value to copy"}
+		return step{view: v, action: settle, fault: told(in.source.fault, v), why: "no value to copy"}
 	case in.source.value == nil:
 		return planUnread(in, v)
 	}
@@ -168,6 +168,16 @@ func planCopy(in *input, v *view) step {
 		return step{view: v, action: replace, want: want, why: "the copy is immutable or of another type"}
 	}
 	return step{view: v, action: update, want: want, why: difference(v.copy, v.owner, want)}
+}
+
+// told says of a value that is gone altogether that its copy is not.
+func told(f *fault, v *view) *fault {
+	if f.reason != ReasonValueNotFound || v.copy == nil {
+		return f
+	}
+	stays := *f
+	stays.message += "; the copy of the last one stays as it is"
+	return &stays
 }
 
 // planUnread plans before the value was read: often the version alone tells

@@ -101,7 +101,7 @@ func (d *document) checkServer(c *config) {
 	if c.dataDir == "" {
 		d.wrong("dataDir", "is missing; name the folder for repositories and keys, such as /var/lib/secretsync")
 	}
-	d.checkInterval("pollInterval", c.pollInterval)
+	d.checkInterval("pollInterval", d.PollInterval)
 	d.atLeast("workers", float64(d.Workers), 0)
 	d.atLeast("limits.definitions", float64(d.Limits.Definitions), 0)
 	d.atLeast("limits.requestsPerSecond", d.Limits.RequestsPerSecond, 0)
@@ -167,9 +167,7 @@ func (d *document) parseTenants() []tenantConfig {
 		if err != nil {
 			d.wrong(field, "%v", err)
 		}
-		if in.PollInterval != 0 {
-			d.checkInterval(field+".pollInterval", in.PollInterval)
-		}
+		d.checkInterval(field+".pollInterval", in.PollInterval)
 		t := tenantConfig{
 			name:         tenant,
 			displayName:  or(in.DisplayName, name),
@@ -323,7 +321,7 @@ func (d *document) checkFile(field, path string) {
 }
 
 func (d *document) checkInterval(field string, interval time.Duration) {
-	if interval < time.Second {
+	if _, given := d.lines[field]; given && interval < time.Second {
 		d.wrong(field, "%v is too short; use at least 1s", interval)
 	}
 }

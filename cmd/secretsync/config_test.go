@@ -121,6 +121,7 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 		"two documents":                       {"dataDir: data", "---\ndataDir: data\n---", "holds more than one YAML document; keep one"},
 		"no data folder":                      {"dataDir: data\n", "", "dataDir: is missing; name the folder"},
 		"an address without a port":           {"dataDir: data", "dataDir: data\nlisten: localhost", `:2: listen: "localhost" is no address; write host:port`},
+		"no poll interval at all":             {"dataDir: data", "dataDir: data\npollInterval: 0s", ":2: pollInterval: 0s is too short; use at least 1s"},
 		"a poll interval that is too short":   {"dataDir: data", "dataDir: data\npollInterval: 1ms", ":2: pollInterval: 1ms is too short; use at least 1s"},
 		"half of a certificate":               {"dataDir: data", "dataDir: data\ntls: {certFile: token}", ":2: tls: certFile and keyFile go together"},
 		"a file that does not exist":          {"kubeconfig: kubeconfig", "kubeconfig: nowhere", ":8: clusters.production.kubeconfig: can't be read:"},
