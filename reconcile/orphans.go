@@ -28,8 +28,8 @@ var ErrNotYet = errors.New("not known yet")
 
 // Orphans lists a tenant's orphans in the namespaces that are granted to it,
 // sorted by place. It lists none rather than too many: while a cluster is not
-// reachable, the repository not read, or the branch without a commit, as one
-// that was lost is, the error matches ErrNotYet.
+// reachable, the repository not read, or there are copies but no commit, as
+// where the repository was lost, the error matches ErrNotYet.
 func (r *Reconciler) Orphans(name gitstore.TenantName) ([]Orphan, error) {
 	t := r.tenant(name)
 	if t == nil {
@@ -37,31 +37,27 @@ func (r *Reconciler) Orphans(name gitstore.TenantName) ([]Orphan, error) {
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if err := t.knowsClaims(); err != nil {
-		return nil, err
+	if t.taken == nil || !t.taken.Read() {
+		return nil, fmt.Errorf("what is an orphan is %w: the repository of tenant %s could not be read", ErrNotYet, name)
 	}
 	orphans := []Orphan{}
 	for alias, g := range t.clusters {
 		if g.cluster.down.Load() != nil {
-			return nil, fmt.Errorf("cluster %s can't be listed now: %w", alias, ErrNotYet)
+			return nil, fmt.Errorf("what is an orphan is %w: cluster %s can't be listed now", ErrNotYet, alias)
 		}
 		orphans = append(orphans, g.cluster.orphans(t, alias, g)...)
+	}
+	if len(orphans) > 0 && t.taken.Head().IsZero() {
+		return nil, noCommit(name)
 	}
 	slices.SortFunc(orphans, func(a, b Orphan) int { return strings.Compare(a.place(), b.place()) })
 	// Two names of one cluster show the same Secret twice.
 	return slices.CompactFunc(orphans, func(a, b Orphan) bool { return a.uid == b.uid }), nil
 }
 
-// knowsClaims returns nil if the repository says what is claimed. t.mu is held
-// for reading.
-func (t *tenant) knowsClaims() error {
-	switch {
-	case t.taken == nil || !t.taken.Read():
-		return fmt.Errorf("what is an orphan can't be told: the repository of tenant %s could not be read: %w", t.name, ErrNotYet)
-	case t.taken.Head().IsZero():
-		return fmt.Errorf("what is an orphan can't be told: the repository of tenant %s has no commit; if it was lost, bring it back first: %w", t.name, ErrNotYet)
-	}
-	return nil
+// noCommit is told where there are copies but nothing was ever committed.
+func noCommit(name gitstore.TenantName) error {
+	return fmt.Errorf("what is an orphan is %w: there are copies, but the repository of tenant %s has no commit; if it was lost, bring it back", ErrNotYet, name)
 }
 
 func (o Orphan) place() string { return o.Cluster.String() + "/" + o.Namespace + "/" + o.Secret }
@@ -127,14 +123,14 @@ func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName,
 	t.mu.RLock()
 	c.mu.Lock()
 	var seen *record
-	known := t.knowsClaims()
+	known := t.taken != nil && !t.taken.Head().IsZero()
 	if ns := c.namespaces[o.Namespace]; ns != nil && ns.places[o.Secret] != nil && t.isOrphan(ns.places[o.Secret]) {
 		seen = ns.places[o.Secret].copy
 	}
 	c.mu.Unlock()
 	t.mu.RUnlock()
-	if known != nil {
-		return known
+	if !known {
+		return noCommit(name)
 	}
 	if seen == nil || string(seen.uid) != o.uid || seen.rv != o.rv {
 		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.place(), gitstore.ErrConflict)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os/exec"
@@ -55,7 +56,7 @@ func TestAKilledServerLosesNothing(t *testing.T) {
 
 	answered := map[string]string{} // name → the namespace last answered
 	for round := range kill9Rounds {
-		for name, namespace := range w.writeUntilKilled(t, round) {
+		for name, namespace := range w.writeUntil(t, syscall.SIGKILL, round) {
 			answered[name] = namespace
 		}
 		if out, err := exec.Command("git", "-C", w.repository("acme"), "fsck", "--full", "--strict").CombinedOutput(); err != nil {
@@ -64,7 +65,7 @@ func TestAKilledServerLosesNothing(t *testing.T) {
 		if err := w.serve(); err != nil {
 			t.Fatal(err)
 		}
-		w.checkAnswered(t, answered)
+		w.checkAnswered(t, answered, w.definitions(t))
 	}
 	w.must(t, 200, "GET", "/tenants/acme/secrets/steady?wait=Active&timeout=30s", "")
 	if err := w.awaitSecret("production", "crash", "steady", func(s *corev1.Secret) bool {
@@ -78,9 +79,28 @@ func TestAKilledServerLosesNothing(t *testing.T) {
 	t.Logf("%d kills, %d definitions answered", kill9Rounds, len(answered))
 }
 
-// writeUntilKilled has some writers create and change definitions, kills the
-// server in their midst and returns what was answered.
-func (w *world) writeUntilKilled(t *testing.T, round int) map[string]string {
+// A server that is told to stop answers what it has begun: every write that was
+// made was answered, and every one that was answered was made.
+func TestAServerThatIsToldToStopAnswersWhatItHasBegun(t *testing.T) {
+	w := startWorld(t)
+	answered := map[string]string{}
+	for round := range 3 {
+		for name, namespace := range w.writeUntil(t, syscall.SIGTERM, round) {
+			answered[name] = namespace
+		}
+		if err := w.serve(); err != nil {
+			t.Fatal(err)
+		}
+		if there := w.definitions(t); !maps.Equal(there, answered) {
+			t.Errorf("%d definitions are there, %d were answered", len(there), len(answered))
+			w.checkAnswered(t, answered, there)
+		}
+	}
+}
+
+// writeUntil has some writers create and change definitions, sends the server
+// a signal in their midst, waits for its end and returns what was answered.
+func (w *world) writeUntil(t *testing.T, signal syscall.Signal, round int) map[string]string {
 	answered := map[string]string{}
 	killAfter := 1 + rand.IntN(200)
 	enough := make(chan struct{})
@@ -102,6 +122,9 @@ func (w *world) writeUntilKilled(t *testing.T, round int) map[string]string {
 					if err != nil {
 						return // the server is dead
 					}
+					if signal == syscall.SIGTERM && answer.status == http.StatusServiceUnavailable {
+						return // it says that it stops
+					}
 					if answer.status/100 != 2 {
 						t.Errorf("%s %s: %d %s", call.method, call.path, answer.status, answer.body)
 						return
@@ -117,14 +140,15 @@ func (w *world) writeUntilKilled(t *testing.T, round int) map[string]string {
 		})
 	}
 	<-enough
-	if err := w.stop(syscall.SIGKILL); err != nil {
+	if err := w.stop(signal); err != nil {
 		t.Error(err)
 	}
 	writers.Wait()
 	return answered
 }
 
-func (w *world) checkAnswered(t *testing.T, answered map[string]string) {
+// definitions returns the namespace of each definition with one target.
+func (w *world) definitions(t *testing.T) map[string]string {
 	t.Helper()
 	body := w.must(t, 200, "GET", "/tenants/acme/secrets", "")
 	var list struct {
@@ -142,6 +166,11 @@ func (w *world) checkAnswered(t *testing.T, answered map[string]string) {
 			got[item.Name] = item.Sync[0].Namespace
 		}
 	}
+	return got
+}
+
+func (w *world) checkAnswered(t *testing.T, answered, got map[string]string) {
+	t.Helper()
 	for name, namespace := range answered {
 		// A PATCH that was never answered may have been made all the same.
 		if got[name] != namespace && got[name] != "second" {
