@@ -163,7 +163,8 @@ func TestOnePathThatFailsDoesNotCloseTheVault(t *testing.T) {
 func TestAVaultThatHangsHoldsUpNoOtherTenant(t *testing.T) {
 	t.Parallel()
 	proxy, via := viaProxy(t, devstack.Shared(t))
-	slow := newWorld(t, via, notRunning)
+	// What hangs goes on hanging: only who is not held up by it ever ends.
+	slow := newWorld(t, via, notRunning, func(w *world) { w.config.Tenants[0].Vault.Timeout = time.Hour })
 	quick := newWorld(t, notRunning)
 	slow.config.Tenants = append(slow.config.Tenants, quick.config.Tenants...)
 	for i := range 100 {
@@ -177,12 +178,10 @@ func TestAVaultThatHangsHoldsUpNoOtherTenant(t *testing.T) {
 	slow.statusWhere("db-0", "being read", func(Status) bool { return proxy.Requests() > 10 })
 	quick.put("db", map[string]any{"a": "1"})
 	quick.define("db", "production/.")
-	began := time.Now()
 	quick.synced("db")
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("it took %s", took)
-	}
-	slow.status("db-99", ReasonVaultUnavailable)
+	proxy.Clear()
+	proxy.Disconnect()
+	slow.status("db-99", ReasonValueNotFound)
 }
 
 func TestAPolicyThatAllowsOnlyTheDataIsGoneAlongWith(t *testing.T) {

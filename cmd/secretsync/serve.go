@@ -72,6 +72,9 @@ func serve(ctx context.Context, path string, cfg *config, stderr io.Writer) (err
 	p := &program{path: path, log: newLog(cfg, stderr), registry: prometheus.NewRegistry()}
 	// client-go writes lines of its own making; what they tell stands in ours.
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+	if err := pingClusters(); err != nil {
+		return err
+	}
 	p.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -109,6 +112,22 @@ func serve(ctx context.Context, path string, cfg *config, stderr io.Writer) (err
 		return err
 	}
 	p.log.Info("stopped")
+	return nil
+}
+
+// pingClusters has the connections to clusters asked for a sign of life after
+// a few seconds of silence, so that the status does not go on saying Synced of a
+// cluster that hangs. client-go waits 45 s in all, and takes other times from
+// the environment alone; what an operator set there stands.
+func pingClusters() error {
+	for name, seconds := range map[string]string{"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "5"} {
+		if os.Getenv(name) != "" {
+			continue
+		}
+		if err := os.Setenv(name, seconds); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
