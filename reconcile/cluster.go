@@ -248,8 +248,6 @@ func (c *cluster) connected(ctx context.Context) *fault {
 // probe asks whether the trouble one request had is the cluster's: it reads
 // something small through all of the server, its storage included.
 func (c *cluster) probe(ctx context.Context, client *kubeClient) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	_, err := c.current(ctx, client)
 	if refusalOf(err) == refusedThrottled {
 		return nil

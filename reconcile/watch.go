@@ -197,8 +197,11 @@ func (c *cluster) continues(ctx context.Context, client *kubeClient, identity ty
 	return nil
 }
 
-// current asks for the resource version the server is at.
+// current asks for the resource version the server is at. A server that is well
+// has told it within a few seconds.
 func (c *cluster) current(ctx context.Context, client *kubeClient) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	var list corev1.SecretList
 	err := client.list(ctx, "secrets", ownSelector, "", 1, &list)
 	return list.ResourceVersion, err
