@@ -27,7 +27,6 @@
 //     that stock Git does not know;
 //   - keeps the names of all objects in memory, for each repository, and its
 //     list of packs until told otherwise, while git gc replaces them;
-//   - believes an object's own word on its size, whoever pushed it;
 //   - takes trees apart entry by entry, to read as well as to write, where this
 //     package edits and compares their bytes: of a thousand entries, one.
 //
