@@ -71,6 +71,10 @@ func (t *tenant) stands(x *target, name gitstore.Name, spec gitstore.Target) sta
 		s.State, s.Reason, s.Message, s.since = f.state, f.reason, f.message, since
 	}
 	cluster, refused := t.admit(spec)
+	if x != nil && x.cluster != nil && s.VaultVersion == 0 {
+		// Not looked at yet, or not while the vault could be asked: the copy tells.
+		s.VaultVersion, s.Commit = x.cluster.bears(x)
+	}
 	switch {
 	case refused != nil:
 		over(refused, time.Time{})
@@ -78,7 +82,7 @@ func (t *tenant) stands(x *target, name gitstore.Name, spec gitstore.Target) sta
 	case o == nil:
 		over(queued("not tried yet"), time.Time{})
 	case o.reason == ReasonSynced && x.unit.force.Load():
-		over(readAgain(), o.since)
+		over(readAgain(), *x.unit.askedAt.Load())
 	}
 	if down := cluster.down.Load(); down != nil {
 		over(named(down, "cluster "+spec.Cluster.String()), down.since)

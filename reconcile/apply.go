@@ -82,7 +82,8 @@ func (c *cluster) replace(ctx context.Context, client *kubeClient, j *job) (type
 	s := j.secret()
 	s.Labels = merged(old.Labels, s.Labels)
 	s.Annotations = merged(old.Annotations, s.Annotations)
-	return client.create(ctx, s)
+	// Once it is deleted, being told to stop is no reason to leave nothing there.
+	return client.create(context.WithoutCancel(ctx), s)
 }
 
 func merged(theirs, ours map[string]string) map[string]string {

@@ -104,6 +104,9 @@ func (c *cluster) fail(f *fault) {
 		}
 	}
 	c.mu.Lock()
+	for _, units := range c.parked {
+		c.wake(changed, units...) // their targets in other clusters need not wait
+	}
 	clear(c.parked)
 	c.mu.Unlock()
 	c.announce()

@@ -10,6 +10,7 @@ import (
 func (t *tenant) gather(u *unit) *input {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	asked := u.asked.Load() // before force: who asks after it asks for another pass
 	if u.force.Load() {
 		// From here on the targets say so themselves.
 		for _, target := range u.targets {
@@ -20,7 +21,7 @@ func (t *tenant) gather(u *unit) *input {
 	}
 	in := &input{
 		tenant: t.name, path: u.path,
-		force: u.force.Swap(false), dataOnly: u.dataOnly, rejected: u.rejected,
+		force: u.force.Swap(false), asked: asked, dataOnly: u.dataOnly, rejected: u.rejected,
 		targets: make([]view, 0, len(u.targets)),
 	}
 	for _, target := range u.targets {
@@ -135,8 +136,10 @@ func (t *tenant) carryOut(u *unit, s *step, in *input, p priority, parked map[*c
 		}
 		return !s.fault.again
 	case keep:
-		target.cluster.right(target, s.want)
-		target.synced(t.clock.Now(), s.want.version, s.view.copy.commit, false)
+		if !target.cluster.keep(s, t.clock.Now()) {
+			u.retry(0) // what was found right is not what stands there now
+			return false
+		}
 		return true
 	case park:
 		parked[s.view.room] = true
@@ -145,6 +148,10 @@ func (t *tenant) carryOut(u *unit, s *step, in *input, p priority, parked map[*c
 		}
 		return true
 	case leave:
+		if !target.cluster.leave(target) {
+			u.retry(0) // it has ended meanwhile, perhaps badly
+			return false
+		}
 		return true
 	case readMetadata, readValue:
 		u.retry(0) // the vault changed between the reads; from the start again
@@ -157,7 +164,7 @@ func (t *tenant) carryOut(u *unit, s *step, in *input, p priority, parked map[*c
 		target.ask(askedBy(s, t.clock.Now()))
 		p = changed // even if looking found it
 	}
-	target.cluster.hand(&job{step: *s, target: target, copy: s.view.copy, commit: *target.commit.Load(), value: in.source.value, priority: p})
+	target.cluster.hand(&job{step: *s, target: target, copy: s.view.copy, commit: *target.commit.Load(), value: in.source.value, asked: in.asked, priority: p})
 	return false
 }
 

@@ -328,18 +328,25 @@ func serverSaid(err error, sent map[string][]byte) string {
 }
 
 // redact takes values out of a text that came from outside, whole, as their
-// lines or as a Secret spells them: an admission webhook may quote what it
-// refuses.
+// lines, quoted or as a Secret spells them: an admission webhook may quote what
+// it refuses.
 func redact(text string, sent map[string][]byte) string {
+	var parts []string
 	for _, v := range sent {
 		if len(v) > 0 {
-			text = strings.ReplaceAll(text, base64.StdEncoding.EncodeToString(v), "…")
+			parts = append(parts, base64.StdEncoding.EncodeToString(v))
 		}
 		for part := range strings.Lines(string(v)) {
 			if part = strings.TrimSpace(part); len(part) >= 3 {
-				text = strings.ReplaceAll(text, part, "…")
+				quoted := strconv.Quote(part)
+				parts = append(parts, part, quoted[1:len(quoted)-1])
 			}
 		}
+	}
+	// Of a value that is the beginning of another the rest must not stay.
+	slices.SortFunc(parts, func(a, b string) int { return len(b) - len(a) })
+	for _, part := range parts {
+		text = strings.ReplaceAll(text, part, "…")
 	}
 	return text
 }

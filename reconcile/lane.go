@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ type job struct {
 	copy     *record // the copy that was planned for
 	commit   string
 	value    *value // nil for a look
+	asked    uint64 // how often its unit's value was asked for when it was planned
 	priority priority
 	handed   time.Time
 }
@@ -121,6 +123,9 @@ func (c *cluster) unpark(tenant gitstore.TenantName) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.held > laneBytes {
+		return
+	}
 	units := c.parked[tenant]
 	n := min(free, len(units))
 	if n == 0 {
@@ -134,12 +139,36 @@ func (c *cluster) unpark(tenant gitstore.TenantName) {
 	}
 }
 
+// waitingForRoom returns the tenants with parked units: what ended may have made
+// room for any of them.
+func (c *cluster) waitingForRoom() []gitstore.TenantName {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.parked))
+}
+
 func (c *cluster) begins(p *place, j *job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.doing = j
 	c.began = c.clock.Now()
 	c.lag = c.began.Sub(j.handed)
+}
+
+// leave notes that a pass left a target to the job that is under way or waits
+// for it. It reports false if there is none any more.
+func (c *cluster) leave(t *target) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := t.place
+	switch {
+	case p.job != nil && p.job.target == t:
+		return true
+	case p.doing != nil && p.doing.target == t:
+		p.left = true
+		return true
+	}
+	return false
 }
 
 // ends lets the place be planned for again. What disturbed it while it was
@@ -149,6 +178,11 @@ func (c *cluster) ends(p *place) {
 	defer c.mu.Unlock()
 	t := p.doing.target
 	p.doing = nil
+	if p.left {
+		// A pass has counted on this job; it looks whether it did well.
+		p.left = false
+		c.wake(changed, t.unit)
+	}
 	if o := t.outcome.Load(); o != nil && o.reason == ReasonSynced && t.place == p {
 		if p.copy == nil {
 			t.settleGone(c.clock.Now())
@@ -173,7 +207,9 @@ func (c *cluster) work(ctx context.Context) {
 		}
 		c.lane.done(p)
 		if j != nil {
-			c.unpark(j.target.tenant.name)
+			for _, tenant := range c.waitingForRoom() {
+				c.unpark(tenant)
+			}
 		}
 	}
 }
@@ -186,7 +222,13 @@ func (j *job) settle(f *fault) {
 	}
 }
 
-// settleSynced says that a copy is as it should be.
+// settleSynced says that a copy is as it should be, unless somebody has asked
+// for the value since: it may be another one by now.
 func (j *job) settleSynced(now time.Time) {
+	if u := j.target.unit; u.asked.Load() != j.asked {
+		j.target.settle(readAgain())
+		u.retry(0)
+		return
+	}
 	j.target.synced(now, j.want.version, j.commit, true)
 }

@@ -295,6 +295,9 @@ func (r *Reconciler) SyncNow(name gitstore.TenantName, n gitstore.Name) {
 	for _, target := range d.targets {
 		if u := target.unit; !woken[u] {
 			woken[u] = true
+			now := r.clock.Now()
+			u.askedAt.Store(&now)
+			u.asked.Add(1)
 			u.force.Store(true)
 			t.versions.Add(1)
 			t.units.add(t.name.String(), u, changed)

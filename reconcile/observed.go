@@ -24,6 +24,7 @@ type place struct {
 	wanting owner     // whose copy it is then; zero where want is not known
 	job     *job      // the write that waits; a later one takes its place
 	doing   *job      // the one under way
+	left    bool      // a pass counts on what is under way
 	repairs repairs
 }
 
@@ -137,12 +138,34 @@ func (c *cluster) view(v *view, tenant gitstore.TenantName) {
 	}
 }
 
-// right remembers what a copy that was found right is right with, so that the
-// watch can tell drift from echo.
-func (c *cluster) right(t *target, want stamp) {
+// keep says of a copy that was found right that it is, and remembers what it is
+// right with, so that the watch can tell drift from echo. It reports false if
+// another Secret, or none, stands there by now.
+func (c *cluster) keep(s *step, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t.place.want, t.place.wanting = want, t.owner
+	t := s.view.target
+	if t.place.copy != s.view.copy {
+		return false
+	}
+	t.place.want, t.place.wanting = s.want, t.owner
+	t.synced(now, s.want.version, s.view.copy.commit, false)
+	return true
+}
+
+// bears returns what a target's copy says it came from; zeros where there is
+// none, or one that was edited.
+func (c *cluster) bears(t *target) (version int, commit gitstore.Revision) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.place == nil || t.place.copy == nil {
+		return 0, commit
+	}
+	if r := t.place.copy; r.labelled && r.owner == t.owner && r.intact {
+		version = r.version
+		commit, _ = gitstore.ParseRevision(r.commit)
+	}
+	return version, commit
 }
 
 // wrote takes in what we wrote, unless the watch has told of something newer.
@@ -206,15 +229,16 @@ func (c *cluster) saw(key placeKey, r *record, rv string) {
 
 // disturbed queues what claims a place that is not as it should be. c.mu is held.
 func (c *cluster) disturbed(p *place) {
-	if p.wanting != (owner{}) && p.copy.right(p.wanting, p.want) && len(p.claims) < 2 {
+	if p.wanting != (owner{}) && p.copy.right(p.wanting, p.want) {
 		return
 	}
+	wait := p.repairs.damp(c.clock.Now())
 	for _, t := range p.claims {
 		if p.copy == nil {
 			// Never Synced where no Secret stands.
 			t.settleGone(c.clock.Now())
 		}
-		if wait := p.repairs.damp(c.clock.Now()); wait > 0 {
+		if wait > 0 {
 			if o := t.outcome.Load(); o != nil && (o.reason == ReasonSynced || o.reason == ReasonQueued) {
 				t.settle(queued("somebody goes on changing or deleting Secret %s in cluster %s; it is put right again within %s. Find out who, with kubectl -n %s get secret %s -o yaml --show-managed-fields or the cluster's audit log", p.key, t.spec.Cluster, repairWindow, p.key.namespace, p.key.name))
 			}

@@ -124,6 +124,11 @@ func TestALostRepositoryMakesNoOrphans(t *testing.T) {
 		},
 		"a branch that is gone":     func() error { return os.Remove(branch) },
 		"a repository that is gone": func() error { return os.RemoveAll(repository) },
+		"a file in place of the folder": func() error {
+			git := exec.Command("git", "--git-dir", repository, "fast-import", "--quiet")
+			git.Stdin = strings.NewReader("commit refs/heads/main\ncommitter P <p@example.org> 1800000000 +0000\ndata 2\nx\nfrom refs/heads/main^0\ndeleteall\nM 100644 inline secrets\ndata 2\nhi\n")
+			return git.Run()
+		},
 	} {
 		saved := filepath.Join(t.TempDir(), "saved")
 		w.restart(func() error {

@@ -37,8 +37,8 @@ func (r *Reconciler) Orphans(name gitstore.TenantName) ([]Orphan, error) {
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.taken == nil || !t.taken.Read() {
-		return nil, fmt.Errorf("what is an orphan is %w: the repository of tenant %s could not be read", ErrNotYet, name)
+	if err := t.knowsHead(); err != nil {
+		return nil, err
 	}
 	orphans := []Orphan{}
 	for alias, g := range t.clusters {
@@ -53,6 +53,20 @@ func (r *Reconciler) Orphans(name gitstore.TenantName) ([]Orphan, error) {
 	slices.SortFunc(orphans, func(a, b Orphan) int { return strings.Compare(a.place(), b.place()) })
 	// Two names of one cluster show the same Secret twice.
 	return slices.CompactFunc(orphans, func(a, b Orphan) bool { return a.uid == b.uid }), nil
+}
+
+// knowsHead returns nil if what is known to be claimed is what HEAD says. t.mu is
+// held for reading.
+func (t *tenant) knowsHead() error {
+	switch {
+	case t.taken == nil || !t.taken.Read():
+		return fmt.Errorf("what is an orphan is %w: the repository of tenant %s could not be read", ErrNotYet, t.name)
+	case slices.ContainsFunc(t.taken.Problems(), func(p gitstore.FileError) bool { return p.Path == gitstore.Folder }):
+		return fmt.Errorf("what is an orphan is %w: %s of tenant %s is no folder at HEAD; mend that in Git", ErrNotYet, gitstore.Folder, t.name)
+	case t.taken != t.spec.Repository.Snapshot():
+		return fmt.Errorf("what is an orphan is %w: the newest commit of tenant %s is being taken in", ErrNotYet, t.name)
+	}
+	return nil
 }
 
 // noCommit is told where there are copies but nothing was ever committed.
@@ -123,14 +137,17 @@ func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName,
 	t.mu.RLock()
 	c.mu.Lock()
 	var seen *record
-	known := t.taken != nil && !t.taken.Head().IsZero()
+	known := t.knowsHead()
+	if known == nil && t.taken.Head().IsZero() {
+		known = noCommit(name)
+	}
 	if ns := c.namespaces[o.Namespace]; ns != nil && ns.places[o.Secret] != nil && t.isOrphan(ns.places[o.Secret]) {
 		seen = ns.places[o.Secret].copy
 	}
 	c.mu.Unlock()
 	t.mu.RUnlock()
-	if !known {
-		return noCommit(name)
+	if known != nil {
+		return known
 	}
 	if seen == nil || string(seen.uid) != o.uid || seen.rv != o.rv {
 		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.place(), gitstore.ErrConflict)

@@ -14,6 +14,8 @@ type input struct {
 	source source
 	// force: somebody asked for the value to be read again now.
 	force bool
+	// asked counts how often somebody did, up to this pass.
+	asked uint64
 	// dataOnly: the policy does not allow metadata; only the data tells whether
 	// the value changed.
 	dataOnly bool

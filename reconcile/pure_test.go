@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -80,6 +81,14 @@ func TestRedact(t *testing.T) {
 	got := redact(`denied: "hunter22" and line two, x`, sent)
 	if strings.Contains(got, "hunter22") || strings.Contains(got, "line two") {
 		t.Errorf("%q", got)
+	}
+	for range 20 { // maps come in any order
+		sent := map[string][]byte{"user": []byte("admin"), "password": []byte(`admin-S3"cret`)}
+		for _, text := range []string{`no admin-S3"cret`, `no "admin-S3\"cret"`, "no " + base64.StdEncoding.EncodeToString(sent["password"])} {
+			if got := redact(text, sent); got != "no …" && got != `no "…"` {
+				t.Fatalf("%q", got)
+			}
+		}
 	}
 }
 

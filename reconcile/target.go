@@ -90,12 +90,20 @@ func (t *target) synced(now time.Time, version int, commit string, written bool)
 	t.record(old, next)
 }
 
-// settleGone records that the copy of a synced target is no longer there.
+// settleGone records that the copy of a target is no longer there.
 func (t *target) settleGone(now time.Time) {
 	t.ask(askedByDrift, now)
-	if o := t.outcome.Load(); o != nil && o.reason == ReasonSynced {
-		t.settle(queued("the copy was deleted; it is being written again"))
+	o := t.outcome.Load()
+	if o == nil {
+		return
 	}
+	gone := *o
+	gone.version, gone.commit = 0, ""
+	if o.reason == ReasonSynced {
+		f := queued("the copy was deleted; it is being written again")
+		gone.state, gone.reason, gone.message, gone.since = f.state, f.reason, f.message, now
+	}
+	t.record(o, &gone)
 }
 
 func (t *target) record(old, next *outcome) {
@@ -123,7 +131,9 @@ type unit struct {
 
 	targets []*target // guarded by tenant.mu
 
-	force atomic.Bool // read the value now
+	force   atomic.Bool               // read the value now
+	asked   atomic.Uint64             // how often that was asked for
+	askedAt atomic.Pointer[time.Time] // the last time
 
 	rejected *rejection
 	dataOnly bool      // metadata is denied
@@ -159,8 +169,8 @@ func (u *unit) later(wait time.Duration) {
 // begins starts a pass: what was to be retried is retried by it.
 func (u *unit) begins() {
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.retrying = false
-	u.mu.Unlock()
 	u.tenant.schedule.at(u, u.nextPoll(u.tenant.clock.Now()))
 }
 
