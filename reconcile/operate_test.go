@@ -75,6 +75,7 @@ func TestOrphansAreListedAndRemovedOnlyAsListed(t *testing.T) {
 		w.define(name, "production/.")
 	}
 	w.synced("kept", "left", "edited", "claimed")
+	w.reachable() // orphans are told when all clusters were listed
 	if orphans, err := w.r.Orphans(w.tenant()); err != nil || len(orphans) != 0 {
 		t.Fatalf("%v, %v", orphans, err)
 	}
@@ -101,7 +102,10 @@ func TestOrphansAreListedAndRemovedOnlyAsListed(t *testing.T) {
 		t.Errorf("one that changed: %v", err)
 	}
 	w.define("claimed", "production/.")
-	w.synced("claimed")
+	w.statusWhere("claimed", "Active in the newest commit", func(s Status) bool {
+		_, err := w.r.Orphans(w.tenant())
+		return s.Phase == PhaseActive && err == nil
+	})
 	if err := w.r.RemoveOrphan(w.ctx, w.tenant(), byName["claimed"]); !errors.Is(err, gitstore.ErrConflict) {
 		t.Errorf("one that is claimed again: %v", err)
 	}
