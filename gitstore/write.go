@@ -117,17 +117,17 @@ func (r *Repository) Create(ctx context.Context, by Commit, d Definition) (*Entr
 	return r.write(ctx, by, func(draft *draft) (fileEdit, *Entry, error) {
 		if e, ok := draft.get(d.Name); ok {
 			if e.Invalid != nil {
-				return fileEdit{}, nil, fmt.Errorf("definition %q is in the repository already, in a file that is not valid (%w); mend it in Git: %w", d.Name.s, e.Invalid, ErrExists)
+				return fileEdit{}, nil, fmt.Errorf("%w: definition %q is in the repository, in a file that is not valid (%w); mend it in Git, or delete the definition first", ErrExists, d.Name.s, e.Invalid)
 			}
 			return fileEdit{}, nil, fmt.Errorf("definition %q: %w", d.Name.s, ErrExists)
 		}
 		for _, p := range draft.base.snapshot.problems {
 			if p.Path == Folder {
-				return fileEdit{}, nil, fmt.Errorf("%w: %w", &p, ErrConflict)
+				return fileEdit{}, nil, fmt.Errorf("%w: %w", ErrConflict, &p)
 			}
 		}
 		if draft.count >= r.maxDefinitions {
-			return fileEdit{}, nil, fmt.Errorf("tenant %q has %d definitions and is allowed %d; remove one first: %w", r.tenant.s, draft.count, r.maxDefinitions, ErrLimit)
+			return fileEdit{}, nil, fmt.Errorf("%w: tenant %q has %d definitions and is allowed %d; remove one first", ErrLimit, r.tenant.s, draft.count, r.maxDefinitions)
 		}
 		if err := draft.claims.check(d.Name, d.Sync); err != nil {
 			return fileEdit{}, nil, err
@@ -161,7 +161,7 @@ func (r *Repository) Patch(ctx context.Context, by Commit, name Name, pre Precon
 			return fileEdit{}, nil, err
 		}
 		if e.Invalid != nil {
-			return fileEdit{}, nil, fmt.Errorf("the file at HEAD is not valid (%w); mend it in Git: %w", e.Invalid, ErrConflict)
+			return fileEdit{}, nil, fmt.Errorf("%w: the file at HEAD is not valid (%w); mend it in Git", ErrConflict, e.Invalid)
 		}
 		if slices.Equal(e.Definition.Sync, sync) {
 			return fileEdit{}, e, nil

@@ -114,7 +114,7 @@ var accessChecks = []conformanceCheck{
 			p.bad("expiresAt came back as %q; sent %q", made.ExpiresAt, at)
 		}
 		p.want(p.get("", "Authorization: Bearer "+plaintext), 200)
-		for _, at := range []string{`"2020-01-01T00:00:00Z"`, `"tomorrow"`, `"2099-01-01"`, `1893456000`, `""`} {
+		for _, at := range []string{`"2020-01-01T00:00:00Z"`, `"9999-12-31T23:59:59-10:00"`, `"tomorrow"`, `"2099-01-01"`, `1893456000`, `""`} {
 			p.refused(p.call(http.MethodPost, "/apikeys", `{"displayName":"x","role":"admin","expiresAt":`+at+`}`), 400, "expiresAt")
 		}
 	}},

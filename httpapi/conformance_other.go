@@ -90,6 +90,7 @@ var otherChecks = []conformanceCheck{
 			p.bad("history %v; want %v", found, shas)
 		}
 		p.refused(p.get("/secrets/"+p.name()+"/history"), 404)
+		p.refused(p.get("/secrets/"+s.Name+"/history?limit=3;x"), 400, "query")
 		for _, query := range []string{"limit=0", "limit=x", "limit=-1", "cursor=x", "limit=100000000000000000000"} {
 			p.refused(p.get("/secrets/"+s.Name+"/history?"+query), 400, query[:strings.Index(query, "=")])
 		}
@@ -111,6 +112,9 @@ var otherChecks = []conformanceCheck{
 		}
 		if took := time.Since(began); took < 200*time.Millisecond {
 			p.bad("answered after %s, before the timeout", took)
+		}
+		for _, query := range []string{"wait=Active;timeout=3s", "wait=%zz&timeout=3s"} {
+			p.refused(p.get("/secrets/"+active.Name+"?"+query), 400, "query")
 		}
 		for _, query := range []string{"wait=Ready", "wait=", "wait=Active&timeout=x", "wait=Active&timeout=-1s", "wait=Active&timeout=24h"} {
 			p.refused(p.get("/secrets/"+active.Name+"?"+query), 400)

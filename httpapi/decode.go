@@ -173,6 +173,8 @@ func parseKeyRequest(body []byte, now time.Time) (k keyRequest, err error) {
 		switch {
 		case err != nil:
 			return t, &gitstore.FieldError{Field: "expiresAt", Reason: "must be a time as in RFC 3339, such as 2030-01-31T12:00:00Z"}
+		case t.UTC().Year() > 9999:
+			return t, &gitstore.FieldError{Field: "expiresAt", Reason: "must lie before the year 10000, in UTC too; leave it out for a key that never expires"}
 		case !t.After(now):
 			return t, &gitstore.FieldError{Field: "expiresAt", Reason: "must lie in the future"}
 		}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -135,6 +136,16 @@ func (x *exchange) run() {
 		return
 	}
 	x.send(a)
+}
+
+// query parses what follows the '?'. What is not well-formed is refused: left
+// out, it would be done without.
+func (x *exchange) query() (url.Values, error) {
+	values, err := url.ParseQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return nil, badRequest("query", "is not well-formed; write name=value pairs with '&' between them")
+	}
+	return values, nil
 }
 
 // definitionName parses the {name} of the path. A name that is none names

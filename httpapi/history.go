@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"secretsync/gitstore"
@@ -20,9 +21,8 @@ type page struct {
 	limit int
 }
 
-func parsePage(r *http.Request) (p page, err error) {
+func parsePage(query url.Values) (p page, err error) {
 	p.limit = defaultPage
-	query := r.URL.Query()
 	if query.Has("limit") {
 		p.limit, err = strconv.Atoi(query.Get("limit"))
 		if err != nil || p.limit < 1 || p.limit > maxPage {
@@ -45,7 +45,11 @@ func (s *Server) getHistory(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := parsePage(x.r)
+	query, err := x.query()
+	if err != nil {
+		return nil, err
+	}
+	page, err := parsePage(query)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,11 @@ func (s *Server) renderList(tenant gitstore.TenantName, entries []*gitstore.Entr
 
 func (s *Server) getSecret(x *exchange) (*answer, error) {
 	if x.r.URL.RawQuery != "" {
-		want, err := parseWait(x.r.URL.Query())
+		query, err := x.query()
+		if err != nil {
+			return nil, err
+		}
+		want, err := parseWait(query)
 		if err != nil {
 			return nil, err
 		}
