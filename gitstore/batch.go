@@ -3,7 +3,6 @@ package gitstore
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -45,6 +44,10 @@ func (r *Repository) writeBatch(ctx context.Context) {
 // that another process was faster.
 func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies []reply) error {
 	if err := r.follow(); err != nil {
+		return err
+	}
+	// What is answered now, even that nothing is to be done, is judged by it.
+	if err := r.branch.settle(); err != nil {
 		return err
 	}
 	d := newDraft(r.index, r.builder, r.claims, r.readBlob)
@@ -104,11 +107,7 @@ func (r *Repository) persist(ctx context.Context, d *draft) error {
 	if err == nil {
 		err = r.branch.advance(ctx, d.base.head)
 	}
-	var unsettled *unsettledError
-	switch {
-	case errors.As(err, &unsettled):
-		err = fmt.Errorf("the commit stands but it is not known whether it would outlive a power cut: %w", err)
-	case err != nil:
+	if err != nil && !errors.Is(err, ErrUnsettled) {
 		return errors.Join(err, place.discard())
 	}
 	if err := place.unkeep(); err != nil {

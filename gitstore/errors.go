@@ -27,9 +27,12 @@ var (
 	// asked for.
 	ErrPrecondition = errors.New("precondition failed")
 	// ErrUnavailable: the repository can't take a write now; trying again
-	// later may succeed. The definition is unchanged unless the message says
-	// that this is not known.
+	// later may succeed. The definition is unchanged unless the error is
+	// ErrUnsettled, too.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrUnsettled: a commit stands, perhaps that of this write, but a power
+	// cut may undo it. The same write again is answered once it is on disk.
+	ErrUnsettled = errors.New("a commit stands but it is not known whether it would outlive a power cut")
 )
 
 // ClaimError says which definition claims a target already. It matches

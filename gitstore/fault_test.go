@@ -90,6 +90,11 @@ func TestADiskThatFailsAtAnyStepLosesNothing(t *testing.T) {
 				if _, ok := s.repo.Snapshot().Get(e.Name); !ok {
 					t.Error("reads fail with the writes")
 				}
+				if step == "sync folder heads" {
+					if _, again := s.repo.Patch(t.Context(), somebody, e.Name, Unconditional(), sync); !errors.Is(again, ErrUnsettled) || !errors.Is(again, ErrUnavailable) {
+						t.Errorf("again, and still not on disk: %v", again)
+					}
+				}
 				fault.Store(nil)
 				s.recovered()
 				_, err := s.repo.Patch(t.Context(), somebody, e.Name, Unconditional(), sync)
@@ -101,6 +106,59 @@ func TestADiskThatFailsAtAnyStepLosesNothing(t *testing.T) {
 	s.noRubbish()
 	if got, want := s.git(s.gitDir(), "rev-list", "--count", "main"), fmt.Sprint(n+1); got != want {
 		t.Errorf("%s commits, want %s", got, want)
+	}
+}
+
+func TestAnUnsettledCommitIsOnDiskBeforeTheNextAnswer(t *testing.T) {
+	for what, again := range map[string]func(*story) error{
+		"no change": func(s *story) error {
+			_, err := s.repo.Patch(t.Context(), somebody, name("alpha"), Unconditional(), targets("production/n1"))
+			return err
+		},
+		"a refusal": func(s *story) error {
+			_, err := s.repo.Create(t.Context(), somebody, definition("alpha"))
+			if errors.Is(err, ErrExists) {
+				return nil
+			}
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var failing atomic.Bool
+			var synced atomic.Int32
+			s := &story{TB: t, dir: t.TempDir()}
+			// No tick comes in between to settle it.
+			s.openWith(Config{PollInterval: time.Hour, fs: &faultFS{hook: func(step string) error {
+				switch {
+				case step != "sync folder heads":
+				case failing.Load():
+					return syscall.EIO
+				default:
+					synced.Add(1)
+				}
+				return nil
+			}}})
+			t.Cleanup(s.close)
+			s.create(definition("alpha"))
+			failing.Store(true)
+			_, err := s.repo.Patch(t.Context(), somebody, name("alpha"), Unconditional(), targets("production/n1"))
+			if !errors.Is(err, ErrUnsettled) || !errors.Is(err, ErrUnavailable) {
+				t.Fatalf("got %v", err)
+			}
+			if err := again(s); !errors.Is(err, ErrUnsettled) || !errors.Is(err, ErrUnavailable) {
+				t.Errorf("still not on disk: %v", err)
+			}
+			failing.Store(false)
+			before := synced.Load()
+			s.must(again(s))
+			if synced.Load() == before {
+				t.Error("answered without a sync")
+			}
+			s.must(again(s))
+			if n := synced.Load() - before; n != 1 {
+				t.Errorf("%d syncs for what was on disk after one", n)
+			}
+		})
 	}
 }
 

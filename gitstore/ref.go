@@ -22,6 +22,9 @@ type branch struct {
 	repo  string // the repository's folder
 	name  string // such as "refs/heads/main"
 	clock clock.Clock
+	// unsettled: where the branch is may be lost in a power cut. It begins so,
+	// as a process that was killed may have moved it.
+	unsettled bool
 }
 
 func (b *branch) path() string { return filepath.Join(b.repo, filepath.FromSlash(b.name)) }
@@ -122,17 +125,26 @@ func (b *branch) advance(ctx context.Context, old hash) error {
 	if err != nil {
 		return errors.Join(err, removeIfThere(b.fs, b.lock()), removeIfThere(b.fs, b.draft()))
 	}
-	if err := b.fs.SyncDir(filepath.Dir(b.path())); err != nil {
-		return &unsettledError{err}
+	b.unsettled = true
+	if err := b.settle(); err != nil {
+		return err
 	}
 	_ = b.fs.Remove(b.draft()) // else the next prepare does
 	return nil
 }
 
-// unsettledError says that the branch has moved, but perhaps not on disk.
-type unsettledError struct{ error }
-
-func (e *unsettledError) Unwrap() error { return e.error }
+// settle has what the branch was moved to on disk, unless that is known.
+func (b *branch) settle() error {
+	if !b.unsettled {
+		return nil
+	}
+	err := b.fs.SyncDir(filepath.Dir(b.path()))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // Git packs references and removes their folder
+		return fmt.Errorf("%w: %w", ErrUnsettled, err)
+	}
+	b.unsettled = false
+	return nil
+}
 
 // How long a lock of another process is waited for. Git holds it for
 // milliseconds.

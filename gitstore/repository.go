@@ -191,7 +191,7 @@ func (r *Repository) report(old, new *Snapshot) {
 
 // probe finds out whether the repository can be written to again.
 func (r *Repository) probe() error {
-	if err := errors.Join(mkdirAll(r.fs, filepath.Join(r.dir, ownFolder)), r.branch.recover()); err != nil {
+	if err := errors.Join(mkdirAll(r.fs, filepath.Join(r.dir, ownFolder)), r.branch.recover(), r.branch.settle()); err != nil {
 		return err
 	}
 	if _, err := r.fs.Lstat(r.branch.lock()); err == nil {

@@ -182,7 +182,7 @@ func (s *Store) open(t TenantName) (*Repository, error) {
 		tenant: t, dir: dir, created: created,
 		committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval,
 		fs: cfg.fs, clock: cfg.Clock, log: cfg.Log, metrics: s.metrics.of(t),
-		branch: &branch{fs: cfg.fs, repo: dir, name: s.branch, clock: cfg.Clock},
+		branch: &branch{fs: cfg.fs, repo: dir, name: s.branch, clock: cfg.Clock, unsettled: true},
 		queue:  newQueue(), changed: make(chan struct{}, 1),
 		objects: newObjects(cfg.fs, filepath.Join(dir, "objects")),
 		index:   unreadIndex(), claims: newClaims(), builder: newPackBuilder(),
