@@ -68,8 +68,11 @@ var kinds = []struct {
 	{kind: gitstore.ErrConflict, status: http.StatusConflict},
 	{kind: gitstore.ErrPrecondition, status: http.StatusPreconditionFailed,
 		sentence: "the definition has changed since the revision in If-Match, or If-Match never was one of its revisions: GET it again and repeat the change with its new ETag"},
+	// Before ErrUnavailable, which it comes with.
+	{kind: gitstore.ErrUnsettled, status: http.StatusServiceUnavailable,
+		sentence: "the change may have been made but can't be put on disk now: repeat the request later, or look whether it stands", retryAfter: unavailableRetry},
 	{kind: gitstore.ErrUnavailable, status: http.StatusServiceUnavailable,
-		sentence: "the tenant's repository can't take a write now; nothing was changed, try again later", retryAfter: unavailableRetry},
+		sentence: "the server can't write to its disk now; nothing was changed, try again later", retryAfter: unavailableRetry},
 	{kind: reconcile.ErrNotYet, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry},
 	// After the others: a conflict with a file that is invalid is of both kinds.
 	{kind: gitstore.ErrInvalid, status: http.StatusBadRequest},
