@@ -27,8 +27,12 @@ const MaxKeys = 1000
 type KeyStore struct {
 	dir string
 
-	mu   sync.Mutex // held while writing
-	keys atomic.Pointer[map[string]*Key]
+	syncDir func(dir string) error // tests let it fail
+
+	mu sync.Mutex // held while writing
+	// unsettled: a key's file was removed, but a power cut may bring it back.
+	unsettled bool
+	keys      atomic.Pointer[map[string]*Key]
 }
 
 // storedKey is the content of a file.
@@ -75,7 +79,7 @@ func OpenKeyStore(dir string) (*KeyStore, error) {
 		}
 		keys[key.ID] = key
 	}
-	ks := &KeyStore{dir: dir}
+	ks := &KeyStore{dir: dir, syncDir: syncDir}
 	ks.keys.Store(&keys)
 	return ks, nil
 }
@@ -158,6 +162,9 @@ func (ks *KeyStore) remove(tenant gitstore.TenantName, id string) (bool, error) 
 	}
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
+	if err := ks.settle(); err != nil {
+		return false, err
+	}
 	keys := *ks.keys.Load()
 	if key, ok := keys[id]; !ok || key.Tenant != tenant {
 		return false, nil
@@ -170,11 +177,26 @@ func (ks *KeyStore) remove(tenant gitstore.TenantName, id string) (bool, error) 
 	keys = maps.Clone(keys)
 	delete(keys, id)
 	ks.keys.Store(&keys)
-	return true, unavailable(syncDir(ks.dir))
+	ks.unsettled = true
+	return true, ks.settle()
+}
+
+// settle has on disk that revoked keys are gone, unless that is known. The
+// request again, which finds no key, must not be answered before.
+func (ks *KeyStore) settle() error {
+	if !ks.unsettled {
+		return nil
+	}
+	if err := ks.syncDir(ks.dir); err != nil {
+		return unavailable(fmt.Errorf("%w: %w", gitstore.ErrUnsettled, err))
+	}
+	ks.unsettled = false
+	return nil
 }
 
 // write puts a file in place whole or not at all.
 func (ks *KeyStore) write(name string, content []byte) error {
+	path := filepath.Join(ks.dir, name)
 	temp, err := os.CreateTemp(ks.dir, tempPrefix) // mode 0600
 	if err != nil {
 		return err
@@ -182,12 +204,20 @@ func (ks *KeyStore) write(name string, content []byte) error {
 	_, err = temp.Write(content)
 	err = errors.Join(err, temp.Sync(), temp.Close())
 	if err == nil {
-		err = os.Rename(temp.Name(), filepath.Join(ks.dir, name))
+		err = os.Rename(temp.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(temp.Name()))
 	}
-	return syncDir(ks.dir)
+	if err := ks.syncDir(ks.dir); err != nil {
+		// Nobody is given this key, so the next start must not load it.
+		ks.unsettled = true
+		if left := os.Remove(path); left != nil {
+			return fmt.Errorf("%w: %w: %w", gitstore.ErrUnsettled, err, left)
+		}
+		return err
+	}
+	return nil
 }
 
 func syncDir(dir string) error {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -111,5 +112,52 @@ func TestAKeyThatCouldNotBeStoredIsNotInForce(t *testing.T) {
 	}
 	if ks.get(key.ID) != nil {
 		t.Error("the key is in force all the same")
+	}
+}
+
+func TestAKeyThatMayNotOutliveAPowerCutIsTakenBack(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	ks, err := OpenKeyStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ks.syncDir = func(string) error { return syscall.EIO }
+	key, _ := storedTestKey(t, "acme")
+	if err := ks.add(key); !errors.Is(err, gitstore.ErrUnavailable) {
+		t.Errorf("error %v; want ErrUnavailable", err)
+	}
+	if ks.get(key.ID) != nil {
+		t.Error("the key is in force")
+	}
+	again, err := OpenKeyStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.get(key.ID) != nil {
+		t.Error("the key is in force after the next start")
+	}
+}
+
+func TestARevocationIsOnDiskBeforeItIsAnswered(t *testing.T) {
+	ks, err := OpenKeyStore(filepath.Join(t.TempDir(), "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := storedTestKey(t, "acme")
+	if err := ks.add(key); err != nil {
+		t.Fatal(err)
+	}
+	ks.syncDir = func(string) error { return syscall.EIO }
+	for range 2 {
+		if _, err := ks.remove(key.Tenant, key.ID); !errors.Is(err, gitstore.ErrUnsettled) || !errors.Is(err, gitstore.ErrUnavailable) {
+			t.Errorf("error %v; want ErrUnsettled and ErrUnavailable", err)
+		}
+		if ks.get(key.ID) != nil {
+			t.Error("the key is in force")
+		}
+	}
+	ks.syncDir = syncDir
+	if found, err := ks.remove(key.Tenant, key.ID); found || err != nil {
+		t.Errorf("found %v, %v; want that it is gone", found, err)
 	}
 }
