@@ -98,18 +98,18 @@ func writeFile(fsys fileSystem, name string, perm fs.FileMode, content ...[]byte
 }
 
 // mkdirAll makes the folder with its parents, durably.
-func mkdirAll(fsys fileSystem, dir string) error {
-	err := fsys.Mkdir(dir, 0o755)
+func mkdirAll(fsys fileSystem, dir string, perm fs.FileMode) error {
+	err := fsys.Mkdir(dir, perm)
 	switch {
 	case err == nil:
 		return fsys.SyncDir(filepath.Dir(dir))
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir:
-		if err := mkdirAll(fsys, filepath.Dir(dir)); err != nil {
+		if err := mkdirAll(fsys, filepath.Dir(dir), perm); err != nil {
 			return err
 		}
-		return mkdirAll(fsys, dir)
+		return mkdirAll(fsys, dir, perm)
 	}
 	return err
 }

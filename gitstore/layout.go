@@ -35,7 +35,7 @@ func initRepository(fsys fileSystem, dir, branch string, now time.Time) error {
 		return err
 	}
 	for _, folder := range []string{"objects/info", "objects/pack", filepath.Dir(branch), "refs/tags", ownFolder} {
-		if err := mkdirAll(fsys, filepath.Join(draft, filepath.FromSlash(folder))); err != nil {
+		if err := mkdirAll(fsys, filepath.Join(draft, filepath.FromSlash(folder)), 0o755); err != nil {
 			return err
 		}
 	}

@@ -140,8 +140,9 @@ func (d *durableFS) restore(root uint64, to string) error {
 
 func TestAPowerCutLosesNothingThatWasAnswered(t *testing.T) {
 	disk := &durableFS{content: make(map[uint64][]byte), folders: make(map[uint64]map[string]uint64)}
-	s := &story{TB: t, dir: t.TempDir()}
-	info, err := os.Stat(s.dir)
+	root := t.TempDir()
+	s := &story{TB: t, dir: filepath.Join(root, "data", "repositories")} // the store makes both
+	info, err := os.Stat(root)
 	s.must(err)
 	s.openWith(Config{fs: disk, roundAfter: 1 << 30})
 	t.Cleanup(func() { s.close() })
@@ -149,6 +150,7 @@ func TestAPowerCutLosesNothingThatWasAnswered(t *testing.T) {
 	check := func(when string, answered []string) {
 		dir := t.TempDir()
 		s.must(disk.cut().restore(inode(info), dir))
+		dir = filepath.Join(dir, "data", "repositories")
 		gitDir := filepath.Join(dir, "acme.git")
 		if out, err := runGit(t.Context(), gitDir, "fsck", "--full", "--strict", "--no-dangling", "--no-progress"); err != nil || strings.Contains(out, "error") {
 			t.Fatalf("%s: fsck: %v\n%s", when, err, out)

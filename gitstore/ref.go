@@ -168,7 +168,7 @@ func (b *branch) acquire(ctx context.Context) error {
 			return nil
 		case errors.Is(err, fs.ErrNotExist):
 			// Git removes folders of references that become empty.
-			if err := mkdirAll(b.fs, filepath.Dir(b.lock())); err != nil {
+			if err := mkdirAll(b.fs, filepath.Dir(b.lock()), 0o755); err != nil {
 				return err
 			}
 			if _, err := b.fs.Lstat(b.draft()); err != nil {

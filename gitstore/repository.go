@@ -191,7 +191,7 @@ func (r *Repository) report(old, new *Snapshot) {
 
 // probe finds out whether the repository can be written to again.
 func (r *Repository) probe() error {
-	if err := errors.Join(mkdirAll(r.fs, filepath.Join(r.dir, ownFolder)), r.branch.recover(), r.branch.settle()); err != nil {
+	if err := errors.Join(mkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755), r.branch.recover(), r.branch.settle()); err != nil {
 		return err
 	}
 	if _, err := r.fs.Lstat(r.branch.lock()); err == nil {
@@ -218,7 +218,7 @@ func (r *Repository) since(t time.Time) time.Duration { return r.clock.Since(t) 
 
 // tidy removes what a process of ours left unfinished when it was killed.
 func (r *Repository) tidy() error {
-	if err := mkdirAll(r.fs, filepath.Join(r.dir, ownFolder)); err != nil {
+	if err := mkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755); err != nil {
 		return err
 	}
 	if err := r.branch.recover(); err != nil {

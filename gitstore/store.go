@@ -104,10 +104,10 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
+	if err := mkdirAll(cfg.fs, cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	lock, err := lockFolder(cfg.Dir)

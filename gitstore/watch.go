@@ -47,7 +47,7 @@ func (w *watcher) watch(r *Repository) {
 	w.mu.Unlock()
 	// The folder of the branch, and that of packed-refs.
 	for _, dir := range []string{filepath.Dir(r.branch.path()), r.dir} {
-		if err := mkdirAll(r.fs, dir); err != nil {
+		if err := mkdirAll(r.fs, dir, 0o755); err != nil {
 			continue // polled until then
 		}
 		if err := w.fs.Add(dir); err != nil {

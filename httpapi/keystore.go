@@ -56,7 +56,7 @@ const (
 // be. A file that is not a key as the store writes them is an error: to skip
 // it would be to revoke a key in silence.
 func OpenKeyStore(dir string) (*KeyStore, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return nil, fmt.Errorf("key store: %w", err)
 	}
 	files, err := os.ReadDir(dir)
@@ -218,6 +218,16 @@ func (ks *KeyStore) write(name string, content []byte) error {
 		return err
 	}
 	return nil
+}
+
+// makeFolder has the folder on disk, so that a power cut can't take it with the
+// keys in it. The folder above is synced even if nothing was made: the process
+// that made it may have died before it did that.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
 }
 
 func syncDir(dir string) error {

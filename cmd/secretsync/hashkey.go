@@ -57,5 +57,8 @@ func makeHashKey(path string) ([]byte, error) {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return nil, fmt.Errorf("make a hash key: %w", err)
 	}
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("make a hash key: %w", err)
+	}
 	return key, nil
 }
