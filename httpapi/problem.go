@@ -72,7 +72,7 @@ var kinds = []struct {
 	{kind: gitstore.ErrUnsettled, status: http.StatusServiceUnavailable,
 		sentence: "the change may have been made but can't be put on disk now: repeat the request later, or look whether it stands", retryAfter: unavailableRetry},
 	{kind: gitstore.ErrUnavailable, status: http.StatusServiceUnavailable,
-		sentence: "the server can't write to its disk now; nothing was changed, try again later", retryAfter: unavailableRetry},
+		sentence: "the store can't take a write now; nothing was changed, try again later", retryAfter: unavailableRetry},
 	{kind: reconcile.ErrNotYet, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry},
 	// After the others: a conflict with a file that is invalid is of both kinds.
 	{kind: gitstore.ErrInvalid, status: http.StatusBadRequest},
