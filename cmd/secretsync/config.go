@@ -10,7 +10,10 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
 
 	"secretsync/gitstore"
 	"secretsync/httpapi"
@@ -146,7 +149,7 @@ func (d *document) parseClusters() []reconcile.Cluster {
 		case in.Kubeconfig != "" && in.InCluster:
 			d.wrong(field, "has both kubeconfig and inCluster; keep one")
 		}
-		d.checkFile(field+".kubeconfig", d.file(in.Kubeconfig))
+		d.checkKubeconfig(field, d.file(in.Kubeconfig), in.Context)
 		d.atLeast(field+".concurrency", float64(in.Concurrency), 0)
 		clusters = append(clusters, reconcile.Cluster{
 			Name:       name,
@@ -318,6 +321,29 @@ func (d *document) checkFile(field, path string) {
 		return
 	}
 	f.Close()
+}
+
+// checkKubeconfig makes sure that a file says how to reach a cluster; whether it
+// is the right one only that cluster knows.
+func (d *document) checkKubeconfig(field, path, context string) {
+	if path == "" {
+		return
+	}
+	kubeconfig, err := clientcmd.LoadFromFile(path)
+	if err != nil {
+		d.wrong(field+".kubeconfig", "can't be read: %v", err)
+		return
+	}
+	if context == "" {
+		context = kubeconfig.CurrentContext
+	}
+	if kubeconfig.Contexts[context] == nil {
+		d.wrong(field, "has no context %q in kubeconfig %s; name one of those it has (%s)", context, path, strings.Join(slices.Sorted(maps.Keys(kubeconfig.Contexts)), ", "))
+		return
+	}
+	if _, err := clientcmd.NewNonInteractiveClientConfig(*kubeconfig, context, nil, nil).ClientConfig(); err != nil {
+		d.wrong(field+".kubeconfig", "can't be used: %v", err)
+	}
 }
 
 func (d *document) checkInterval(field string, interval time.Duration) {

@@ -30,6 +30,12 @@ tenants:
         hash: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 `
 
+const kubeconfigOfTests = `{apiVersion: v1, kind: Config, current-context: c,
+contexts: [{name: c, context: {cluster: c, user: u}}],
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:6443"}}],
+users: [{name: u, user: {token: t}}]}
+`
+
 // writeConfig lays a configuration and the files it names in a new folder.
 func writeConfig(t *testing.T, content string, files ...string) string {
 	t.Helper()
@@ -39,7 +45,11 @@ func writeConfig(t *testing.T, content string, files ...string) string {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		content := "x"
+		if strings.HasSuffix(name, "kubeconfig") {
+			content = kubeconfigOfTests
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -124,6 +134,10 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 		"no poll interval at all":             {"dataDir: data", "dataDir: data\npollInterval: 0s", ":2: pollInterval: 0s is too short; use at least 1s"},
 		"a poll interval that is too short":   {"dataDir: data", "dataDir: data\npollInterval: 1ms", ":2: pollInterval: 1ms is too short; use at least 1s"},
 		"half of a certificate":               {"dataDir: data", "dataDir: data\ntls: {certFile: token}", ":2: tls: certFile and keyFile go together"},
+		"a kubeconfig without any context":    {"kubeconfig: kubeconfig", "kubeconfig: /dev/null", `:7: clusters.production: has no context "" in kubeconfig /dev/null`},
+		"a kubeconfig that is none":           {"kubeconfig: kubeconfig", "kubeconfig: token", ":8: clusters.production.kubeconfig: can't be read:"},
+		"a context that does not exist":       {"kubeconfig: kubeconfig", "kubeconfig: kubeconfig\n    context: x", `:7: clusters.production: has no context "x" in kubeconfig`},
+		"a text after a quoted one":           {"dataDir: data", `dataDir: "data" x`, ":1: did not find expected key; check the indentation, quotes"},
 		"a file that does not exist":          {"kubeconfig: kubeconfig", "kubeconfig: nowhere", ":8: clusters.production.kubeconfig: can't be read:"},
 		"a cluster without credentials":       {"    kubeconfig: kubeconfig", "    context: x", ":7: clusters.production: has no kubeconfig; name one"},
 		"a cluster with two credentials":      {"kubeconfig: kubeconfig", "kubeconfig: kubeconfig\n    inCluster: true", "has both kubeconfig and inCluster; keep one"},

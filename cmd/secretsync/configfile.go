@@ -225,6 +225,11 @@ func (d *document) syntaxError(err error) error {
 			cause = fmt.Sprintf("%s: unknown field; known here: %s", m[1], strings.Join(fieldsOf(m[2]), ", "))
 		} else if m := yamlType.FindStringSubmatch(cause); m != nil {
 			cause = fmt.Sprintf("%sis a %s where %s is wanted", d.fieldAt(line), yamlKind(m[1]), goKind(m[2]))
+		} else if typed == nil {
+			cause += "; check the indentation, quotes and colons of this line and the one before it"
+			if place == d.path {
+				place += ":1" // the library leaves the first line out
+			}
 		}
 		e.problems = append(e.problems, place+": "+cause)
 	}
