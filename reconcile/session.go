@@ -338,13 +338,14 @@ func (s *session) logout() {
 	}
 }
 
-// readData and readMetadata read a unit's metadata or value and see to it that trouble with
-// the vault as a whole is noticed.
+// readData reads a value, and sees to it that trouble with the vault as a whole
+// is noticed.
 func (s *session) readData(ctx context.Context, path string) (*value, *fault) {
 	v, f := s.client.readData(ctx, path)
 	return v, s.judge(ctx, f)
 }
 
+// readMetadata does the same with a value's version.
 func (s *session) readMetadata(ctx context.Context, path string) (version, *fault) {
 	v, f := s.client.readMetadata(ctx, path, s.clock.Now())
 	if f != nil && f.reason == ReasonVaultForbidden {
