@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -20,37 +18,47 @@ const settleTime = 200 * time.Millisecond
 // followConfig puts a changed configuration in force, on SIGHUP and when the
 // file changes, until ctx ends. One that is wrong changes nothing.
 func (p *program) followConfig(ctx context.Context, running *config) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-
 	changed, missed, stop := p.watchConfig()
 	defer stop()
 
-	seen, _ := os.ReadFile(p.path)
+	seen := p.source
+	// It is looked at once without a cause: it may have changed during the start.
 	settled := time.NewTimer(settleTime)
-	settled.Stop()
 	defer settled.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-hangup:
-			seen, _ = os.ReadFile(p.path)
+		case <-p.hangup:
+			seen = configSource(p.path)
 			running = p.reload(running)
 		case err := <-missed:
 			p.log.Warn("a change of the configuration file may have been missed; send SIGHUP after a change", "error", err)
 		case <-changed:
 			settled.Reset(settleTime)
 		case <-settled.C:
-			content, err := os.ReadFile(p.path)
-			if err != nil || bytes.Equal(content, seen) {
+			content := configSource(p.path)
+			if content == nil || bytes.Equal(content, seen) {
 				continue // another file of the folder, or a step of a replacement
 			}
 			seen = content
 			running = p.reload(running)
 		}
 	}
+}
+
+// configSource returns what the configuration file holds. It is called before
+// the file is parsed: a change in between is then taken for new once more, and
+// never missed. A pipe, which can be read only once, is left alone: nil.
+func configSource(path string) []byte {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	return content
 }
 
 // watchConfig watches the folder of the configuration file rather than the
@@ -117,6 +125,7 @@ func needRestart(running, next *config) []string {
 		{"hashKeyFile", running.hashKeyFile != next.hashKeyFile},
 		{"committer", running.committer != next.committer},
 		{"log", running.logLevel != next.logLevel || running.logJSON != next.logJSON},
+		{"workers", running.workers != next.workers},
 		{"limits.definitions", running.definitions != next.definitions},
 	} {
 		if f.changed {

@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -37,6 +39,12 @@ wrong is refused, with its cause in the log, and the old one stays in force.`,
   secretsync serve --config secretsync.yaml --check`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// From the beginning: to open all repositories may take a while, and
+			// SIGHUP would end the program.
+			hangup := make(chan os.Signal, 1)
+			signal.Notify(hangup, syscall.SIGHUP)
+			defer signal.Stop(hangup)
+			p := &program{path: path, source: configSource(path), hangup: hangup}
 			cfg, err := loadConfig(path)
 			if err != nil {
 				return err
@@ -45,7 +53,7 @@ wrong is refused, with its cause in the log, and the old one stays in force.`,
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: is right: %d tenants, %d clusters\n", path, len(cfg.tenants), len(cfg.clusters))
 				return err
 			}
-			return serve(cmd.Context(), path, cfg, cmd.ErrOrStderr())
+			return p.serve(cmd.Context(), cfg, cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "the configuration file")
@@ -58,6 +66,8 @@ wrong is refused, with its cause in the log, and the old one stays in force.`,
 // program is the running server's parts, put together from a configuration.
 type program struct {
 	path       string
+	source     []byte // what path held when it was parsed first
+	hangup     <-chan os.Signal
 	log        *slog.Logger
 	store      *gitstore.Store
 	reconciler *reconcile.Reconciler
@@ -69,8 +79,8 @@ type program struct {
 
 // serve runs until ctx ends or a part fails, and returns when every part has
 // ended.
-func serve(ctx context.Context, path string, cfg *config, stderr io.Writer) (err error) {
-	p := &program{path: path, log: newLog(cfg, stderr), registry: prometheus.NewRegistry()}
+func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err error) {
+	p.log, p.registry = newLog(cfg, stderr), prometheus.NewRegistry()
 	// client-go writes lines of its own making; what they tell stands in ours.
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 	if err := pingClusters(); err != nil {
