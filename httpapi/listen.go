@@ -76,15 +76,6 @@ func (s *Server) Addr() net.Addr {
 	return s.bound.api.Addr()
 }
 
-// MetricsAddr is where metrics and health are served apart from the API; nil
-// where they are not.
-func (s *Server) MetricsAddr() net.Addr {
-	if s.bound == nil || s.bound.metrics == nil {
-		return nil
-	}
-	return s.bound.metrics.Addr()
-}
-
 // Run serves until ctx ends; then it stops accepting, lets requests under way
 // finish within the grace, and returns when all it started has ended. It
 // returns nil after an orderly end.

@@ -159,7 +159,7 @@ func TestAnAddressInUseIsAnErrorAtOnce(t *testing.T) {
 func TestMetricsOnAnAddressOfTheirOwn(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.MetricsListen = "127.0.0.1:0" })
 	api := "http://" + w.running()
-	metrics := "http://" + w.server.MetricsAddr().String()
+	metrics := "http://" + w.server.bound.metrics.Addr().String()
 	for url, want := range map[string]int{
 		api + "/healthz": 200, api + "/readyz": 200, api + "/metrics": 404,
 		metrics + "/healthz": 200, metrics + "/readyz": 200, metrics + "/metrics": 200,
