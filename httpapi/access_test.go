@@ -228,7 +228,7 @@ func TestAKeyThatIsRevokedWhileItWaitsIsToldNothing(t *testing.T) {
 	})
 	answered := make(chan reply, 1)
 	go func() {
-		answered <- w.do("GET", "/api/v1/tenants/acme/secrets/db-password?wait=Active&timeout=2s", key.Key, "")
+		answered <- w.do("GET", "/api/v1/tenants/acme/secrets/db-password?wait=Active&timeout=5s", key.Key, "")
 	}()
 	<-waiting
 	w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+key.ID, w.admin, "")
