@@ -324,7 +324,7 @@ func definitionName(file string, mode fileMode) (Name, *FileError) {
 	if mode.isFolder() && !strings.HasSuffix(file, FileSuffix) {
 		return Name{}, &FileError{Path: path, Cause: "is a folder; definitions lie directly in " + Folder + "/"}
 	}
-	name, err := ParseFilePath(path)
+	name, err := nameOf(path)
 	if err == nil && strings.Contains(file, "/") {
 		err = &FileError{Path: path, Cause: "the tree is malformed: a name in it has a slash"}
 	}

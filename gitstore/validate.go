@@ -90,7 +90,7 @@ func (c *checkout) check(file fs.DirEntry) error {
 		return nil
 	}
 	c.report.Definitions++
-	path := FilePath(name)
+	path := pathOf(name)
 	if !mode.isFile() {
 		c.problem(path, 0, "is %s; replace it by a regular file", describeMode(mode))
 		return nil
@@ -120,7 +120,7 @@ func (c *checkout) claim(path string, f *definitionFile) {
 		line := f.targets[i].node.Line
 		if first, ok := c.claimed[place]; ok {
 			c.problem(path, line, "sync[%d] claims %s, which definition %s claims on line %d of %s; remove one of the two",
-				i, place, first.name, first.line, FilePath(first.name))
+				i, place, first.name, first.line, pathOf(first.name))
 			continue
 		}
 		c.claimed[place] = claimant{f.definition.Name, line}

@@ -31,12 +31,12 @@ var (
 	targetKeys     = []string{"cluster", "namespace", "secretName"}
 )
 
-// FilePath returns the path within the repository of a definition's file.
-func FilePath(n Name) string { return Folder + "/" + n.text.s + FileSuffix }
+// pathOf returns the path within the repository of a definition's file.
+func pathOf(n Name) string { return Folder + "/" + n.text.s + FileSuffix }
 
-// ParseFilePath returns the name of the definition that the file at filePath
+// nameOf returns the name of the definition that the file at filePath
 // holds. A failure is a [*FileError] that says how to name the file.
-func ParseFilePath(filePath string) (Name, error) {
+func nameOf(filePath string) (Name, error) {
 	fail := func(cause string) (Name, error) { return Name{}, &FileError{Path: filePath, Cause: cause} }
 	folder, base := path.Split(filePath)
 	if folder != Folder+"/" {
@@ -58,7 +58,7 @@ func ParseFilePath(filePath string) (Name, error) {
 // could be read in two ways, or says something the format doesn't know, is an
 // error. The error is of type [FileErrors] and lists all that is wrong.
 func ParseDefinition(filePath string, content []byte) (Definition, error) {
-	if d, ok := parsePlain(content); ok && FilePath(d.Name) == filePath {
+	if d, ok := parsePlain(content); ok && pathOf(d.Name) == filePath {
 		return d, nil
 	}
 	p := &parser{path: filePath}
@@ -123,7 +123,7 @@ func (p *parser) err() error {
 
 // parseNamed parses a file and compares its name with the definition's.
 func (p *parser) parseNamed(content []byte) *definitionFile {
-	want, err := ParseFilePath(p.path)
+	want, err := nameOf(p.path)
 	if err != nil {
 		p.failAt(0, "%s", err.(*FileError).Cause)
 	}
@@ -133,7 +133,7 @@ func (p *parser) parseNamed(content []byte) *definitionFile {
 	}
 	if name := file.definition.Name; !name.IsZero() && name != want {
 		p.fail(file.name.value, "name is %q, but the file is %s: set the name to %s or rename the file to %s",
-			name, path.Base(p.path), want, path.Base(FilePath(name)))
+			name, path.Base(p.path), want, path.Base(pathOf(name)))
 	}
 	return file
 }

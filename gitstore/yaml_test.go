@@ -104,7 +104,7 @@ func TestEncodeDefinitionIsReadBackTheSame(t *testing.T) {
 			}
 			d := Definition{Name: Name{text{word}}, SecretPath: p, Sync: []Target{target(word, word), target(word, word, word+".x"), target("n", word)}}
 			content := encodeDefinition(d)
-			got, err := ParseDefinition(FilePath(d.Name), content)
+			got, err := ParseDefinition(pathOf(d.Name), content)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, content)
 			}
@@ -135,13 +135,13 @@ func TestEncodeDefinitionOfTheGreatestSizeFits(t *testing.T) {
 		d.Sync = append(d.Sync, target(fmt.Sprintf("%s%03d", long, i), long+"123", strings.Repeat("1", 253)))
 	}
 	content := encodeDefinition(d)
-	if _, err := ParseDefinition(FilePath(d.Name), content); err != nil {
+	if _, err := ParseDefinition(pathOf(d.Name), content); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestAFileNameCantForgeALineOfOutput(t *testing.T) {
-	_, err := ParseFilePath("secrets/a\nsecrets/good.yaml:1: all is well.yaml")
+	_, err := nameOf("secrets/a\nsecrets/good.yaml:1: all is well.yaml")
 	if err == nil || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %q", err)
 	}
