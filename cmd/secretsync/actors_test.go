@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -28,6 +30,9 @@ import (
 //	serve, stop, kill9, hangup             the server
 //	admin|reader|neighbour|nobody METHOD PATH [-if-match TAG] [BODY]
 //	                                       one call; stdout is status line, headers, body
+//	patient ACTOR METHOD PATH [BODY]       the same call, made again while the answer is 503
+//	orphans [PATTERN...] [! PATTERN...]    waits until the CLI lists orphans that match the
+//	                                       patterns, and none that match those after the !
 //	etag NAME VARIABLE                     keeps a definition's ETag
 //	put TENANT/PATH KEY=VALUE...           a new version of a value in the vault
 //	namespace CLUSTER NAMESPACE...         makes namespaces
@@ -49,6 +54,8 @@ var actors = map[string]func(ts *testscript.TestScript, neg bool, args []string)
 	"reader":    callAs("reader"),
 	"neighbour": callAs("neighbour"),
 	"nobody":    callAs("nobody"),
+	"patient":   callPatiently,
+	"orphans":   awaitOrphans,
 	"etag":      keepETag,
 	"status":    awaitStatus,
 
@@ -80,12 +87,62 @@ func callAs(actor string) func(*testscript.TestScript, bool, []string) {
 		}
 		answer, err := worldOf(ts).call(actor, method, path, body, ifMatch)
 		ts.Check(err)
-		fmt.Fprintln(ts.Stdout(), answer.status)
-		for _, name := range slices.Sorted(maps.Keys(answer.header)) {
-			fmt.Fprintf(ts.Stdout(), "%s: %s\n", name, strings.Join(answer.header[name], ", "))
-		}
-		fmt.Fprintf(ts.Stdout(), "\n%s\n", answer.body)
+		printAnswer(ts, answer)
 	}
+}
+
+func printAnswer(ts *testscript.TestScript, answer *answer) {
+	fmt.Fprintln(ts.Stdout(), answer.status)
+	for _, name := range slices.Sorted(maps.Keys(answer.header)) {
+		fmt.Fprintf(ts.Stdout(), "%s: %s\n", name, strings.Join(answer.header[name], ", "))
+	}
+	fmt.Fprintf(ts.Stdout(), "\n%s\n", answer.body)
+}
+
+// callPatiently is for what the server may not know yet, such as which copies
+// are orphans: it says 503 until it does.
+func callPatiently(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: patient ACTOR METHOD PATH [BODY]")
+	}
+	body := strings.Join(args[3:], " ")
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		answer, err := worldOf(ts).call(args[0], args[1], args[2], body, "")
+		ts.Check(err)
+		if answer.status != http.StatusServiceUnavailable || time.Now().After(deadline) {
+			printAnswer(ts, answer)
+			return
+		}
+	}
+}
+
+// awaitOrphans runs the CLI until it ends well and lists what it should: until
+// all clusters are listed and the newest commit is taken in it fails with 503.
+func awaitOrphans(ts *testscript.TestScript, _ bool, args []string) {
+	wanted, unwanted := args, []string(nil)
+	if i := slices.Index(args, "!"); i >= 0 {
+		wanted, unwanted = args[:i], args[i+1:]
+	}
+	var said string
+	matches := func(pattern string) bool {
+		found, err := regexp.MatchString("(?m)"+pattern, said)
+		ts.Check(err)
+		return found
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var err error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		err = ts.Exec("secretsync", "orphans", "--url", ts.Getenv("SECRETSYNC"), "--tenant", "acme", "--key", ts.Getenv("KEY"))
+		said = ts.ReadFile("stdout")
+		missing := func(pattern string) bool { return !matches(pattern) }
+		if err == nil && !slices.ContainsFunc(wanted, missing) && !slices.ContainsFunc(unwanted, matches) {
+			return
+		}
+	}
+	ts.Fatalf("the orphans are not %q without %q after %v: %v\n%s", wanted, unwanted, patience, err, said)
 }
 
 func keepETag(ts *testscript.TestScript, _ bool, args []string) {
