@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -68,14 +67,9 @@ tenants:
 
 // newWorld writes the configuration; the server starts with [world.serve].
 func newWorld(dir string, stack *devstack.Stack) (*world, error) {
-	// The port is ours to know, since the server starts several times in a
-	// story; between this close and its listen nobody else asks for it.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	address := l.Addr().String()
-	l.Close()
+	// The server gives its port up and takes it again several times in a story;
+	// nobody is given this one meanwhile, as of those that the kernel hands out.
+	address := fmt.Sprintf("127.0.0.1:%d", devstack.FreePort())
 
 	w := &world{dir: dir, url: "http://" + address, prefix: strings.ToLower(rand.Text()), stack: stack, keys: map[string]string{}}
 	type tenant struct {
@@ -93,7 +87,7 @@ func newWorld(dir string, stack *devstack.Stack) (*world, error) {
 		tenants[k.tenant].Keys = append(tenants[k.tenant].Keys, key)
 	}
 	var config bytes.Buffer
-	err = worldConfig.Execute(&config, map[string]any{
+	err := worldConfig.Execute(&config, map[string]any{
 		"Listen":     address,
 		"Vault":      stack.Vault.Address,
 		"Production": stack.Cluster("production").Kubeconfig,
