@@ -219,6 +219,10 @@ type answer struct {
 
 // call makes one request of the API as an actor.
 func (w *world) call(actor, method, path, body, ifMatch string) (*answer, error) {
+	return w.callBy(http.DefaultClient, actor, method, path, body, ifMatch)
+}
+
+func (w *world) callBy(client *http.Client, actor, method, path, body, ifMatch string) (*answer, error) {
 	request, err := http.NewRequest(method, w.url+"/api/v1"+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -232,7 +236,7 @@ func (w *world) call(actor, method, path, body, ifMatch string) (*answer, error)
 	if ifMatch != "" {
 		request.Header.Set("If-Match", ifMatch)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, err
 	}
