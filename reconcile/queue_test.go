@@ -35,6 +35,31 @@ func TestTenantsTakeTurnsWhateverTheyHaveWaiting(t *testing.T) {
 	}
 }
 
+func TestWhoComesDuringAFloodIsNext(t *testing.T) {
+	const limit = 32
+	q := newTestQueue(limit)
+	for i := range 1000 {
+		q.add("flood", fmt.Sprintf("flood-%d", i), changed)
+	}
+	takes(q, 100) // it is under way
+	var busy []string
+	for range limit {
+		item, _, _ := q.get()
+		busy = append(busy, item)
+	}
+	q.add("other", "other-1", changed)
+	if item, _, _ := q.get(); item != "other-1" {
+		t.Errorf("got %s, when all the flood may have at once is under way", item)
+	}
+	q.add("other", "other-2", changed)
+	for _, item := range busy {
+		q.done(item)
+	}
+	if got := takes(q, 2); got[0] != "other-2" && got[1] != "other-2" {
+		t.Errorf("%v go ahead of the other's one", got)
+	}
+}
+
 func TestChangesGoAheadButDoNotStopTheLooking(t *testing.T) {
 	q := newTestQueue(1)
 	for i := range 100 {
