@@ -110,7 +110,8 @@ func TestAServerThatAsksToWaitIsLeftAlone(t *testing.T) {
 	for _, name := range names {
 		w.define(name, "production/.")
 	}
-	w.statusWhere(names[39], "put off", func(s Status) bool { return s.Targets[0].State == Pending })
+	// Queued is what it begins with: only the message tells that 429 was answered.
+	w.statusWhere(names[39], "put off", func(s Status) bool { return strings.Contains(s.Targets[0].Message, "asks us to wait") })
 	before := proxy.Requests()
 	time.Sleep(2 * time.Second)
 	if n := proxy.Requests() - before; n > 2*DefaultClusterWrites+4 {
