@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"golang.org/x/sync/errgroup"
+	"secretsync/gitstore/internal/gitdir"
 )
 
 // mostInBatch bounds the memory of a batch and how long its first waits.
@@ -23,7 +23,7 @@ func (r *Repository) writeBatch(ctx context.Context) {
 	}
 	replies := make([]reply, len(requests))
 	err := r.tryBatch(ctx, requests, replies)
-	for replays := 0; errors.Is(err, errMoved) && replays < mostReplays; replays++ {
+	for replays := 0; errors.Is(err, gitdir.ErrMoved) && replays < mostReplays; replays++ {
 		r.metrics.replays.Inc()
 		err = r.tryBatch(ctx, requests, replies)
 	}
@@ -47,10 +47,10 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		return err
 	}
 	// What is answered now, even that nothing is to be done, is judged by it.
-	if err := r.branch.settle(); err != nil {
+	if err := r.git.Settle(); err != nil {
 		return err
 	}
-	d := newDraft(r.index, r.builder, r.claims, r.readBlob)
+	d := newDraft(r.state, r.builder, r.claims, r.readBlob)
 	commits := 0
 	for i, req := range requests {
 		if err := req.ctx.Err(); err != nil {
@@ -69,53 +69,22 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 	}
 	if commits == 0 {
 		// Refusals are as true as what they were judged by.
-		at, err := r.branch.read()
-		if err == nil && at != r.index.head {
-			err = errMoved
+		at, err := r.git.Head()
+		if err == nil && at != r.state.head {
+			err = gitdir.ErrMoved
 		}
 		return err
 	}
-	if err := r.persist(ctx, d); err != nil {
+	if err := r.git.Advance(ctx, d.pack, d.base.head, d.head); err != nil {
 		d.undo()
 		return err
 	}
 	r.setHealth(writeFault, nil) // a refusal would not prove that
-	next := d.index()
+	next := d.state()
 	r.claims.counted = next.snapshot
 	r.publish(next)
 	r.metrics.commits.Add(float64(commits))
 	r.metrics.batch.Observe(float64(commits))
-	r.maintenance.note()
-	return nil
-}
-
-// persist puts a draft on disk: first its objects, then the branch.
-func (r *Repository) persist(ctx context.Context, d *draft) error {
-	pack, idx, name := d.pack.finish()
-	place := r.packPlace(name)
-	var group errgroup.Group // the disk makes one trip of what comes together
-	group.Go(func() error { return writeFile(r.fs, place.draft(".pack"), 0o444, pack) })
-	group.Go(func() error { return writeFile(r.fs, place.draft(".idx"), 0o444, idx) })
-	group.Go(func() error { return r.branch.prepare(d.head) })
-	err := group.Wait()
-	if err == nil {
-		err = place.keep()
-	}
-	if err == nil {
-		err = place.publish()
-	}
-	if err == nil {
-		err = r.branch.advance(ctx, d.base.head)
-	}
-	if err != nil && !errors.Is(err, ErrUnsettled) {
-		return errors.Join(err, place.discard())
-	}
-	if err := place.unkeep(); err != nil {
-		r.log.Warn("a pack's mark was not removed; it is at the next start", "tenant", r.tenant.s, "pack", name, "error", err)
-	}
-	if err != nil {
-		return err
-	}
-	r.objects.add(newPack(r.fs, place.final(""), idx))
+	r.git.Note()
 	return nil
 }

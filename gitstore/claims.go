@@ -1,24 +1,28 @@
 package gitstore
 
-import "slices"
+import (
+	"slices"
+
+	"secretsync/gitstore/definition"
+)
 
 // claims says which definitions want a place. By way of git push there can be
 // several; the API lets a second one in no more.
 type claims struct {
-	holders map[Place][]Name
+	holders map[definition.Place][]definition.Name
 	counted *Snapshot // the one whose claims these are
 }
 
-func newClaims() *claims { return &claims{holders: make(map[Place][]Name)} }
+func newClaims() *claims { return &claims{holders: make(map[definition.Place][]definition.Name)} }
 
-func (c *claims) add(d Definition) {
+func (c *claims) add(d definition.Definition) {
 	for _, t := range d.Sync {
 		place := t.Place(d.Name)
 		c.holders[place] = append(c.holders[place], d.Name)
 	}
 }
 
-func (c *claims) remove(d Definition) {
+func (c *claims) remove(d definition.Definition) {
 	for _, t := range d.Sync {
 		place := t.Place(d.Name)
 		holders := c.holders[place]
@@ -53,7 +57,7 @@ func (c *claims) follow(s *Snapshot) {
 }
 
 // check returns a *ClaimError if another definition claims one of the targets.
-func (c *claims) check(name Name, sync []Target) error {
+func (c *claims) check(name definition.Name, sync []definition.Target) error {
 	for _, t := range sync {
 		place := t.Place(name)
 		for _, holder := range c.holders[place] {

@@ -102,13 +102,13 @@ func fail(err error) {
 // crashWrite makes one random write and says what came of it.
 func crashWrite(repo *Repository, r *rand.Rand) (string, error) {
 	n := name(fmt.Sprintf("definition-%02d", r.IntN(30)))
-	by := Commit{Author: Author{Name: "Crash", ID: "ak-crash"}, RequestID: strconv.FormatUint(r.Uint64(), 36)}
+	by := Attribution{Author: Author{Name: "Crash", ID: "ak-crash"}, RequestID: strconv.FormatUint(r.Uint64(), 36)}
 	var err error
 	switch r.IntN(5) {
 	case 0:
 		err = repo.Delete(context.Background(), by, n, Unconditional())
 	case 1:
-		_, err = repo.Create(context.Background(), by, definition(n.String(), "production/default"))
+		_, err = repo.Create(context.Background(), by, defined(n.String(), "production/default"))
 	default:
 		var e *Entry
 		e, err = repo.Patch(context.Background(), by, n, Unconditional(), targets("production/n"+by.RequestID))
@@ -241,14 +241,14 @@ func checkAfterCrash(t *testing.T, dir string, answered []string, when string) {
 		t.Fatalf("%s: %v", when, err)
 	}
 	probe := name("probe")
-	if _, err = repo.Create(t.Context(), Commit{RequestID: when}, definition("probe")); err == nil {
-		err = repo.Delete(t.Context(), Commit{RequestID: when + " again"}, probe, Exists())
+	if _, err = repo.Create(t.Context(), Attribution{RequestID: when}, defined("probe")); err == nil {
+		err = repo.Delete(t.Context(), Attribution{RequestID: when + " again"}, probe, Exists())
 	}
 	if err != nil {
 		t.Fatalf("%s: writing afterwards: %v", when, err)
 	}
 	err = filepath.WalkDir(gitDir, func(path string, _ os.DirEntry, err error) error {
-		if strings.HasPrefix(filepath.Base(path), draftPrefix) || strings.HasSuffix(path, ".lock") || strings.HasSuffix(path, ".keep") {
+		if strings.HasPrefix(filepath.Base(path), "draft-") || strings.HasSuffix(path, ".lock") || strings.HasSuffix(path, ".keep") {
 			t.Errorf("%s: %s was left behind", when, path)
 		}
 		if errors.Is(err, os.ErrNotExist) {

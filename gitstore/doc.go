@@ -5,6 +5,12 @@
 // branch and shows, as an immutable [Snapshot], the definitions at its HEAD; it
 // makes commits for the API, and whoever pushes with Git is noticed at once.
 //
+// It stands on two rooms that know nothing of each other or of it. What one
+// definition says, and how its file is read and edited, is the business of
+// package definition; how a bare repository is kept on a disk, durably and to
+// stock Git's liking, that of package gitdir. Package gitstoretest gives tests
+// real repositories.
+//
 // What it guarantees:
 //   - A write that was answered is on disk, objects and branch, and outlives a
 //     power cut. Precondition, change and commit are one step, against callers
@@ -21,14 +27,10 @@
 // What it does not: it runs no hooks for its own commits, and follows neither
 // grafts nor replaced objects.
 //
-// go-git reads configuration and applies deltas here. Repositories as a whole
-// are not left to it, because it
-//   - flushes nothing to disk, and writes a reference in place, under a lock
-//     that stock Git does not know;
-//   - keeps the names of all objects in memory, for each repository, and its
-//     list of packs until told otherwise, while git gc replaces them;
-//   - takes trees apart entry by entry, to read as well as to write, where this
-//     package edits and compares their bytes: of a thousand entries, one.
-//
-// The benchmarks of writing and following have go-git for their floor.
+// The way of a write: [Repository.Create] and its like put a request into the
+// queue; the repository's one goroutine takes what waits there as a batch, makes
+// of it a draft (a line of commits in memory, each judged by what the one before
+// it left), hands the draft's objects to gitdir, and publishes the state that
+// stands then. The way of a push: the watcher sees the branch move, and a walk
+// along the first parents brings the state to where it is.
 package gitstore

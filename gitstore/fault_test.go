@@ -65,7 +65,7 @@ func TestADiskThatFailsAtAnyStepLosesNothing(t *testing.T) {
 	}
 	faults := []error{syscall.ENOSPC, syscall.EIO, syscall.EROFS, errTorn}
 	s, fault := faultyStory(t)
-	e := s.create(definition("alpha"))
+	e := s.create(defined("alpha"))
 	n := 0
 	for _, step := range writing {
 		for _, err := range faults {
@@ -116,7 +116,7 @@ func TestAnUnsettledCommitIsOnDiskBeforeTheNextAnswer(t *testing.T) {
 			return err
 		},
 		"a refusal": func(s *story) error {
-			_, err := s.repo.Create(t.Context(), somebody, definition("alpha"))
+			_, err := s.repo.Create(t.Context(), somebody, defined("alpha"))
 			if errors.Is(err, ErrExists) {
 				return nil
 			}
@@ -139,7 +139,7 @@ func TestAnUnsettledCommitIsOnDiskBeforeTheNextAnswer(t *testing.T) {
 				return nil
 			}}})
 			t.Cleanup(s.close)
-			s.create(definition("alpha"))
+			s.create(defined("alpha"))
 			failing.Store(true)
 			_, err := s.repo.Patch(t.Context(), somebody, name("alpha"), Unconditional(), targets("production/n1"))
 			if !errors.Is(err, ErrUnsettled) || !errors.Is(err, ErrUnavailable) {
@@ -166,7 +166,7 @@ func TestAnUnsettledCommitIsOnDiskBeforeTheNextAnswer(t *testing.T) {
 func (s *story) noRubbish() {
 	s.Helper()
 	s.must(filepath.WalkDir(s.gitDir(), func(path string, _ os.DirEntry, err error) error {
-		for _, mark := range []string{draftPrefix, ".lock", ".keep"} {
+		for _, mark := range []string{"draft-", ".lock", ".keep"} {
 			if strings.Contains(filepath.Base(path), mark) {
 				s.Errorf("%s was left behind", path)
 			}
@@ -182,13 +182,13 @@ func TestMaintenanceThatFailsLosesNothing(t *testing.T) {
 	write := func() {
 		for range 6 {
 			made++
-			s.create(definition(fmt.Sprintf("definition-%d", made)))
+			s.create(defined(fmt.Sprintf("definition-%d", made)))
 		}
 	}
 	write()
 	watch := &injected{step: "none"}
 	fault.Store(watch)
-	_, err := s.repo.maintenance.round(t.Context())
+	_, err := s.repo.git.Round(t.Context())
 	s.must(err)
 	for _, step := range []string{
 		"create merged draft.pack", "write merged draft.pack", "sync merged draft.pack", "create merged draft.idx", "write merged draft.idx",
@@ -198,16 +198,16 @@ func TestMaintenanceThatFailsLosesNothing(t *testing.T) {
 		for _, err := range []error{syscall.ENOSPC, syscall.EIO, errTorn} {
 			write()
 			fault.Store(&injected{step, err})
-			if _, failed := s.repo.maintenance.round(t.Context()); !errors.Is(failed, err) {
+			if _, failed := s.repo.git.Round(t.Context()); !errors.Is(failed, err) {
 				t.Errorf("%s fails with %v: %v", step, err, failed)
 			}
 			fault.Store(nil)
 			seen.note(step)
-			s.create(definition(fmt.Sprintf("again-%d", made)))
+			s.create(defined(fmt.Sprintf("again-%d", made)))
 		}
 		s.fsck()
 	}
-	_, err = s.repo.maintenance.round(t.Context())
+	_, err = s.repo.git.Round(t.Context())
 	s.must(err)
 	s.fsck()
 	s.noRubbish()
@@ -215,12 +215,12 @@ func TestMaintenanceThatFailsLosesNothing(t *testing.T) {
 
 func TestALockLeftBehindIsReportedAndOverWhenItIsGone(t *testing.T) {
 	s, _ := faultyStory(t)
-	s.create(definition("alpha"))
+	s.create(defined("alpha"))
 	lock := filepath.Join(s.gitDir(), "refs/heads/main.lock")
 	s.must(os.WriteFile(lock, nil, 0o644))
 	old := time.Now().Add(-time.Hour)
 	s.must(os.Chtimes(lock, old, old))
-	_, err := s.repo.Create(t.Context(), somebody, definition("beta"))
+	_, err := s.repo.Create(t.Context(), somebody, defined("beta"))
 	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "main.lock") {
 		t.Errorf("got %v", err)
 	}
@@ -229,7 +229,7 @@ func TestALockLeftBehindIsReportedAndOverWhenItIsGone(t *testing.T) {
 	}
 	s.must(os.Remove(lock))
 	s.recovered()
-	s.create(definition("beta"))
+	s.create(defined("beta"))
 	s.fsck()
 }
 
@@ -243,7 +243,7 @@ func TestDamageIsReportedAndOverWhenItIsMended(t *testing.T) {
 	for what, damage := range damages {
 		t.Run(what, func(t *testing.T) {
 			s, _ := faultyStory(t)
-			s.create(definition("alpha"))
+			s.create(defined("alpha"))
 			good := s.repo.Snapshot()
 			c := s.clone()
 			c.write("secrets/beta.yaml", fileOf("beta", "default"))
@@ -261,7 +261,7 @@ func TestDamageIsReportedAndOverWhenItIsMended(t *testing.T) {
 			if s.repo.Snapshot() != good {
 				t.Error("reads are not those of the last good commit")
 			}
-			if _, err := s.repo.Create(t.Context(), somebody, definition("gamma")); !errors.Is(err, ErrUnavailable) {
+			if _, err := s.repo.Create(t.Context(), somebody, defined("gamma")); !errors.Is(err, ErrUnavailable) {
 				t.Errorf("a write on damaged ground: %v", err)
 			}
 			// A store that starts now says so, too.
@@ -270,10 +270,10 @@ func TestDamageIsReportedAndOverWhenItIsMended(t *testing.T) {
 			if err := s.repo.Healthy(); !errors.Is(err, ErrUnavailable) {
 				t.Errorf("health after a start: %v", err)
 			}
-			s.must(errors.Join(removeIfThere(disk{}, path), os.WriteFile(path, whole, 0o444)))
+			s.must(errors.Join(os.RemoveAll(path), os.WriteFile(path, whole, 0o444)))
 			s.recovered()
 			s.get(s.at(head), "beta")
-			s.create(definition("gamma"))
+			s.create(defined("gamma"))
 			s.fsck()
 		})
 	}
@@ -281,10 +281,10 @@ func TestDamageIsReportedAndOverWhenItIsMended(t *testing.T) {
 
 func TestARepositoryThatIsGoneIsAFault(t *testing.T) {
 	s, _ := faultyStory(t)
-	e := s.create(definition("alpha"))
+	e := s.create(defined("alpha"))
 	away := s.gitDir() + ".away"
 	s.must(os.Rename(s.gitDir(), away))
-	if _, err := s.repo.Create(t.Context(), somebody, definition("beta")); !errors.Is(err, ErrUnavailable) || !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.repo.Create(t.Context(), somebody, defined("beta")); !errors.Is(err, ErrUnavailable) || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	if s.get(s.repo.Snapshot(), "alpha") != e {
@@ -292,7 +292,7 @@ func TestARepositoryThatIsGoneIsAFault(t *testing.T) {
 	}
 	s.must(os.Rename(away, s.gitDir()))
 	s.recovered()
-	s.create(definition("beta"))
+	s.create(defined("beta"))
 	s.fsck()
 }
 
@@ -303,10 +303,10 @@ func TestATornOrForeignCacheIsNotBelieved(t *testing.T) {
 	c.pushCommit("add")
 	c.write("secrets/alpha.yaml", "broken")
 	s.at(c.pushCommit("break"))
-	s.create(definition("beta"))
+	s.create(defined("beta"))
 	want := s.repo.Snapshot()
 	s.close()
-	cache := filepath.Join(s.gitDir(), ownFolder, "index")
+	cache := filepath.Join(s.gitDir(), "secretsync", "index")
 	whole, err := os.ReadFile(cache)
 	s.must(err)
 	check := func(t *testing.T) {

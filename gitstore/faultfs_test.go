@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"secretsync/gitstore/internal/gitdir"
 )
 
 // faultFS is the real disk with a hook before each call that changes
 // something. An error of the hook is what the caller gets; errTorn, before a
 // write, lets half of it through.
 type faultFS struct {
-	disk
+	gitdir.Disk
 	hook func(step string) error
 }
 
@@ -23,12 +25,12 @@ func step(op, path string) string {
 	base := filepath.Base(path)
 	kind := filepath.Ext(base)
 	switch {
-	case strings.HasPrefix(base, draftPrefix):
+	case strings.HasPrefix(base, "draft-"):
 		kind = "draft" + kind
 		if strings.Contains(base, "merged") {
 			kind = "merged " + kind
 		}
-	case filepath.Base(filepath.Dir(path)) == ownFolder || base == ownFolder:
+	case filepath.Base(filepath.Dir(path)) == "secretsync" || base == "secretsync":
 		kind = "own " + base
 	case kind == "":
 		kind = base
@@ -46,57 +48,57 @@ func (f *faultFS) do(op, path string, call func() error) error {
 	return call()
 }
 
-func (f *faultFS) OpenFile(name string, flag int, perm fs.FileMode) (file, error) {
+func (f *faultFS) OpenFile(name string, flag int, perm fs.FileMode) (gitdir.File, error) {
 	if flag == 0 {
-		opened, err := f.disk.OpenFile(name, flag, perm)
+		opened, err := f.Disk.OpenFile(name, flag, perm)
 		return &faultFile{opened, f, name}, err
 	}
-	var opened file
+	var opened gitdir.File
 	err := f.do("create", name, func() (err error) {
-		opened, err = f.disk.OpenFile(name, flag, perm)
+		opened, err = f.Disk.OpenFile(name, flag, perm)
 		return err
 	})
 	return &faultFile{opened, f, name}, err
 }
 
 func (f *faultFS) Mkdir(name string, perm fs.FileMode) error {
-	return f.do("mkdir", name, func() error { return f.disk.Mkdir(name, perm) })
+	return f.do("mkdir", name, func() error { return f.Disk.Mkdir(name, perm) })
 }
 
 func (f *faultFS) Link(old, new string) error {
-	return f.do("link", new, func() error { return f.disk.Link(old, new) })
+	return f.do("link", new, func() error { return f.Disk.Link(old, new) })
 }
 
 func (f *faultFS) Rename(old, new string) error {
-	return f.do("rename to", new, func() error { return f.disk.Rename(old, new) })
+	return f.do("rename to", new, func() error { return f.Disk.Rename(old, new) })
 }
 
 func (f *faultFS) Remove(name string) error {
-	return f.do("remove", name, func() error { return f.disk.Remove(name) })
+	return f.do("remove", name, func() error { return f.Disk.Remove(name) })
 }
 
 func (f *faultFS) SyncDir(name string) error {
-	return f.do("sync folder", name, func() error { return f.disk.SyncDir(name) })
+	return f.do("sync folder", name, func() error { return f.Disk.SyncDir(name) })
 }
 
 type faultFile struct {
-	file
+	gitdir.File
 	fs   *faultFS
 	name string
 }
 
 func (f *faultFile) Write(b []byte) (n int, err error) {
 	err = f.fs.do("write", f.name, func() (err error) {
-		n, err = f.file.Write(b)
+		n, err = f.File.Write(b)
 		return err
 	})
 	if errors.Is(err, errTorn) {
-		n, _ = f.file.Write(b[:len(b)/2])
+		n, _ = f.File.Write(b[:len(b)/2])
 	}
 	return n, err
 }
 
-func (f *faultFile) Sync() error { return f.fs.do("sync", f.name, f.file.Sync) }
+func (f *faultFile) Sync() error { return f.fs.do("sync", f.name, f.File.Sync) }
 
 // steps counts the steps that were seen.
 type steps struct {

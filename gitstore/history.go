@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/gitdir"
 )
 
 // Via says which way a commit came into the repository.
@@ -38,8 +41,8 @@ type Event struct {
 // It fails with [ErrNotFound] if after is none of the file's revisions (any
 // more, if history was rewritten), with [ErrUnavailable] if history can't be
 // read, and with ctx's error.
-func (r *Repository) History(ctx context.Context, name Name, after Revision, limit int) (events []Event, next Revision, err error) {
-	commits, err := r.history.of(ctx, r, name.s+FileSuffix)
+func (r *Repository) History(ctx context.Context, name definition.Name, after Revision, limit int) (events []Event, next Revision, err error) {
+	commits, err := r.history.of(ctx, r, name.String()+definition.FileSuffix)
 	if err != nil {
 		if ctx.Err() == nil {
 			err = unavailable("read history", err)
@@ -49,13 +52,13 @@ func (r *Repository) History(ctx context.Context, name Name, after Revision, lim
 	begin := len(commits)
 	if !after.IsZero() {
 		if begin = slices.Index(commits, after.hash()); begin < 0 {
-			return nil, next, fmt.Errorf("commit %s is none that changed definition %q; begin with the newest: %w", after, name.s, ErrNotFound)
+			return nil, next, fmt.Errorf("commit %s is none that changed definition %q; begin with the newest: %w", after, name.String(), ErrNotFound)
 		}
 	}
 	commits = commits[max(0, begin-limit):begin]
-	read := r.objects.reader()
+	read := r.git.Reader()
 	for _, id := range slices.Backward(commits) {
-		content, err := read.verified(id, kindCommit, maxObject)
+		content, err := read.ReadVerified(id, gitdir.KindCommit, gitdir.MaxObject)
 		if err != nil {
 			return nil, next, unavailable("read history", err)
 		}
@@ -71,8 +74,8 @@ func (r *Repository) History(ctx context.Context, name Name, after Revision, lim
 // somebody asks.
 type history struct {
 	mu      sync.Mutex // held while it is brought to HEAD
-	head    hash
-	commits []hash              // oldest first
+	head    gitdir.Hash
+	commits []gitdir.Hash       // oldest first
 	files   map[string][]uint32 // by file: numbers of commits, ascending
 	changes int
 }
@@ -82,7 +85,7 @@ type history struct {
 const mostChanges = 4 << 20
 
 // of returns the commits that changed a file, oldest first.
-func (h *history) of(ctx context.Context, r *Repository, file string) ([]hash, error) {
+func (h *history) of(ctx context.Context, r *Repository, file string) ([]gitdir.Hash, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if head := r.Snapshot().head; head != h.head {
@@ -90,7 +93,7 @@ func (h *history) of(ctx context.Context, r *Repository, file string) ([]hash, e
 			return nil, err
 		}
 	}
-	var commits []hash
+	var commits []gitdir.Hash
 	for _, n := range h.files[file] {
 		commits = append(commits, h.commits[n])
 	}
@@ -98,21 +101,21 @@ func (h *history) of(ctx context.Context, r *Repository, file string) ([]hash, e
 }
 
 // follow adds the commits from head down to where h is, or to the beginning.
-func (h *history) follow(ctx context.Context, r *Repository, head hash) error {
+func (h *history) follow(ctx context.Context, r *Repository, head gitdir.Hash) error {
 	type change struct {
-		id    hash
+		id    gitdir.Hash
 		files []string
 	}
 	var newest []change // first
 	changes, reached := 0, false
-	w := &walk{reader: r.objects.reader(), repo: r.dir}
-	if !head.isZero() {
-		err := w.line(head, func(id hash) bool {
+	w := &walk{reader: r.git.Reader(), git: r.git}
+	if !head.IsZero() {
+		err := w.line(head, func(id gitdir.Hash) bool {
 			reached = id == h.head
 			return reached || changes >= mostChanges
-		}, func(id hash, _ commit, here, there side) error {
+		}, func(id gitdir.Hash, _ gitdir.Commit, here, there side) error {
 			c := change{id: id}
-			err := here.diff(there, id, func(name []byte, _, _ treeEntry) error {
+			err := here.diff(there, id, func(name []byte, _, _ gitdir.TreeEntry) error {
 				c.files = append(c.files, string(name))
 				return nil
 			})
@@ -129,7 +132,7 @@ func (h *history) follow(ctx context.Context, r *Repository, head hash) error {
 	if !reached || h.changes+changes > 2*mostChanges {
 		h.commits, h.files, h.changes = nil, make(map[string][]uint32), 0
 		if reached { // too much to keep: begin with what is newest
-			h.head = hash{}
+			h.head = gitdir.Hash{}
 			return h.follow(ctx, r, head)
 		}
 	}
@@ -144,16 +147,16 @@ func (h *history) follow(ctx context.Context, r *Repository, head hash) error {
 	return nil
 }
 
-func parseEvent(id hash, content []byte) Event {
-	event := Event{Revision: id.revision(), Via: ViaGit}
+func parseEvent(id gitdir.Hash, content []byte) Event {
+	event := Event{Revision: revisionOf(id), Via: ViaGit}
 	header, message, _ := bytes.Cut(content, []byte("\n\n"))
 	for line := range bytes.Lines(header) {
 		field, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
 		switch string(field) {
 		case "author":
-			event.Author, _ = parseSignature(value)
+			event.Author, _ = gitdir.ParseSignature(value)
 		case "committer":
-			_, event.Time = parseSignature(value)
+			_, event.Time = gitdir.ParseSignature(value)
 		}
 	}
 	subject, body, _ := strings.Cut(strings.TrimSpace(string(bytes.ToValidUTF8(message, []byte("\uFFFD")))), "\n")

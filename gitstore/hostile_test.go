@@ -8,14 +8,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"secretsync/gitstore/internal/gitdir"
 )
 
 // object writes an object into the repository as it is, malformed or not.
-func (s *story) object(kind, content string) hash {
+func (s *story) object(kind, content string) gitdir.Hash {
 	s.Helper()
 	path := filepath.Join(s.TempDir(), "object")
 	s.must(os.WriteFile(path, []byte(content), 0o644))
-	id, ok := parseHash([]byte(s.git(s.gitDir(), "hash-object", "-t", kind, "-w", "--literally", path)))
+	id, ok := gitdir.ParseHash([]byte(s.git(s.gitDir(), "hash-object", "-t", kind, "-w", "--literally", path)))
 	if !ok {
 		s.Fatal("no object")
 	}
@@ -25,13 +27,13 @@ func (s *story) object(kind, content string) hash {
 func rawTree(lines ...any) string {
 	var b strings.Builder
 	for i := 0; i < len(lines); i += 3 {
-		id := lines[i+2].(hash)
+		id := lines[i+2].(gitdir.Hash)
 		fmt.Fprintf(&b, "%s %s\x00%s", lines[i], lines[i+1], id[:])
 	}
 	return b.String()
 }
 
-func (s *story) moveTo(commit hash) {
+func (s *story) moveTo(commit gitdir.Hash) {
 	s.Helper()
 	ref := filepath.Join(s.gitDir(), "refs/heads/main")
 	s.must(os.WriteFile(ref+".new", []byte(commit.String()+"\n"), 0o644))
@@ -41,34 +43,34 @@ func (s *story) moveTo(commit hash) {
 // What a hostile pusher can bring in must neither crash us nor hide what is
 // good; see the fuzz test for what he can't bring in.
 func TestHostileRepositoriesAreRead(t *testing.T) {
-	type maker func(s *story, good, bad hash) string // the raw tree secrets/
+	type maker func(s *story, good, bad gitdir.Hash) string // the raw tree secrets/
 	trees := map[string]maker{
-		"names with dots and slashes": func(s *story, good, bad hash) string {
+		"names with dots and slashes": func(s *story, good, bad gitdir.Hash) string {
 			return rawTree("100644", "..", bad, "100644", "../up.yaml", bad, "100644", "a/b.yaml", bad, "100644", "good.yaml", good)
 		},
-		"invalid UTF-8, spaces and line breaks": func(s *story, good, bad hash) string {
+		"invalid UTF-8, spaces and line breaks": func(s *story, good, bad gitdir.Hash) string {
 			return rawTree("100644", "a b.yaml", bad, "100644", "a\nb.yaml", bad, "100644", "good.yaml", good, "100644", "\xff\xfe.yaml", bad)
 		},
-		"clashes of case": func(s *story, good, bad hash) string {
+		"clashes of case": func(s *story, good, bad gitdir.Hash) string {
 			return rawTree("100644", "GOOD.yaml", bad, "100644", "Good.yaml", bad, "100644", "good.yaml", good)
 		},
-		"a name twice": func(s *story, good, bad hash) string {
+		"a name twice": func(s *story, good, bad gitdir.Hash) string {
 			return rawTree("100644", "good.yaml", good, "100644", "good.yaml", good)
 		},
-		"out of order": func(s *story, good, bad hash) string {
+		"out of order": func(s *story, good, bad gitdir.Hash) string {
 			return rawTree("100644", "zz.yaml", bad, "100644", "good.yaml", good, "100644", "aa.yaml", bad)
 		},
-		"links, submodules and folders": func(s *story, good, bad hash) string {
-			sub := hash{1, 2, 3}
-			return rawTree("120000", "aa.yaml", bad, "160000", "bb.yaml", sub, "40000", "cc.yaml", hash{4}, "100644", "good.yaml", good)
+		"links, submodules and folders": func(s *story, good, bad gitdir.Hash) string {
+			sub := gitdir.Hash{1, 2, 3}
+			return rawTree("120000", "aa.yaml", bad, "160000", "bb.yaml", sub, "40000", "cc.yaml", gitdir.Hash{4}, "100644", "good.yaml", good)
 		},
-		"unknown modes": func(s *story, good, bad hash) string {
+		"unknown modes": func(s *story, good, bad gitdir.Hash) string {
 			return rawTree("777", "aa.yaml", bad, "1777777", "bb.yaml", bad, "100755", "good.yaml", good, "0", "cc.yaml", bad)
 		},
-		"a submodule that is the commit itself, in a folder": func(s *story, good, bad hash) string {
-			return rawTree("40000", "loop", hash{5}, "100644", "good.yaml", good)
+		"a submodule that is the commit itself, in a folder": func(s *story, good, bad gitdir.Hash) string {
+			return rawTree("40000", "loop", gitdir.Hash{5}, "100644", "good.yaml", good)
 		},
-		"thousands of files": func(s *story, good, bad hash) string {
+		"thousands of files": func(s *story, good, bad gitdir.Hash) string {
 			lines := []any{"100644", "good.yaml", good}
 			for i := range 5000 {
 				lines = append(lines, "100644", fmt.Sprintf("x%05d.yaml", i), bad)
@@ -85,7 +87,7 @@ func TestHostileRepositoriesAreRead(t *testing.T) {
 			root := s.object("tree", rawTree("40000", "secrets", secrets))
 			commit := s.object("commit", fmt.Sprintf("tree %s\nauthor <> 99999999999999999999 +9999\ncommitter \xff <\n> -5 x\n\nhostile", root))
 			s.moveTo(commit)
-			s.get(s.at(commit.revision()), "good")
+			s.get(s.at(revisionOf(commit)), "good")
 			if err := s.repo.Healthy(); err != nil {
 				t.Error(err)
 			}
@@ -97,32 +99,32 @@ func TestHostileRepositoriesAreRead(t *testing.T) {
 }
 
 func TestMalformedObjectsAreAFaultAndNoCrash(t *testing.T) {
-	makers := map[string]func(s *story) hash{
-		"a commit without a tree": func(s *story) hash { return s.object("commit", "author a <b> 1 +0000\n\nx") },
-		"an empty commit":         func(s *story) hash { return s.object("commit", "") },
-		"a commit of a blob": func(s *story) hash {
+	makers := map[string]func(s *story) gitdir.Hash{
+		"a commit without a tree": func(s *story) gitdir.Hash { return s.object("commit", "author a <b> 1 +0000\n\nx") },
+		"an empty commit":         func(s *story) gitdir.Hash { return s.object("commit", "") },
+		"a commit of a blob": func(s *story) gitdir.Hash {
 			return s.object("commit", "tree "+s.object("blob", "x").String()+"\ncommitter a <b> 1 +0000\n\n")
 		},
-		"a blob in place of a commit": func(s *story) hash { return s.object("blob", "x") },
-		"a commit that is not there":  func(*story) hash { return hash{7} },
-		"a tree that is cut off":      func(s *story) hash { return s.commitOf(s.object("tree", "40000 secrets\x00123")) },
-		"a tree without modes":        func(s *story) hash { return s.commitOf(s.object("tree", strings.Repeat("x", 100))) },
-		"secrets/ that is cut off": func(s *story) hash {
+		"a blob in place of a commit": func(s *story) gitdir.Hash { return s.object("blob", "x") },
+		"a commit that is not there":  func(*story) gitdir.Hash { return gitdir.Hash{7} },
+		"a tree that is cut off":      func(s *story) gitdir.Hash { return s.commitOf(s.object("tree", "40000 secrets\x00123")) },
+		"a tree without modes":        func(s *story) gitdir.Hash { return s.commitOf(s.object("tree", strings.Repeat("x", 100))) },
+		"secrets/ that is cut off": func(s *story) gitdir.Hash {
 			return s.commitOf(s.object("tree", rawTree("40000", "secrets", s.object("tree", "100644 aa.yaml\x00"))))
 		},
-		"a parent that is not there": func(s *story) hash {
-			return s.object("commit", "tree "+s.object("tree", "").String()+"\nparent "+hash{9}.String()+"\ncommitter a <b> 1 +0000\n\n")
+		"a parent that is not there": func(s *story) gitdir.Hash {
+			return s.object("commit", "tree "+s.object("tree", "").String()+"\nparent "+gitdir.Hash{9}.String()+"\ncommitter a <b> 1 +0000\n\n")
 		},
-		"a file that is not there": func(s *story) hash {
-			return s.commitOf(s.object("tree", rawTree("40000", "secrets", s.object("tree", rawTree("100644", "aa.yaml", hash{8})))))
+		"a file that is not there": func(s *story) gitdir.Hash {
+			return s.commitOf(s.object("tree", rawTree("40000", "secrets", s.object("tree", rawTree("100644", "aa.yaml", gitdir.Hash{8})))))
 		},
 	}
 	for what, commit := range makers {
 		t.Run(what, func(t *testing.T) {
 			s, _ := faultyStory(t)
-			e := s.create(definition("alpha"))
+			e := s.create(defined("alpha"))
 			s.moveTo(commit(s))
-			if _, err := s.repo.Create(t.Context(), somebody, definition("beta")); !errors.Is(err, ErrUnavailable) {
+			if _, err := s.repo.Create(t.Context(), somebody, defined("beta")); !errors.Is(err, ErrUnavailable) {
 				t.Errorf("got %v", err)
 			}
 			if s.repo.Healthy() == nil || s.get(s.repo.Snapshot(), "alpha") != e {
@@ -130,20 +132,20 @@ func TestMalformedObjectsAreAFaultAndNoCrash(t *testing.T) {
 			}
 			s.moveTo(e.Revision.hash())
 			s.recovered()
-			s.create(definition("beta"))
+			s.create(defined("beta"))
 		})
 	}
 }
 
-func (s *story) commitOf(tree hash) hash {
+func (s *story) commitOf(tree gitdir.Hash) gitdir.Hash {
 	s.Helper()
 	return s.object("commit", fmt.Sprintf("tree %s\nauthor a <b> 1 +0000\ncommitter a <b> 1 +0000\n\nx", tree))
 }
 
 func TestGraftsReplacementsAndShallowHistoryDoNotMislead(t *testing.T) {
 	s := newStory(t)
-	a := s.create(definition("alpha"))
-	b := s.create(definition("beta"))
+	a := s.create(defined("alpha"))
+	b := s.create(defined("beta"))
 	want := s.repo.Snapshot()
 	s.close()
 	s.must(os.Remove(s.repo.cachePath()))
@@ -177,14 +179,14 @@ func TestGraftsReplacementsAndShallowHistoryDoNotMislead(t *testing.T) {
 
 func TestObjectsOfAlternatesAreRead(t *testing.T) {
 	s := newStory(t)
-	s.create(definition("alpha"))
+	s.create(defined("alpha"))
 	dir := t.TempDir()
 	s.git(dir, "clone", "-q", "--bare", "--shared", s.gitDir(), "acme.git")
 	other := &story{TB: t, dir: dir}
 	other.open()
 	defer other.close()
 	other.get(other.repo.Snapshot(), "alpha")
-	other.create(definition("beta"))
+	other.create(defined("beta"))
 	other.fsck()
 }
 

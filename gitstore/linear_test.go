@@ -134,7 +134,7 @@ func linearWrite(s *story, r *rand.Rand, in *linearInput, place string) (out lin
 	var e *Entry
 	switch in.op {
 	case "create":
-		e, err = s.repo.Create(s.Context(), somebody, definition(in.name, place))
+		e, err = s.repo.Create(s.Context(), somebody, defined(in.name, place))
 	case "patch":
 		e, err = s.repo.Patch(s.Context(), somebody, n, pre, targets(place))
 	case "delete":
@@ -210,7 +210,7 @@ func TestStockGitPacksAndCollectsWhileWeWrite(t *testing.T) {
 	s := newStory(t)
 	s.close()
 	s.openWith(Config{roundAfter: 8})
-	s.create(definition("first"))
+	s.create(defined("first"))
 	var stop atomic.Bool
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -220,7 +220,7 @@ func TestStockGitPacksAndCollectsWhileWeWrite(t *testing.T) {
 			writers.Go(func() {
 				for i := range 60 {
 					n := fmt.Sprintf("w%d-%d", w, i)
-					e, err := s.repo.Create(t.Context(), somebody, definition(n, "production/"+n))
+					e, err := s.repo.Create(t.Context(), somebody, defined(n, "production/"+n))
 					if err == nil {
 						_, err = s.repo.Patch(t.Context(), somebody, e.Name, OneOf(e.Revision), targets("staging/"+n))
 					}

@@ -1,106 +1,30 @@
 package gitstore
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"io/fs"
-	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
+
+	"secretsync/gitstore/internal/gitdir"
 )
 
-// maintenance keeps a repository small. Each batch of writes leaves a pack of
-// its own, with one tree whole, and a push leaves loose objects or a pack; a
-// round brings the small ones together into one where trees are deltas of each
-// other. Nothing is dropped, reachable or not: collecting garbage is for the
-// operator, with git gc.
-type maintenance struct {
-	r     *Repository
-	slots chan struct{} // shared by all repositories of the store
-	after int           // see roundAfter
+// observer tells an operator what happens in a repository by itself.
+type observer struct{ r *Repository }
 
-	rounds sync.Mutex      // held during a round: they share the draft
-	unfit  map[string]bool // packs that can't be taken apart; they stay as they are
-
-	pending atomic.Int64  // batches and pushes since the last round
-	due     chan struct{} // has room for one signal
-	graves  *graveyard
+func (o observer) Warn(what string, err error) {
+	o.r.log.Warn(what, "tenant", o.r.tenant.s, "error", err)
 }
 
-const (
-	// roundAfter is the number of batches and pushes that make a round worth it.
-	roundAfter = 48
-	// roundWhenIdle is how long less than that may lie about.
-	roundWhenIdle = 10 * time.Minute
-	// mostMerged is the size in bytes of what is merged at most in a round: it
-	// is read into memory as a whole, and takes some three times its size there.
-	mostMerged = 32 << 20
-	// biggestSource is the size of a pack that has grown enough. It is left
-	// alone, so that no pack is copied again and again into one that it would
-	// almost fill.
-	biggestSource = mostMerged / 2
-	// gcPatience is how old git gc's mark may be, as Git itself has it.
-	gcPatience = 12 * time.Hour
-)
-
-func newMaintenance(r *Repository, slots chan struct{}, after int, grace time.Duration) *maintenance {
-	return &maintenance{
-		r: r, slots: slots, after: after, due: make(chan struct{}, 1), unfit: make(map[string]bool),
-		graves: &graveyard{objects: r.objects, clock: r.clock, grace: grace},
+func (o observer) Round(round gitdir.Round) {
+	m := o.r.metrics
+	switch {
+	case round.Err != nil:
+		m.maintenanceFailed.Inc()
+		o.Warn("maintenance failed; it is tried again later", round.Err)
+	case round.Objects > 0:
+		m.maintenanceDone.Inc()
+		m.maintenance.Observe(round.Took.Seconds())
+		o.r.log.Debug("objects brought together", "tenant", o.r.tenant.s, "objects", round.Objects, "seconds", round.Took.Seconds())
 	}
-}
-
-// note counts a batch or a push.
-func (m *maintenance) note() {
-	if m.pending.Add(1) >= int64(m.after) {
-		select {
-		case m.due <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// run does the rounds till ctx ends.
-func (m *maintenance) run(ctx context.Context) {
-	defer func() {
-		if err := m.graves.clear(); err != nil {
-			m.r.log.Warn("packs that were merged are not removed", "tenant", m.r.tenant.s, "error", err)
-		}
-	}()
-	idle := m.r.clock.NewTimer(roundWhenIdle)
-	defer idle.Stop()
-	sweep := m.r.clock.NewTimer(packGrace)
-	defer sweep.Stop()
-	if len(*m.r.objects.packs.Load()) >= m.after {
-		m.pending.Store(int64(m.after) - 1)
-		m.note()
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-sweep.C():
-			m.swept()
-			sweep.Reset(packGrace)
-			continue
-		case <-m.due:
-		case <-idle.C():
-		}
-		if m.pending.Load() > 0 {
-			select {
-			case <-ctx.Done():
-				return
-			case m.slots <- struct{}{}:
-			}
-			m.logged(ctx)
-			<-m.slots
-		}
-		idle.Reset(roundWhenIdle)
-	}
+	m.packs.Set(float64(round.Packs))
 }
 
 // Maintain brings small packs and loose objects together now; that happens by
@@ -109,168 +33,9 @@ func (r *Repository) Maintain(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case r.maintenance.slots <- struct{}{}:
+	case r.slots <- struct{}{}:
 	}
-	defer func() { <-r.maintenance.slots }()
-	_, err := r.maintenance.round(ctx)
+	defer func() { <-r.slots }()
+	_, err := r.git.Round(ctx)
 	return err
-}
-
-func (m *maintenance) swept() {
-	if err := m.graves.sweep(); err != nil {
-		m.r.log.Warn("packs that were merged are not removed", "tenant", m.r.tenant.s, "error", err)
-	}
-}
-
-func (m *maintenance) logged(ctx context.Context) {
-	r := m.r
-	begun := r.clock.Now()
-	m.pending.Store(0)
-	merged, err := m.round(ctx)
-	switch {
-	case ctx.Err() != nil:
-		return
-	case err != nil:
-		r.metrics.maintenanceFailed.Inc()
-		m.pending.CompareAndSwap(0, 1)
-		r.log.Warn("maintenance failed; it is tried again later", "tenant", r.tenant.s, "error", err)
-	case merged > 0:
-		r.metrics.maintenanceDone.Inc()
-		r.metrics.maintenance.Observe(r.since(begun).Seconds())
-		r.log.Debug("objects brought together", "tenant", r.tenant.s, "objects", merged, "seconds", r.since(begun).Seconds())
-	}
-	r.metrics.packs.Set(float64(len(*r.objects.packs.Load())))
-}
-
-// round brings together what is worth it and returns the number of objects.
-func (m *maintenance) round(ctx context.Context) (int, error) {
-	m.rounds.Lock()
-	defer m.rounds.Unlock()
-	o := m.r.objects
-	if info, err := o.fs.Lstat(filepath.Join(m.r.dir, "gc.pid")); err == nil && m.r.clock.Since(info.ModTime()) < gcPatience {
-		m.pending.CompareAndSwap(0, 1) // when git gc is done
-		return 0, nil
-	}
-	if err := o.scan(); err != nil {
-		return 0, err
-	}
-	candidates, err := m.candidates()
-	if err != nil {
-		return 0, err
-	}
-	loose, err := o.listLoose()
-	if err != nil {
-		return 0, err
-	}
-	loose = m.graves.without(loose)
-	c := &consolidation{objects: o, reader: o.reader(), place: m.r.packPlace("merged")}
-	if err := c.addLoose(loose); err != nil {
-		m.r.log.Warn("loose objects are left out of maintenance", "tenant", m.r.tenant.s, "error", err)
-	}
-	chosen := fitting(chooseGeometric(candidates, len(c.loose)))
-	if len(chosen) < 2 && len(c.loose) == 0 {
-		return 0, nil
-	}
-	slices.SortFunc(chosen, func(a, b candidate) int { return a.info.ModTime().Compare(b.info.ModTime()) })
-	var merged []candidate
-	for _, s := range chosen {
-		err := c.addPack(s.pack)
-		if errors.Is(err, errCorrupt) || errors.Is(err, fs.ErrNotExist) {
-			m.r.log.Warn("a pack is left out of maintenance", "tenant", m.r.tenant.s, "error", err)
-			continue
-		} else if err != nil {
-			return 0, err
-		}
-		merged = append(merged, s)
-	}
-	if len(merged) < 2 && len(c.loose) == 0 {
-		return 0, nil
-	}
-	made, err := c.write(ctx)
-	if err != nil {
-		var source *sourceError
-		if errors.As(err, &source) && (errors.Is(err, errCorrupt) || errors.Is(err, errTooLarge)) {
-			m.unfit[source.base] = true
-		}
-		return 0, err
-	}
-	// What is in the new pack, durably, may go. That can be a pack that stood
-	// already: after a kill the same sources are merged again.
-	merged = slices.DeleteFunc(merged, func(s candidate) bool { return s.pack.base == c.made })
-	m.graves.bury(merged, c.loose, c.made)
-	return made, m.graves.sweep()
-}
-
-// candidate is a pack that may be merged into another.
-type candidate struct {
-	pack *pack
-	info fs.FileInfo // of the .pack file
-}
-
-// candidates are the packs that nobody has set apart.
-func (m *maintenance) candidates() ([]candidate, error) {
-	o := m.r.objects
-	files, err := o.fs.ReadDir(filepath.Join(o.dir, "pack"))
-	if err != nil {
-		return nil, err
-	}
-	apart := make(map[string]bool)
-	for _, f := range files {
-		switch ext := filepath.Ext(f.Name()); ext {
-		case ".keep", ".promisor", ".mtimes":
-			apart[strings.TrimSuffix(f.Name(), ext)] = true
-		}
-	}
-	var list []candidate
-	for _, p := range *o.packs.Load() {
-		if apart[filepath.Base(p.base)] || m.unfit[p.base] {
-			continue
-		}
-		info, err := o.fs.Lstat(p.base + ".pack")
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		} else if err != nil {
-			return nil, err
-		}
-		if info.Size() <= biggestSource {
-			list = append(list, candidate{p, info})
-		}
-	}
-	return list, nil
-}
-
-// chooseGeometric returns the packs to merge such that of those that remain
-// each has at least twice the objects of all smaller ones together: an object
-// is then copied a number of times that grows with the logarithm of them all.
-func chooseGeometric(packs []candidate, loose int) []candidate {
-	slices.SortFunc(packs, func(a, b candidate) int { return a.pack.count - b.pack.count })
-	split := len(packs)
-	for split > 1 && packs[split-1].pack.count >= 2*packs[split-2].pack.count {
-		split--
-	}
-	if split <= 1 {
-		split = 0
-	}
-	total := loose
-	for _, p := range packs[:split] {
-		total += p.pack.count
-	}
-	for split < len(packs) && packs[split].pack.count < 2*total {
-		total += packs[split].pack.count
-		split++
-	}
-	return slices.Clone(packs[:split])
-}
-
-// fitting returns the smallest of the packs, as many as can be in memory at a
-// time.
-func fitting(packs []candidate) []candidate {
-	slices.SortFunc(packs, func(a, b candidate) int { return cmp.Compare(a.info.Size(), b.info.Size()) })
-	var total int64
-	for n, p := range packs {
-		if total += p.info.Size(); total > mostMerged {
-			return packs[:n]
-		}
-	}
-	return packs
 }

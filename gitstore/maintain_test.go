@@ -2,15 +2,15 @@ package gitstore
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/gitdir"
 )
 
 // copied is a story that goes on from the files of this one as they are now,
@@ -37,7 +37,7 @@ func (s *story) readable() {
 func TestMaintenanceKilledBeforeItRemovedAnythingIsDoneAgain(t *testing.T) {
 	s := newStory(t)
 	for n := range 6 {
-		s.create(definition(fmt.Sprintf("definition-%d", n)))
+		s.create(defined(fmt.Sprintf("definition-%d", n)))
 	}
 	c := s.clone()
 	c.write("secrets/pushed.yaml", fileOf("pushed", "default"))
@@ -52,14 +52,14 @@ func TestMaintenanceKilledBeforeItRemovedAnythingIsDoneAgain(t *testing.T) {
 	}
 	again.close()
 	again.open()
-	again.create(definition("after"))
+	again.create(defined("after"))
 	again.readable()
 }
 
 func TestAFailingMergeLeavesThePackThatStands(t *testing.T) {
 	s := newStory(t)
-	s.create(definition("alpha"))
-	s.create(definition("beta"))
+	s.create(defined("alpha"))
+	s.create(defined("beta"))
 	s.must(s.repo.Maintain(t.Context()))
 	// One pack, and beside it most of what is in it, object by object.
 	s.close()
@@ -73,9 +73,9 @@ func TestAFailingMergeLeavesThePackThatStands(t *testing.T) {
 	unpack.Stdin, err = os.Open(found[0])
 	s.must(err)
 	s.must(unpack.Run())
-	loose, err := newObjects(disk{}, filepath.Dir(packs)).listLoose()
+	loose, err := filepath.Glob(filepath.Join(filepath.Dir(packs), "??", "*"))
 	s.must(err)
-	s.must(os.Remove(loose[0].path))
+	s.must(os.Remove(loose[0]))
 	s.must(os.RemoveAll(packs))
 	s.must(os.Rename(away, packs))
 
@@ -101,17 +101,19 @@ func TestAFailingMergeLeavesThePackThatStands(t *testing.T) {
 
 func TestLooseObjectsThatAreDamagedOrHugeAreLeftOut(t *testing.T) {
 	s := newStory(t)
-	s.create(definition("alpha"))
-	s.create(definition("beta"))
-	huge := s.object("blob", strings.Repeat("\x00", maxObject+1))
+	s.create(defined("alpha"))
+	s.create(defined("beta"))
+	huge := s.object("blob", strings.Repeat("\x00", gitdir.MaxObject+1))
 	torn := s.object("blob", "to be torn")
-	path := func(id hash) string { return filepath.Join(s.gitDir(), "objects", id.String()[:2], id.String()[2:]) }
+	path := func(id gitdir.Hash) string {
+		return filepath.Join(s.gitDir(), "objects", id.String()[:2], id.String()[2:])
+	}
 	s.must(os.Chmod(path(torn), 0o644))
 	s.must(os.Truncate(path(torn), 5))
-	if made, err := s.repo.maintenance.round(t.Context()); err != nil || made == 0 {
+	if made, err := s.repo.git.Round(t.Context()); err != nil || made == 0 {
 		t.Errorf("%d objects, %v", made, err)
 	}
-	for _, id := range []hash{huge, torn} {
+	for _, id := range []gitdir.Hash{huge, torn} {
 		if _, err := os.Lstat(path(id)); err != nil {
 			t.Error(err)
 		}
@@ -124,72 +126,15 @@ func TestRoundsOfOneRepositoryComeOneAfterTheOther(t *testing.T) {
 	s := newStory(t)
 	var all sync.WaitGroup
 	for n := range 24 {
-		s.create(definition(fmt.Sprintf("definition-%d", n)))
+		s.create(defined(fmt.Sprintf("definition-%d", n)))
 		all.Go(func() {
-			if _, err := s.repo.maintenance.round(t.Context()); err != nil {
+			if _, err := s.repo.git.Round(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
 	s.readable()
-}
-
-// sized is the file of a pack of so many bytes.
-type sized int64
-
-func (s sized) Size() int64      { return int64(s) }
-func (sized) Name() string       { return "pack-1.pack" }
-func (sized) Mode() fs.FileMode  { return 0 }
-func (sized) ModTime() time.Time { return time.Time{} }
-func (sized) IsDir() bool        { return false }
-func (sized) Sys() any           { return nil }
-
-func TestNoMoreIsMergedThanFitsIntoMemory(t *testing.T) {
-	var packs []candidate
-	for _, size := range []int64{mostMerged, 10, mostMerged - 30, 20, 30} {
-		packs = append(packs, candidate{info: sized(size)})
-	}
-	var total int64
-	fit := fitting(packs)
-	for _, p := range fit {
-		total += p.info.Size()
-	}
-	if len(fit) != 3 || total != 60 {
-		t.Errorf("%d packs of %d bytes", len(fit), total)
-	}
-}
-
-func TestAnObjectIsCopiedAFewTimesHoweverManyPacksCome(t *testing.T) {
-	const each, rounds = 400 << 10, 4000
-	var packs []candidate
-	var copied int64
-	add := func(size int64) {
-		packs = append(packs, candidate{pack: &pack{count: int(size / 200)}, info: sized(size)})
-	}
-	for range rounds {
-		add(each)
-		left := slices.DeleteFunc(slices.Clone(packs), func(c candidate) bool { return c.info.Size() > biggestSource })
-		chosen := fitting(chooseGeometric(left, 0))
-		if len(chosen) < 2 {
-			continue
-		}
-		var merged int64
-		for _, c := range chosen {
-			merged += c.info.Size()
-		}
-		packs = slices.DeleteFunc(packs, func(c candidate) bool {
-			return slices.ContainsFunc(chosen, func(d candidate) bool { return c.pack == d.pack })
-		})
-		add(merged)
-		copied += merged
-	}
-	if times := float64(copied) / (each * rounds); times > 6 {
-		t.Errorf("each byte was copied %.1f times", times)
-	}
-	if most := each*rounds/biggestSource + 10; len(packs) > most {
-		t.Errorf("%d packs are left, more than %d", len(packs), most)
-	}
 }
 
 func TestWhatSomebodyPushedOnTopOfOurObjectsStaysWhole(t *testing.T) {
@@ -202,10 +147,10 @@ func TestWhatSomebodyPushedOnTopOfOurObjectsStaysWhole(t *testing.T) {
 		return nil
 	}}})
 	t.Cleanup(s.close)
-	d := definition("alpha", "production/default")
+	d := defined("alpha", "production/default")
 	push = func() {
 		push = func() {}
-		blob := s.object("blob", string(encodeDefinition(d))) // Git finds that it is there
+		blob := s.object("blob", string(definition.Encode(d))) // Git finds that it is there
 		s.moveTo(s.commitOf(s.object("tree", rawTree("40000", "secrets", s.object("tree", rawTree("100644", "alpha.yaml", blob))))))
 	}
 	if _, err := s.repo.Create(t.Context(), somebody, d); err == nil {
@@ -219,18 +164,16 @@ func TestWhatSomebodyPushedOnTopOfOurObjectsStaysWhole(t *testing.T) {
 
 func TestPacksOfAlternatesMayBeReplaced(t *testing.T) {
 	s := newStory(t)
-	s.create(definition("alpha"))
-	s.create(definition("beta"))
+	s.create(defined("alpha"))
+	s.create(defined("beta"))
 	dir := t.TempDir()
 	s.git(dir, "clone", "-q", "--bare", "--shared", s.gitDir(), "acme.git")
 	other := &story{TB: t, dir: dir}
 	other.open()
 	defer other.close()
 	other.readable()
-	for _, a := range *other.repo.objects.alternates.Load() {
-		for _, p := range *a.packs.Load() {
-			s.must(p.close()) // as when they were not used for a while
-		}
+	for range 2 { // they were not used for a while
+		other.repo.git.CloseIdle()
 	}
 	s.git(s.gitDir(), "repack", "-adq")
 	other.readable()
@@ -238,7 +181,7 @@ func TestPacksOfAlternatesMayBeReplaced(t *testing.T) {
 
 func TestAnIndexWithoutItsPackHidesNothing(t *testing.T) {
 	s := newStory(t)
-	s.create(definition("alpha"))
+	s.create(defined("alpha"))
 	s.close()
 	packs, err := filepath.Glob(filepath.Join(s.gitDir(), "objects/pack/*.idx"))
 	s.must(err)
@@ -246,13 +189,13 @@ func TestAnIndexWithoutItsPackHidesNothing(t *testing.T) {
 	s.must(err)
 	s.must(os.WriteFile(filepath.Join(s.gitDir(), "objects/pack/pack-0000000000000000000000000000000000000000.idx"), idx, 0o444))
 	s.open()
-	s.create(definition("beta"))
+	s.create(defined("beta"))
 	s.must(s.repo.Healthy())
 }
 
 func TestADamagedPackIndexIsNamed(t *testing.T) {
 	s := newStory(t)
-	s.create(definition("alpha"))
+	s.create(defined("alpha"))
 	s.close()
 	packs, err := filepath.Glob(filepath.Join(s.gitDir(), "objects/pack/*.idx"))
 	s.must(err)
@@ -261,27 +204,5 @@ func TestADamagedPackIndexIsNamed(t *testing.T) {
 	s.open()
 	if err := s.repo.Healthy(); err == nil || !strings.Contains(err.Error(), filepath.Base(packs[0])) {
 		t.Errorf("health: %v", err)
-	}
-}
-
-func TestAPackThatCannotBeTakenApartStopsMaintenanceOnce(t *testing.T) {
-	s := newStory(t)
-	s.create(definition("alpha"))
-	s.create(definition("beta"))
-	b := newPackBuilder()
-	b.reset()
-	b.addNamed(hash{1}, kindTree, []byte(strings.Repeat("not what its name says", smallTree)))
-	pack, idx, base := b.finish()
-	path := filepath.Join(s.gitDir(), "objects/pack", base)
-	s.must(os.WriteFile(path+".pack", pack, 0o444))
-	s.must(os.WriteFile(path+".idx", idx, 0o444))
-	if _, err := s.repo.maintenance.round(t.Context()); err == nil || !strings.Contains(err.Error(), base) {
-		t.Errorf("got %v", err)
-	}
-	if made, err := s.repo.maintenance.round(t.Context()); err != nil || made == 0 {
-		t.Errorf("%d objects, %v", made, err)
-	}
-	if _, err := os.Lstat(path + ".pack"); err != nil {
-		t.Error(err)
 	}
 }

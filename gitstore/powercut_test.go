@@ -11,13 +11,15 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"secretsync/gitstore/internal/gitdir"
 )
 
 // durableFS is the real disk that also knows what a power cut would leave: of
 // a file what it held when it was last synced, of a folder the names it held
 // when that was last synced. What was never synced is lost.
 type durableFS struct {
-	disk
+	gitdir.Disk
 	mu      sync.Mutex
 	content map[uint64][]byte            // by inode
 	folders map[uint64]map[string]uint64 // by inode: names and their inodes
@@ -25,8 +27,8 @@ type durableFS struct {
 
 func inode(info fs.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
 
-func (d *durableFS) OpenFile(name string, flag int, perm fs.FileMode) (file, error) {
-	f, err := d.disk.OpenFile(name, flag, perm)
+func (d *durableFS) OpenFile(name string, flag int, perm fs.FileMode) (gitdir.File, error) {
+	f, err := d.Disk.OpenFile(name, flag, perm)
 	if err != nil || flag == 0 {
 		return f, err
 	}
@@ -41,7 +43,7 @@ func (d *durableFS) OpenFile(name string, flag int, perm fs.FileMode) (file, err
 }
 
 func (d *durableFS) Mkdir(name string, perm fs.FileMode) error {
-	if err := d.disk.Mkdir(name, perm); err != nil {
+	if err := d.Disk.Mkdir(name, perm); err != nil {
 		return err
 	}
 	info, err := os.Stat(name)
@@ -54,7 +56,7 @@ func (d *durableFS) Mkdir(name string, perm fs.FileMode) error {
 }
 
 func (d *durableFS) SyncDir(name string) error {
-	if err := d.disk.SyncDir(name); err != nil {
+	if err := d.Disk.SyncDir(name); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -86,13 +88,13 @@ func (d *durableFS) keepFolder(name string) error {
 }
 
 type durableFile struct {
-	file
+	gitdir.File
 	fs   *durableFS
 	name string
 }
 
 func (f *durableFile) Sync() error {
-	if err := f.file.Sync(); err != nil {
+	if err := f.File.Sync(); err != nil {
 		return err
 	}
 	content, err := os.ReadFile(f.name)
@@ -178,7 +180,7 @@ func TestAPowerCutLosesNothingThatWasAnswered(t *testing.T) {
 			writers.Go(func() {
 				for i := range 3 {
 					n := fmt.Sprintf("r%d-w%d-%d", round, w, i)
-					e := s.create(definition(n, "production/"+n))
+					e := s.create(defined(n, "production/"+n))
 					mu.Lock()
 					answered = append(answered, e.Revision.String())
 					mu.Unlock()

@@ -20,10 +20,10 @@ func TestATenantNeverTouchesTheFolderOfAnother(t *testing.T) {
 	tenant := func(n string) *Repository {
 		return mustParse(s.store.Repository(mustParse(ParseTenantName(n))))
 	}
-	_, err := tenant("tmp-beta").Create(t.Context(), somebody, definition("alpha"))
+	_, err := tenant("tmp-beta").Create(t.Context(), somebody, defined("alpha"))
 	s.must(err)
 	tenant("beta")
-	if _, err := tenant("tmp-beta").Create(t.Context(), somebody, definition("gamma")); err != nil {
+	if _, err := tenant("tmp-beta").Create(t.Context(), somebody, defined("gamma")); err != nil {
 		t.Error(err)
 	}
 }
@@ -41,7 +41,7 @@ func TestAWriteThatFailedIsNotAnsweredAsDoneBecauseItsCallerWentAway(t *testing.
 	}}})
 	t.Cleanup(s.close)
 	failing = true
-	if e, err := s.repo.Create(ctx, somebody, definition("alpha")); err == nil {
+	if e, err := s.repo.Create(ctx, somebody, defined("alpha")); err == nil {
 		t.Errorf("answered with %+v", e)
 	}
 	if n := len(s.repo.Snapshot().Entries()); n != 0 {
@@ -65,11 +65,11 @@ func TestALockOfOursThatCouldNotBeRemovedIsRemovedLater(t *testing.T) {
 	}}}
 	s.openWith(cfg)
 	t.Cleanup(s.close)
-	s.create(definition("alpha"))
+	s.create(defined("alpha"))
 	lock := filepath.Join(s.gitDir(), "refs/heads/main.lock")
 	for _, restart := range []bool{false, true} {
 		healthy.Store(false)
-		if _, err := s.repo.Create(t.Context(), somebody, definition("beta")); !errors.Is(err, ErrUnavailable) {
+		if _, err := s.repo.Create(t.Context(), somebody, defined("beta")); !errors.Is(err, ErrUnavailable) {
 			t.Fatalf("got %v", err)
 		}
 		if _, err := os.Lstat(lock); err != nil {
@@ -83,15 +83,15 @@ func TestALockOfOursThatCouldNotBeRemovedIsRemovedLater(t *testing.T) {
 		}
 		s.recovered()
 		s.must(s.repo.Delete(t.Context(), somebody, name("alpha"), Unconditional()))
-		s.create(definition("alpha"))
+		s.create(defined("alpha"))
 	}
 }
 
 func TestARefusalDoesNotProveThatTheDiskIsWell(t *testing.T) {
 	s, fault := faultyStory(t)
-	e := s.create(definition("alpha"))
+	e := s.create(defined("alpha"))
 	fault.Store(&injected{"", syscall.EROFS})
-	if _, err := s.repo.Create(t.Context(), somebody, definition("beta")); !errors.Is(err, ErrUnavailable) {
+	if _, err := s.repo.Create(t.Context(), somebody, defined("beta")); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := s.repo.Patch(t.Context(), somebody, e.Name, Unconditional(), nil); err != nil {
@@ -107,13 +107,13 @@ func TestAProblemIsOverWhenItsFileIsGone(t *testing.T) {
 	blob := s.object("blob", "nonsense")
 	with := s.commitOf(s.object("tree", rawTree("40000", "secrets", s.object("tree", rawTree("100644", "\xff.txt", blob)))))
 	s.moveTo(with)
-	if n := len(s.at(with.revision()).Problems()); n != 1 {
+	if n := len(s.at(revisionOf(with)).Problems()); n != 1 {
 		t.Errorf("%d problems", n)
 	}
 	root := s.object("tree", "")
 	without := s.object("commit", fmt.Sprintf("tree %s\nparent %s\nauthor a <b> 1 +0000\ncommitter a <b> 1 +0000\n\nx", root, with))
 	s.moveTo(without)
-	if problems := s.at(without.revision()).Problems(); len(problems) != 0 {
+	if problems := s.at(revisionOf(without)).Problems(); len(problems) != 0 {
 		t.Errorf("still %v", problems)
 	}
 }
@@ -129,7 +129,7 @@ func TestACacheThatWasMadeUnderLaxerRulesIsNotBelieved(t *testing.T) {
 	// What an older version would have written that took the file for valid.
 	content, err := os.ReadFile(s.repo.cachePath())
 	s.must(err)
-	var cache cachedIndex
+	var cache cachedState
 	_, text, _ := strings.Cut(string(content), "\n")
 	s.must(json.Unmarshal([]byte(text), &cache))
 	for i := range cache.Entries {
@@ -147,14 +147,14 @@ func TestACacheThatWasMadeUnderLaxerRulesIsNotBelieved(t *testing.T) {
 
 func TestAPackThatNeverGotItsIndexIsRemovedAtTheStart(t *testing.T) {
 	s := newStory(t)
-	s.create(definition("alpha"))
+	s.create(defined("alpha"))
 	s.close()
 	// As after a kill between the two renames.
 	packs := filepath.Join(s.gitDir(), "objects/pack")
 	base := "pack-" + strings.Repeat("1", 40)
 	s.must(os.WriteFile(filepath.Join(packs, base+".pack"), []byte("PACK"), 0o444))
-	s.must(os.WriteFile(filepath.Join(packs, base+".keep"), []byte(keepMark), 0o444))
-	s.must(os.WriteFile(filepath.Join(s.gitDir(), ownFolder, draftPrefix+base+".idx"), []byte("idx"), 0o444))
+	s.must(os.WriteFile(filepath.Join(packs, base+".keep"), []byte("secretsync: being committed\n"), 0o444))
+	s.must(os.WriteFile(filepath.Join(s.gitDir(), "secretsync", "draft-"+base+".idx"), []byte("idx"), 0o444))
 	s.open()
 	left, err := filepath.Glob(filepath.Join(packs, base+"*"))
 	s.must(err)
@@ -166,7 +166,7 @@ func TestAPackThatNeverGotItsIndexIsRemovedAtTheStart(t *testing.T) {
 
 func TestARepositoryWhoseAlternatesAreGoneIsAFaultTillTheyAreBack(t *testing.T) {
 	s := newStory(t)
-	s.create(definition("alpha"))
+	s.create(defined("alpha"))
 	dir := t.TempDir()
 	s.git(dir, "clone", "-q", "--bare", "--shared", s.gitDir(), "acme.git")
 	s.close()
@@ -191,13 +191,13 @@ func TestWhatCannotBeReadAtStartIsNotTakenForEmpty(t *testing.T) {
 	if !s.repo.Snapshot().Read() {
 		t.Error("an empty repository was read, and there is nothing in it")
 	}
-	s.create(definition("alpha"))
+	s.create(defined("alpha"))
 	s.close()
 	branch := filepath.Join(s.gitDir(), "refs/heads/main")
 	head, err := os.ReadFile(branch)
 	s.must(err)
 	s.must(os.WriteFile(branch, []byte("no commit\n"), 0o644))
-	s.must(os.RemoveAll(filepath.Join(s.gitDir(), ownFolder))) // without the cache
+	s.must(os.RemoveAll(filepath.Join(s.gitDir(), "secretsync"))) // without the cache
 	s.openWith(cfg)
 	unread := s.repo.Snapshot()
 	if unread.Read() || s.repo.Healthy() == nil {

@@ -2,17 +2,16 @@ package gitstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
+
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/gitdir"
 )
 
 // errClosed is what callers get who come after the store was closed.
@@ -22,20 +21,15 @@ var errClosed = fmt.Errorf("the store is closed: %w", ErrUnavailable)
 // number of goroutines.
 type Repository struct {
 	tenant         TenantName
-	dir            string
-	created        time.Time
+	git            *gitdir.Repository
 	committer      Identity
 	maxDefinitions int
 	pollInterval   time.Duration
 
-	fs      fileSystem
 	clock   clock.Clock
 	log     *slog.Logger
 	metrics *repositoryMetrics
-
-	branch      *branch
-	objects     *objects
-	maintenance *maintenance
+	slots   chan struct{} // for rounds of maintenance, shared by the whole store
 
 	history history
 
@@ -44,10 +38,10 @@ type Repository struct {
 	current atomic.Pointer[Snapshot]
 
 	// Only the goroutine that run is uses these.
-	index   *index
+	state   *state
 	claims  *claims
-	builder *packBuilder
-	cached  hash // the head of the index that was written to disk last
+	builder *gitdir.PackBuilder
+	cached  gitdir.Hash // the head of the state that was written to disk last
 
 	health *health
 
@@ -60,7 +54,7 @@ type Repository struct {
 func (r *Repository) Tenant() TenantName { return r.tenant }
 
 // Created returns the time, in UTC, when the repository was made.
-func (r *Repository) Created() time.Time { return r.created }
+func (r *Repository) Created() time.Time { return r.git.Created() }
 
 // Snapshot returns what stands at HEAD, as far as it was noticed and could be
 // read; see [Snapshot.Read] and [Repository.Healthy]. It takes no lock and never waits.
@@ -89,7 +83,7 @@ func (r *Repository) Wait(ctx context.Context, after *Snapshot) (*Snapshot, erro
 func (r *Repository) run(ctx context.Context) {
 	defer close(r.done)
 	var background sync.WaitGroup
-	background.Go(func() { r.maintenance.run(ctx) })
+	background.Go(func() { r.git.Run(ctx) })
 	defer background.Wait()
 
 	quiet := r.cached // the head at the last tick
@@ -101,7 +95,7 @@ func (r *Repository) run(ctx context.Context) {
 			for _, req := range r.queue.close() {
 				req.done <- reply{err: errClosed}
 			}
-			r.saveIndex()
+			r.saveCache()
 			return
 		case <-r.queue.arrived:
 			r.writeBatch(ctx)
@@ -109,13 +103,13 @@ func (r *Repository) run(ctx context.Context) {
 			r.follow() //nolint:errcheck // kept as followFault
 		case <-tick.C():
 			if r.follow() == nil && r.health.has(writeFault) {
-				r.setHealth(writeFault, r.probe())
+				r.setHealth(writeFault, r.git.Probe())
 			}
-			r.objects.closeIdle()
-			if quiet == r.index.head {
-				r.saveIndex()
+			r.git.CloseIdle()
+			if quiet == r.state.head {
+				r.saveCache()
 			}
-			quiet = r.index.head
+			quiet = r.state.head
 			tick.Reset(r.pollInterval)
 		}
 	}
@@ -129,16 +123,16 @@ func (r *Repository) notice() {
 	}
 }
 
-// follow brings the index to where the branch is.
+// follow brings the state to where the branch is.
 func (r *Repository) follow() error {
 	begun := r.clock.Now()
-	head, err := r.branch.read()
-	if err == nil && (head != r.index.head || !r.index.snapshot.Read()) {
-		var next *index
-		if next, err = load(r.objects, r.dir, head, r.index); err == nil {
+	head, err := r.git.Head()
+	if err == nil && (head != r.state.head || !r.state.snapshot.Read()) {
+		var next *state
+		if next, err = load(r.git, head, r.state); err == nil {
 			r.publish(next)
 			r.metrics.follow.Observe(r.since(begun).Seconds())
-			r.maintenance.note()
+			r.git.Note()
 		}
 	}
 	r.setHealth(followFault, err)
@@ -149,10 +143,10 @@ func (r *Repository) follow() error {
 }
 
 // publish makes next what everybody sees.
-func (r *Repository) publish(next *index) {
-	old := r.index.snapshot
+func (r *Repository) publish(next *state) {
+	old := r.state.snapshot
 	r.claims.follow(next.snapshot)
-	r.index = next
+	r.state = next
 	r.current.Store(next.snapshot)
 	close(old.superseded)
 	r.metrics.definitions.Set(float64(len(next.snapshot.entries)))
@@ -166,13 +160,13 @@ const reportMost = 20
 // report logs the mistakes that came with a snapshot. Of a file that belongs to
 // no definition nobody else tells.
 func (r *Repository) report(old, new *Snapshot) {
-	var mistakes []*FileError
+	var mistakes []*definition.FileError
 	for _, change := range Diff(old, new) {
 		if change.New != nil && change.New.Invalid != nil {
 			mistakes = append(mistakes, change.New.Invalid)
 		}
 	}
-	known := make(map[FileError]bool, len(old.problems))
+	known := make(map[definition.FileError]bool, len(old.problems))
 	for _, problem := range old.problems {
 		known[problem] = true
 	}
@@ -189,71 +183,4 @@ func (r *Repository) report(old, new *Snapshot) {
 	}
 }
 
-// probe finds out whether the repository can be written to again.
-func (r *Repository) probe() error {
-	if err := errors.Join(mkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755), r.branch.recover(), r.branch.settle()); err != nil {
-		return err
-	}
-	if _, err := r.fs.Lstat(r.branch.lock()); err == nil {
-		return r.branch.heldError()
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	for _, dir := range []string{filepath.Join(r.objects.dir, "pack"), filepath.Join(r.dir, ownFolder)} {
-		name := filepath.Join(dir, "secretsync-probe")
-		if err := removeIfThere(r.fs, name); err != nil {
-			return err
-		}
-		if err := writeFile(r.fs, name, 0o644, make([]byte, 4<<10)); err != nil {
-			return err
-		}
-		if err := r.fs.Remove(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (r *Repository) since(t time.Time) time.Duration { return r.clock.Since(t) }
-
-// tidy removes what a process of ours left unfinished when it was killed.
-func (r *Repository) tidy() error {
-	if err := mkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755); err != nil {
-		return err
-	}
-	if err := r.branch.recover(); err != nil {
-		return err
-	}
-	for _, dir := range []string{filepath.Join(r.dir, ownFolder), filepath.Join(r.objects.dir, "pack")} {
-		files, err := r.fs.ReadDir(dir)
-		if err != nil {
-			return err
-		}
-		for _, f := range files {
-			if name := filepath.Join(dir, f.Name()); r.leftBehind(name) {
-				if base, ok := strings.CutSuffix(strings.TrimPrefix(f.Name(), draftPrefix), ".idx"); ok {
-					err = r.packPlace(base).discard() // the pack may have its name already
-				}
-				if err != nil {
-					return err
-				}
-				if err := removeIfThere(r.fs, name); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// leftBehind reports whether a file is an unfinished one of ours.
-func (r *Repository) leftBehind(name string) bool {
-	if filepath.Base(filepath.Dir(name)) == ownFolder {
-		return strings.HasPrefix(filepath.Base(name), draftPrefix)
-	}
-	if filepath.Ext(name) != ".keep" {
-		return false
-	}
-	mark, err := readFile(r.fs, name, int64(len(keepMark)))
-	return err == nil && string(mark) == keepMark
-}

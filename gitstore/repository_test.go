@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"secretsync/gitstore/definition"
 )
 
 // story is a store with one tenant's repository and a person with a clone.
@@ -61,35 +63,9 @@ func (s *story) must(err error) {
 	}
 }
 
-func mustParse[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
+var somebody = Attribution{Author: Author{Name: "CI of payments", ID: "ak-4f2k"}, RequestID: "req-1"}
 
-func name(s string) Name { return mustParse(ParseName(s)) }
-
-func targets(places ...string) []Target {
-	var list []Target
-	for _, p := range places {
-		parts := strings.Split(p, "/")
-		t := Target{Cluster: mustParse(ParseClusterName(parts[0])), Namespace: mustParse(ParseNamespace(parts[1]))}
-		if len(parts) > 2 {
-			t.SecretName = mustParse(ParseSecretName(parts[2]))
-		}
-		list = append(list, t)
-	}
-	return list
-}
-
-func definition(s string, places ...string) Definition {
-	return mustParse(NewDefinition(name(s), mustParse(ParseSecretPath("path/"+s)), targets(places...)))
-}
-
-var somebody = Commit{Author: Author{Name: "CI of payments", ID: "ak-4f2k"}, RequestID: "req-1"}
-
-func (s *story) create(d Definition) *Entry {
+func (s *story) create(d definition.Definition) *Entry {
 	s.Helper()
 	e, err := s.repo.Create(s.Context(), somebody, d)
 	s.must(err)
@@ -200,8 +176,8 @@ func TestWritesBecomeCommitsThatStockGitReads(t *testing.T) {
 	if head := s.repo.Snapshot().Head(); !head.IsZero() {
 		t.Fatalf("a new repository has HEAD %s", head)
 	}
-	a := s.create(definition("alpha", "production/default"))
-	b := s.create(definition("beta", "production/default", "staging/default/other"))
+	a := s.create(defined("alpha", "production/default"))
+	b := s.create(defined("beta", "production/default", "staging/default/other"))
 	a2, err := s.repo.Patch(t.Context(), somebody, a.Name, OneOf(a.Revision), targets("production/backend"))
 	s.must(err)
 	if a2.Revision == a.Revision || a2.Created != a.Created || len(a2.Definition.Sync) != 1 {
@@ -237,17 +213,17 @@ func TestWritesAreRefused(t *testing.T) {
 	s := newStory(t)
 	s.close()
 	s.openWith(Config{MaxDefinitions: 3})
-	alpha := s.create(definition("alpha", "production/default/x"))
-	beta := s.create(definition("beta", "staging/default"))
+	alpha := s.create(defined("alpha", "production/default/x"))
+	beta := s.create(defined("beta", "staging/default"))
 	stranger := mustParse(ParseRevision(strings.Repeat("1", 40)))
-	s.create(definition("gamma"))
+	s.create(defined("gamma"))
 	ctx := t.Context()
 	tests := map[string]struct {
 		do   func() error
 		want error
 	}{
-		"a name that exists":              {func() error { _, err := s.repo.Create(ctx, somebody, definition("alpha")); return err }, ErrExists},
-		"one definition too many":         {func() error { _, err := s.repo.Create(ctx, somebody, definition("delta")); return err }, ErrLimit},
+		"a name that exists":              {func() error { _, err := s.repo.Create(ctx, somebody, defined("alpha")); return err }, ErrExists},
+		"one definition too many":         {func() error { _, err := s.repo.Create(ctx, somebody, defined("delta")); return err }, ErrLimit},
 		"a patch of nothing":              {func() error { _, err := s.repo.Patch(ctx, somebody, name("nil"), Unconditional(), nil); return err }, ErrNotFound},
 		"a delete of nothing":             {func() error { return s.repo.Delete(ctx, somebody, name("nil"), Exists()) }, ErrNotFound},
 		"a patch at another revision":     {func() error { _, err := s.repo.Patch(ctx, somebody, alpha.Name, OneOf(stranger), nil); return err }, ErrPrecondition},
@@ -260,7 +236,7 @@ func TestWritesAreRefused(t *testing.T) {
 		"a target given twice": {func() error {
 			_, err := s.repo.Patch(ctx, somebody, beta.Name, Unconditional(), targets("a/b", "a/b/beta"))
 			return err
-		}, ErrInvalid},
+		}, definition.ErrInvalid},
 	}
 	before := s.repo.Snapshot()
 	for what, test := range tests {
@@ -358,7 +334,7 @@ func TestPushesAreFollowed(t *testing.T) {
 	if snapshot = s.at(Revision{}); len(snapshot.Entries()) != 0 {
 		t.Errorf("entries of no branch: %d", len(snapshot.Entries()))
 	}
-	s.create(definition("alpha"))
+	s.create(defined("alpha"))
 	s.fsck()
 }
 
@@ -407,7 +383,7 @@ func TestWhatIsNoDefinitionIsAProblem(t *testing.T) {
 	c.write("secrets/README.md", "read me")
 	c.write("secrets/Upper.yaml", "x")
 	c.write("secrets/team/beta.yaml", fileOf("beta", "default"))
-	c.write("secrets/huge.yaml", "# "+strings.Repeat("x", MaxFileSize))
+	c.write("secrets/huge.yaml", "# "+strings.Repeat("x", definition.MaxFileSize))
 	s.must(os.Symlink("alpha.yaml", filepath.Join(c.dir, "secrets/link.yaml")))
 	snapshot := s.at(c.pushCommit("odd things"))
 	var paths []string
@@ -431,19 +407,19 @@ func TestWhatIsNoDefinitionIsAProblem(t *testing.T) {
 	if got := s.at(c.pushCommit("no folder")).Problems(); len(got) != 1 || got[0].Path != "secrets" {
 		t.Errorf("problems: %v", got)
 	}
-	if _, err := s.repo.Create(t.Context(), somebody, definition("alpha")); !errors.Is(err, ErrConflict) {
+	if _, err := s.repo.Create(t.Context(), somebody, defined("alpha")); !errors.Is(err, ErrConflict) {
 		t.Errorf("create below a file: %v", err)
 	}
 	c.git(c.dir, "rm", "-q", "secrets")
 	s.at(c.pushCommit("nothing"))
-	s.create(definition("alpha"))
+	s.create(defined("alpha"))
 	s.fsck()
 }
 
 func TestHistoryComesInPages(t *testing.T) {
 	s := newStory(t)
-	e := s.create(definition("alpha"))
-	s.create(definition("beta"))
+	e := s.create(defined("alpha"))
+	s.create(defined("beta"))
 	for i := range 5 {
 		var err error
 		e, err = s.repo.Patch(t.Context(), somebody, e.Name, OneOf(e.Revision), targets(fmt.Sprintf("c/n%d", i)))
@@ -454,7 +430,7 @@ func TestHistoryComesInPages(t *testing.T) {
 	pushed := c.pushCommit("By hand\n\nBecause.")
 	s.at(pushed)
 	s.must(s.repo.Delete(t.Context(), somebody, e.Name, Exists()))
-	s.create(definition("alpha"))
+	s.create(defined("alpha"))
 
 	var got []string
 	var after Revision

@@ -4,14 +4,19 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/gitdir"
 )
 
 // Entry is one definition at HEAD. It is immutable and shared.
 type Entry struct {
-	Name Name
+	Name definition.Name
 	// Definition is the last valid version. It is zero where the file never
 	// was valid; see [Entry.Usable].
-	Definition Definition
+	Definition definition.Definition
 	// Revision is the newest commit on the branch's first-parent line that
 	// changed the file: the definition's ETag.
 	Revision Revision
@@ -23,18 +28,14 @@ type Entry struct {
 	// Changed is the time, in UTC, of Revision.
 	Changed time.Time
 	// Invalid says why the file at HEAD is no definition; nil where it is one.
-	Invalid *FileError
+	Invalid *definition.FileError
 
-	blob   hash // what stands at HEAD, as the tree has it
-	mode   fileMode
-	source hash // the blob Definition was read from
+	blob       gitdir.Hash // what stands at HEAD, as the tree has it
+	mode       filemode.FileMode
+	sourceBlob gitdir.Hash // the blob Definition was read from
 
 	content []byte // the file, if it is valid and short; see keptContent
 }
-
-// keptContent is the size in bytes up to which files are kept in memory, so
-// that a PATCH needs no look into the packs.
-const keptContent = 1 << 10
 
 // Usable reports whether the file is valid at HEAD or was at some time since
 // it was added, so that there is a Definition to go by.
@@ -42,15 +43,15 @@ func (e *Entry) Usable() bool { return !e.Definition.Name.IsZero() }
 
 // Snapshot is what one commit holds. It is immutable: reading it takes no lock.
 type Snapshot struct {
-	head     hash
-	entries  []*Entry    // by name
-	problems []FileError // by path
+	head     gitdir.Hash
+	entries  []*Entry               // by name
+	problems []definition.FileError // by path
 	unread   bool
 
 	superseded chan struct{} // closed when a newer snapshot stands
 }
 
-func newSnapshot(head hash, entries []*Entry, problems []FileError) *Snapshot {
+func newSnapshot(head gitdir.Hash, entries []*Entry, problems []definition.FileError) *Snapshot {
 	return &Snapshot{head: head, entries: entries, problems: problems, superseded: make(chan struct{})}
 }
 
@@ -60,11 +61,11 @@ func newSnapshot(head hash, entries []*Entry, problems []FileError) *Snapshot {
 func (s *Snapshot) Read() bool { return !s.unread }
 
 // Head returns the commit, or zero while the branch has none.
-func (s *Snapshot) Head() Revision { return s.head.revision() }
+func (s *Snapshot) Head() Revision { return revisionOf(s.head) }
 
 // Get returns the definition of that name.
-func (s *Snapshot) Get(name Name) (*Entry, bool) {
-	i, ok := s.find(name.s)
+func (s *Snapshot) Get(name definition.Name) (*Entry, bool) {
+	i, ok := s.find(name.String())
 	if !ok {
 		return nil, false
 	}
@@ -73,7 +74,7 @@ func (s *Snapshot) Get(name Name) (*Entry, bool) {
 
 func (s *Snapshot) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(s.entries, name, func(e *Entry, name string) int {
-		return strings.Compare(e.Name.s, name)
+		return strings.Compare(e.Name.String(), name)
 	})
 }
 
@@ -85,12 +86,12 @@ func (s *Snapshot) Entries() []*Entry { return s.entries }
 // Problems returns what lies under secrets/ and belongs to no definition, such
 // as a file with a bad name, sorted by path. The slice is shared and must not
 // be modified.
-func (s *Snapshot) Problems() []FileError { return s.problems }
+func (s *Snapshot) Problems() []definition.FileError { return s.problems }
 
 // Change is one definition that differs between two snapshots. Old is nil
 // where it was added, New where it was removed.
 type Change struct {
-	Name Name
+	Name definition.Name
 	Old  *Entry
 	New  *Entry
 }
@@ -112,10 +113,10 @@ func Diff(old, new *Snapshot) []Change {
 	var changes []Change
 	for len(before) > 0 || len(after) > 0 {
 		switch {
-		case len(after) == 0 || len(before) > 0 && before[0].Name.s < after[0].Name.s:
+		case len(after) == 0 || len(before) > 0 && before[0].Name.String() < after[0].Name.String():
 			changes = append(changes, Change{Name: before[0].Name, Old: before[0]})
 			before = before[1:]
-		case len(before) == 0 || after[0].Name.s < before[0].Name.s:
+		case len(before) == 0 || after[0].Name.String() < before[0].Name.String():
 			changes = append(changes, Change{Name: after[0].Name, New: after[0]})
 			after = after[1:]
 		default:

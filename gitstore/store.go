@@ -15,6 +15,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 	"k8s.io/utils/clock"
+
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/gitdir"
 )
 
 // Config says where a store keeps its repositories and how. Only Dir is needed.
@@ -39,9 +42,9 @@ type Config struct {
 	// Metrics is where the store's metrics are registered. Zero: nowhere.
 	Metrics prometheus.Registerer
 
-	fs         fileSystem    // zero: the disk; tests put faults in between
-	roundAfter int           // zero: see there; tests don't wait that long
-	grace      time.Duration // zero: packGrace
+	fs         gitdir.FileSystem // zero: the disk; tests put faults in between
+	roundAfter int               // for tests, which don't wait that long
+	grace      time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -52,7 +55,7 @@ func (c Config) withDefaults() Config {
 		c.Branch = "main"
 	}
 	if c.MaxDefinitions == 0 {
-		c.MaxDefinitions = DefaultMaxDefinitions
+		c.MaxDefinitions = definition.DefaultLimit
 	}
 	if c.PollInterval == 0 {
 		c.PollInterval = 2 * time.Second
@@ -63,14 +66,8 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if c.roundAfter == 0 {
-		c.roundAfter = roundAfter
-	}
-	if c.grace == 0 {
-		c.grace = packGrace
-	}
 	if c.fs == nil {
-		c.fs = disk{}
+		c.fs = gitdir.Disk{}
 	}
 	return c
 }
@@ -79,7 +76,7 @@ func (c Config) withDefaults() Config {
 // a data folder open.
 type Store struct {
 	config  Config
-	branch  string // full name
+	ref     string // the branch, as Git names it in full
 	metrics *metrics
 	lock    *os.File
 	watcher *watcher
@@ -100,21 +97,21 @@ type opening struct {
 // Open takes the data folder. It fails if another process has it.
 func Open(cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
-	branch, err := branchName(cfg.Branch)
+	ref, err := gitdir.BranchRef(cfg.Branch)
 	if err != nil {
-		return nil, err
+		return nil, &definition.FieldError{Field: "branch", Reason: err.Error()}
 	}
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	if err := mkdirAll(cfg.fs, cfg.Dir, 0o700); err != nil {
+	if err := gitdir.MkdirAll(cfg.fs, cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	lock, err := lockFolder(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{config: cfg, branch: branch, lock: lock, repositories: make(map[TenantName]*opening)}
+	s := &Store{config: cfg, ref: ref, lock: lock, repositories: make(map[TenantName]*opening)}
 	s.slots = make(chan struct{}, min(2, max(1, runtime.GOMAXPROCS(0)/2)))
 	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, errors.Join(fmt.Errorf("metrics: %w", err), lock.Close())
@@ -170,37 +167,37 @@ func (s *Store) open(t TenantName) (*Repository, error) {
 	cfg := s.config
 	dir := filepath.Join(cfg.Dir, t.s+".git")
 	if _, err := cfg.fs.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		if err := initRepository(cfg.fs, dir, s.branch, cfg.Clock.Now()); err != nil {
+		if err := gitdir.Init(cfg.fs, dir, s.ref, "Definitions of secrets to sync.", cfg.Clock.Now()); err != nil {
 			return nil, unavailable("make the repository of tenant "+t.s, err)
 		}
 	}
-	created, err := checkRepository(cfg.fs, dir)
+	r := &Repository{
+		tenant: t, committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval,
+		clock: cfg.Clock, log: cfg.Log, slots: s.slots,
+		queue: newQueue(), changed: make(chan struct{}, 1),
+		state: unreadState(), claims: newClaims(), builder: gitdir.NewPackBuilder(),
+		health: newHealth(), done: make(chan struct{}),
+	}
+	var err error
+	r.git, err = gitdir.Open(gitdir.Config{
+		Dir: dir, Ref: s.ref, FS: cfg.fs, Clock: cfg.Clock,
+		Observer: observer{r}, Slots: s.slots, RoundAfter: cfg.roundAfter, Grace: cfg.grace,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("repository of tenant %q: %w", t.s, err)
 	}
-	r := &Repository{
-		tenant: t, dir: dir, created: created,
-		committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval,
-		fs: cfg.fs, clock: cfg.Clock, log: cfg.Log, metrics: s.metrics.of(t),
-		branch: &branch{fs: cfg.fs, repo: dir, name: s.branch, clock: cfg.Clock, unsettled: true},
-		queue:  newQueue(), changed: make(chan struct{}, 1),
-		objects: newObjects(cfg.fs, filepath.Join(dir, "objects")),
-		index:   unreadIndex(), claims: newClaims(), builder: newPackBuilder(),
-		health: newHealth(), done: make(chan struct{}),
-	}
-	r.current.Store(r.index.snapshot)
-	r.claims.counted = r.index.snapshot
-	_ = r.objects.scan() // what fails shows as soon as an object is looked for
-	r.maintenance = newMaintenance(r, s.slots, cfg.roundAfter, cfg.grace)
-	r.setHealth(writeFault, r.tidy())
+	r.metrics = s.metrics.of(t)
+	r.current.Store(r.state.snapshot)
+	r.claims.counted = r.state.snapshot
+	r.setHealth(writeFault, r.git.Tidy())
 	s.watcher.watch(r)
-	r.restoreIndex()
+	r.restoreCache()
 	_ = r.follow() // kept as followFault
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, errors.Join(errClosed, r.objects.close())
+		return nil, errors.Join(errClosed, r.git.Close())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
@@ -230,7 +227,7 @@ func (s *Store) Close() error {
 	for _, o := range openings {
 		if o.repository != nil {
 			<-o.repository.done
-			errs = append(errs, o.repository.objects.close())
+			errs = append(errs, o.repository.git.Close())
 		}
 	}
 	return errors.Join(append(errs, s.lock.Close())...)

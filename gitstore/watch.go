@@ -43,13 +43,9 @@ func (w *watcher) watch(r *Repository) {
 		return
 	}
 	w.mu.Lock()
-	w.repositories[r.dir] = r
+	w.repositories[r.git.Dir()] = r
 	w.mu.Unlock()
-	// The folder of the branch, and that of packed-refs.
-	for _, dir := range []string{filepath.Dir(r.branch.path()), r.dir} {
-		if err := mkdirAll(r.fs, dir, 0o755); err != nil {
-			continue // polled until then
-		}
+	for _, dir := range r.git.RefFolders() {
 		if err := w.fs.Add(dir); err != nil {
 			w.refused(r.tenant.s, err)
 		}
@@ -86,7 +82,7 @@ func (w *watcher) dispatch(event fsnotify.Event) {
 	defer w.mu.Unlock()
 	for dir := event.Name; len(dir) > 1; dir = filepath.Dir(dir) {
 		if r := w.repositories[dir]; r != nil {
-			if event.Name == r.branch.path() || filepath.Base(event.Name) == "packed-refs" || dir == event.Name {
+			if r.git.HoldsRef(event.Name) || dir == event.Name {
 				r.notice()
 			}
 			return

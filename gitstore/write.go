@@ -2,127 +2,32 @@ package gitstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"sync"
-	"sync/atomic"
-	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/gitdir"
 )
-
-// request is one write on its way to the repository's goroutine.
-type request struct {
-	ctx  context.Context
-	by   Commit
-	want func(*draft) (fileEdit, *Entry, error) // no edit: the entry is right as it is
-
-	state atomic.Int32 // waiting, then taken or given up
-	done  chan reply   // has room for the one reply
-	begun time.Time
-}
-
-type reply struct {
-	entry *Entry
-	err   error
-}
-
-const (
-	requestWaiting = iota
-	requestTaken
-	requestGivenUp
-)
-
-// queue holds the requests that arrived while a batch is being written.
-type queue struct {
-	mu      sync.Mutex
-	waiting []*request
-	closed  bool
-	arrived chan struct{} // has room for one signal
-}
-
-func newQueue() *queue { return &queue{arrived: make(chan struct{}, 1)} }
-
-func (q *queue) put(r *request) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed {
-		return errClosed
-	}
-	q.waiting = append(q.waiting, r)
-	q.signal()
-	return nil
-}
-
-func (q *queue) signal() {
-	select {
-	case q.arrived <- struct{}{}:
-	default:
-	}
-}
-
-// take returns up to most requests whose callers still wait, in order.
-func (q *queue) take(most int) []*request {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var taken []*request
-	n := 0
-	for n < len(q.waiting) && len(taken) < most {
-		if r := q.waiting[n]; r.state.CompareAndSwap(requestWaiting, requestTaken) {
-			taken = append(taken, r)
-		}
-		n++
-	}
-	q.waiting = slices.Delete(q.waiting, 0, n)
-	if len(q.waiting) > 0 {
-		q.signal()
-	}
-	return taken
-}
-
-func (q *queue) close() []*request {
-	q.mu.Lock()
-	q.closed = true
-	q.mu.Unlock()
-	return q.take(int(^uint(0) >> 1))
-}
-
-// write hands a request over and waits for its reply. Once it was taken up the
-// reply is awaited even if ctx ends: it comes soon, and it is the truth.
-func (r *Repository) write(ctx context.Context, by Commit, want func(*draft) (fileEdit, *Entry, error)) (*Entry, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	req := &request{ctx: ctx, by: by, want: want, done: make(chan reply, 1), begun: r.clock.Now()}
-	if err := r.queue.put(req); err != nil {
-		return nil, err
-	}
-	select {
-	case answer := <-req.done:
-		return answer.entry, answer.err
-	case <-ctx.Done():
-		if req.state.CompareAndSwap(requestWaiting, requestGivenUp) {
-			return nil, ctx.Err()
-		}
-		answer := <-req.done
-		return answer.entry, answer.err
-	}
-}
 
 // Create adds a definition and returns it as it then stands at HEAD. It fails
 // with [ErrExists] if there is a file of that name, with a [*ClaimError] if
 // another definition claims one of the targets, with [ErrLimit] at the greatest
 // number of definitions, with [ErrUnavailable] if the repository can't be
 // written to, and with ctx's error if that ends before the write begins.
-func (r *Repository) Create(ctx context.Context, by Commit, d Definition) (*Entry, error) {
-	content := encodeDefinition(d)
+func (r *Repository) Create(ctx context.Context, by Attribution, d definition.Definition) (*Entry, error) {
+	content := definition.Encode(d)
 	return r.write(ctx, by, func(draft *draft) (fileEdit, *Entry, error) {
 		if e, ok := draft.get(d.Name); ok {
 			if e.Invalid != nil {
-				return fileEdit{}, nil, fmt.Errorf("%w: definition %q is in the repository, in a file that is not valid (%w); mend it in Git, or delete the definition first", ErrExists, d.Name.s, e.Invalid)
+				return fileEdit{}, nil, fmt.Errorf("%w: definition %q is in the repository, in a file that is not valid (%w); mend it in Git, or delete the definition first", ErrExists, d.Name.String(), e.Invalid)
 			}
-			return fileEdit{}, nil, fmt.Errorf("definition %q: %w", d.Name.s, ErrExists)
+			return fileEdit{}, nil, fmt.Errorf("definition %q: %w", d.Name.String(), ErrExists)
 		}
 		for _, p := range draft.base.snapshot.problems {
-			if p.Path == Folder {
+			if p.Path == definition.Folder {
 				return fileEdit{}, nil, fmt.Errorf("%w: %w", ErrConflict, &p)
 			}
 		}
@@ -132,7 +37,7 @@ func (r *Repository) Create(ctx context.Context, by Commit, d Definition) (*Entr
 		if err := draft.claims.check(d.Name, d.Sync); err != nil {
 			return fileEdit{}, nil, err
 		}
-		return fileEdit{name: d.Name, mode: modeFile, content: content, definition: d, subject: "Add " + d.Name.s}, nil, nil
+		return fileEdit{name: d.Name, mode: filemode.Regular, content: content, definition: d, subject: "Add " + d.Name.String()}, nil, nil
 	})
 }
 
@@ -140,9 +45,9 @@ func (r *Repository) Create(ctx context.Context, by Commit, d Definition) (*Entr
 // stands at HEAD; where that is the list already nothing is committed. It fails
 // with [ErrNotFound], [ErrPrecondition], with [ErrConflict] if another
 // definition claims one of the targets (a [*ClaimError]) or if the file at HEAD
-// is not valid, with [ErrInvalid] if the list breaks a rule of the format, and
+// is not valid, with [definition.ErrInvalid] if the list breaks a rule of the format, and
 // with [ErrUnavailable] and ctx's error as [Repository.Create].
-func (r *Repository) Patch(ctx context.Context, by Commit, name Name, pre Precondition, sync []Target) (*Entry, error) {
+func (r *Repository) Patch(ctx context.Context, by Attribution, name definition.Name, pre Precondition, sync []definition.Target) (*Entry, error) {
 	sync = slices.Clone(sync)
 	// The edit is worked out ahead, beside other callers' ones; it counts if
 	// the definition still is what it was when its turn comes.
@@ -155,7 +60,7 @@ func (r *Repository) Patch(ctx context.Context, by Commit, name Name, pre Precon
 	return r.write(ctx, by, func(draft *draft) (fileEdit, *Entry, error) {
 		e, ok := draft.get(name)
 		if !ok {
-			return fileEdit{}, nil, fmt.Errorf("definition %q: %w", name.s, ErrNotFound)
+			return fileEdit{}, nil, fmt.Errorf("definition %q: %w", name.String(), ErrNotFound)
 		}
 		if err := pre.check(e); err != nil {
 			return fileEdit{}, nil, err
@@ -181,18 +86,23 @@ func (r *Repository) Patch(ctx context.Context, by Commit, name Name, pre Precon
 }
 
 // patchEdit works out the file with the new list of targets.
-func patchEdit(e *Entry, sync []Target, read func() ([]byte, error)) (fileEdit, error) {
-	d, err := NewDefinition(e.Name, e.Definition.SecretPath, sync)
+func patchEdit(e *Entry, sync []definition.Target, read func() ([]byte, error)) (fileEdit, error) {
+	d, err := definition.New(e.Name, e.Definition.SecretPath, sync)
 	if err != nil {
 		return fileEdit{}, err
 	}
 	before, err := read()
 	if err != nil {
-		return fileEdit{}, unavailable("read definition "+e.Name.s, err)
+		return fileEdit{}, unavailable("read definition "+e.Name.String(), err)
 	}
-	after, err := editSync(before, sync)
+	after, err := definition.Edit(before, sync)
+	if _, ok := errors.AsType[*definition.SizeError](err); ok {
+		err = fmt.Errorf("%w: %w", ErrLimit, err)
+	} else if _, ok := errors.AsType[*definition.LayoutError](err); ok {
+		err = fmt.Errorf("%w: %w", ErrConflict, err)
+	}
 	if err != nil {
-		return fileEdit{}, fmt.Errorf("definition %q: %w", e.Name.s, err)
+		return fileEdit{}, fmt.Errorf("definition %q: %w", e.Name.String(), err)
 	}
 	return fileEdit{name: e.Name, mode: e.mode, content: after, definition: d, subject: subjectOfPatch(e.Name, sync)}, nil
 }
@@ -200,22 +110,22 @@ func patchEdit(e *Entry, sync []Target, read func() ([]byte, error)) (fileEdit, 
 // Delete removes a definition, valid or not. It fails with [ErrNotFound],
 // [ErrPrecondition], and with [ErrUnavailable] and ctx's error as
 // [Repository.Create].
-func (r *Repository) Delete(ctx context.Context, by Commit, name Name, pre Precondition) error {
+func (r *Repository) Delete(ctx context.Context, by Attribution, name definition.Name, pre Precondition) error {
 	_, err := r.write(ctx, by, func(draft *draft) (fileEdit, *Entry, error) {
 		e, ok := draft.get(name)
 		if !ok {
-			return fileEdit{}, nil, fmt.Errorf("definition %q: %w", name.s, ErrNotFound)
+			return fileEdit{}, nil, fmt.Errorf("definition %q: %w", name.String(), ErrNotFound)
 		}
 		if err := pre.check(e); err != nil {
 			return fileEdit{}, nil, err
 		}
-		return fileEdit{name: name, subject: "Remove " + name.s}, nil, nil
+		return fileEdit{name: name, subject: "Remove " + name.String()}, nil, nil
 	})
 	return err
 }
 
 // file returns the file as it stands at HEAD.
-func (e *Entry) file(read func(blob hash) ([]byte, error)) ([]byte, error) {
+func (e *Entry) file(read func(blob gitdir.Hash) ([]byte, error)) ([]byte, error) {
 	if e.content != nil {
 		return e.content, nil
 	}
@@ -223,6 +133,6 @@ func (e *Entry) file(read func(blob hash) ([]byte, error)) ([]byte, error) {
 }
 
 // readBlob returns a definition's file.
-func (r *Repository) readBlob(id hash) ([]byte, error) {
-	return r.objects.reader().verified(id, kindBlob, MaxFileSize)
+func (r *Repository) readBlob(id gitdir.Hash) ([]byte, error) {
+	return r.git.Reader().ReadVerified(id, gitdir.KindBlob, definition.MaxFileSize)
 }

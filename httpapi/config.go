@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
 )
 
@@ -24,14 +25,14 @@ type Reader interface {
 // Writer commits. Each method is one commit, durable when it returns; see
 // [gitstore.Repository] for the errors.
 type Writer interface {
-	Create(context.Context, gitstore.Commit, gitstore.Definition) (*gitstore.Entry, error)
-	Patch(context.Context, gitstore.Commit, gitstore.Name, gitstore.Precondition, []gitstore.Target) (*gitstore.Entry, error)
-	Delete(context.Context, gitstore.Commit, gitstore.Name, gitstore.Precondition) error
+	Create(context.Context, gitstore.Attribution, definition.Definition) (*gitstore.Entry, error)
+	Patch(context.Context, gitstore.Attribution, definition.Name, gitstore.Precondition, []definition.Target) (*gitstore.Entry, error)
+	Delete(context.Context, gitstore.Attribution, definition.Name, gitstore.Precondition) error
 }
 
 // Historian reads the commits that changed a definition, a page at a time.
 type Historian interface {
-	History(ctx context.Context, name gitstore.Name, after gitstore.Revision, limit int) (events []gitstore.Event, next gitstore.Revision, err error)
+	History(ctx context.Context, name definition.Name, after gitstore.Revision, limit int) (events []gitstore.Event, next gitstore.Revision, err error)
 }
 
 // HealthReporter says why it can't be written to or followed now; nil: it can.
@@ -57,12 +58,12 @@ type StatusSource interface {
 // Waiter returns a definition and its status as soon as that has the phase, or
 // as both stand when ctx ends. One that is not there is [gitstore.ErrNotFound].
 type Waiter interface {
-	Wait(context.Context, gitstore.TenantName, gitstore.Name, reconcile.Phase) (*gitstore.Entry, reconcile.Status, error)
+	Wait(context.Context, gitstore.TenantName, definition.Name, reconcile.Phase) (*gitstore.Entry, reconcile.Status, error)
 }
 
 // Syncer has a definition's value read again now, and does not wait for it.
 type Syncer interface {
-	SyncNow(gitstore.TenantName, gitstore.Name)
+	SyncNow(gitstore.TenantName, definition.Name)
 }
 
 // ClusterSource tells a tenant's clusters and how they stand, without waiting.

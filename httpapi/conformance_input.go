@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // badBody is a request body that must be refused with 400.
@@ -88,7 +88,7 @@ var badBodies = []badBody{
 	{"a secretName that is no subdomain", `{"name":"NAME","secretPath":"a","sync":[{"cluster":"x","namespace":"y","secretName":"a..b"}]}`, "sync[0].secretName"},
 	{"a target listed twice", `{"name":"NAME","secretPath":"a","sync":[{"cluster":"x","namespace":"y"},{"cluster":"x","namespace":"y"}]}`, "sync[1]"},
 	{"a target listed twice, once by the default name", `{"name":"NAME","secretPath":"a","sync":[{"cluster":"x","namespace":"y"},{"cluster":"x","namespace":"y","secretName":"NAME"}]}`, "sync[1]"},
-	{"101 targets", `{"name":"NAME","secretPath":"a","sync":[` + manyTargets(gitstore.MaxTargets+1) + `]}`, "100"},
+	{"101 targets", `{"name":"NAME","secretPath":"a","sync":[` + manyTargets(definition.MaxTargets+1) + `]}`, "100"},
 }
 
 func manyTargets(n int) string {
@@ -135,7 +135,7 @@ var inputChecks = []conformanceCheck{
 		}
 	}},
 	{"100 targets are accepted", func(p *probe) {
-		if s := p.create("[" + manyTargets(gitstore.MaxTargets) + "]"); len(s.Sync) != gitstore.MaxTargets {
+		if s := p.create("[" + manyTargets(definition.MaxTargets) + "]"); len(s.Sync) != definition.MaxTargets {
 			p.bad("%d targets came back", len(s.Sync))
 		}
 	}},

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // MaxBody is the greatest length of a request's body in bytes.
@@ -53,32 +53,32 @@ func isJSON(contentType string) bool {
 }
 
 // parseCreate reads the body of POST …/secrets.
-func parseCreate(body []byte) (gitstore.Definition, error) {
+func parseCreate(body []byte) (definition.Definition, error) {
 	o, err := parseObject(body)
 	if err != nil {
-		return gitstore.Definition{}, err
+		return definition.Definition{}, err
 	}
 	if err := o.only("name", "secretPath", "sync"); err != nil {
-		return gitstore.Definition{}, err
+		return definition.Definition{}, err
 	}
-	name, err := field(o, "name", gitstore.ParseName)
+	name, err := field(o, "name", definition.ParseName)
 	if err != nil {
-		return gitstore.Definition{}, err
+		return definition.Definition{}, err
 	}
-	path, err := field(o, "secretPath", gitstore.ParseSecretPath)
+	path, err := field(o, "secretPath", definition.ParseSecretPath)
 	if err != nil {
-		return gitstore.Definition{}, err
+		return definition.Definition{}, err
 	}
 	sync, err := parseSync(o)
 	if err != nil {
-		return gitstore.Definition{}, err
+		return definition.Definition{}, err
 	}
-	return gitstore.NewDefinition(name, path, sync)
+	return definition.New(name, path, sync)
 }
 
 // parsePatch reads the body of PATCH …/secrets/{name} for the definition of
 // that name.
-func parsePatch(body []byte, name gitstore.Name) ([]gitstore.Target, error) {
+func parsePatch(body []byte, name definition.Name) ([]definition.Target, error) {
 	o, err := parseObject(body)
 	if err != nil {
 		return nil, err
@@ -99,12 +99,12 @@ func parsePatch(body []byte, name gitstore.Name) ([]gitstore.Target, error) {
 		return nil, err
 	}
 	// What targets have to keep jointly does not depend on the path.
-	definition, err := gitstore.NewDefinition(name, gitstore.SecretPath{}, sync)
+	definition, err := definition.New(name, definition.SecretPath{}, sync)
 	return definition.Sync, err
 }
 
 // parseSync reads the list of targets; absent and null are the empty list.
-func parseSync(o object) ([]gitstore.Target, error) {
+func parseSync(o object) ([]definition.Target, error) {
 	v, ok := o.get("sync")
 	if !ok || v == nil {
 		return nil, nil
@@ -113,10 +113,10 @@ func parseSync(o object) ([]gitstore.Target, error) {
 	if !ok {
 		return nil, o.wrongType("sync", v, "a list of targets")
 	}
-	if len(list) > gitstore.MaxTargets {
-		return nil, badRequest("sync", fmt.Sprintf("has %d targets; at most %d are allowed", len(list), gitstore.MaxTargets))
+	if len(list) > definition.MaxTargets {
+		return nil, badRequest("sync", fmt.Sprintf("has %d targets; at most %d are allowed", len(list), definition.MaxTargets))
 	}
-	targets := make([]gitstore.Target, len(list))
+	targets := make([]definition.Target, len(list))
 	for i, item := range list {
 		at := fmt.Sprintf("sync[%d]", i)
 		t, ok := item.(object)
@@ -133,17 +133,17 @@ func parseSync(o object) ([]gitstore.Target, error) {
 	return targets, nil
 }
 
-func parseTarget(o object) (t gitstore.Target, err error) {
+func parseTarget(o object) (t definition.Target, err error) {
 	if err := o.only("cluster", "namespace", "secretName"); err != nil {
 		return t, err
 	}
-	if t.Cluster, err = field(o, "cluster", gitstore.ParseClusterName); err != nil {
+	if t.Cluster, err = field(o, "cluster", definition.ParseClusterName); err != nil {
 		return t, err
 	}
-	if t.Namespace, err = field(o, "namespace", gitstore.ParseNamespace); err != nil {
+	if t.Namespace, err = field(o, "namespace", definition.ParseNamespace); err != nil {
 		return t, err
 	}
-	t.SecretName, err = optional(o, "secretName", gitstore.ParseSecretName)
+	t.SecretName, err = optional(o, "secretName", definition.ParseSecretName)
 	return t, err
 }
 
@@ -172,11 +172,11 @@ func parseKeyRequest(body []byte, now time.Time) (k keyRequest, err error) {
 		t, err := time.Parse(time.RFC3339, s)
 		switch {
 		case err != nil:
-			return t, &gitstore.FieldError{Field: "expiresAt", Reason: "must be a time as in RFC 3339, such as 2030-01-31T12:00:00Z"}
+			return t, &definition.FieldError{Field: "expiresAt", Reason: "must be a time as in RFC 3339, such as 2030-01-31T12:00:00Z"}
 		case t.UTC().Year() > 9999:
-			return t, &gitstore.FieldError{Field: "expiresAt", Reason: "must lie before the year 10000, in UTC too; leave it out for a key that never expires"}
+			return t, &definition.FieldError{Field: "expiresAt", Reason: "must lie before the year 10000, in UTC too; leave it out for a key that never expires"}
 		case !t.After(now):
-			return t, &gitstore.FieldError{Field: "expiresAt", Reason: "must lie in the future"}
+			return t, &definition.FieldError{Field: "expiresAt", Reason: "must lie in the future"}
 		}
 		return t.UTC().Truncate(time.Second), nil
 	})

@@ -20,6 +20,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // exchange is one request and its answer. It is made for each request, handed
@@ -39,10 +40,10 @@ type exchange struct {
 	route     *route // nil: no route matched
 	observers *observers
 	params    httprouter.Params
-	key       *Key          // nil: no key was needed, or none was accepted
-	tenant    *Tenant       // the key's own, and the one in the path
-	name      gitstore.Name // of the definition asked for
-	subject   string        // id of the API key made or revoked
+	key       *Key            // nil: no key was needed, or none was accepted
+	tenant    *Tenant         // the key's own, and the one in the path
+	name      definition.Name // of the definition asked for
+	subject   string          // id of the API key made or revoked
 	status    int
 	bytes     int
 	cause     error // of a 5xx answer, for the log
@@ -150,10 +151,10 @@ func (x *exchange) query() (url.Values, error) {
 
 // definitionName parses the {name} of the path. A name that is none names
 // nothing, so it is 404 like any other that is not there.
-func (x *exchange) definitionName() (gitstore.Name, error) {
-	name, err := gitstore.ParseName(x.params.ByName("name"))
+func (x *exchange) definitionName() (definition.Name, error) {
+	name, err := definition.ParseName(x.params.ByName("name"))
 	if err != nil {
-		return gitstore.Name{}, noSuch("secret", x.params.ByName("name"), x.tenant)
+		return definition.Name{}, noSuch("secret", x.params.ByName("name"), x.tenant)
 	}
 	x.name = name
 	return name, nil
@@ -187,8 +188,8 @@ func (x *exchange) snapshot() (*gitstore.Snapshot, error) {
 }
 
 // commit says who writes, for the commit and its trailers.
-func (x *exchange) commit() gitstore.Commit {
-	return gitstore.Commit{
+func (x *exchange) commit() gitstore.Attribution {
+	return gitstore.Attribution{
 		Author:    gitstore.Author{Name: x.key.DisplayName, ID: x.key.ID},
 		RequestID: x.requestID,
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // refusedWell fails unless err is a 400 that says something.
@@ -54,7 +54,7 @@ func FuzzCreate(f *testing.F) {
 				t.Fatalf("sync[%d] is read as %+v; encoding/json reads %+v", i, target, p)
 			}
 		}
-		if _, err := gitstore.NewDefinition(d.Name, d.SecretPath, d.Sync); err != nil {
+		if _, err := definition.New(d.Name, d.SecretPath, d.Sync); err != nil {
 			t.Fatalf("accepted what is no definition: %v", err)
 		}
 	})
@@ -66,7 +66,7 @@ func FuzzPatch(f *testing.F) {
 	}
 	f.Add([]byte(`{"sync":[{"cluster":"c","namespace":"n"}]}`))
 	f.Add([]byte(`{"sync":null}`))
-	name, err := gitstore.ParseName("db-password")
+	name, err := definition.ParseName("db-password")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func FuzzPatch(f *testing.F) {
 		if err := json.Unmarshal(body, &plain); err != nil || len(plain) != 1 || plain["sync"] == nil {
 			t.Fatalf("accepted %s: %v", body, err)
 		}
-		if len(sync) > gitstore.MaxTargets {
+		if len(sync) > definition.MaxTargets {
 			t.Fatalf("%d targets", len(sync))
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // Role says what a key may do within its tenant.
@@ -25,13 +26,13 @@ const (
 	RoleAdmin    Role = "admin"
 )
 
-// ParseRole parses a role. A failure matches [gitstore.ErrInvalid].
+// ParseRole parses a role. A failure matches [definition.ErrInvalid].
 func ParseRole(s string) (Role, error) {
 	switch role := Role(s); role {
 	case RoleReadonly, RoleAdmin:
 		return role, nil
 	}
-	return "", &gitstore.FieldError{Field: "role", Reason: `must be "readonly" or "admin"`}
+	return "", &definition.FieldError{Field: "role", Reason: `must be "readonly" or "admin"`}
 }
 
 func (r Role) allows(need Role) bool { return r == need || r == RoleAdmin }
@@ -47,7 +48,7 @@ const hashScheme = "sha256:"
 func (h KeyHash) String() string { return hashScheme + hex.EncodeToString(h[:]) }
 
 // ParseKeyHash parses what [KeyHash.String] writes. A failure matches
-// [gitstore.ErrInvalid].
+// [definition.ErrInvalid].
 func ParseKeyHash(s string) (KeyHash, error) {
 	var h KeyHash
 	digits, ok := strings.CutPrefix(s, hashScheme)
@@ -60,7 +61,7 @@ func ParseKeyHash(s string) (KeyHash, error) {
 	return h, nil
 }
 
-var errHashForm = &gitstore.FieldError{Field: "hash", Reason: `must be "sha256:" and 64 hexadecimal digits, as "secretsync key new" prints it`}
+var errHashForm = &definition.FieldError{Field: "hash", Reason: `must be "sha256:" and 64 hexadecimal digits, as "secretsync key new" prints it`}
 
 func hashSecret(secret string) KeyHash { return sha256.Sum256([]byte(secret)) }
 
@@ -116,10 +117,10 @@ const (
 var keyID = regexp.MustCompile(`^ak-[a-z0-9]{4,40}$`)
 
 // ParseKeyID parses a key's id: "ak-" and 4 to 40 lower-case letters and
-// digits. A failure matches [gitstore.ErrInvalid].
+// digits. A failure matches [definition.ErrInvalid].
 func ParseKeyID(s string) (string, error) {
 	if !keyID.MatchString(s) {
-		return "", &gitstore.FieldError{Field: "id", Reason: `must be "ak-" and 4 to 40 lower-case letters and digits`}
+		return "", &definition.FieldError{Field: "id", Reason: `must be "ak-" and 4 to 40 lower-case letters and digits`}
 	}
 	return s, nil
 }
@@ -139,10 +140,10 @@ const maxDisplayName = 100
 
 // ParseDisplayName parses a key's display name. It stands in commits as the
 // author, so it is one printable line without '<' and '>'. A failure matches
-// [gitstore.ErrInvalid].
+// [definition.ErrInvalid].
 func ParseDisplayName(s string) (string, error) {
 	bad := func(reason string) (string, error) {
-		return "", &gitstore.FieldError{Field: "displayName", Reason: reason}
+		return "", &definition.FieldError{Field: "displayName", Reason: reason}
 	}
 	switch {
 	case s == "":

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 func mustTenant(t testing.TB, s string) gitstore.TenantName {
@@ -82,7 +83,7 @@ func TestRoleNeeded(t *testing.T) {
 
 func TestDisplayNamesThatWouldForgeACommit(t *testing.T) {
 	for _, s := range []string{"", " Ada", "Ada ", "Ada <root@localhost>", "Ada\nSigned-off-by: x", "Ada\x00", "Ada\u202e", "\xff", strings.Repeat("a", 101)} {
-		if _, err := ParseDisplayName(s); !errors.Is(err, gitstore.ErrInvalid) {
+		if _, err := ParseDisplayName(s); !errors.Is(err, definition.ErrInvalid) {
 			t.Errorf("ParseDisplayName(%.30q) = %v; want it refused", s, err)
 		}
 	}

@@ -26,6 +26,8 @@ import (
 	"go.uber.org/goleak"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/gitstoretest"
 	"secretsync/reconcile"
 )
 
@@ -189,16 +191,10 @@ func TestARepositoryThatCannotBeReadIsNotAnsweredAsEmpty(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "acme.git/refs/heads/main"), []byte("no commit\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	store, err := gitstore.Open(gitstore.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
+	store := gitstoretest.MustOpen(t, gitstore.Config{Dir: dir})
 	settings := w.settings
 	settings.Tenants = slices.Clone(w.settings.Tenants)
-	if settings.Tenants[0].Repository, err = store.Repository(settings.Tenants[0].Name); err != nil {
-		t.Fatal(err)
-	}
+	settings.Tenants[0].Repository = store.MustRepository("acme").Repository
 	w.reconfigure(settings)
 	for _, path := range []string{"", "/secrets", "/secrets/db", "/secrets/db?wait=Active", "/secrets/db/history"} {
 		r := w.do("GET", "/api/v1/tenants/acme"+path, w.reader, "")
@@ -253,7 +249,7 @@ type slowRepository struct {
 	entered, release chan struct{}
 }
 
-func (s slowRepository) Create(ctx context.Context, c gitstore.Commit, d gitstore.Definition) (*gitstore.Entry, error) {
+func (s slowRepository) Create(ctx context.Context, c gitstore.Attribution, d definition.Definition) (*gitstore.Entry, error) {
 	close(s.entered)
 	<-s.release
 	return s.Repository.Create(ctx, c, d)

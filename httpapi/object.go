@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // maxDepth is how deep a body may nest; the deepest that means anything is an
@@ -92,7 +92,7 @@ func field[T any](o object, key string, parse func(string) (T, error)) (T, error
 		return zero, o.wrongType(o.at+key, v, "a string")
 	}
 	t, err := parse(s)
-	if f, ok := errors.AsType[*gitstore.FieldError](err); ok {
+	if f, ok := errors.AsType[*definition.FieldError](err); ok {
 		return zero, badRequest(o.at+key, f.Reason)
 	}
 	return t, err

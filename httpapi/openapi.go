@@ -8,7 +8,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 //go:embed openapi.yaml
@@ -17,15 +17,15 @@ var openAPISource []byte
 // openAPIDocument is the description as JSON. What a definition is, it takes
 // from where that is decided.
 func openAPIDocument() ([]byte, error) {
-	var document, definition map[string]any
+	var document, schema map[string]any
 	if err := yaml.UnmarshalStrict(openAPISource, &document); err != nil {
 		return nil, fmt.Errorf("the API's description: %w", err)
 	}
-	if err := json.Unmarshal(gitstore.DefinitionSchema(), &definition); err != nil {
+	if err := json.Unmarshal(definition.Schema(), &schema); err != nil {
 		return nil, fmt.Errorf("the schema of definitions: %w", err)
 	}
-	delete(definition, "$schema") // the description as a whole says which draft
-	document["components"].(map[string]any)["schemas"].(map[string]any)["Definition"] = definition
+	delete(schema, "$schema") // the description as a whole says which draft
+	document["components"].(map[string]any)["schemas"].(map[string]any)["Definition"] = schema
 	return json.Marshal(document)
 }
 

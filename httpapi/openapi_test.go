@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
 )
 
@@ -70,13 +71,13 @@ type brokenRepository struct {
 }
 
 func (b brokenRepository) Healthy() error { return b.err }
-func (b brokenRepository) Create(ctx context.Context, _ gitstore.Commit, _ gitstore.Definition) (*gitstore.Entry, error) {
+func (b brokenRepository) Create(ctx context.Context, _ gitstore.Attribution, _ definition.Definition) (*gitstore.Entry, error) {
 	return nil, b.err
 }
-func (b brokenRepository) Patch(ctx context.Context, _ gitstore.Commit, _ gitstore.Name, _ gitstore.Precondition, _ []gitstore.Target) (*gitstore.Entry, error) {
+func (b brokenRepository) Patch(ctx context.Context, _ gitstore.Attribution, _ definition.Name, _ gitstore.Precondition, _ []definition.Target) (*gitstore.Entry, error) {
 	return nil, b.err
 }
-func (b brokenRepository) Delete(ctx context.Context, _ gitstore.Commit, _ gitstore.Name, _ gitstore.Precondition) error {
+func (b brokenRepository) Delete(ctx context.Context, _ gitstore.Attribution, _ definition.Name, _ gitstore.Precondition) error {
 	return b.err
 }
 

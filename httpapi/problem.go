@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
 )
 
@@ -75,7 +76,7 @@ var kinds = []struct {
 		sentence: "the store can't take a write now; nothing was changed, try again later", retryAfter: unavailableRetry},
 	{kind: reconcile.ErrNotYet, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry},
 	// After the others: a conflict with a file that is invalid is of both kinds.
-	{kind: gitstore.ErrInvalid, status: http.StatusBadRequest},
+	{kind: definition.ErrInvalid, status: http.StatusBadRequest},
 	{kind: context.Canceled, status: errGone.status, sentence: errGone.sentence, retryAfter: errGone.retryAfter},
 	{kind: context.DeadlineExceeded, status: errGone.status, sentence: errGone.sentence, retryAfter: errGone.retryAfter},
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 func TestEachKindOfErrorHasItsStatus(t *testing.T) {
@@ -19,11 +20,11 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 		says   string // in the body
 		hides  string // not in the body, but in the cause
 	}{
-		"a wrong field":                   {&gitstore.FieldError{Field: "sync[2].namespace", Reason: "is missing"}, 400, "sync[2].namespace: is missing", ""},
+		"a wrong field":                   {&definition.FieldError{Field: "sync[2].namespace", Reason: "is missing"}, 400, "sync[2].namespace: is missing", ""},
 		"over a limit":                    {fmt.Errorf("1000 definitions: %w", gitstore.ErrLimit), 400, "1000 definitions", ""},
 		"not there":                       {fmt.Errorf("secret x: %w", gitstore.ErrNotFound), 404, "secret x", ""},
 		"already there":                   {fmt.Errorf("secret x: %w", gitstore.ErrExists), 409, "secret x", ""},
-		"a conflict with an invalid file": {fmt.Errorf("%w: %w", &gitstore.FileError{Path: "secrets/x.yaml", Line: 3, Cause: "bad"}, gitstore.ErrConflict), 409, "secrets/x.yaml:3: bad", ""},
+		"a conflict with an invalid file": {fmt.Errorf("%w: %w", &definition.FileError{Path: "secrets/x.yaml", Line: 3, Cause: "bad"}, gitstore.ErrConflict), 409, "secrets/x.yaml:3: bad", ""},
 		"a conflict":                      {fmt.Errorf("held by y: %w", gitstore.ErrConflict), 409, "held by y", ""},
 		"a stale ETag":                    {fmt.Errorf("at abc: %w", gitstore.ErrPrecondition), 412, "GET it again", "at abc"},
 		"a store that can't write":        {fmt.Errorf("%s: %w", inner, gitstore.ErrUnavailable), 503, "nothing was changed", inner},

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // maxRendered bounds the bytes kept of rendered answers, over all tenants.
@@ -15,7 +16,7 @@ const maxRendered = 64 << 20
 // tenant's whole list.
 type subject struct {
 	tenant gitstore.TenantName
-	name   gitstore.Name
+	name   definition.Name
 }
 
 // rendered is an answer to a GET as it was given, good while neither what it

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
 )
 
@@ -20,7 +21,7 @@ func (x *exchange) refusal(err error) error {
 	switch {
 	case errors.Is(err, gitstore.ErrNotFound):
 		return noSuch("secret", x.name.String(), x.tenant)
-	case errors.Is(err, gitstore.ErrExists) && !errors.Is(err, gitstore.ErrInvalid):
+	case errors.Is(err, gitstore.ErrExists) && !errors.Is(err, definition.ErrInvalid):
 		return &problem{status: http.StatusConflict, sentence: fmt.Sprintf("tenant %s has a secret %s already: PATCH changes its targets, DELETE makes room for another", x.tenant.Name, x.name)}
 	}
 	return err
@@ -166,7 +167,7 @@ func (s *Server) syncSecret(x *exchange) (*answer, error) {
 func (s *Server) written(x *exchange, code int, e *gitstore.Entry) *answer {
 	status := s.cfg.Reconciler.Status(x.tenant.Name, e)
 	a := secretAnswer(code, e, &status)
-	warned := map[gitstore.ClusterName]bool{}
+	warned := map[definition.ClusterName]bool{}
 	for _, t := range status.Targets {
 		if cluster := t.Target.Cluster; t.Reason == reconcile.ReasonClusterNotFound && !warned[cluster] {
 			warned[cluster] = true

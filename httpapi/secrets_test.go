@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
 )
 
@@ -49,7 +50,7 @@ func TestADefinitionThatIsInvalidInGit(t *testing.T) {
 	// What gitstore refuses is its own; here it counts how that is told.
 	settings := w.settings
 	settings.Tenants = append([]Tenant(nil), settings.Tenants...)
-	settings.Tenants[0].Repository = brokenRepository{w.repository, fmt.Errorf("%w: mend it in Git: %w", &gitstore.FileError{Path: "secrets/db-password.yaml", Line: 3, Cause: "unknown key"}, gitstore.ErrConflict)}
+	settings.Tenants[0].Repository = brokenRepository{w.repository, fmt.Errorf("%w: mend it in Git: %w", &definition.FileError{Path: "secrets/db-password.yaml", Line: 3, Cause: "unknown key"}, gitstore.ErrConflict)}
 	w.reconfigure(settings)
 	r := w.do("PATCH", "/api/v1/tenants/acme/secrets/db-password", w.admin, `{"sync":[]}`, `If-Match: "`+made.ResourceVersion+`"`)
 	if r.status != http.StatusConflict || !strings.Contains(w.errorOf(r), "secrets/db-password.yaml:3: unknown key") {

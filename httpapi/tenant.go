@@ -3,7 +3,7 @@ package httpapi
 import (
 	"net/http"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
 )
 
@@ -33,7 +33,7 @@ const mostProblems = 100
 
 // appendProblems tells of files that are no definition's, such as one with a
 // wrong name: no other answer has a place for them.
-func appendProblems(b []byte, problems []gitstore.FileError) []byte {
+func appendProblems(b []byte, problems []definition.FileError) []byte {
 	if len(problems) == 0 {
 		return b
 	}

@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +17,8 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/gitstoretest"
 	"secretsync/reconcile"
 )
 
@@ -35,7 +35,7 @@ type world struct {
 	dir        string // of the repositories
 	url        string
 	reconciler *standIn
-	repository *gitstore.Repository // of acme
+	repository *gitstoretest.Repository // of acme
 	settings   Settings
 	logs       *lockedBuffer
 	transport  http.RoundTripper // holds every answer against the description
@@ -48,26 +48,14 @@ type world struct {
 // struct, and the clusters production and staging.
 func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
-	dir := t.TempDir()
-	store, err := gitstore.Open(gitstore.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	w := &world{TB: t, dir: dir, reconciler: &standIn{}, logs: &lockedBuffer{}, transport: newWitness(t)}
+	store := gitstoretest.MustOpen(t, gitstore.Config{})
+	w := &world{TB: t, dir: store.Dir, reconciler: &standIn{}, logs: &lockedBuffer{}, transport: newWitness(t)}
 	for _, name := range []string{"acme", "globex"} {
-		repository, err := store.Repository(mustTenant(t, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		repository := store.MustRepository(name)
 		if name == "acme" {
-			w.repository, w.reconciler.repository = repository, repository
+			w.repository, w.reconciler.repository = repository, repository.Repository
 		}
-		w.settings.Tenants = append(w.settings.Tenants, Tenant{Name: mustTenant(t, name), DisplayName: strings.ToUpper(name), Repository: repository})
+		w.settings.Tenants = append(w.settings.Tenants, Tenant{Name: mustTenant(t, name), DisplayName: strings.ToUpper(name), Repository: repository.Repository})
 	}
 	w.admin = w.addKey("acme", RoleAdmin, time.Time{})
 	w.reader = w.addKey("acme", RoleReadonly, time.Time{})
@@ -105,20 +93,7 @@ func (w *world) addKey(tenant string, role Role, expires time.Time) string {
 // push commits a file to acme's repository, as stock git does.
 func (w *world) push(path, content string) {
 	w.Helper()
-	before := w.repository.Snapshot()
-	from := ""
-	if head := before.Head(); !head.IsZero() {
-		from = fmt.Sprintf("from %s\n", head)
-	}
-	git := exec.Command("git", "--git-dir", filepath.Join(w.dir, "acme.git"), "fast-import", "--quiet")
-	git.Stdin = strings.NewReader(fmt.Sprintf("commit refs/heads/main\ncommitter P <p@example.org> %d +0000\ndata 4\npush\n%sM 100644 inline %s\ndata %d\n%s\n",
-		time.Now().Unix(), from, path, len(content), content))
-	if out, err := git.CombinedOutput(); err != nil {
-		w.Fatalf("git fast-import: %v\n%s", err, out)
-	}
-	if _, err := w.repository.Wait(w.Context(), before); err != nil {
-		w.Fatal(err)
-	}
+	w.repository.MustPush(map[string]*string{path: &content})
 }
 
 // do makes a request with a key (empty: none) and reads the answer whole.
@@ -216,7 +191,7 @@ func (f *standIn) Status(_ gitstore.TenantName, e *gitstore.Entry) reconcile.Sta
 
 func (f *standIn) Version(gitstore.TenantName) uint64 { return f.version.Load() }
 
-func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n gitstore.Name, want reconcile.Phase) (*gitstore.Entry, reconcile.Status, error) {
+func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n definition.Name, want reconcile.Phase) (*gitstore.Entry, reconcile.Status, error) {
 	for {
 		e, ok := f.repository.Snapshot().Get(n)
 		if !ok {
@@ -230,7 +205,7 @@ func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n gitstore.Na
 	}
 }
 
-func (f *standIn) SyncNow(t gitstore.TenantName, n gitstore.Name) {
+func (f *standIn) SyncNow(t gitstore.TenantName, n definition.Name) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.synced = append(f.synced, t.String()+"/"+n.String())
@@ -300,9 +275,9 @@ func (w *world) reconfigure(s Settings) {
 	}
 }
 
-func mustCluster(t testing.TB, s string) gitstore.ClusterName {
+func mustCluster(t testing.TB, s string) definition.ClusterName {
 	t.Helper()
-	name, err := gitstore.ParseClusterName(s)
+	name, err := definition.ParseClusterName(s)
 	if err != nil {
 		t.Fatal(err)
 	}

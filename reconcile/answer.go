@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // Status works out how a definition stands now. It goes by the entry that is
@@ -33,7 +34,7 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status 
 }
 
 // targetOf finds the target at work for a place and path. t.mu is held.
-func (t *tenant) targetOf(d *definition, name gitstore.Name, path gitstore.SecretPath, spec gitstore.Target, hint int) *target {
+func (t *tenant) targetOf(d *followed, name definition.Name, path definition.SecretPath, spec definition.Target, hint int) *target {
 	if d == nil {
 		return nil
 	}
@@ -56,7 +57,7 @@ type standing struct {
 
 // stands works out how one target stands: what is refused, what is down, and
 // else what it was found to be at last. x is nil where nothing was done for it.
-func (t *tenant) stands(x *target, name gitstore.Name, spec gitstore.Target) standing {
+func (t *tenant) stands(x *target, name definition.Name, spec definition.Target) standing {
 	s := standing{TargetStatus: TargetStatus{Target: spec, Secret: spec.Secret(name)}}
 	var o *outcome
 	if x != nil {
@@ -199,7 +200,7 @@ func (r *Reconciler) Version(name gitstore.TenantName) uint64 {
 // Wait waits until a definition has reached a phase or ctx ends, and returns it
 // with its status as they stand then. A definition that is not at HEAD matches
 // gitstore.ErrNotFound.
-func (r *Reconciler) Wait(ctx context.Context, name gitstore.TenantName, n gitstore.Name, want Phase) (*gitstore.Entry, Status, error) {
+func (r *Reconciler) Wait(ctx context.Context, name gitstore.TenantName, n definition.Name, want Phase) (*gitstore.Entry, Status, error) {
 	for {
 		t := r.tenant(name)
 		if t == nil {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // cluster is one physical cluster: what was seen in it, who claims which place
@@ -129,7 +130,7 @@ func (c *cluster) throttle(d time.Duration) {
 	}
 }
 
-func (c *cluster) status(alias gitstore.ClusterName) ClusterStatus {
+func (c *cluster) status(alias definition.ClusterName) ClusterStatus {
 	s := ClusterStatus{Name: alias, Reachable: true}
 	if v := c.version.Load(); v != nil {
 		s.KubernetesVersion = *v

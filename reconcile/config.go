@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // Repository is what the reconciler needs to know of one tenant's repository.
@@ -84,7 +85,7 @@ type Tenant struct {
 	Repository Repository
 	Vault      Vault
 	// Clusters maps the names that definitions use to what is granted.
-	Clusters map[gitstore.ClusterName]Grant
+	Clusters map[definition.ClusterName]Grant
 	// PollInterval overrides Config.PollInterval if it is not zero.
 	PollInterval time.Duration
 }

@@ -18,6 +18,7 @@ import (
 
 	"secretsync/examples/devstack"
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // TestWhateverHappensItConverges has commits, new values, hand edits, deletions
@@ -151,9 +152,9 @@ func (c *chaos) change() {
 	switch {
 	case !there:
 		d = chaosDefinition{path: fmt.Sprintf("path-%d", c.rand.IntN(8)), places: c.somePlaces(name)}
-		path, perr := gitstore.ParseSecretPath(d.path)
+		path, perr := definition.ParseSecretPath(d.path)
 		c.must(perr)
-		definition, derr := gitstore.NewDefinition(c.parse(name), path, c.targets(d.places))
+		definition, derr := definition.New(c.parse(name), path, c.targets(d.places))
 		c.must(derr)
 		_, err = c.repo.Create(c.ctx, c.by(), definition)
 	case c.rand.IntN(3) == 0:

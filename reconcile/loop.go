@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // Reconciler is the engine. Make one with [New], then Run it once.
@@ -246,11 +247,11 @@ func (r *Reconciler) newTenant(cfg Config, spec Tenant, clusters map[string]*run
 	}
 	t := &tenant{
 		name: spec.Name, spec: spec, interval: interval(cfg, spec),
-		clusters: make(map[gitstore.ClusterName]grant, len(spec.Clusters)),
+		clusters: make(map[definition.ClusterName]grant, len(spec.Clusters)),
 		clock:    r.clock, log: r.log.With("tenant", spec.Name.String()), hasher: r.hasher, metrics: r.metrics,
 		schedule: r.schedule, units: r.units,
-		definitions: make(map[gitstore.Name]*definition),
-		byPath:      make(map[gitstore.SecretPath]*unit),
+		definitions: make(map[definition.Name]*followed),
+		byPath:      make(map[definition.SecretPath]*unit),
 	}
 	// A tenant that is made anew never counts where the former one did.
 	t.versions.Store(r.made.Add(1) << 40)
@@ -280,7 +281,7 @@ func (r *Reconciler) announce() {
 // SyncNow has the value of a definition read from the vault again now. Until
 // it was, no target of that value is Synced, so that whoever waits for that gets
 // what the vault held now or later. A name that is not there is ignored.
-func (r *Reconciler) SyncNow(name gitstore.TenantName, n gitstore.Name) {
+func (r *Reconciler) SyncNow(name gitstore.TenantName, n definition.Name) {
 	t := r.tenant(name)
 	if t == nil {
 		return

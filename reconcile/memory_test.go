@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // TestMemoryOfManyTargets holds what is kept of each synced target to what
@@ -18,8 +19,8 @@ func TestMemoryOfManyTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alias, _ := gitstore.ParseClusterName("production")
-	namespace, _ := gitstore.ParseNamespace("payments")
+	alias, _ := definition.ParseClusterName("production")
+	namespace, _ := definition.ParseNamespace("payments")
 	revision, _ := gitstore.ParseRevision("0123456789012345678901234567890123456789")
 	r, err := New(Config{
 		HashKey:  testKey,
@@ -27,7 +28,7 @@ func TestMemoryOfManyTargets(t *testing.T) {
 		Tenants: []Tenant{{
 			Name: tenantName, Repository: new(gitstore.Repository),
 			Vault:    Vault{Address: "https://vault:8200", Mount: "secret", Token: "t"},
-			Clusters: map[gitstore.ClusterName]Grant{alias: {Cluster: "eu", Namespaces: []string{"*"}}},
+			Clusters: map[definition.ClusterName]Grant{alias: {Cluster: "eu", Namespaces: []string{"*"}}},
 		}},
 	})
 	if err != nil {
@@ -36,9 +37,9 @@ func TestMemoryOfManyTargets(t *testing.T) {
 	tenant, cluster := r.tenant(tenantName), r.at.Load().clusters["eu"].it
 	entries := make([]*gitstore.Entry, count)
 	for i := range entries {
-		name, _ := gitstore.ParseName(fmt.Sprintf("secret-%05d", i))
-		path, _ := gitstore.ParseSecretPath(fmt.Sprintf("production/services/secret-%05d", i))
-		d, err := gitstore.NewDefinition(name, path, []gitstore.Target{{Cluster: alias, Namespace: namespace}})
+		name, _ := definition.ParseName(fmt.Sprintf("secret-%05d", i))
+		path, _ := definition.ParseSecretPath(fmt.Sprintf("production/services/secret-%05d", i))
+		d, err := definition.New(name, path, []definition.Target{{Cluster: alias, Namespace: namespace}})
 		if err != nil {
 			t.Fatal(err)
 		}

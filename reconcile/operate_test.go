@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +19,8 @@ import (
 
 	"secretsync/examples/devstack"
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/gitstoretest"
 )
 
 // Not parallel: it counts goroutines.
@@ -183,7 +183,7 @@ func TestReconfigureDisturbsOnlyWhatChanged(t *testing.T) {
 	a.statusWhere("more", "ClusterNotFound", func(s Status) bool { return s.Targets[1].Reason == ReasonClusterNotFound })
 	cfg.Clusters = append(cfg.Clusters[:len(cfg.Clusters):len(cfg.Clusters)], Cluster{Name: "spare", Kubeconfig: cfg.Clusters[0].Kubeconfig})
 	first := cfg.Tenants[0]
-	first.Clusters = map[gitstore.ClusterName]Grant{a.cluster("spare"): {Cluster: "spare", Namespaces: []string{"*"}}}
+	first.Clusters = map[definition.ClusterName]Grant{a.cluster("spare"): {Cluster: "spare", Namespaces: []string{"*"}}}
 	for alias, g := range a.config.Tenants[0].Clusters {
 		first.Clusters[alias] = g
 	}
@@ -343,23 +343,15 @@ func TestAFightOverACopyIsDamped(t *testing.T) {
 }
 
 func TestAConfigurationThatCantWorkIsRefused(t *testing.T) {
-	tenant, _ := gitstore.ParseTenantName("acme")
-	alias, _ := gitstore.ParseClusterName("production")
-	store, err := gitstore.Open(gitstore.Config{Dir: filepath.Join(t.TempDir(), "r"), Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	repo, err := store.Repository(tenant)
-	if err != nil {
-		t.Fatal(err)
-	}
+	alias, _ := definition.ParseClusterName("production")
+	repo := gitstoretest.MustOpen(t, gitstore.Config{}).MustRepository("acme").Repository
+	tenant := repo.Tenant()
 	good := func() Config {
 		return Config{
 			HashKey:  testKey,
 			Clusters: []Cluster{{Name: "eu"}},
 			Tenants: []Tenant{{Name: tenant, Repository: repo, Vault: Vault{Address: "https://vault:8200", Mount: "secret", Token: "t"},
-				Clusters: map[gitstore.ClusterName]Grant{alias: {Cluster: "eu"}}}},
+				Clusters: map[definition.ClusterName]Grant{alias: {Cluster: "eu"}}}},
 		}
 	}
 	if _, err := New(good()); err != nil {
@@ -371,10 +363,10 @@ func TestAConfigurationThatCantWorkIsRefused(t *testing.T) {
 		"two tenants of one name":     func(c *Config) { c.Tenants = append(c.Tenants, c.Tenants[0]) },
 		"a tenant without repository": func(c *Config) { c.Tenants[0].Repository = nil },
 		"a grant on no cluster": func(c *Config) {
-			c.Tenants[0].Clusters = map[gitstore.ClusterName]Grant{alias: {Cluster: "us"}}
+			c.Tenants[0].Clusters = map[definition.ClusterName]Grant{alias: {Cluster: "us"}}
 		},
 		"a malformed pattern": func(c *Config) {
-			c.Tenants[0].Clusters = map[gitstore.ClusterName]Grant{alias: {Cluster: "eu", Namespaces: []string{"[a"}}}
+			c.Tenants[0].Clusters = map[definition.ClusterName]Grant{alias: {Cluster: "eu", Namespaces: []string{"[a"}}}
 		},
 		"no login":           func(c *Config) { c.Tenants[0].Vault.Token = "" },
 		"two logins":         func(c *Config) { c.Tenants[0].Vault.TokenFile = "f" },

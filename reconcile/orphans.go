@@ -8,12 +8,13 @@ import (
 	"strings"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // Orphan is a copy of a tenant's that no definition of it claims any more: the
 // target or the definition was removed, and the Secret stayed.
 type Orphan struct {
-	Cluster    gitstore.ClusterName // as the tenant names it
+	Cluster    definition.ClusterName // as the tenant names it
 	Namespace  string
 	Secret     string
 	Definition string // whose copy it was
@@ -61,8 +62,8 @@ func (t *tenant) knowsHead() error {
 	switch {
 	case t.taken == nil || !t.taken.Read():
 		return fmt.Errorf("what is an orphan is %w: the repository of tenant %s could not be read", ErrNotYet, t.name)
-	case slices.ContainsFunc(t.taken.Problems(), func(p gitstore.FileError) bool { return p.Path == gitstore.Folder }):
-		return fmt.Errorf("what is an orphan is %w: %s of tenant %s is no folder at HEAD; mend that in Git", ErrNotYet, gitstore.Folder, t.name)
+	case slices.ContainsFunc(t.taken.Problems(), func(p definition.FileError) bool { return p.Path == definition.Folder }):
+		return fmt.Errorf("what is an orphan is %w: %s of tenant %s is no folder at HEAD; mend that in Git", ErrNotYet, definition.Folder, t.name)
 	case t.taken != t.spec.Repository.Snapshot():
 		return fmt.Errorf("what is an orphan is %w: the newest commit of tenant %s is being taken in", ErrNotYet, t.name)
 	}
@@ -77,7 +78,7 @@ func noCommit(name gitstore.TenantName) error {
 func (o Orphan) place() string { return o.Cluster.String() + "/" + o.Namespace + "/" + o.Secret }
 
 // orphans lists those in one cluster. t.mu is held for reading.
-func (c *cluster) orphans(t *tenant, alias gitstore.ClusterName, g grant) []Orphan {
+func (c *cluster) orphans(t *tenant, alias definition.ClusterName, g grant) []Orphan {
 	var found []Orphan
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,7 +110,7 @@ func (t *tenant) isOrphan(p *place) bool {
 		}
 	}
 	// A file that never was valid may well mean to claim it.
-	name, err := gitstore.ParseName(p.copy.name)
+	name, err := definition.ParseName(p.copy.name)
 	if err != nil {
 		return true
 	}

@@ -4,13 +4,14 @@ import (
 	"fmt"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // input is everything that one pass over a vault path goes by. plan looks at
 // nothing else.
 type input struct {
 	tenant gitstore.TenantName
-	path   gitstore.SecretPath
+	path   definition.SecretPath
 	source source
 	// force: somebody asked for the value to be read again now.
 	force bool
@@ -43,7 +44,7 @@ type rejection struct {
 type view struct {
 	target    *target
 	owner     owner
-	alias     gitstore.ClusterName // the cluster as the tenant names it
+	alias     definition.ClusterName // the cluster as the tenant names it
 	place     placeKey
 	refused   *fault  // by the configuration alone
 	cluster   *fault  // the cluster takes no work now

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // planWorld is what the tables of plans begin with: one target without a copy
@@ -15,11 +16,11 @@ func planWorld(t *testing.T) *input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, err := gitstore.ParseSecretPath("production/db")
+	path, err := definition.ParseSecretPath("production/db")
 	if err != nil {
 		t.Fatal(err)
 	}
-	alias, err := gitstore.ParseClusterName("production")
+	alias, err := definition.ParseClusterName("production")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // State is how a target stands.
@@ -54,8 +55,8 @@ const (
 
 // TargetStatus is how one target of a definition stands.
 type TargetStatus struct {
-	Target       gitstore.Target
-	Secret       gitstore.SecretName // Target's Secret name, resolved
+	Target       definition.Target
+	Secret       definition.SecretName // Target's Secret name, resolved
 	State        State
 	Reason       Reason
 	Message      string            // the cause and the remedy in words; empty when Synced
@@ -81,7 +82,7 @@ type Status struct {
 
 // ClusterStatus is how a cluster stands, as one tenant sees it.
 type ClusterStatus struct {
-	Name              gitstore.ClusterName
+	Name              definition.ClusterName
 	Reachable         bool
 	Message           string // why it is not reachable; else empty
 	KubernetesVersion string // such as v1.37.2; empty until it was reached

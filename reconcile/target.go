@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // target is one target of one definition, as the reconciler goes by it. It
@@ -15,8 +15,8 @@ type target struct {
 	tenant  *tenant
 	unit    *unit
 	owner   owner
-	spec    gitstore.Target
-	secret  gitstore.SecretName
+	spec    definition.Target
+	secret  definition.SecretName
 	key     placeKey
 	cluster *cluster // nil where refused
 	place   *place   // in cluster, while claimed
@@ -127,7 +127,7 @@ func (t *target) record(old, next *outcome) {
 // lock is named for.
 type unit struct {
 	tenant *tenant
-	path   gitstore.SecretPath
+	path   definition.SecretPath
 
 	targets []*target // guarded by tenant.mu
 

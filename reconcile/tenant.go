@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // tenant is one tenant at work: what it desires, as its repository said last,
@@ -21,7 +22,7 @@ type tenant struct {
 	name     gitstore.TenantName
 	spec     Tenant
 	interval time.Duration
-	clusters map[gitstore.ClusterName]grant
+	clusters map[definition.ClusterName]grant
 
 	clock    clock.WithTicker
 	log      *slog.Logger
@@ -33,8 +34,8 @@ type tenant struct {
 
 	mu          sync.RWMutex
 	taken       *gitstore.Snapshot // what definitions and unitsByPath agree with
-	definitions map[gitstore.Name]*definition
-	byPath      map[gitstore.SecretPath]*unit
+	definitions map[definition.Name]*followed
+	byPath      map[definition.SecretPath]*unit
 
 	changes  broadcast
 	versions atomic.Uint64 // counts what may change a status
@@ -46,8 +47,8 @@ type grant struct {
 	namespaces []string
 }
 
-// definition is one definition with its targets, in the order of its Sync.
-type definition struct {
+// followed is one definition with its targets, in the order of its Sync.
+type followed struct {
 	entry   *gitstore.Entry
 	targets []*target
 }
@@ -69,7 +70,7 @@ func (g grant) allows(namespace string) bool {
 }
 
 // admit decides by the configuration alone whether a target may be synced.
-func (t *tenant) admit(spec gitstore.Target) (*cluster, *fault) {
+func (t *tenant) admit(spec definition.Target) (*cluster, *fault) {
 	g, ok := t.clusters[spec.Cluster]
 	switch {
 	case !ok:
@@ -122,9 +123,9 @@ func (t *tenant) take(snapshot *gitstore.Snapshot) {
 }
 
 // desired is what an entry asks for: nothing where it never was valid.
-func desired(e *gitstore.Entry) (gitstore.SecretPath, []gitstore.Target) {
+func desired(e *gitstore.Entry) (definition.SecretPath, []definition.Target) {
 	if e == nil || !e.Usable() {
-		return gitstore.SecretPath{}, nil
+		return definition.SecretPath{}, nil
 	}
 	return e.Definition.SecretPath, e.Definition.Sync
 }
@@ -139,7 +140,7 @@ func (t *tenant) withdraw(c gitstore.Change) {
 	path, sync := desired(c.New)
 	kept := make([]*target, 0, len(d.targets))
 	for _, old := range d.targets {
-		if old.unit.path == path && slices.ContainsFunc(sync, func(s gitstore.Target) bool { return s.Place(c.Name) == old.spec.Place(c.Name) }) {
+		if old.unit.path == path && slices.ContainsFunc(sync, func(s definition.Target) bool { return s.Place(c.Name) == old.spec.Place(c.Name) }) {
 			kept = append(kept, old)
 			continue
 		}
@@ -169,7 +170,7 @@ func (t *tenant) drop(old *target) {
 func (t *tenant) enter(e *gitstore.Entry, wake map[*unit]bool) {
 	d := t.definitions[e.Name]
 	if d == nil {
-		d = &definition{}
+		d = &followed{}
 		t.definitions[e.Name] = d
 	}
 	d.entry = e
@@ -202,7 +203,7 @@ func (t *tenant) enter(e *gitstore.Entry, wake map[*unit]bool) {
 }
 
 // unit returns the unit of a path, making it where there is none. t.mu is held.
-func (t *tenant) unit(path gitstore.SecretPath) *unit {
+func (t *tenant) unit(path definition.SecretPath) *unit {
 	u := t.byPath[path]
 	if u == nil {
 		u = &unit{tenant: t, path: path, position: -1}

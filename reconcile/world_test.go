@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +20,8 @@ import (
 
 	"secretsync/examples/devstack"
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/gitstoretest"
 )
 
 // deadline bounds every wait of a test: what takes longer has failed.
@@ -40,8 +40,8 @@ type world struct {
 	name      string // of the tenant, the namespace and the vault prefix alike
 	namespace string
 	dir       string // of the repositories
-	store     *gitstore.Store
-	repo      *gitstore.Repository
+	store     *gitstoretest.Store
+	repo      *gitstoretest.Repository
 	config    Config
 	r         *Reconciler
 	logs      *logs
@@ -66,16 +66,15 @@ func newWorldOn(t *testing.T, stack *devstack.Stack, options ...func(*world)) *w
 	w.must(err)
 	w.dir = t.TempDir()
 	w.open(tenant)
-	t.Cleanup(func() { w.store.Close() })
 	w.config = Config{
 		HashKey:      testKey,
 		PollInterval: time.Second,
 		Log:          slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Tenants: []Tenant{{
 			Name:       tenant,
-			Repository: w.repo,
+			Repository: w.repo.Repository,
 			Vault:      Vault{Address: stack.Vault.Address, Mount: "secret", Prefix: w.name, Token: stack.Vault.RootToken, Timeout: 5 * time.Second},
-			Clusters:   make(map[gitstore.ClusterName]Grant),
+			Clusters:   make(map[definition.ClusterName]Grant),
 		}},
 	}
 	for _, c := range stack.Clusters() {
@@ -99,11 +98,8 @@ func newWorldOn(t *testing.T, stack *devstack.Stack, options ...func(*world)) *w
 // open opens the store in dir.
 func (w *world) open(tenant gitstore.TenantName) {
 	w.t.Helper()
-	var err error
-	w.store, err = gitstore.Open(gitstore.Config{Dir: w.dir})
-	w.must(err)
-	w.repo, err = w.store.Repository(tenant)
-	w.must(err)
+	w.store = gitstoretest.MustOpen(w.t, gitstore.Config{Dir: w.dir})
+	w.repo = w.store.MustRepository(tenant.String())
 }
 
 // restart stops the reconciler and the store, has something happen to the
@@ -114,7 +110,8 @@ func (w *world) restart(meanwhile func() error) {
 	w.must(w.store.Close())
 	w.must(meanwhile())
 	w.open(w.tenant())
-	w.config.Tenants[0].Repository = w.repo
+	w.t.Cleanup(w.stop) // before this store is closed
+	w.config.Tenants[0].Repository = w.repo.Repository
 	w.start()
 }
 
@@ -161,42 +158,42 @@ func (w *world) must(err error) {
 
 func (w *world) tenant() gitstore.TenantName { return w.config.Tenants[0].Name }
 
-func (w *world) cluster(name string) gitstore.ClusterName {
+func (w *world) cluster(name string) definition.ClusterName {
 	w.t.Helper()
-	c, err := gitstore.ParseClusterName(name)
+	c, err := definition.ParseClusterName(name)
 	w.must(err)
 	return c
 }
 
 // to is a target, written cluster/namespace or cluster/namespace/secret. A
 // namespace "." is the world's own.
-func (w *world) to(place string) gitstore.Target {
+func (w *world) to(place string) definition.Target {
 	w.t.Helper()
 	parts := strings.Split(place, "/")
 	if parts[1] == "." {
 		parts[1] = w.namespace
 	}
-	namespace, err := gitstore.ParseNamespace(parts[1])
+	namespace, err := definition.ParseNamespace(parts[1])
 	w.must(err)
-	target := gitstore.Target{Cluster: w.cluster(parts[0]), Namespace: namespace}
+	target := definition.Target{Cluster: w.cluster(parts[0]), Namespace: namespace}
 	if len(parts) > 2 {
-		target.SecretName, err = gitstore.ParseSecretName(parts[2])
+		target.SecretName, err = definition.ParseSecretName(parts[2])
 		w.must(err)
 	}
 	return target
 }
 
-func (w *world) targets(places []string) []gitstore.Target {
-	targets := make([]gitstore.Target, len(places))
+func (w *world) targets(places []string) []definition.Target {
+	targets := make([]definition.Target, len(places))
 	for i, place := range places {
 		targets[i] = w.to(place)
 	}
 	return targets
 }
 
-func (w *world) parse(name string) gitstore.Name {
+func (w *world) parse(name string) definition.Name {
 	w.t.Helper()
-	n, err := gitstore.ParseName(name)
+	n, err := definition.ParseName(name)
 	w.must(err)
 	return n
 }
@@ -209,9 +206,9 @@ func (w *world) define(name string, places ...string) {
 
 func (w *world) defineAt(name, path string, places ...string) {
 	w.t.Helper()
-	p, err := gitstore.ParseSecretPath(path)
+	p, err := definition.ParseSecretPath(path)
 	w.must(err)
-	d, err := gitstore.NewDefinition(w.parse(name), p, w.targets(places))
+	d, err := definition.New(w.parse(name), p, w.targets(places))
 	w.must(err)
 	_, err = w.repo.Create(w.ctx, w.by(), d)
 	w.must(err)
@@ -228,36 +225,14 @@ func (w *world) remove(name string) {
 	w.must(w.repo.Delete(w.ctx, w.by(), w.parse(name), gitstore.Unconditional()))
 }
 
-func (w *world) by() gitstore.Commit {
-	return gitstore.Commit{Author: gitstore.Author{Name: "test", ID: "ak-test"}, RequestID: "test"}
+func (w *world) by() gitstore.Attribution {
+	return gitstore.Attribution{Author: gitstore.Author{Name: "test", ID: "ak-test"}, RequestID: "test"}
 }
 
 // push commits files as stock git does, whatever they hold: nil removes one.
 func (w *world) push(files map[string]*string) {
 	w.t.Helper()
-	before := w.repo.Snapshot()
-	var in bytes.Buffer
-	message := "a push\n"
-	fmt.Fprintf(&in, "commit refs/heads/main\ncommitter P <p@example.org> %d +0000\ndata %d\n%s", time.Now().Unix(), len(message), message)
-	if head := before.Head(); !head.IsZero() {
-		fmt.Fprintf(&in, "from %s\n", head)
-	}
-	for path, content := range files {
-		if content == nil {
-			fmt.Fprintf(&in, "D %s\n", path)
-			continue
-		}
-		fmt.Fprintf(&in, "M 100644 inline %s\ndata %d\n%s\n", path, len(*content), *content)
-	}
-	git := exec.Command("git", "--git-dir", filepath.Join(w.dir, w.name+".git"), "fast-import", "--quiet")
-	git.Stdin = &in
-	if out, err := git.CombinedOutput(); err != nil {
-		w.t.Fatalf("git fast-import: %v\n%s", err, out)
-	}
-	ctx, cancel := context.WithTimeout(w.ctx, deadline)
-	defer cancel()
-	_, err := w.repo.Wait(ctx, before)
-	w.must(err)
+	w.repo.MustPush(files)
 }
 
 // put writes a new version of a value and returns its number.

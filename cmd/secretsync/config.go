@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 	"secretsync/httpapi"
 	"secretsync/reconcile"
 )
@@ -44,7 +45,7 @@ type tenantConfig struct {
 	displayName  string
 	pollInterval time.Duration
 	vault        reconcile.Vault
-	grants       map[gitstore.ClusterName]reconcile.Grant
+	grants       map[definition.ClusterName]reconcile.Grant
 	keys         []httpapi.Key
 }
 
@@ -140,7 +141,7 @@ func (d *document) parseClusters() []reconcile.Cluster {
 	var clusters []reconcile.Cluster
 	for _, name := range slices.Sorted(maps.Keys(d.Clusters)) {
 		field, in := "clusters."+name, d.Clusters[name]
-		if _, err := gitstore.ParseClusterName(name); err != nil {
+		if _, err := definition.ParseClusterName(name); err != nil {
 			d.wrong(field, "%v", err)
 		}
 		switch {
@@ -230,7 +231,7 @@ func (d *document) parseVault(field string, in vaultFile) reconcile.Vault {
 		d.wrong(field+".mount", "is missing; name the KV v2 mount, such as secret")
 	}
 	for _, p := range []struct{ field, value string }{{"mount", v.Mount}, {"prefix", v.Prefix}} {
-		if _, err := gitstore.ParseSecretPath(p.value); p.value != "" && err != nil {
+		if _, err := definition.ParseSecretPath(p.value); p.value != "" && err != nil {
 			d.wrong(field+"."+p.field, "%q must be a relative path without empty, \".\" or \"..\" segments", p.value)
 		}
 	}
@@ -274,11 +275,11 @@ func (d *document) parseAuth(field string, in *authFile, v *reconcile.Vault) {
 	}
 }
 
-func (d *document) parseGrants(field string, in map[string]grantFile) map[gitstore.ClusterName]reconcile.Grant {
-	grants := map[gitstore.ClusterName]reconcile.Grant{}
+func (d *document) parseGrants(field string, in map[string]grantFile) map[definition.ClusterName]reconcile.Grant {
+	grants := map[definition.ClusterName]reconcile.Grant{}
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		at, grant := field+"."+name, in[name]
-		cluster, err := gitstore.ParseClusterName(name)
+		cluster, err := definition.ParseClusterName(name)
 		if err != nil {
 			d.wrong(at, "%v", err)
 		}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 func newValidate() *cobra.Command {
@@ -21,7 +21,7 @@ nothing.`,
 		Example: `  secretsync validate .`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			report, err := gitstore.ValidateDir(os.DirFS(args[0]), most)
+			report, err := definition.ValidateDir(os.DirFS(args[0]), most)
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}

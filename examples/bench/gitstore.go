@@ -300,4 +300,4 @@ func readAllFiles(ctx context.Context, gitDir string) error {
 	return read.Run()
 }
 
-var someone = gitstore.Commit{Author: gitstore.Author{Name: "Bench", ID: "ak-bench"}, RequestID: "bench"}
+var someone = gitstore.Attribution{Author: gitstore.Author{Name: "Bench", ID: "ak-bench"}, RequestID: "bench"}

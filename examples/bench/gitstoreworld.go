@@ -16,13 +16,14 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
 // A storeWorld is a store with one tenant, whose repository git fast-import made.
 type storeWorld struct {
 	dir, gitDir string
 	tenant      gitstore.TenantName
-	names       []gitstore.Name
+	names       []definition.Name
 
 	store      *gitstore.Store
 	repository *gitstore.Repository
@@ -38,7 +39,7 @@ func newStoreWorld(ctx context.Context, dir string, definitions, commits int) (*
 	}
 	w := &storeWorld{dir: dir, tenant: tenant}
 	for i := range definitions {
-		name, err := gitstore.ParseName(definitionName(i))
+		name, err := definition.ParseName(definitionName(i))
 		if err != nil {
 			return nil, err
 		}
@@ -91,13 +92,13 @@ func (w *storeWorld) write(ctx context.Context, worker int) error {
 	return err
 }
 
-func someTarget(n int64) ([]gitstore.Target, error) {
-	cluster, err := gitstore.ParseClusterName("production")
+func someTarget(n int64) ([]definition.Target, error) {
+	cluster, err := definition.ParseClusterName("production")
 	if err != nil {
 		return nil, err
 	}
-	namespace, err := gitstore.ParseNamespace(fmt.Sprintf("written-%d", n))
-	return []gitstore.Target{{Cluster: cluster, Namespace: namespace}}, err
+	namespace, err := definition.ParseNamespace(fmt.Sprintf("written-%d", n))
+	return []definition.Target{{Cluster: cluster, Namespace: namespace}}, err
 }
 
 // follow moves the branch to commits that are there already, and measures how long the index takes to have them; beside

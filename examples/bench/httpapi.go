@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 	"secretsync/httpapi"
 	"secretsync/reconcile"
 )
@@ -155,7 +156,7 @@ func newAPI(ctx context.Context, dir string) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := gitstore.ParseClusterName("production")
+	cluster, err := definition.ParseClusterName("production")
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +177,7 @@ func newAPI(ctx context.Context, dir string) (*running, error) {
 		Tenants: []reconcile.Tenant{{
 			Name: tenant, Repository: repository,
 			Vault:    reconcile.Vault{Address: "http://127.0.0.1:1", Mount: "secret", Token: "none"},
-			Clusters: map[gitstore.ClusterName]reconcile.Grant{cluster: {Cluster: "production", Namespaces: []string{"*"}}},
+			Clusters: map[definition.ClusterName]reconcile.Grant{cluster: {Cluster: "production", Namespaces: []string{"*"}}},
 		}},
 	})
 	if err != nil {
@@ -209,8 +210,8 @@ func newAPI(ctx context.Context, dir string) (*running, error) {
 	}}, nil
 }
 
-func addDefinitions(ctx context.Context, repository *gitstore.Repository, cluster gitstore.ClusterName) error {
-	namespace, err := gitstore.ParseNamespace("default")
+func addDefinitions(ctx context.Context, repository *gitstore.Repository, cluster definition.ClusterName) error {
+	namespace, err := definition.ParseNamespace("default")
 	if err != nil {
 		return err
 	}
@@ -218,19 +219,19 @@ func addDefinitions(ctx context.Context, repository *gitstore.Repository, cluste
 	group.SetLimit(apiConnections)
 	for i := range apiDefinitions {
 		group.Go(func() error {
-			name, err := gitstore.ParseName(fmt.Sprintf("secret-%04d", i))
+			name, err := definition.ParseName(fmt.Sprintf("secret-%04d", i))
 			if err != nil {
 				return err
 			}
-			path, err := gitstore.ParseSecretPath("production/" + name.String())
+			path, err := definition.ParseSecretPath("production/" + name.String())
 			if err != nil {
 				return err
 			}
-			d, err := gitstore.NewDefinition(name, path, []gitstore.Target{{Cluster: cluster, Namespace: namespace}})
+			d, err := definition.New(name, path, []definition.Target{{Cluster: cluster, Namespace: namespace}})
 			if err != nil {
 				return err
 			}
-			_, err = repository.Create(ctx, gitstore.Commit{Author: gitstore.Author{Name: "bench", ID: "ak-bench"}}, d)
+			_, err = repository.Create(ctx, gitstore.Attribution{Author: gitstore.Author{Name: "bench", ID: "ak-bench"}}, d)
 			return err
 		})
 	}

@@ -1,0 +1,67 @@
+package definition
+
+import "fmt"
+
+// MaxTargets is the greatest number of targets in one definition.
+const MaxTargets = 100
+
+// Target is one place a value is copied to.
+type Target struct {
+	Cluster   ClusterName
+	Namespace Namespace
+	// SecretName is zero where the definition gives none; see [Target.Secret].
+	SecretName SecretName
+}
+
+// Secret returns the name the Kubernetes Secret bears: the target's own, or
+// else the definition's.
+func (t Target) Secret(definition Name) SecretName {
+	if t.SecretName.IsZero() {
+		return SecretName(definition)
+	}
+	return t.SecretName
+}
+
+// Place is a target with its Secret's name resolved: two targets claim the
+// same Secret exactly if their places are equal.
+type Place struct {
+	Cluster   ClusterName
+	Namespace Namespace
+	Secret    SecretName
+}
+
+// Place resolves the target for the definition it stands in.
+func (t Target) Place(definition Name) Place {
+	return Place{Cluster: t.Cluster, Namespace: t.Namespace, Secret: t.Secret(definition)}
+}
+
+func (p Place) String() string {
+	return fmt.Sprintf("%s/%s/%s", p.Cluster, p.Namespace, p.Secret)
+}
+
+// Definition says which vault value is copied where. A Definition made by
+// [New] or read from a snapshot keeps every rule of the format; it is
+// shared and must not be modified.
+type Definition struct {
+	Name       Name
+	SecretPath SecretPath
+	Sync       []Target // in the order they were written; never two with one Place
+}
+
+// New puts parsed parts together and checks what concerns them
+// jointly: the number of targets, and that none is listed twice. A failure
+// matches [ErrInvalid].
+func New(name Name, path SecretPath, sync []Target) (Definition, error) {
+	if len(sync) > MaxTargets {
+		return Definition{}, invalid("sync", fmt.Sprintf("has %d targets; at most %d are allowed", len(sync), MaxTargets))
+	}
+	seen := make(map[Place]int, len(sync))
+	for i, t := range sync {
+		place := t.Place(name)
+		if first, ok := seen[place]; ok {
+			return Definition{}, invalid(fmt.Sprintf("sync[%d]", i), fmt.Sprintf("is the same target as sync[%d] (%s); remove one", first, place))
+		}
+		seen[place] = i
+	}
+	return Definition{Name: name, SecretPath: path, Sync: sync}, nil
+}

@@ -1,0 +1,343 @@
+package definition
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// How a list is edited whose targets have lines of their own.
+
+// item is the lines of one target.
+type item struct {
+	lead  string // comment lines directly above it
+	body  string // from the beginning of its first line to its end
+	tail  string // what follows on its last line, without the list's ','
+	trail string // comment lines directly below it that are indented as its fields
+	gap   string // further comment lines and blank lines up to the next target
+}
+
+// targetsOnOwnLines reports that in a list in brackets every target, and the
+// closing bracket, begins a line, and every ',' stands behind its target.
+func (f *document) targetsOnOwnLines() bool {
+	list := f.sync.value
+	begin := f.offset(list)
+	closing := f.end(list) - 1
+	if len(f.targets) == 0 || !f.commentOnly(begin+1) || !f.beginsLine(closing) {
+		return false
+	}
+	for _, t := range f.targets {
+		end := f.end(t.node)
+		if rest := bytes.TrimLeft(f.text[end:], " \t"); rest[0] == ',' {
+			end = len(f.text) - len(rest) + 1
+		} else if t != f.targets[len(f.targets)-1] || commaIn(string(f.text[end:closing])) >= 0 {
+			return false
+		}
+		if !f.beginsLine(f.offset(t.node)) || !f.commentOnly(end) {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *document) beginsLine(offset int) bool {
+	return len(bytes.TrimSpace(f.text[f.lines[f.lineAt(offset)-1]:offset])) == 0
+}
+
+// commentOnly reports that nothing but a comment follows on the line.
+func (f *document) commentOnly(offset int) bool {
+	rest := bytes.TrimSpace(f.text[offset:f.lineEnd(f.lineAt(offset))])
+	return len(rest) == 0 || rest[0] == '#'
+}
+
+// editLines edits a list whose targets have lines of their own.
+func (f *document) editLines(sync []Target) []byte {
+	list := f.sync.value
+	flow := inFlow(list)
+	first, last, head, items := f.items()
+	sep := separator(items)
+	if sep != "" {
+		for i := range items {
+			items[i].gap = ""
+		}
+	}
+	var out strings.Builder
+	count := 0
+	for _, piece := range f.arrange(sync, head, items) {
+		if piece.item == nil && piece.lines == "" {
+			continue
+		}
+		if sep != "" && out.Len() > len(head) {
+			out.WriteString(sep)
+		}
+		out.WriteString(piece.lines)
+		it := piece.item
+		if it == nil {
+			continue
+		}
+		out.WriteString(it.lead + it.body)
+		if count++; flow && (count < len(sync) || f.trailingComma()) {
+			out.WriteString(",")
+		}
+		out.WriteString(it.tail + f.eolIfNone(it.tail) + f.broken(it.trail))
+	}
+	noBreak := last == len(f.lines) // the list ends the file, without a line break
+	text := out.String()
+	if noBreak {
+		text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	}
+	from, to := f.lines[first-1], len(f.text)
+	if !noBreak {
+		to = f.lines[last]
+	}
+	switch {
+	case len(sync) > 0:
+		return splice(f.text, replacement{from, to, text})
+	case flow && strings.TrimSpace(text) == "" && len(bytes.TrimSpace(f.text[f.offset(list)+1:from])) == 0 &&
+		len(bytes.TrimSpace(f.text[to:f.end(list)-1])) == 0:
+		return splice(f.text, replacement{f.offset(list), f.end(list), "[]"})
+	case flow:
+		return splice(f.text, replacement{from, to, text})
+	}
+	colon, _ := f.colon(f.sync.key)
+	if noBreak && text == "" {
+		// The line break before the list goes: the file ended without one.
+		from = len(bytes.TrimRight(f.text[:from], "\r\n"))
+	}
+	return splice(f.text, replacement{colon + 1, colon + 1, " []"}, replacement{from, to, text})
+}
+
+func (s source) eolIfNone(text string) string {
+	if strings.HasSuffix(text, "\n") {
+		return ""
+	}
+	return s.eol()
+}
+
+// trailingComma reports that a ',' follows the last target too.
+func (f *document) trailingComma() bool {
+	rest := bytes.TrimSpace(f.text[f.end(f.targets[len(f.targets)-1].node):])
+	return rest[0] == ','
+}
+
+// items takes the list apart: lines first to last hold head, comment and blank
+// lines above the first target, and then the items.
+func (f *document) items() (first, last int, head string, items []item) {
+	list := f.sync.value
+	flow := inFlow(list)
+	first = f.sync.key.Line + 1
+	if flow {
+		first = f.lineAt(f.offset(list)) + 1
+	}
+	// between splits the lines from a to b into those that belong to the
+	// target above, those that stand alone, and those of the target below.
+	between := func(a, b int) (trail, gap, lead string) {
+		for a < b && !flow && f.commentColumn(a) > list.Column {
+			trail += f.fullLine(a)
+			a++
+		}
+		cut := b
+		for cut > a && f.commentColumn(cut-1) > 0 && (flow || f.commentColumn(cut-1) >= list.Column) {
+			cut--
+		}
+		for ; a < b; a++ {
+			if a < cut {
+				gap += f.fullLine(a)
+			} else {
+				lead += f.fullLine(a)
+			}
+		}
+		return trail, gap, lead
+	}
+	next := first
+	items = make([]item, len(f.targets))
+	for i, t := range f.targets {
+		dash := f.itemLine(i)
+		if i == 0 {
+			trail, gap, lead := between(next, dash)
+			if gap == "" {
+				trail, lead = "", trail+lead
+			}
+			head, items[0].lead = trail+gap, lead
+		} else {
+			items[i-1].trail, items[i-1].gap, items[i].lead = between(next, dash)
+		}
+		end := f.end(t.node)
+		line := f.lineAt(end)
+		items[i].body = string(f.text[f.lines[dash-1]:end])
+		items[i].tail = f.fullLine(line)[end-f.lines[line-1]:]
+		if rest, ok := strings.CutPrefix(strings.TrimLeft(items[i].tail, " \t"), ","); flow && ok {
+			items[i].tail = rest
+		}
+		next = line + 1
+	}
+	for !flow && next <= len(f.lines) && f.commentColumn(next) > list.Column {
+		items[len(items)-1].trail += f.fullLine(next)
+		next++
+	}
+	return first, next - 1, head, items
+}
+
+// itemLine returns the line on which a target begins, with its '-' if it has one.
+func (f *document) itemLine(i int) int {
+	line := f.lineAt(f.offset(f.targets[i].node))
+	if inFlow(f.sync.value) {
+		return line
+	}
+	for !strings.HasPrefix(string(f.line(line)[min(f.sync.value.Column-1, len(f.line(line))):]), "-") {
+		line--
+	}
+	return line
+}
+
+// commentColumn returns the column of the comment on a line that holds nothing
+// else, or 0.
+func (s source) commentColumn(line int) int {
+	text := s.line(line)
+	rest := bytes.TrimLeft(text, " \t")
+	if len(rest) == 0 || rest[0] != '#' {
+		return 0
+	}
+	return len(text) - len(rest) + 1
+}
+
+// fullLine returns a line with its line break.
+func (s source) fullLine(line int) string {
+	if line < len(s.lines) {
+		return string(s.text[s.lines[line-1]:s.lines[line]])
+	}
+	return string(s.text[s.lines[line-1]:])
+}
+
+// piece is an item or lines that hold no target.
+type piece struct {
+	lines string
+	item  *item
+}
+
+// arrange lays out the items of sync. The longest run of targets that keep
+// their order stays where it is; the others move round it.
+func (f *document) arrange(sync []Target, head string, items []item) []piece {
+	was := make(map[Target]int, len(items)) // target → index in the file
+	for i, t := range f.definition.Sync {
+		was[t] = i
+	}
+	from := make([]int, len(sync)) // index in sync → index in the file, or -1
+	kept := make([]bool, len(items))
+	for j, t := range sync {
+		from[j] = -1
+		if i, ok := was[t]; ok {
+			from[j], kept[i] = i, true
+		}
+	}
+	begin := func(i int) int { return f.lines[f.itemLine(i)-1] }
+
+	pieces := []piece{{lines: head}}
+	done := 0        // the file's items before this one are laid out
+	var rest []piece // what they leave behind, unless more targets come first
+	// pass lays out what remains of the items up to i, which are gone from here.
+	pass := func(i int) {
+		for ; done < i; done++ {
+			if !kept[done] {
+				rest = append(rest, piece{lines: f.broken(items[done].lead) + f.broken(items[done].trail)})
+			}
+			rest = append(rest, piece{lines: items[done].gap})
+		}
+		pieces, rest = append(pieces, rest...), nil
+	}
+	stay := rising(from)
+	for j, t := range sync {
+		if i := from[j]; i >= 0 && !stay[j] {
+			pieces = append(pieces, piece{item: &items[i]})
+			continue
+		}
+		i, it := from[j], item{}
+		if i >= 0 {
+			it = items[i]
+		} else if i = f.predecessor(t, done, j, from, stay, kept); i >= 0 {
+			it = items[i]
+			it.body, it.tail = f.changed(i, begin(i), strings.TrimRight(it.tail, "\r\n"), t)
+		} else {
+			pieces = append(pieces, piece{item: &item{body: f.newItem(t, begin)}})
+			continue
+		}
+		pass(i)
+		pieces = append(pieces, piece{item: &it})
+		rest, done = []piece{{lines: it.gap}}, i+1
+	}
+	pass(len(items))
+	return pieces
+}
+
+// separator returns the blank lines that part the targets, if all are parted so.
+func separator(items []item) string {
+	if len(items) < 2 {
+		return ""
+	}
+	for _, it := range items[:len(items)-1] {
+		if it.gap == "" || strings.TrimSpace(it.gap) != "" {
+			return ""
+		}
+	}
+	return items[0].gap
+}
+
+// broken gives the file's last line a line break, should it have none.
+func (s source) broken(lines string) string {
+	if lines == "" {
+		return ""
+	}
+	return lines + s.eolIfNone(lines)
+}
+
+// predecessor returns which target of the file t, the j-th of the list, most
+// likely is a new version of: of those that go away between the last one laid
+// out and the next one that stays, one with the same cluster or namespace. -1
+// is none.
+func (f *document) predecessor(t Target, done, j int, from []int, stay, kept []bool) int {
+	next := len(kept)
+	if k := slices.Index(stay[j:], true); k >= 0 {
+		next = from[j+k]
+	}
+	best, most := -1, 0
+	for i := done; i < next; i++ {
+		old, score := f.definition.Sync[i], 0
+		if old.Cluster == t.Cluster {
+			score++
+		}
+		if old.Namespace == t.Namespace {
+			score++
+		}
+		if !kept[i] && score > most {
+			best, most = i, score
+		}
+	}
+	return best
+}
+
+// rising marks a longest strictly rising subsequence of the numbers that are
+// not negative.
+func rising(numbers []int) []bool {
+	length, previous := make([]int, len(numbers)), make([]int, len(numbers))
+	end := -1
+	for j, n := range numbers {
+		previous[j] = -1
+		if n < 0 {
+			continue
+		}
+		length[j] = 1
+		for k := range j {
+			if numbers[k] >= 0 && numbers[k] < n && length[k] >= length[j] {
+				length[j], previous[j] = length[k]+1, k
+			}
+		}
+		if end < 0 || length[j] > length[end] {
+			end = j
+		}
+	}
+	marked := make([]bool, len(numbers))
+	for ; end >= 0; end = previous[end] {
+		marked[end] = true
+	}
+	return marked
+}

@@ -1,0 +1,178 @@
+package definition
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+)
+
+var update = flag.Bool("update", false, "write the files that are generated from the source")
+
+const (
+	schemaFile = "../../examples/definition.schema.json"
+	sampleFile = "../../examples/secrets/db-password.yaml"
+)
+
+func TestSchemaFileIsInStep(t *testing.T) {
+	if *update {
+		if err := os.WriteFile(schemaFile, Schema(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, Schema()) {
+		t.Errorf("%s is out of step; run go test ./gitstore/definition -run TestSchemaFileIsInStep -update", schemaFile)
+	}
+}
+
+func compiledSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	content, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("definition.schema.json", content); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := compiler.Compile("definition.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
+}
+
+func TestSampleIsValidForParserAndSchema(t *testing.T) {
+	content, err := os.ReadFile(sampleFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(content), "# yaml-language-server: $schema=../definition.schema.json\n") {
+		t.Error("the sample doesn't name its schema")
+	}
+	d, err := Parse("secrets/db-password.yaml", content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Sync) == 0 {
+		t.Error("the sample has no targets")
+	}
+	report, err := ValidateDir(os.DirFS(filepath.Dir(filepath.Dir(sampleFile))), 0)
+	if err != nil || len(report.Problems) > 0 {
+		t.Errorf("the samples are no valid checkout: %v %v", err, report.Problems)
+	}
+	if err := compiledSchema(t).Validate(decoded(t, content)); err != nil {
+		t.Error(err)
+	}
+}
+
+// decoded reads YAML as an editor does: with dates as texts.
+func decoded(t *testing.T, content []byte) any {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal(content, &v); err != nil {
+		t.Fatal(err)
+	}
+	var plain func(v any) any
+	plain = func(v any) any {
+		switch v := v.(type) {
+		case time.Time:
+			return v.Format(time.DateOnly)
+		case map[string]any:
+			for k := range v {
+				v[k] = plain(v[k])
+			}
+		case []any:
+			for i := range v {
+				v[i] = plain(v[i])
+			}
+		}
+		return v
+	}
+	return plain(v)
+}
+
+func TestSchemaAcceptsWhatTheParserAccepts(t *testing.T) {
+	s := compiledSchema(t)
+	for _, c := range wellFormed {
+		if err := s.Validate(decoded(t, []byte(c.content))); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// unseen are the malformed definitions that a schema has nothing against: what
+// is wrong with them is the file, its name, or the way it is written.
+var unseen = []string{
+	"a date as secretName",
+	"a target twice", // one of the two spells its secretName out
+	"a name other than the file's", "a file that ends in .yml", "a file name in upper case", "a file in a folder below", "a file name without a name",
+	"two documents", "an empty second document", "text after the end of the document",
+	"an anchor", "an alias", "a tag", "a tag of one's own", "a tag on the whole", "an anchored key", "a question mark key",
+	"a lone exclamation mark for a list", "a lone exclamation mark before a name", "a lone exclamation mark before a list", "a lone exclamation mark before a target",
+	"a merge key", "a merge key in a target",
+	"a directive", "a file over 64 KiB", "a byte order mark", "a line separator within a comment",
+	"a value on several lines", "quotes over several lines", "a lone carriage return", "a lone carriage return at the end",
+}
+
+func TestSchemaRefusesWhatItCanSee(t *testing.T) {
+	s := compiledSchema(t)
+	refused := 0
+	for _, c := range malformed {
+		var v any
+		if err := yaml.Unmarshal([]byte(c.content), &v); err != nil {
+			continue // no YAML at all
+		}
+		err := s.Validate(decoded(t, []byte(c.content)))
+		if err != nil {
+			refused++
+		}
+		if accepted, expected := err == nil, slices.Contains(unseen, c.name); accepted != expected {
+			t.Errorf("%s: accepted is %v, want %v (%v)", c.name, accepted, expected, err)
+		}
+	}
+	if refused < 25 {
+		t.Errorf("only %d are refused", refused)
+	}
+}
+
+// The patterns of the schema and the Parse functions have to agree on every text.
+func FuzzSchemaPatterns(f *testing.F) {
+	for _, s := range []string{"a", "a-b", "-a", "a.b", "a..b", ".", "..", "...", "..a", ".a", "a/b", "a//b", "/a", "a/", "@~", "A", "a\n", "é", strings.Repeat("a", 64), strings.Repeat("a.", 127) + "a"} {
+		f.Add(s)
+	}
+	match := func(pattern string, most int) func(string) bool {
+		re := regexp.MustCompile("^" + pattern + "$")
+		return func(s string) bool { return len(s) <= most && re.MatchString(s) }
+	}
+	label, subdomain, path := match(labelPattern, maxLabelLen), match(subdomainPattern, maxSecretNameLen), match(secretPathPattern, MaxSecretPathLen)
+	f.Fuzz(func(t *testing.T, s string) {
+		check := func(what string, want bool, err error) {
+			if want != (err == nil) {
+				t.Errorf("%s %q: the schema says %v, the parser %v", what, s, want, err)
+			}
+		}
+		_, err := ParseName(s)
+		check("name", len(s) >= MinNameLen && label(s), err)
+		_, err = ParseClusterName(s)
+		check("cluster", label(s), err)
+		_, err = ParseNamespace(s)
+		check("namespace", label(s), err)
+		_, err = ParseSecretName(s)
+		check("secretName", subdomain(s), err)
+		_, err = ParseSecretPath(s)
+		check("secretPath", path(s), err)
+	})
+}

@@ -1,0 +1,125 @@
+package gitdir
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+)
+
+// applyDelta builds an object from its base as Git's delta says; ErrTooLarge if
+// that says it has more than limit bytes.
+func applyDelta(base, delta []byte, limit int64) ([]byte, error) {
+	_, first := binary.Uvarint(delta)
+	size, second := binary.Uvarint(delta[max(first, 0):])
+	if first <= 0 || second <= 0 {
+		return nil, fmt.Errorf("delta is malformed: %w", ErrCorrupt)
+	}
+	if size > uint64(limit) {
+		return nil, fmt.Errorf("object of %d bytes is %w", size, ErrTooLarge)
+	}
+	content, err := packfile.PatchDelta(base, delta)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return content, nil
+}
+
+// A deltaWriter makes a delta from edits that are known, with no search.
+type deltaWriter struct{ out []byte }
+
+func (w *deltaWriter) begin(baseSize, size int) {
+	w.out = binary.AppendUvarint(w.out[:0], uint64(baseSize))
+	w.out = binary.AppendUvarint(w.out, uint64(size))
+}
+
+func (w *deltaWriter) copy(offset, length int) {
+	const most = 0xffffff
+	for length > 0 {
+		n := min(length, most)
+		at := len(w.out)
+		op := byte(0x80)
+		w.out = append(w.out, 0)
+		for i, v := 0, offset; i < 4; i, v = i+1, v>>8 {
+			if b := byte(v); b != 0 {
+				op |= 1 << i
+				w.out = append(w.out, b)
+			}
+		}
+		for i, v := 0, n; i < 3; i, v = i+1, v>>8 {
+			if b := byte(v); b != 0 {
+				op |= 1 << (4 + i)
+				w.out = append(w.out, b)
+			}
+		}
+		w.out[at] = op
+		offset += n
+		length -= n
+	}
+}
+
+func (w *deltaWriter) insert(b []byte) {
+	for len(b) > 0 {
+		n := min(len(b), 127)
+		w.out = append(w.out, byte(n))
+		w.out = append(w.out, b[:n]...)
+		b = b[n:]
+	}
+}
+
+// edit writes the delta of one edit of base.
+func (w *deltaWriter) edit(base []byte, s TreeEdit) []byte {
+	w.begin(len(base), len(base)-s.remove+len(s.insert))
+	w.copy(0, s.at)
+	w.insert(s.insert)
+	w.copy(s.at+s.remove, len(base)-s.at-s.remove)
+	return w.out
+}
+
+// trees writes the delta between two trees, entry by entry.
+func (w *deltaWriter) trees(base, tree []byte) ([]byte, error) {
+	w.begin(len(base), len(tree))
+	from, to := 0, 0 // what is written covers base[:from] and tree[:to]
+	for from < len(base) || to < len(tree) {
+		same, err := commonEntries(base[from:], tree[to:])
+		if err != nil {
+			return nil, err
+		}
+		if len(base)-from == len(tree)-to && commonPrefix(base[from:], tree[to:]) == len(tree)-to {
+			same = len(tree) - to
+		}
+		w.copy(from, same)
+		from, to = from+same, to+same
+		var a, b TreeEntry
+		var sizeA, sizeB int
+		if from < len(base) {
+			if a, sizeA, err = NextTreeEntry(base[from:]); err != nil {
+				return nil, err
+			}
+		}
+		if to < len(tree) {
+			if b, sizeB, err = NextTreeEntry(tree[to:]); err != nil {
+				return nil, err
+			}
+		}
+		order := 0
+		switch {
+		case sizeA == 0 && sizeB == 0:
+			return w.out, nil
+		case sizeA == 0:
+			order = 1
+		case sizeB == 0:
+			order = -1
+		default:
+			order = compareTreeNames(a, b)
+		}
+		if order <= 0 {
+			from += sizeA
+		}
+		if order >= 0 {
+			w.insert(tree[to : to+sizeB])
+			to += sizeB
+		}
+	}
+	return w.out, nil
+}

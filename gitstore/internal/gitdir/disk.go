@@ -1,0 +1,133 @@
+package gitdir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// FileSystem is the disk below the repositories. There is one real
+// implementation; tests wrap it to let single calls fail or the process die.
+type FileSystem interface {
+	OpenFile(name string, flag int, perm fs.FileMode) (File, error)
+	ReadDir(name string) ([]fs.DirEntry, error)
+	Lstat(name string) (fs.FileInfo, error)
+	Mkdir(name string, perm fs.FileMode) error
+	Link(old, new string) error
+	Rename(old, new string) error
+	Remove(name string) error
+	// SyncDir makes what was renamed or made in the folder outlive a power cut.
+	SyncDir(name string) error
+}
+
+// File is one open file.
+type File interface {
+	io.Reader
+	io.ReaderAt
+	io.Writer
+	io.Closer
+	Stat() (fs.FileInfo, error)
+	Sync() error
+}
+
+// Disk is the real file system.
+type Disk struct{}
+
+func (Disk) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
+	f, err := os.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (Disk) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
+func (Disk) Lstat(name string) (fs.FileInfo, error)     { return os.Lstat(name) }
+func (Disk) Mkdir(name string, perm fs.FileMode) error  { return os.Mkdir(name, perm) }
+func (Disk) Link(old, new string) error                 { return os.Link(old, new) }
+func (Disk) Rename(old, new string) error               { return os.Rename(old, new) }
+func (Disk) Remove(name string) error                   { return os.Remove(name) }
+
+func (Disk) SyncDir(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// readFile returns what a file holds; ErrTooLarge if that is more than limit.
+func readFile(fsys FileSystem, name string, limit int64) ([]byte, error) {
+	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("%s is %w", name, ErrTooLarge)
+	}
+	return content, err
+}
+
+// writeFile makes a new file with that content and has it on disk when it
+// returns. On failure nothing of it is left.
+func writeFile(fsys FileSystem, name string, perm fs.FileMode, content ...[]byte) error {
+	f, err := fsys.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return err
+	}
+	for _, part := range content {
+		if err == nil {
+			_, err = f.Write(part)
+		}
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		_ = fsys.Remove(name)
+	}
+	return err
+}
+
+// MkdirAll makes the folder with its parents, durably, where they are missing.
+func MkdirAll(fsys FileSystem, dir string, perm fs.FileMode) error {
+	err := fsys.Mkdir(dir, perm)
+	switch {
+	case err == nil:
+		return fsys.SyncDir(filepath.Dir(dir))
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir:
+		if err := MkdirAll(fsys, filepath.Dir(dir), perm); err != nil {
+			return err
+		}
+		return MkdirAll(fsys, dir, perm)
+	}
+	return err
+}
+
+// removeIfThere removes a file that may be gone already.
+func removeIfThere(fsys FileSystem, name string) error {
+	if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// ownFolder holds, within a repository, what is ours and not Git's.
+const ownFolder = "secretsync"
+
+// Errors of a path that runs through a file, or ends at a folder.
+var (
+	errNotFolder error = syscall.ENOTDIR
+	errIsFolder  error = syscall.EISDIR
+)

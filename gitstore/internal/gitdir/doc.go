@@ -1,0 +1,65 @@
+// Package gitdir keeps one bare Git repository on a disk, durably: its objects,
+// the one reference that is moved, and what keeps both small. What the commits
+// are about it does not know.
+//
+// What it guarantees:
+//   - When [Repository.Advance] succeeds, objects and reference outlive a power
+//     cut. If it fails, the reference is where it was, except for
+//     [ErrUnsettled], which says that this isn't known.
+//   - At any instant, also after a crash, stock Git finds nothing wrong with the
+//     repository, and may work on it at the same time: fetch, push, gc, repack.
+//   - Objects are never removed before they stand elsewhere. Nothing is
+//     dropped, reachable or not: that is for the operator, with git gc.
+//   - Damage is an error that matches [ErrCorrupt] or [ErrMissing], not a crash.
+//
+// # What lies on disk
+//
+// Below the repository's folder; <ref> is such as refs/heads/main, <pack> is
+// pack- and the checksum of a pack.
+//
+//	file                        written                        a crash leaves            swept by
+//	--------------------------  -----------------------------  ------------------------  -----------------------
+//	../<folder>.new             by Init, all of it, before it  a part of it              the next Init
+//	                            is renamed to the folder
+//	HEAD, config, description   by Init                        -                         -
+//	secretsync/ref              by Advance: the commit the     it, to no effect          the next Advance, Tidy,
+//	                            reference is to point to                                 Probe
+//	<ref>.lock                  by Advance, as a link to       it; being the same file   the next Advance, Tidy,
+//	                            secretsync/ref. By Git, too    as secretsync/ref shows   Probe; one of Git's is
+//	                                                           that it is ours           left and reported
+//	<ref>                       by Advance, which renames the  the old one or the new    -
+//	                            lock; then its folder is       one; Settle syncs the
+//	                            synced                         folder again
+//	secretsync/draft-<pack>.*   by Advance, before the pack    them                      Tidy
+//	                            is shown
+//	objects/pack/<pack>.keep    by Advance, from before the    it; its content shows     Tidy
+//	                            pack shows till the reference  that it is ours
+//	                            holds its commits: against gc
+//	objects/pack/<pack>.pack    by Advance and by rounds,      a pack without an index,  Tidy, which knows it by
+//	                            renamed from the draft         which Git ignores         the draft of the index
+//	objects/pack/<pack>.idx     by Advance and by rounds,      a whole pack; if nothing  git gc, if at all
+//	                            renamed last: Git goes by it   refers to it, garbage
+//	secretsync/draft-merged.*   by a round of maintenance      them                      the next round, Tidy
+//	packs and loose objects     by whoever. Once a round has   them, merged or not       the next round merges
+//	that a round has merged     copied them they are left for                            them again
+//	                            Config.Grace, then removed
+//	secretsync/<name>           by WriteOwn, renamed from a    a draft; after a power    Tidy; the caller notices
+//	                            draft, not synced              cut, torn content         what is torn
+//	*/secretsync-probe          by Probe, to see if the disk   it                        the next Probe
+//	                            takes something
+//	packed-refs, shallow,       by Git; only read here         -                         -
+//	gc.pid, info/alternates
+//
+// # Why not go-git
+//
+// go-git reads configuration and applies deltas here. Repositories as a whole
+// are not left to it, because it
+//   - flushes nothing to disk, and writes a reference in place, under a lock
+//     that stock Git does not know;
+//   - keeps the names of all objects in memory, for each repository, and its
+//     list of packs until told otherwise, while git gc replaces them;
+//   - takes trees apart entry by entry, to read as well as to write, where this
+//     package edits and compares their bytes: of a thousand entries, one.
+//
+// The benchmarks of writing and following have go-git for their floor.
+package gitdir

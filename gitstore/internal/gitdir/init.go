@@ -1,0 +1,56 @@
+package gitdir
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// What a new repository is set up with, besides what Git itself would say:
+// pushed objects are checked, are on disk before the branch moves, and garbage
+// is left to us and to the operator.
+const newConfig = `[core]
+	repositoryformatversion = 0
+	filemode = true
+	bare = true
+	fsync = committed,loose-object
+[receive]
+	fsckObjects = true
+	autogc = false
+[gc]
+	auto = 0
+[secretsync]
+	created = %s
+`
+
+// Init makes a bare repository whose HEAD is ref. It appears whole or not at
+// all; till then it is dir with ".new" behind it, which must be nobody else's.
+func Init(fsys FileSystem, dir, ref, description string, now time.Time) error {
+	draft := dir + ".new" // removed if it is there: it is ours
+	if err := os.RemoveAll(draft); err != nil {
+		return err
+	}
+	for _, folder := range []string{"objects/info", "objects/pack", filepath.Dir(ref), "refs/tags", ownFolder} {
+		if err := MkdirAll(fsys, filepath.Join(draft, filepath.FromSlash(folder)), 0o755); err != nil {
+			return err
+		}
+	}
+	files := map[string]string{
+		"HEAD":        "ref: " + ref + "\n",
+		"config":      fmt.Sprintf(newConfig, now.UTC().Format(time.RFC3339)),
+		"description": description + "\n",
+	}
+	for name, content := range files {
+		if err := writeFile(fsys, filepath.Join(draft, name), 0o644, []byte(content)); err != nil {
+			return err
+		}
+	}
+	if err := fsys.SyncDir(draft); err != nil {
+		return err
+	}
+	if err := fsys.Rename(draft, dir); err != nil {
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(dir))
+}

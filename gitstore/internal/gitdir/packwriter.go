@@ -1,0 +1,93 @@
+package gitdir
+
+import (
+	"bufio"
+	"bytes"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	stdhash "hash"
+	"hash/crc32"
+)
+
+// packWriter writes a pack of which the number of objects is known.
+type packWriter struct {
+	out     *bufio.Writer
+	sum     stdhash.Hash
+	offset  int64
+	objects []indexedObject
+	at      map[Hash]written
+
+	// anew are the objects that were not copied as they are.
+	anew     []Hash
+	scratch  []byte
+	deflated bytes.Buffer
+	z        *zlib.Writer
+	trees    treeChains
+}
+
+func (w *packWriter) raw(b []byte) error {
+	w.offset += int64(len(b))
+	_, err := w.out.Write(b)
+	return err
+}
+
+// entry writes an object of which header and deflated data are given.
+func (w *packWriter) entry(id Hash, depth int, header, deflated []byte) error {
+	crc := crc32.Update(crc32.ChecksumIEEE(header), crc32.IEEETable, deflated)
+	w.objects = append(w.objects, indexedObject{id, crc, w.offset})
+	w.at[id] = written{w.offset, depth}
+	w.scratch = header[:0]
+	return errors.Join(w.raw(header), w.raw(deflated))
+}
+
+func (w *packWriter) delta(id Hash, base written, size int64, deflated []byte) error {
+	header := appendEntryHeader(w.scratch[:0], kindOffsetDelta, int(size))
+	return w.entry(id, base.depth+1, appendDistance(header, w.offset-base.offset), deflated)
+}
+
+func (w *packWriter) whole(id Hash, kind Kind, content []byte) error {
+	deflated, err := w.deflate(content)
+	if err != nil {
+		return err
+	}
+	w.anew = append(w.anew, id)
+	return w.entry(id, 0, appendEntryHeader(w.scratch[:0], kind, len(content)), deflated)
+}
+
+func (w *packWriter) deflate(content []byte) ([]byte, error) {
+	w.deflated.Reset()
+	w.z.Reset(&w.deflated)
+	_, err := w.z.Write(content)
+	err = errors.Join(err, w.z.Close())
+	return w.deflated.Bytes(), err
+}
+
+// tree writes a tree that is stored whole in its source, with below deltas on
+// top of it there, as a delta of a similar one if there is one.
+func (w *packWriter) tree(id Hash, content []byte, below int) error {
+	if hashObject(KindTree, content) != id {
+		return fmt.Errorf("tree %s does not match its name: %w", id, ErrCorrupt)
+	}
+	base := w.trees.base(content, w.at, below)
+	if base != nil {
+		delta, err := w.trees.delta.trees(base.content, content)
+		if err != nil {
+			return err
+		}
+		if len(delta) < len(content)/2 {
+			deflated, err := w.deflate(delta)
+			if err != nil {
+				return err
+			}
+			if err := w.delta(id, w.at[base.id], int64(len(delta)), deflated); err != nil {
+				return err
+			}
+			w.trees.use(id, content, base)
+			w.anew = append(w.anew, id)
+			return nil
+		}
+	}
+	w.trees.use(id, content, nil)
+	return w.whole(id, KindTree, content)
+}

@@ -1,0 +1,82 @@
+package gitdir
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+)
+
+// A packPlace is where one pack comes to lie. Until it is whole and on disk it
+// lies in our own folder: of what it finds in its own, git gc takes the liberty
+// to remove what looks unfinished.
+type packPlace struct {
+	fs   FileSystem
+	repo string // the repository's folder
+	name string // "pack-" and the checksum
+}
+
+func (p packPlace) dir() string { return filepath.Join(p.repo, "objects", "pack") }
+
+func (p packPlace) final(extension string) string {
+	return filepath.Join(p.dir(), p.name+extension)
+}
+
+func (p packPlace) draft(extension string) string {
+	return filepath.Join(p.repo, ownFolder, draftPrefix+p.name+extension)
+}
+
+// keep writes the mark that keeps the pack from a concurrent gc. It need not
+// be durable: after a power cut there is no gc to be kept from. But it must
+// appear whole, to be known for ours after a crash.
+func (p packPlace) keep() error {
+	if err := writeFile(unsynced{p.fs}, p.draft(".keep"), 0o444, []byte(keepMark)); err != nil {
+		return err
+	}
+	return p.fs.Rename(p.draft(".keep"), p.final(".keep"))
+}
+
+func (p packPlace) unkeep() error { return removeIfThere(p.fs, p.final(".keep")) }
+
+// publish gives the drafts their names, index last: Git goes by it.
+func (p packPlace) publish() error {
+	if err := p.fs.Rename(p.draft(".pack"), p.final(".pack")); err != nil {
+		return err
+	}
+	if err := p.fs.Rename(p.draft(".idx"), p.final(".idx")); err != nil {
+		return err
+	}
+	return p.fs.SyncDir(p.dir())
+}
+
+// discard removes what there is of the pack while nobody can see it, which is
+// as long as it has no index. A pack that was seen stays: what somebody pushed
+// meanwhile may count on its objects. If nothing does, git gc collects it.
+func (p packPlace) discard() error {
+	errs := []error{removeIfThere(p.fs, p.draft(".idx")), removeIfThere(p.fs, p.draft(".pack")), removeIfThere(p.fs, p.draft(".keep"))}
+	if _, err := p.fs.Lstat(p.final(".idx")); errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, removeIfThere(p.fs, p.final(".pack")))
+	}
+	return errors.Join(append(errs, p.unkeep())...)
+}
+
+const (
+	draftPrefix = "draft-"
+	// keepMark stands in the .keep file of a pack whose commits no reference
+	// holds yet, so that a gc meanwhile does not take them for rubbish.
+	keepMark = "secretsync: being committed\n"
+)
+
+// unsynced is a file system whose files are in no hurry to reach the disk.
+type unsynced struct{ FileSystem }
+
+func (u unsynced) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
+	f, err := u.FileSystem.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return unsyncedFile{f}, nil
+}
+
+type unsyncedFile struct{ File }
+
+func (unsyncedFile) Sync() error { return nil }

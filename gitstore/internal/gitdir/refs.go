@@ -1,0 +1,166 @@
+package gitdir
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"k8s.io/utils/clock"
+)
+
+// ref is the one reference of a repository that is read and moved. It is
+// changed the way Git does it: under <reference>.lock, which whoever makes it
+// first holds, and which becomes the reference by a rename.
+type ref struct {
+	fs    FileSystem
+	repo  string // the repository's folder
+	name  string // such as "refs/heads/main"
+	clock clock.Clock
+	// unsettled: where the branch is may be lost in a power cut. It begins so,
+	// as a process that was killed may have moved it.
+	unsettled bool
+}
+
+func (b *ref) path() string { return filepath.Join(b.repo, filepath.FromSlash(b.name)) }
+func (b *ref) lock() string { return b.path() + ".lock" }
+
+// draft is the file that becomes the lock by a hard link. A lock that is the
+// same file as the draft was therefore left by a process of ours.
+func (b *ref) draft() string { return filepath.Join(b.repo, ownFolder, "ref") }
+
+// read returns the commit the branch points to; zero where there is no branch.
+func (b *ref) read() (Hash, error) {
+	for range 3 {
+		id, err := b.readLoose()
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return id, err
+		}
+		id, err = b.readPacked()
+		if err != nil || !id.IsZero() {
+			return id, err
+		}
+		// Absent from both; unless it moved from the one to the other in between.
+		if _, err := b.fs.Lstat(b.path()); err == nil {
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotFolder) {
+			return Hash{}, err
+		}
+		// A branch that is gone is a fact; a repository that is gone is a fault.
+		_, err = b.fs.Lstat(filepath.Join(b.repo, "HEAD"))
+		return Hash{}, err
+	}
+	return Hash{}, fmt.Errorf("%s comes and goes", b.name)
+}
+
+func (b *ref) readLoose() (Hash, error) {
+	content, err := readFile(b.fs, b.path(), 1<<10)
+	if err != nil {
+		if errors.Is(err, errNotFolder) || errors.Is(err, errIsFolder) {
+			err = fs.ErrNotExist // refs/heads/a/b where there is, or was, a branch a
+		}
+		return Hash{}, err
+	}
+	content = bytes.TrimRight(content, " \t\r\n")
+	if bytes.HasPrefix(content, []byte("ref:")) {
+		return Hash{}, fmt.Errorf("%s is a symbolic reference (%q); point it at a commit", b.name, content)
+	}
+	id, ok := ParseHash(content)
+	if !ok || id.IsZero() {
+		return Hash{}, fmt.Errorf("%s holds no commit; restore it with git update-ref: %w", b.path(), ErrCorrupt)
+	}
+	return id, nil
+}
+
+func (b *ref) readPacked() (Hash, error) {
+	content, err := readFile(b.fs, filepath.Join(b.repo, "packed-refs"), 256<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Hash{}, nil
+	} else if err != nil {
+		return Hash{}, err
+	}
+	for line := range bytes.Lines(content) {
+		digits, name, ok := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(" "))
+		if ok && string(name) == b.name {
+			if id, ok := ParseHash(digits); ok {
+				return id, nil
+			}
+			return Hash{}, fmt.Errorf("packed-refs: %s holds no commit: %w", b.name, ErrCorrupt)
+		}
+	}
+	return Hash{}, nil
+}
+
+// ErrUnsettled says that the reference was moved, but that a power cut may undo
+// it.
+var ErrUnsettled = errors.New("a commit stands but it is not known whether it would outlive a power cut")
+
+// ErrMoved says that the branch is not where the writer thought: somebody else
+// was faster.
+var ErrMoved = errors.New("the branch has moved")
+
+// prepare writes the commit the branch is to point to, durably, beside the
+// branch. It needs no lock.
+func (b *ref) prepare(id Hash) error {
+	if err := b.recover(); err != nil {
+		return err
+	}
+	return writeFile(b.fs, b.draft(), 0o644, []byte(id.String()+"\n"))
+}
+
+// advance moves the branch from old to what was prepared, durably; ErrMoved if
+// it isn't at old. Another process that holds the lock is waited for.
+func (b *ref) advance(ctx context.Context, old Hash) error {
+	if err := b.acquire(ctx); err != nil {
+		return err
+	}
+	at, err := b.read()
+	if err == nil && at != old {
+		err = ErrMoved
+	}
+	if err == nil {
+		err = b.fs.Rename(b.lock(), b.path())
+	}
+	if err != nil {
+		return errors.Join(err, removeIfThere(b.fs, b.lock()), removeIfThere(b.fs, b.draft()))
+	}
+	b.unsettled = true
+	if err := b.settle(); err != nil {
+		return err
+	}
+	_ = b.fs.Remove(b.draft()) // else the next prepare does
+	return nil
+}
+
+// settle has what the branch was moved to on disk, unless that is known.
+func (b *ref) settle() error {
+	if !b.unsettled {
+		return nil
+	}
+	err := b.fs.SyncDir(filepath.Dir(b.path()))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // Git packs references and removes their folder
+		return fmt.Errorf("%w: %w", ErrUnsettled, err)
+	}
+	b.unsettled = false
+	return nil
+}
+
+// BranchRef returns the full name of a branch, or why there can't be one of that
+// name.
+func BranchRef(short string) (string, error) {
+	bad := strings.ContainsAny(short, " ~^:?*[\\\x7f") || strings.Contains(short, "..") || strings.Contains(short, "@{") ||
+		strings.Contains(short, "//") || strings.HasPrefix(short, "/") || strings.HasSuffix(short, "/") || strings.HasSuffix(short, ".")
+	for _, c := range short {
+		bad = bad || c < ' '
+	}
+	for part := range strings.SplitSeq(short, "/") {
+		bad = bad || part == "" || part[0] == '.' || strings.HasSuffix(part, ".lock")
+	}
+	if bad {
+		return "", fmt.Errorf("%.80q is no name of a branch, see git help check-ref-format", short)
+	}
+	return "refs/heads/" + short, nil
+}

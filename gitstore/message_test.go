@@ -1,0 +1,45 @@
+package gitstore
+
+import (
+	"bytes"
+	"testing"
+
+	"secretsync/gitstore/internal/gitdir"
+)
+
+func FuzzCommitsAreReadWithoutPanic(f *testing.F) {
+	somebody := Identity{Name: "A", Email: "a@b"}
+	f.Add(encodeCommit(gitdir.Hash{1}, gitdir.Hash{2}, Attribution{Author: Author{Name: "<>\n", ID: "ak-1"}, RequestID: "r\n\nx"}, somebody, commitTime(epoch, epoch), "Add x"))
+	f.Add([]byte("tree \n\n"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		c, err := gitdir.ParseCommit(gitdir.Hash{}, content)
+		if err == nil {
+			if _, err := c.Time.MarshalJSON(); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := parseEvent(gitdir.Hash{1}, content).Time.MarshalJSON(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func FuzzWhatKeysAreCalledCannotForgeACommit(f *testing.F) {
+	f.Add("CI", "ak-1", "req-1")
+	f.Add("x\nparent 0000", "a> <b", "r\nVia: git")
+	f.Add("\xff", "", "\r")
+	f.Fuzz(func(t *testing.T, name, id, request string) {
+		by := Attribution{Author: Author{Name: name, ID: id}, RequestID: request}
+		content := encodeCommit(gitdir.Hash{1}, gitdir.Hash{2}, by, Identity{Name: "A", Email: "a@b"}, epoch, "Add x")
+		c, err := gitdir.ParseCommit(gitdir.Hash{}, content)
+		if err != nil || c.Tree != (gitdir.Hash{1}) || c.Parent != (gitdir.Hash{2}) || !c.Time.Equal(epoch) {
+			t.Errorf("%+v, %v", c, err)
+		}
+		if e := parseEvent(gitdir.Hash{3}, content); e.Message != "Add x" || e.Via != ViaAPI || !e.Time.Equal(epoch) {
+			t.Errorf("%+v", e)
+		}
+		if n := bytes.Count(content, []byte("\n")); n > 9 {
+			t.Errorf("%d lines:\n%s", n, content)
+		}
+	})
+}

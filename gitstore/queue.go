@@ -1,0 +1,107 @@
+package gitstore
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// request is one write on its way to the repository's goroutine.
+type request struct {
+	ctx  context.Context
+	by   Attribution
+	want func(*draft) (fileEdit, *Entry, error) // no edit: the entry is right as it is
+
+	state atomic.Int32 // waiting, then taken or given up
+	done  chan reply   // has room for the one reply
+	begun time.Time
+}
+
+type reply struct {
+	entry *Entry
+	err   error
+}
+
+const (
+	requestWaiting = iota
+	requestTaken
+	requestGivenUp
+)
+
+// queue holds the requests that arrived while a batch is being written.
+type queue struct {
+	mu      sync.Mutex
+	waiting []*request
+	closed  bool
+	arrived chan struct{} // has room for one signal
+}
+
+func newQueue() *queue { return &queue{arrived: make(chan struct{}, 1)} }
+
+func (q *queue) put(r *request) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return errClosed
+	}
+	q.waiting = append(q.waiting, r)
+	q.signal()
+	return nil
+}
+
+func (q *queue) signal() {
+	select {
+	case q.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// take returns up to most requests whose callers still wait, in order.
+func (q *queue) take(most int) []*request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var taken []*request
+	n := 0
+	for n < len(q.waiting) && len(taken) < most {
+		if r := q.waiting[n]; r.state.CompareAndSwap(requestWaiting, requestTaken) {
+			taken = append(taken, r)
+		}
+		n++
+	}
+	q.waiting = slices.Delete(q.waiting, 0, n)
+	if len(q.waiting) > 0 {
+		q.signal()
+	}
+	return taken
+}
+
+func (q *queue) close() []*request {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	return q.take(int(^uint(0) >> 1))
+}
+
+// write hands a request over and waits for its reply. Once it was taken up the
+// reply is awaited even if ctx ends: it comes soon, and it is the truth.
+func (r *Repository) write(ctx context.Context, by Attribution, want func(*draft) (fileEdit, *Entry, error)) (*Entry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	req := &request{ctx: ctx, by: by, want: want, done: make(chan reply, 1), begun: r.clock.Now()}
+	if err := r.queue.put(req); err != nil {
+		return nil, err
+	}
+	select {
+	case answer := <-req.done:
+		return answer.entry, answer.err
+	case <-ctx.Done():
+		if req.state.CompareAndSwap(requestWaiting, requestGivenUp) {
+			return nil, ctx.Err()
+		}
+		answer := <-req.done
+		return answer.entry, answer.err
+	}
+}

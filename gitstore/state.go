@@ -1,0 +1,72 @@
+package gitstore
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/gitdir"
+)
+
+// state is what is known of the commit at HEAD. It is immutable, apart from
+// the pointers to shared entries nothing in it is shared with an older one.
+type state struct {
+	head     gitdir.Hash
+	time     time.Time // committer's, of head
+	root     []byte    // the raw tree of head
+	secrets  []byte    // the raw tree secrets/; empty where there is none
+	snapshot *Snapshot
+}
+
+// emptyState is that of a branch without a commit.
+func emptyState() *state { return &state{snapshot: newSnapshot(gitdir.Hash{}, nil, nil)} }
+
+// unreadState is that of a branch which was not read yet.
+func unreadState() *state {
+	i := emptyState()
+	i.snapshot.unread = true
+	return i
+}
+
+// load works out the state of head. Where base lies on head's first-parent
+// line the cost is in proportion to what happened since; else it is that of the
+// whole history.
+func load(git *gitdir.Repository, head gitdir.Hash, base *state) (*state, error) {
+	if head.IsZero() {
+		return emptyState(), nil
+	}
+	w := &walk{git: git, reader: git.Reader(), base: base, touched: make(map[string]*touch)}
+	if base != nil && base.head.IsZero() {
+		w.base = nil
+	}
+	return w.run(head)
+}
+
+func sortByName(entries []*Entry) {
+	slices.SortFunc(entries, func(a, b *Entry) int { return strings.Compare(a.Name.String(), b.Name.String()) })
+}
+
+func sortByPath(problems []definition.FileError) []definition.FileError {
+	slices.SortFunc(problems, func(a, b definition.FileError) int { return strings.Compare(a.Path, b.Path) })
+	return problems
+}
+
+// mergeEntries returns the entries with changes applied; nil stands for one
+// that is gone.
+func mergeEntries(entries []*Entry, changes map[definition.Name]*Entry) []*Entry {
+	names := slices.SortedFunc(maps.Keys(changes), func(a, b definition.Name) int { return strings.Compare(a.String(), b.String()) })
+	merged := make([]*Entry, 0, len(entries)+len(names))
+	for _, name := range names {
+		n, found := slices.BinarySearchFunc(entries, name.String(), func(e *Entry, name string) int { return strings.Compare(e.Name.String(), name) })
+		merged = append(merged, entries[:n]...)
+		if entries = entries[n:]; found {
+			entries = entries[1:]
+		}
+		if e := changes[name]; e != nil {
+			merged = append(merged, e)
+		}
+	}
+	return append(merged, entries...)
+}

@@ -1,0 +1,246 @@
+package gitstore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/gitdir"
+)
+
+// A walk goes from a commit along the first parents and finds out for each
+// file which commit changed it last and which one added it.
+type walk struct {
+	git    *gitdir.Repository
+	reader *gitdir.Reader
+	base   *state // may be nil: what is known already of some commit
+
+	touched map[string]*touch
+	settled int // names at HEAD for which nothing more has to be looked for
+}
+
+// touch is what the walk found out about one file.
+type touch struct {
+	entry   *Entry                // nil where the file is no definition's or is gone
+	problem *definition.FileError // what to say of a file that is no definition's
+	seeking bool                  // the file is invalid at HEAD and so was each version yet
+	settled bool                  // the commit that added it, or took it away, was reached
+}
+
+// side is the part of a commit's tree that matters.
+type side struct {
+	rootID, secretsID gitdir.Hash
+	root, secrets     []byte
+	problem           *definition.FileError // secrets is something else than a folder
+}
+
+func (w *walk) run(head gitdir.Hash) (*state, error) {
+	result := &state{head: head}
+	var top side
+	names, reached := -1, false
+	err := w.line(head, func(id gitdir.Hash) bool {
+		reached = w.base != nil && id == w.base.head
+		return reached || w.base == nil && w.settled == names
+	}, func(id gitdir.Hash, c gitdir.Commit, here, there side) error {
+		if id == head {
+			top, names = here, gitdir.CountEntries(here.secrets)
+			result.time, result.root, result.secrets = c.Time, here.root, here.secrets
+		}
+		return here.diff(there, id, func(name []byte, before, after gitdir.TreeEntry) error {
+			return w.touch(id, c.Time, name, before, after)
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	result.snapshot = w.assemble(head, reached, top.problem)
+	return result, nil
+}
+
+// line goes along the first parents from head, which must not be where it is to
+// stop, and shows of each commit its own side and that of its parent; of none
+// where history begins.
+func (w *walk) line(head gitdir.Hash, stop func(gitdir.Hash) bool, visit func(id gitdir.Hash, c gitdir.Commit, here, there side) error) error {
+	c, err := w.commit(head)
+	if err != nil {
+		return err
+	}
+	here, err := w.side(c.Tree, side{})
+	if err != nil {
+		return err
+	}
+	for at := head; !stop(at); {
+		var parent gitdir.Commit
+		var there side
+		if !c.Parent.IsZero() {
+			parent, err = w.commit(c.Parent)
+			switch {
+			case errors.Is(err, gitdir.ErrMissing) && w.git.Shallow(at):
+				c.Parent = gitdir.Hash{}
+			case err != nil:
+				return err
+			default:
+				if there, err = w.side(parent.Tree, here); err != nil {
+					return err
+				}
+			}
+		}
+		if err := visit(at, c, here, there); err != nil {
+			return err
+		}
+		if c.Parent.IsZero() {
+			return nil
+		}
+		at, c, here = c.Parent, parent, there
+	}
+	return nil
+}
+
+// diff shows the files under secrets/ that a commit changed with respect to
+// its parent.
+func (s side) diff(parent side, id gitdir.Hash, changed func(name []byte, before, after gitdir.TreeEntry) error) error {
+	if s.secretsID == parent.secretsID {
+		return nil
+	}
+	var failed error
+	err := gitdir.DiffTrees(parent.secrets, s.secrets, func(name []byte, before, after gitdir.TreeEntry) {
+		if failed == nil {
+			failed = changed(name, before, after)
+		}
+	})
+	if err := errors.Join(err, failed); err != nil {
+		return fmt.Errorf("%s/ of commit %s: %w", definition.Folder, id, err)
+	}
+	return nil
+}
+
+func (w *walk) commit(id gitdir.Hash) (gitdir.Commit, error) {
+	content, err := w.reader.ReadVerified(id, gitdir.KindCommit, gitdir.MaxObject)
+	if err != nil {
+		return gitdir.Commit{}, err
+	}
+	return gitdir.ParseCommit(id, content)
+}
+
+// side reads the trees of a commit, as far as they are not those of the one
+// that was read before.
+func (w *walk) side(rootID gitdir.Hash, known side) (side, error) {
+	if rootID == known.rootID {
+		return known, nil
+	}
+	root, err := w.reader.Read(rootID, gitdir.KindTree, gitdir.MaxObject)
+	if err != nil {
+		return side{}, err
+	}
+	s := side{rootID: rootID, root: root}
+	e, _, _, ok, err := gitdir.FindInTree(root, definition.Folder)
+	switch {
+	case err != nil:
+		return side{}, fmt.Errorf("tree %s: %w", rootID, err)
+	case !ok:
+		return s, nil
+	case !definition.IsFolder(e.Mode):
+		s.problem = &definition.FileError{Path: definition.Folder, Cause: "is " + definition.DescribeMode(e.Mode) + ", not a folder with definitions; replace it in Git"}
+		return s, nil
+	}
+	s.secretsID = e.ID
+	if e.ID == known.secretsID {
+		s.secrets = known.secrets
+		return s, nil
+	}
+	s.secrets, err = w.reader.Read(e.ID, gitdir.KindTree, gitdir.MaxObject)
+	return s, err
+}
+
+// touch takes note that a commit changed a file. The walk comes from the
+// newest commit: the first touch of a name shows what stands at HEAD.
+func (w *walk) touch(id gitdir.Hash, when time.Time, name []byte, before, after gitdir.TreeEntry) error {
+	t := w.touched[string(name)]
+	if t == nil {
+		var err error
+		if t, err = w.firstTouch(id, when, string(name), after); err != nil {
+			return err
+		}
+		w.touched[string(name)] = t
+		if t.settled { // gone at HEAD: no name to settle
+			return nil
+		}
+	} else if t.seeking && !t.settled && after.Mode != 0 {
+		if v, err := readVersion(w.reader, string(name), after.Mode, after.ID); err != nil {
+			return err
+		} else if v.invalid == nil {
+			t.entry.Definition, t.entry.Source, t.entry.sourceBlob = v.definition, revisionOf(id), after.ID
+			t.seeking = false
+		}
+	}
+	if before.Mode == 0 && !t.settled {
+		t.settled = true
+		w.settled++
+		if t.entry != nil {
+			t.entry.Created = when
+		}
+	}
+	return nil
+}
+
+func (w *walk) firstTouch(id gitdir.Hash, when time.Time, file string, at gitdir.TreeEntry) (*touch, error) {
+	if at.Mode == 0 {
+		return &touch{settled: true}, nil
+	}
+	name, problem := definition.NameOfFile(file, at.Mode)
+	if problem != nil {
+		return &touch{problem: problem}, nil
+	}
+	e := &Entry{Name: name, Revision: revisionOf(id), Changed: when, blob: at.ID, mode: at.Mode}
+	v, err := readVersion(w.reader, file, at.Mode, at.ID)
+	if err != nil {
+		return nil, err
+	}
+	if e.Invalid, e.content = v.invalid, v.content; v.invalid == nil {
+		e.Definition, e.Source, e.sourceBlob = v.definition, e.Revision, at.ID
+	}
+	return &touch{entry: e, seeking: v.invalid != nil}, nil
+}
+
+// assemble makes the snapshot of head from what was touched and, where the
+// walk reached it, what the base says of all else.
+func (w *walk) assemble(head gitdir.Hash, reached bool, problem *definition.FileError) *Snapshot {
+	old := newSnapshot(gitdir.Hash{}, nil, nil)
+	if reached {
+		old = w.base.snapshot
+	}
+	changes := make(map[definition.Name]*Entry)
+	var problems []definition.FileError
+	touched := make(map[string]bool)
+	for file := range w.touched {
+		touched[definition.PathOfFile(file)] = true
+	}
+	for _, p := range old.problems {
+		if p.Path != definition.Folder && !touched[p.Path] {
+			problems = append(problems, p)
+		}
+	}
+	for file, t := range w.touched {
+		if t.problem != nil {
+			problems = append(problems, *t.problem)
+		}
+		name, notDefinition := definition.NameOfFile(file, filemode.Regular)
+		if notDefinition != nil {
+			continue
+		}
+		if was, ok := old.Get(name); ok && t.entry != nil && !t.settled {
+			t.entry.Created = was.Created
+			if t.seeking {
+				t.entry.Definition, t.entry.Source, t.entry.sourceBlob = was.Definition, was.Source, was.sourceBlob
+			}
+		}
+		changes[name] = t.entry
+	}
+	if problem != nil {
+		problems = append(problems, *problem)
+	}
+	return newSnapshot(head, mergeEntries(old.entries, changes), sortByPath(problems))
+}
