@@ -27,7 +27,7 @@ func addSeeds(f *testing.F, add func(content []byte)) {
 
 // Whatever the bytes are, reading them ends in a definition that can be written
 // and read back, or in errors that name file, line and cause.
-func FuzzParseDefinition(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	addSeeds(f, func(content []byte) { f.Add(content) })
 	f.Fuzz(func(t *testing.T, content []byte) {
 		d, err := Parse("secrets/db-password.yaml", content)
@@ -81,7 +81,7 @@ func checkErrors(t *testing.T, content []byte, err error) {
 
 // An edit makes the list what was asked for, leaves everything outside it alone
 // and loses no comment that isn't part of a target.
-func FuzzEditSync(f *testing.F) {
+func FuzzEdit(f *testing.F) {
 	addSeeds(f, func(content []byte) {
 		for seed := range uint64(4) {
 			f.Add(content, seed)
@@ -93,7 +93,7 @@ func FuzzEditSync(f *testing.F) {
 }
 
 // The same, of files written in all the ways that people and programs have.
-func FuzzEditSyncOfManyLayouts(f *testing.F) {
+func FuzzEditOfManyLayouts(f *testing.F) {
 	for seed := range uint64(300) {
 		f.Add(seed, seed)
 	}

@@ -217,6 +217,23 @@ type piece struct {
 
 // arrange lays out the items of sync. The longest run of targets that keep
 // their order stays where it is; the others move round it.
+//
+// A worked example. The file holds, with a comment above each target, and the
+// list is to become D B A:
+//
+//	the file    the list     from      stay       what is laid out, in order
+//	0 # a, A    D            -1        –          D, a new target, written like its neighbours
+//	1 # b, B    B             1        yes        # b, B (A's place is passed: it leaves nothing there)
+//	2 # c, C    A             0        no         # a, A, moved with its comment
+//	                                              # c: C is gone, what people wrote above it is not
+//
+// from says where in the file a target of the list stands, -1 nowhere; stay
+// marks the longest rising run of those numbers. A target that stays is laid out
+// in its place among the blank lines and comments between targets; before it
+// comes what the targets passed on the way leave behind. One that moves takes
+// its own comments along and leaves the gap below it where it was. A new target
+// that most likely is another version of one that goes (see predecessor) is
+// written over that one, so that its comments stay with it.
 func (f *document) arrange(sync []Target, head string, items []item) []piece {
 	was := make(map[Target]int, len(items)) // target → index in the file
 	for i, t := range f.definition.Sync {

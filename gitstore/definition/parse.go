@@ -138,7 +138,11 @@ func (p *parser) parse(content []byte) (file *document) {
 		p.failAt(second, "a second YAML document begins here; put it into a file of its own")
 		return nil
 	}
-	return p.definition(root)
+	file = p.definition(root)
+	if p.failed() == 0 {
+		p.agree(file)
+	}
+	return file
 }
 
 func (p *parser) definition(root *yaml.Node) *document {

@@ -2,7 +2,8 @@ package definition
 
 import (
 	"bytes"
-	"flag"
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,25 +16,57 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-var update = flag.Bool("update", false, "write the files that are generated from the source")
+const sampleFile = "../../examples/secrets/db-password.yaml"
 
-const (
-	schemaFile = "../../examples/definition.schema.json"
-	sampleFile = "../../examples/secrets/db-password.yaml"
-)
+// part is as much of the schema as its tests look at.
+type part struct {
+	MinLength  int             `json:"minLength"`
+	MaxLength  int             `json:"maxLength"`
+	MaxItems   int             `json:"maxItems"`
+	Pattern    string          `json:"pattern"`
+	Required   []string        `json:"required"`
+	Properties map[string]part `json:"properties"`
+	Items      *part           `json:"items"`
+	Closed     *bool           `json:"additionalProperties"`
+}
 
-func TestSchemaFileIsInStep(t *testing.T) {
-	if *update {
-		if err := os.WriteFile(schemaFile, Schema(), 0o644); err != nil {
-			t.Fatal(err)
+func parsedSchema(tb testing.TB) part {
+	tb.Helper()
+	var root part
+	if err := json.Unmarshal(Schema(), &root); err != nil {
+		tb.Fatal(err)
+	}
+	return root
+}
+
+func TestSchemaHasTheKeysAndLimitsOfTheParser(t *testing.T) {
+	root := parsedSchema(t)
+	sync := root.Properties["sync"]
+	for _, c := range []struct {
+		what           string
+		mapping        part
+		keys, required []string
+	}{
+		{"the definition", root, definitionKeys, []string{"name", "secretPath"}},
+		{"a target", *sync.Items, targetKeys, []string{"cluster", "namespace"}},
+	} {
+		if got := slices.Sorted(maps.Keys(c.mapping.Properties)); !slices.Equal(got, slices.Sorted(slices.Values(c.keys))) {
+			t.Errorf("%s has the keys %v, not %v", c.what, got, c.keys)
+		}
+		if !slices.Equal(c.mapping.Required, c.required) {
+			t.Errorf("%s needs %v, not %v", c.what, c.mapping.Required, c.required)
+		}
+		if c.mapping.Closed == nil || *c.mapping.Closed {
+			t.Errorf("%s takes unknown keys", c.what)
 		}
 	}
-	got, err := os.ReadFile(schemaFile)
-	if err != nil {
-		t.Fatal(err)
+	if sync.MaxItems != MaxTargets {
+		t.Errorf("sync takes %d targets, not %d", sync.MaxItems, MaxTargets)
 	}
-	if !bytes.Equal(got, Schema()) {
-		t.Errorf("%s is out of step; run go test ./gitstore/definition -run TestSchemaFileIsInStep -update", schemaFile)
+	for field, limits := range map[string][2]int{"name": {MinNameLen, 63}, "secretPath": {1, MaxSecretPathLen}} {
+		if p := root.Properties[field]; p.MinLength != limits[0] || p.MaxLength != limits[1] {
+			t.Errorf("%s is %d to %d characters long, not %v", field, p.MinLength, p.MaxLength, limits)
+		}
 	}
 }
 
@@ -59,7 +92,7 @@ func TestSampleIsValidForParserAndSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(string(content), "# yaml-language-server: $schema=../definition.schema.json\n") {
+	if !strings.HasPrefix(string(content), "# yaml-language-server: $schema=../../gitstore/definition/schema.json\n") {
 		t.Error("the sample doesn't name its schema")
 	}
 	d, err := Parse("secrets/db-password.yaml", content)
@@ -116,7 +149,7 @@ func TestSchemaAcceptsWhatTheParserAccepts(t *testing.T) {
 // unseen are the malformed definitions that a schema has nothing against: what
 // is wrong with them is the file, its name, or the way it is written.
 var unseen = []string{
-	"a date as secretName",
+	"a date as secretName", "words that older YAML takes for booleans",
 	"a target twice", // one of the two spells its secretName out
 	"a name other than the file's", "a file that ends in .yml", "a file name in upper case", "a file in a folder below", "a file name without a name",
 	"two documents", "an empty second document", "text after the end of the document",
@@ -153,26 +186,26 @@ func FuzzSchemaPatterns(f *testing.F) {
 	for _, s := range []string{"a", "a-b", "-a", "a.b", "a..b", ".", "..", "...", "..a", ".a", "a/b", "a//b", "/a", "a/", "@~", "A", "a\n", "é", strings.Repeat("a", 64), strings.Repeat("a.", 127) + "a"} {
 		f.Add(s)
 	}
-	match := func(pattern string, most int) func(string) bool {
-		re := regexp.MustCompile("^" + pattern + "$")
-		return func(s string) bool { return len(s) <= most && re.MatchString(s) }
+	root := parsedSchema(f)
+	target := root.Properties["sync"].Items
+	matches := func(p part, s string) bool {
+		return len(s) >= p.MinLength && len(s) <= p.MaxLength && regexp.MustCompile(p.Pattern).MatchString(s)
 	}
-	label, subdomain, path := match(labelPattern, maxLabelLen), match(subdomainPattern, maxSecretNameLen), match(secretPathPattern, MaxSecretPathLen)
 	f.Fuzz(func(t *testing.T, s string) {
-		check := func(what string, want bool, err error) {
-			if want != (err == nil) {
+		check := func(what string, p part, err error) {
+			if want := matches(p, s); want != (err == nil) {
 				t.Errorf("%s %q: the schema says %v, the parser %v", what, s, want, err)
 			}
 		}
 		_, err := ParseName(s)
-		check("name", len(s) >= MinNameLen && label(s), err)
+		check("name", root.Properties["name"], err)
 		_, err = ParseClusterName(s)
-		check("cluster", label(s), err)
+		check("cluster", target.Properties["cluster"], err)
 		_, err = ParseNamespace(s)
-		check("namespace", label(s), err)
+		check("namespace", target.Properties["namespace"], err)
 		_, err = ParseSecretName(s)
-		check("secretName", subdomain(s), err)
+		check("secretName", target.Properties["secretName"], err)
 		_, err = ParseSecretPath(s)
-		check("secretPath", path(s), err)
+		check("secretPath", root.Properties["secretPath"], err)
 	})
 }
