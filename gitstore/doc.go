@@ -8,8 +8,9 @@
 // It stands on two rooms that know nothing of each other or of it. What one
 // definition says, and how its file is read and edited, is the business of
 // package definition; how a bare repository is kept on a disk, durably and to
-// stock Git's liking, that of package gitdir. Package gitstoretest gives tests
-// real repositories.
+// stock Git's liking, that of package gitdir. Package durable lends gitdir's way
+// of writing a file to who keeps others in the data folder; package gitstoretest
+// gives tests real repositories.
 //
 // What it guarantees:
 //   - A write that was answered is on disk, objects and branch, and outlives a

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/durable"
 )
 
 // MaxKeys is the greatest number of stored keys of one tenant.
@@ -47,16 +48,14 @@ type storedKey struct {
 	ExpiresAt   time.Time `json:"expiresAt,omitzero"`
 }
 
-const (
-	keyFileSuffix = ".json"
-	tempPrefix    = ".new-"
-)
+const keyFileSuffix = ".json"
 
 // OpenKeyStore opens the store in a folder of its own, which it makes if need
 // be. A file that is not a key as the store writes them is an error: to skip
 // it would be to revoke a key in silence.
 func OpenKeyStore(dir string) (*KeyStore, error) {
-	if err := makeFolder(dir); err != nil {
+	// Drafts were left by a crash before their keys were answered.
+	if err := errors.Join(durable.MkdirAll(dir), durable.RemoveDrafts(dir)); err != nil {
 		return nil, fmt.Errorf("key store: %w", err)
 	}
 	files, err := os.ReadDir(dir)
@@ -66,20 +65,13 @@ func OpenKeyStore(dir string) (*KeyStore, error) {
 	keys := map[string]*Key{}
 	for _, file := range files {
 		path := filepath.Join(dir, file.Name())
-		if strings.HasPrefix(file.Name(), tempPrefix) {
-			// Left by a crash before the key was answered.
-			if err := os.Remove(path); err != nil {
-				return nil, fmt.Errorf("key store: %w", err)
-			}
-			continue
-		}
 		key, err := readKey(path)
 		if err != nil {
 			return nil, fmt.Errorf("key store: %s: %w; restore the file from a backup, or remove it to revoke the key", path, err)
 		}
 		keys[key.ID] = key
 	}
-	ks := &KeyStore{dir: dir, syncDir: syncDir}
+	ks := &KeyStore{dir: dir, syncDir: durable.SyncDir}
 	ks.keys.Store(&keys)
 	return ks, nil
 }
@@ -197,17 +189,8 @@ func (ks *KeyStore) settle() error {
 // write puts a file in place whole or not at all.
 func (ks *KeyStore) write(name string, content []byte) error {
 	path := filepath.Join(ks.dir, name)
-	temp, err := os.CreateTemp(ks.dir, tempPrefix) // mode 0600
-	if err != nil {
+	if err := durable.Replace(path, content); err != nil {
 		return err
-	}
-	_, err = temp.Write(content)
-	err = errors.Join(err, temp.Sync(), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp.Name()))
 	}
 	if err := ks.syncDir(ks.dir); err != nil {
 		// Nobody is given this key, so the next start must not load it.
@@ -218,24 +201,6 @@ func (ks *KeyStore) write(name string, content []byte) error {
 		return err
 	}
 	return nil
-}
-
-// makeFolder has the folder on disk, so that a power cut can't take it with the
-// keys in it. The folder above is synced even if nothing was made: the process
-// that made it may have died before it did that.
-func makeFolder(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(dir))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 func unavailable(err error) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/durable"
 )
 
 func storedTestKey(t *testing.T, tenant string) (Key, string) {
@@ -46,7 +47,7 @@ func TestKeysOutliveTheStore(t *testing.T) {
 		t.Error("a revoked key is still in force")
 	}
 	// What a crash while writing leaves behind.
-	if err := os.WriteFile(filepath.Join(dir, tempPrefix+"123"), []byte(`{"id":`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, durable.DraftPrefix+"123"), []byte(`{"id":`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 
@@ -156,7 +157,7 @@ func TestARevocationIsOnDiskBeforeItIsAnswered(t *testing.T) {
 			t.Error("the key is in force")
 		}
 	}
-	ks.syncDir = syncDir
+	ks.syncDir = durable.SyncDir
 	if found, err := ks.remove(key.Tenant, key.ID); found || err != nil {
 		t.Errorf("found %v, %v; want that it is gone", found, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"secretsync/gitstore/durable"
 	"strings"
 )
 
@@ -45,19 +46,11 @@ func hashKey(configured, dataDir string) ([]byte, error) {
 func makeHashKey(path string) ([]byte, error) {
 	key := make([]byte, hashKeySize)
 	rand.Read(key)
-	f, err := os.CreateTemp(filepath.Dir(path), ".hash.key-*") // mode 0600
+	err := durable.Replace(path, fmt.Appendf(nil, "%x\n", key))
+	if err == nil {
+		err = durable.SyncDir(filepath.Dir(path))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("make a hash key: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = fmt.Fprintf(f, "%x\n", key)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, fmt.Errorf("make a hash key: %w", err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return nil, fmt.Errorf("make a hash key: %w", err)
-	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("make a hash key: %w", err)
 	}
 	return key, nil

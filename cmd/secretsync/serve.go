@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -20,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/durable"
 	"secretsync/httpapi"
 	"secretsync/reconcile"
 )
@@ -90,7 +90,7 @@ func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	if err := makeFolder(cfg.dataDir); err != nil {
+	if err := durable.MkdirAll(cfg.dataDir); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 	if p.hashKey, err = hashKey(cfg.hashKeyFile, cfg.dataDir); err != nil {
@@ -111,7 +111,7 @@ func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err
 		return err
 	}
 	// What a process made that died before it synced is on disk before it is used.
-	if err := syncFolder(cfg.dataDir); err != nil {
+	if err := durable.SyncDir(cfg.dataDir); err != nil {
 		return fmt.Errorf("sync the data folder: %w", err)
 	}
 	if err := p.assemble(cfg); err != nil {
@@ -128,35 +128,6 @@ func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err
 	}
 	p.log.Info("stopped")
 	return nil
-}
-
-// makeFolder makes a folder with its parents and has them on disk, so that a
-// power cut can't take a folder with all that was put into it since.
-func makeFolder(dir string) error {
-	dir = filepath.Clean(dir)
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return nil
-	}
-	err := os.Mkdir(dir, 0o700)
-	if above := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && above != dir {
-		if err := makeFolder(above); err != nil {
-			return err
-		}
-		err = os.Mkdir(dir, 0o700)
-	}
-	if err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(dir))
-}
-
-// syncFolder makes what was made in a folder outlive a power cut.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // pingClusters has the connections to clusters asked for a sign of life after

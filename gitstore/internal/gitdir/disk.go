@@ -98,6 +98,22 @@ func writeFile(fsys FileSystem, name string, perm fs.FileMode, content ...[]byte
 	return err
 }
 
+// ReplaceFile gives the file at path that content, whole or not at all, by way
+// of a draft in the same folder. The content is on disk when it returns, unless
+// fsys is in no hurry; which file bears the name is after SyncDir of the folder.
+func ReplaceFile(fsys FileSystem, draft, path string, perm fs.FileMode, content ...[]byte) error {
+	if err := removeIfThere(fsys, draft); err != nil {
+		return err
+	}
+	if err := writeFile(fsys, draft, perm, content...); err != nil {
+		return err
+	}
+	if err := fsys.Rename(draft, path); err != nil {
+		return errors.Join(err, fsys.Remove(draft))
+	}
+	return nil
+}
+
 // MkdirAll makes the folder with its parents, durably, where they are missing.
 func MkdirAll(fsys FileSystem, dir string, perm fs.FileMode) error {
 	err := fsys.Mkdir(dir, perm)

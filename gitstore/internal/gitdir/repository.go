@@ -157,14 +157,7 @@ func (r *Repository) ReadOwn(name string, limit int64) ([]byte, error) {
 
 // WriteOwn replaces a file of the caller's. After a power cut it can be torn.
 func (r *Repository) WriteOwn(name string, content ...[]byte) error {
-	fsys, draft := unsynced{r.fs}, r.OwnPath(draftPrefix+name)
-	if err := removeIfThere(fsys, draft); err != nil {
-		return err
-	}
-	if err := writeFile(fsys, draft, 0o644, content...); err != nil {
-		return err
-	}
-	return fsys.Rename(draft, r.OwnPath(name))
+	return ReplaceFile(unsynced{r.fs}, r.OwnPath(draftPrefix+name), r.OwnPath(name), 0o644, content...)
 }
 
 func (r *Repository) packPlace(name string) packPlace {
