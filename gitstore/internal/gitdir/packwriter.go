@@ -69,9 +69,9 @@ func (w *packWriter) tree(id Hash, content []byte, below int) error {
 	if hashObject(KindTree, content) != id {
 		return fmt.Errorf("tree %s does not match its name: %w", id, ErrCorrupt)
 	}
-	base := w.trees.base(content, w.at, below)
-	if base != nil {
-		delta, err := w.trees.delta.trees(base.content, content)
+	link := w.trees.link(content, w.at, below)
+	if link.base != nil {
+		delta, err := w.trees.delta.trees(link.base.content, content)
 		if err != nil {
 			return err
 		}
@@ -80,14 +80,14 @@ func (w *packWriter) tree(id Hash, content []byte, below int) error {
 			if err != nil {
 				return err
 			}
-			if err := w.delta(id, w.at[base.id], int64(len(delta)), deflated); err != nil {
+			if err := w.delta(id, w.at[link.base.id], int64(len(delta)), deflated); err != nil {
 				return err
 			}
-			w.trees.use(id, content, base)
+			link.asDelta(id, content)
 			w.anew = append(w.anew, id)
 			return nil
 		}
 	}
-	w.trees.use(id, content, nil)
+	link.whole(id, content)
 	return w.whole(id, KindTree, content)
 }

@@ -9,6 +9,24 @@ import (
 // A packPlace is where one pack comes to lie. Until it is whole and on disk it
 // lies in our own folder: of what it finds in its own, git gc takes the liberty
 // to remove what looks unfinished.
+//
+// The order in which a pack is placed, and what a crash after each step leaves:
+//
+//	step                              on disk afterwards            who mends it
+//	1 drafts .pack and .idx written   drafts in our folder          the sweep at the start removes them
+//	  and synced
+//	2 keep: the .keep mark put        a mark without a pack         the sweep knows the mark by its text
+//	3 .pack gets its name             a pack without index, which   the sweep, which finds the draft of
+//	                                  nobody reads                  that index
+//	4 .idx gets its name              a pack that everybody reads   nobody: its objects are no harm
+//	5 the folder is synced            the same, after a power cut   –
+//	6 the reference moves             commits that are answered     –
+//	7 unkeep: the mark removed        the pack as it stays          the sweep, if it was not reached
+//
+// The mark comes before the name, so that no gc ever sees the pack without it;
+// the index comes after the pack, since an index is what Git goes by. A pack
+// that is merged from others has no steps 2, 6 and 7: references hold its
+// objects already.
 type packPlace struct {
 	fs   FileSystem
 	repo string // the repository's folder

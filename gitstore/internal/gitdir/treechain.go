@@ -3,25 +3,35 @@ package gitdir
 // Trees of one folder, from commit to commit, are stored as deltas of each
 // other: in short chains whose beginnings are themselves a chain, so that few
 // trees are stored whole and none is many steps from one that is.
+//
+//	W ← d ← d ← … ← d        W is whole; of the d, chainLength in a chain, each
+//	↑                        is a delta of the one before it
+//	B ← d ← d ← … ← d        B begins the next chain: a delta of where the one
+//	↑                        before began, not of where it ended
+//	B ← d ← …                after chainLength of those, the next tree is whole
+//
+// The last tree of the last chain is so 2×chainLength steps from W, of some
+// chainLength² that lie between them.
 const (
 	smallTree = 512 // bytes below which a tree is stored whole
 
-	chainLength  = 12 // trees in a chain
+	chainLength  = 12 // deltas in a chain, and chains from one whole tree to the next
 	deepestTree  = 60 // deltas that may lead to a tree
 	folderChains = 8  // folders that are told apart at a time
 )
 
-// treeChains chooses what a tree is stored as a delta of.
+// treeChains decides what a tree is stored as a delta of.
 type treeChains struct {
 	delta   deltaWriter
 	folders []*folderChain // most recent first
 }
 
 type folderChain struct {
-	first       string     // name in the folder by which it is told apart
-	head        *chainTree // where the present chain begins
-	last        *chainTree
-	steps, runs int // trees in the present chain; chains since a whole tree
+	first  string     // name in the folder by which it is told apart
+	begin  *chainTree // where the present chain begins; nil where there is none
+	last   *chainTree
+	deltas int // in the present chain
+	chains int // since a whole tree
 }
 
 type chainTree struct {
@@ -29,43 +39,52 @@ type chainTree struct {
 	content []byte
 }
 
-// base returns a tree to build on; nil to store this one whole. Below is the
-// number of deltas there will be on top of it.
-func (t *treeChains) base(content []byte, at map[Hash]written, below int) *chainTree {
+// A chainLink is the decision how to store one tree. Whoever has it stores the
+// tree that way, or whole, and says which by calling one of its methods.
+type chainLink struct {
+	folder *folderChain
+	base   *chainTree // what to store the tree as a delta of; nil: whole
+	begins bool       // it begins a chain
+}
+
+// link decides how to store the next tree of its folder. Below is the number of
+// deltas there will be on top of it.
+func (t *treeChains) link(content []byte, at map[Hash]written, below int) chainLink {
 	f := t.folder(content)
-	var choice *chainTree
+	l := chainLink{folder: f}
 	switch {
 	case f.last == nil:
-		return nil
-	case f.steps < chainLength:
-		choice = f.last
-	case f.runs < chainLength:
-		choice = f.head
-	default:
-		return nil
+	case f.deltas < chainLength:
+		l.base = f.last
+	case f.chains < chainLength:
+		l.base, l.begins = f.begin, true
 	}
-	if at[choice.id].depth+1+below > deepestTree {
-		return nil
+	if l.base != nil && at[l.base.id].depth+1+below > deepestTree {
+		return chainLink{folder: f}
 	}
-	return choice
+	return l
 }
 
-// use takes note of how a tree was stored: as a delta of base, or whole.
-func (t *treeChains) use(id Hash, content []byte, base *chainTree) {
-	f := t.folder(content)
-	stored := &chainTree{id, content}
-	switch {
-	case base == nil:
-		f.head, f.steps, f.runs = stored, 0, 0
-	case base == f.last && f.steps < chainLength:
-		f.steps++
-	default:
-		f.head, f.steps = stored, 0
-		f.runs++
+// asDelta takes note that the tree was stored as was decided.
+func (l chainLink) asDelta(id Hash, content []byte) {
+	f := l.folder
+	f.last = &chainTree{id, content}
+	if l.begins {
+		f.begin, f.deltas = f.last, 0
+		f.chains++
+		return
 	}
-	f.last = stored
+	f.deltas++
 }
 
+// whole takes note that the tree was stored whole, whatever was decided.
+func (l chainLink) whole(id Hash, content []byte) {
+	f := l.folder
+	f.last = &chainTree{id, content}
+	f.begin, f.deltas, f.chains = f.last, 0, 0
+}
+
+// folder tells folders apart by the first name in them, which rarely changes.
 func (t *treeChains) folder(content []byte) *folderChain {
 	first := ""
 	if e, _, err := NextTreeEntry(content); err == nil {
