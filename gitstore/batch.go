@@ -27,7 +27,10 @@ func (r *Repository) writeBatch(ctx context.Context) {
 		r.metrics.replays.Inc()
 		err = r.tryBatch(ctx, requests, replies)
 	}
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case err != nil && r.stuck.err == nil:
 		r.setHealth(writeFault, err)
 	}
 	for i, req := range requests {
@@ -43,7 +46,7 @@ func (r *Repository) writeBatch(ctx context.Context) {
 // tryBatch makes the batch on top of what the branch holds now. errMoved says
 // that another process was faster.
 func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies []reply) error {
-	if err := r.follow(); err != nil {
+	if err := r.follow(ctx, false); err != nil {
 		return err
 	}
 	// What is answered now, even that nothing is to be done, is judged by it.

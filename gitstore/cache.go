@@ -2,6 +2,7 @@ package gitstore
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -70,22 +71,24 @@ func (r *Repository) saveCache() {
 	r.cached = r.state.head
 }
 
-// restoreCache begins with what the cache says, if it is to be believed.
-func (r *Repository) restoreCache() {
+// restoreCache returns what the cache says, if it is to be believed, else nil.
+func (r *Repository) restoreCache(ctx context.Context, turn *turn) *state {
 	content, err := r.git.ReadOwn(cacheFile, 1<<30)
 	if err != nil {
-		return // none, usually
+		return nil // none, usually
 	}
-	restored, err := r.parseCache(content)
+	restored, err := parseCache(&walk{ctx: ctx, turn: turn, git: r.git, reader: r.git.Reader()}, content)
 	if err != nil {
-		r.log.Info("the cached index is made anew", "tenant", r.tenant.s, "cause", err)
-		return
+		if ctx.Err() == nil {
+			r.log.Info("the cached index is made anew", "tenant", r.tenant.s, "cause", err)
+		}
+		return nil
 	}
 	r.cached = restored.head
-	r.publish(restored)
+	return restored
 }
 
-func (r *Repository) parseCache(content []byte) (*state, error) {
+func parseCache(w *walk, content []byte) (*state, error) {
 	header, text, _ := bytes.Cut(content, []byte("\n"))
 	if string(header) != fmt.Sprintf("%s%x", cacheVersion, sha256.Sum256(text)) {
 		return nil, errors.New("it is torn, or of another version")
@@ -98,7 +101,6 @@ func (r *Repository) parseCache(content []byte) (*state, error) {
 	if !ok {
 		return nil, errors.New("it names no commit")
 	}
-	w := &walk{git: r.git, reader: r.git.Reader()}
 	at, err := w.commit(head)
 	if err != nil {
 		return nil, err
@@ -119,6 +121,9 @@ func (r *Repository) parseCache(content []byte) (*state, error) {
 	}
 	for raw := s.secrets; len(raw) > 0; {
 		e, size, err := gitdir.NextTreeEntry(raw)
+		if err == nil {
+			err = w.turn.pass(w.ctx)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -69,7 +69,7 @@ func crashChild(dir string) {
 	}}
 	store, err := Open(Config{Dir: dir, MaxDefinitions: 100, fs: fault, roundAfter: 4, grace: time.Microsecond})
 	fail(err)
-	repo, err := store.Repository(mustParse(ParseTenantName("acme")))
+	repo, err := opened(store, "acme")
 	fail(err)
 	var out sync.Mutex
 	var writers sync.WaitGroup
@@ -233,7 +233,7 @@ func checkAfterCrash(t *testing.T, dir string, answered []string, when string) {
 		t.Fatalf("%s: %v", when, err)
 	}
 	defer store.Close()
-	repo, err := store.Repository(mustParse(ParseTenantName("acme")))
+	repo, err := opened(store, "acme")
 	if err == nil {
 		err = repo.Healthy()
 	}

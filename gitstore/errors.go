@@ -28,6 +28,9 @@ var (
 	// later may succeed. The definition is unchanged unless the error is
 	// ErrUnsettled, too.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrOpening: the repository can't be used yet, because it is being opened.
+	// It comes with ErrUnavailable.
+	ErrOpening = errors.New("the repository is being opened")
 	// ErrUnsettled: a commit stands, perhaps that of this write, but a power
 	// cut may undo it. The same write again is answered once it is on disk.
 	ErrUnsettled = gitdir.ErrUnsettled

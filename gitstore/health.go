@@ -9,17 +9,22 @@ import (
 // health is what keeps a repository from being followed or written to.
 type health struct {
 	mu      sync.Mutex
-	faults  [2]error
+	faults  [3]error
 	changed chan struct{} // closed when a fault comes or goes
 }
 
 // The kinds of fault, which come and go by themselves.
 const (
-	followFault = iota
+	openFault = iota
+	followFault
 	writeFault
 )
 
-func newHealth() *health { return &health{changed: make(chan struct{})} }
+func newHealth(notOpen error) *health {
+	h := &health{changed: make(chan struct{})}
+	h.faults[openFault] = notOpen
+	return h
+}
 
 // fault returns the one that counts, and a channel that is closed when that
 // may be different.
@@ -55,8 +60,9 @@ func (h *health) set(kind int, err error) bool {
 }
 
 // Healthy returns nil, or why the repository can't be followed or written to
-// at present; that matches [ErrUnavailable]. Snapshots go on showing the last
-// commit that could be read. It recovers by itself once the cause is gone.
+// at present; that matches [ErrUnavailable], and [ErrOpening] till it was opened
+// or that has failed. Snapshots go on showing the last commit that could be
+// read. It recovers by itself once the cause is gone.
 func (r *Repository) Healthy() error {
 	_, err := r.health.fault()
 	return err
@@ -67,6 +73,7 @@ func (r *Repository) setHealth(kind int, err error) {
 	if err != nil {
 		err = unavailable("use the repository of tenant "+r.tenant.s, err)
 	}
+	before := r.Healthy()
 	if !r.health.set(kind, err) {
 		return
 	}
@@ -74,7 +81,7 @@ func (r *Repository) setHealth(kind int, err error) {
 	switch {
 	case err != nil:
 		r.log.Error("repository unavailable", "tenant", r.tenant.s, "error", err)
-	case now == nil:
+	case now == nil && !errors.Is(before, ErrOpening):
 		r.log.Info("repository recovered", "tenant", r.tenant.s)
 	}
 	healthy := 0.0

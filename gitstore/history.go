@@ -3,11 +3,9 @@ package gitstore
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"secretsync/gitstore/definition"
@@ -42,11 +40,13 @@ type Event struct {
 // more, if history was rewritten), with [ErrUnavailable] if history can't be
 // read, and with ctx's error.
 func (r *Repository) History(ctx context.Context, name definition.Name, after Revision, limit int) (events []Event, next Revision, err error) {
-	commits, err := r.history.of(ctx, r, name.String()+definition.FileSuffix)
+	leave, err := r.enter()
 	if err != nil {
-		if ctx.Err() == nil {
-			err = unavailable("read history", err)
-		}
+		return nil, next, err
+	}
+	defer leave()
+	commits, err := r.lineage.of(ctx, r, name.String()+definition.FileSuffix)
+	if err != nil {
 		return nil, next, err
 	}
 	begin := len(commits)
@@ -58,6 +58,9 @@ func (r *Repository) History(ctx context.Context, name definition.Name, after Re
 	commits = commits[max(0, begin-limit):begin]
 	read := r.git.Reader()
 	for _, id := range slices.Backward(commits) {
+		if r.ctx.Err() != nil {
+			return nil, next, context.Cause(r.ctx)
+		}
 		content, err := read.ReadVerified(id, gitdir.KindCommit, gitdir.MaxObject)
 		if err != nil {
 			return nil, next, unavailable("read history", err)
@@ -68,83 +71,6 @@ func (r *Repository) History(ctx context.Context, name definition.Name, after Re
 		next = events[len(events)-1].Revision
 	}
 	return events, next, nil
-}
-
-// history remembers which commits changed which file, from the first time that
-// somebody asks.
-type history struct {
-	mu      sync.Mutex // held while it is brought to HEAD
-	head    gitdir.Hash
-	commits []gitdir.Hash       // oldest first
-	files   map[string][]uint32 // by file: numbers of commits, ascending
-	changes int
-}
-
-// mostChanges bounds the memory: what is older than so many changes of files
-// in a repository is not shown.
-const mostChanges = 4 << 20
-
-// of returns the commits that changed a file, oldest first.
-func (h *history) of(ctx context.Context, r *Repository, file string) ([]gitdir.Hash, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if head := r.Snapshot().head; head != h.head {
-		if err := h.follow(ctx, r, head); err != nil {
-			return nil, err
-		}
-	}
-	var commits []gitdir.Hash
-	for _, n := range h.files[file] {
-		commits = append(commits, h.commits[n])
-	}
-	return commits, nil
-}
-
-// follow adds the commits from head down to where h is, or to the beginning.
-func (h *history) follow(ctx context.Context, r *Repository, head gitdir.Hash) error {
-	type change struct {
-		id    gitdir.Hash
-		files []string
-	}
-	var newest []change // first
-	changes, reached := 0, false
-	w := &walk{reader: r.git.Reader(), git: r.git}
-	if !head.IsZero() {
-		err := w.line(head, func(id gitdir.Hash) bool {
-			reached = id == h.head
-			return reached || changes >= mostChanges
-		}, func(id gitdir.Hash, _ gitdir.Commit, here, there side) error {
-			c := change{id: id}
-			err := here.diff(there, id, func(name []byte, _, _ gitdir.TreeEntry) error {
-				c.files = append(c.files, string(name))
-				return nil
-			})
-			if len(c.files) > 0 {
-				newest = append(newest, c)
-				changes += len(c.files)
-			}
-			return errors.Join(ctx.Err(), err)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if !reached || h.changes+changes > 2*mostChanges {
-		h.commits, h.files, h.changes = nil, make(map[string][]uint32), 0
-		if reached { // too much to keep: begin with what is newest
-			h.head = gitdir.Hash{}
-			return h.follow(ctx, r, head)
-		}
-	}
-	for _, c := range slices.Backward(newest) {
-		for _, file := range c.files {
-			h.files[file] = append(h.files[file], uint32(len(h.commits)))
-		}
-		h.commits = append(h.commits, c.id)
-	}
-	h.head = head
-	h.changes += changes
-	return nil
 }
 
 func parseEvent(id gitdir.Hash, content []byte) Event {

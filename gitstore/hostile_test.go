@@ -195,12 +195,10 @@ func TestARepositoryInAnotherFormatIsRefused(t *testing.T) {
 		s := newStory(t)
 		s.close()
 		s.git(s.gitDir(), "config", setting[0], setting[1])
-		store, err := Open(Config{Dir: s.dir})
-		s.must(err)
-		if _, err := store.Repository(mustParse(ParseTenantName("acme"))); err == nil || !strings.Contains(err.Error(), setting[1]) {
+		s.open()
+		if err := s.repo.Healthy(); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), setting[1]) {
 			t.Errorf("%s: %v", setting[0], err)
 		}
-		s.must(store.Close())
 	}
 }
 

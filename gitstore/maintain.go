@@ -30,12 +30,21 @@ func (o observer) Round(round gitdir.Round) {
 // Maintain brings small packs and loose objects together now; that happens by
 // itself when enough of them have gathered.
 func (r *Repository) Maintain(ctx context.Context) error {
+	leave, err := r.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, release := r.bound(ctx)
+	defer release()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case r.slots <- struct{}{}:
 	}
 	defer func() { <-r.slots }()
-	_, err := r.git.Round(ctx)
+	if _, err = r.git.Round(ctx); err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return err
 }

@@ -37,14 +37,14 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		latency:        histogram("write_seconds", "Time from a write's arrival till it was durable or refused.", seconds),
 		follow:         histogram("follow_seconds", "Time to bring the index to a commit that somebody pushed.", seconds),
 		consolidated:   histogram("maintenance_seconds", "Time that a round of background maintenance took.", prometheus.ExponentialBuckets(0.001, 4, 10)),
-		healthy:        gauge("healthy", "1 if the repository can be followed and written to, else 0."),
+		healthy:        gauge("healthy", "1 if the repository is open and can be followed and written to, else 0."),
 		definitions:    gauge("definitions", "Definitions at HEAD."),
 		packs:          gauge("packs", "Packs that hold the repository's objects."),
 	}
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.commits, m.replays, m.consolidations, m.batch, m.latency, m.follow, m.consolidated, m.healthy, m.definitions, m.packs} {
+	for _, c := range m.vectors() {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
@@ -61,6 +61,24 @@ func (m *metrics) of(t TenantName) *repositoryMetrics {
 		maintenanceDone:   m.consolidations.WithLabelValues(t.s, "done"),
 		maintenanceFailed: m.consolidations.WithLabelValues(t.s, "failed"),
 	}
-	r.healthy.Set(1)
+	r.healthy.Set(0)
 	return r
+}
+
+// forget removes what is said of a tenant.
+func (m *metrics) forget(t TenantName) {
+	of := prometheus.Labels{"tenant": t.s}
+	for _, v := range m.vectors() {
+		v.DeletePartialMatch(of)
+	}
+}
+
+// vector is what there is one of for each tenant.
+type vector interface {
+	prometheus.Collector
+	DeletePartialMatch(prometheus.Labels) int
+}
+
+func (m *metrics) vectors() []vector {
+	return []vector{m.commits, m.replays, m.consolidations, m.batch, m.latency, m.follow, m.consolidated, m.healthy, m.definitions, m.packs}
 }

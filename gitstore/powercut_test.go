@@ -168,7 +168,7 @@ func TestAPowerCutLosesNothingThatWasAnswered(t *testing.T) {
 		}
 		store, err := Open(Config{Dir: dir})
 		s.must(err)
-		repo, err := store.Repository(mustParse(ParseTenantName("acme")))
+		repo, err := opened(store, "acme")
 		s.must(errors.Join(err, repo.Healthy(), store.Close()))
 	}
 	check("a new repository", nil)

@@ -34,7 +34,7 @@ const (
 type queue struct {
 	mu      sync.Mutex
 	waiting []*request
-	closed  bool
+	closed  error         // why, if it is
 	arrived chan struct{} // has room for one signal
 }
 
@@ -43,8 +43,8 @@ func newQueue() *queue { return &queue{arrived: make(chan struct{}, 1)} }
 func (q *queue) put(r *request) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
-		return errClosed
+	if q.closed != nil {
+		return q.closed
 	}
 	q.waiting = append(q.waiting, r)
 	q.signal()
@@ -77,9 +77,9 @@ func (q *queue) take(most int) []*request {
 	return taken
 }
 
-func (q *queue) close() []*request {
+func (q *queue) close(cause error) []*request {
 	q.mu.Lock()
-	q.closed = true
+	q.closed = cause
 	q.mu.Unlock()
 	return q.take(int(^uint(0) >> 1))
 }
@@ -89,6 +89,9 @@ func (q *queue) close() []*request {
 func (r *Repository) write(ctx context.Context, by Attribution, want func(*draft) (fileEdit, *Entry, error)) (*Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if !r.isOpen() {
+		return nil, r.notOpen()
 	}
 	req := &request{ctx: ctx, by: by, want: want, done: make(chan reply, 1), begun: r.clock.Now()}
 	if err := r.queue.put(req); err != nil {

@@ -18,7 +18,7 @@ import (
 func TestATenantNeverTouchesTheFolderOfAnother(t *testing.T) {
 	s := newStory(t)
 	tenant := func(n string) *Repository {
-		return mustParse(s.store.Repository(mustParse(ParseTenantName(n))))
+		return s.opened(n)
 	}
 	_, err := tenant("tmp-beta").Create(t.Context(), somebody, defined("alpha"))
 	s.must(err)

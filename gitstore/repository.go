@@ -4,34 +4,57 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/internal/gitdir"
 )
 
-// errClosed is what callers get who come after the store was closed.
-var errClosed = fmt.Errorf("the store is closed: %w", ErrUnavailable)
+// What callers get who come after a repository was closed.
+var (
+	errClosed = fmt.Errorf("the store is closed: %w", ErrUnavailable)
+	errLeft   = fmt.Errorf("the tenant's repository is closed, because the tenant left the configuration: %w", ErrUnavailable)
+)
 
 // Repository is one tenant's repository. Its methods may be called from any
 // number of goroutines.
 type Repository struct {
+	store          *Store
 	tenant         TenantName
-	git            *gitdir.Repository
+	dir            string
 	committer      Identity
 	maxDefinitions int
 	pollInterval   time.Duration
 
 	clock   clock.Clock
 	log     *slog.Logger
-	metrics *repositoryMetrics
 	slots   chan struct{} // for rounds of maintenance, shared by the whole store
+	metrics *repositoryMetrics
 
-	history history
+	// ctx ends, by cancel and for the cause that this gives, when the repository
+	// is to be closed; done is closed when all its work has ended. What failed in
+	// closing it is in failed, then.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	done   chan struct{}
+	failed error
+	calls  calls
+	// background is what goes on beside the goroutine that run is.
+	background sync.WaitGroup
+
+	// git is there once open is closed. tried is closed when it was attempted for
+	// the first time.
+	git   *gitdir.Repository
+	open  chan struct{}
+	tried chan struct{}
+
+	lineage lineage
 
 	queue   *queue
 	changed chan struct{} // has room for one signal: look at the branch
@@ -42,29 +65,35 @@ type Repository struct {
 	claims  *claims
 	builder *gitdir.PackBuilder
 	cached  gitdir.Hash // the head of the state that was written to disk last
+	stuck   stuck
 
 	health *health
-
-	// cancel ends the goroutines; done is closed when they have ended.
-	cancel context.CancelFunc
-	done   chan struct{}
 }
 
 // Tenant returns the tenant the repository belongs to.
 func (r *Repository) Tenant() TenantName { return r.tenant }
 
-// Created returns the time, in UTC, when the repository was made.
-func (r *Repository) Created() time.Time { return r.git.Created() }
+// Created returns the time, in UTC, when the repository was made; zero while it
+// is not open.
+func (r *Repository) Created() time.Time {
+	if !r.isOpen() {
+		return time.Time{}
+	}
+	return r.git.Created()
+}
 
 // Snapshot returns what stands at HEAD, as far as it was noticed and could be
 // read; see [Snapshot.Read] and [Repository.Healthy]. It takes no lock and never waits.
 func (r *Repository) Snapshot() *Snapshot { return r.current.Load() }
 
 // Wait returns the current snapshot as soon as that is not after, which may be
-// nil. It fails with ctx's error, or with [ErrUnavailable] once the store is
-// closed.
+// nil. It fails with ctx's error, or with [ErrUnavailable] once the repository
+// is closed.
 func (r *Repository) Wait(ctx context.Context, after *Snapshot) (*Snapshot, error) {
 	for {
+		if r.ctx.Err() != nil {
+			return nil, context.Cause(r.ctx)
+		}
 		s := r.current.Load()
 		if s != after {
 			return s, nil
@@ -73,44 +102,69 @@ func (r *Repository) Wait(ctx context.Context, after *Snapshot) (*Snapshot, erro
 		case <-s.superseded:
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-r.done:
-			return nil, errClosed
+		case <-r.ctx.Done():
 		}
 	}
 }
 
-// run owns the state of the repository till ctx ends.
-func (r *Repository) run(ctx context.Context) {
+// run owns the repository from its opening to its end. The one before it, if
+// any, must have ended: nobody else works on the folder.
+func (r *Repository) run(before *Repository) {
 	defer close(r.done)
-	var background sync.WaitGroup
-	background.Go(func() { r.git.Run(ctx) })
-	defer background.Wait()
+	if before != nil {
+		<-before.done
+	}
+	r.metrics = r.store.metrics.of(r.tenant)
+	defer r.store.metrics.forget(r.tenant)
+	defer func() {
+		if r.git != nil {
+			r.store.watcher.forget(r)
+			r.failed = r.git.Close()
+		}
+	}()
+	defer r.refuse()
+	if r.openAtLast(r.ctx) {
+		r.serve(r.ctx)
+	}
+}
+
+// refuse ends what callers wait for, and waits until they have left.
+func (r *Repository) refuse() {
+	cause := context.Cause(r.ctx)
+	for _, req := range r.queue.close(cause) {
+		req.done <- reply{err: cause}
+	}
+	r.calls.close(cause)
+}
+
+// serve works for callers and follows the branch till ctx ends.
+func (r *Repository) serve(ctx context.Context) {
+	r.background.Go(func() { r.git.Run(ctx) })
+	defer r.background.Wait()
+	defer r.saveCache()
+	defer r.refuse()
 
 	quiet := r.cached // the head at the last tick
-	tick := r.clock.NewTimer(r.pollInterval)
+	tick := r.clock.NewTimer(r.pause())
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			for _, req := range r.queue.close() {
-				req.done <- reply{err: errClosed}
-			}
-			r.saveCache()
-			return
 		case <-r.queue.arrived:
 			r.writeBatch(ctx)
 		case <-r.changed:
-			r.follow() //nolint:errcheck // kept as followFault
+			r.follow(ctx, true) //nolint:errcheck // kept as followFault
 		case <-tick.C():
-			if r.follow() == nil && r.health.has(writeFault) {
+			if r.follow(ctx, true) == nil && r.health.has(writeFault) {
 				r.setHealth(writeFault, r.git.Probe())
 			}
 			r.git.CloseIdle()
+			r.lineage.closeIdle(r.clock.Now())
 			if quiet == r.state.head {
 				r.saveCache()
 			}
 			quiet = r.state.head
-			tick.Reset(r.pollInterval)
+			tick.Reset(r.pause())
 		}
 	}
 }
@@ -123,28 +177,79 @@ func (r *Repository) notice() {
 	}
 }
 
-// follow brings the state to where the branch is.
-func (r *Repository) follow() error {
+// follow brings the state to where the branch is. A commit that could not be
+// read is not tried again before there is a reason to, which is what again says:
+// to find out costs a walk down to what is damaged.
+func (r *Repository) follow(ctx context.Context, again bool) error {
+	return r.followIn(ctx, nil, again)
+}
+
+func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error {
 	begun := r.clock.Now()
 	head, err := r.git.Head()
-	if err == nil && (head != r.state.head || !r.state.snapshot.Read()) {
-		var next *state
-		if next, err = load(r.git, head, r.state); err == nil {
-			r.publish(next)
+	next := r.state
+	switch {
+	case err != nil:
+	case r.stuck.err != nil && r.stuck.head == head && !again:
+		return r.stuck.err
+	case head != r.state.head || !r.state.snapshot.Read():
+		if next, err = load(ctx, turn, r.git, head, r.state); err == nil {
 			r.metrics.follow.Observe(r.since(begun).Seconds())
 			r.git.Note()
 		}
 	}
-	r.setHealth(followFault, err)
-	if err != nil {
-		return unavailable("follow the branch of tenant "+r.tenant.s, err)
+	if ctx.Err() != nil && err != nil {
+		return context.Cause(ctx)
 	}
-	return nil
+	if err != nil {
+		err = unavailable("follow the branch of tenant "+r.tenant.s, err)
+	} else if next.snapshot != r.current.Load() {
+		r.publish(next)
+	}
+	r.stuck.note(head, err, r.since(begun), r.pollInterval)
+	r.setHealth(followFault, err)
+	return err
+}
+
+// stuck is what keeps the branch from being followed, if anything.
+type stuck struct {
+	head   gitdir.Hash // where the branch is, if that is known
+	err    error
+	pauses wait.Backoff
+	pause  time.Duration // till it is tried next
+}
+
+// note takes note of how an attempt ended that took so long. The pause after it
+// is not shorter than that: half of the time is spent on trying at most.
+func (s *stuck) note(head gitdir.Hash, err error, took, most time.Duration) {
+	if err == nil {
+		*s = stuck{}
+		return
+	}
+	if s.err == nil || s.head != head {
+		s.pauses = pauses(most)
+	}
+	s.head, s.err = head, err
+	s.pause = max(s.pauses.Step(), took)
+}
+
+// pause is how long the branch is not looked at unless something happens.
+func (r *Repository) pause() time.Duration {
+	if r.stuck.err != nil {
+		return r.stuck.pause
+	}
+	return r.pollInterval
+}
+
+// pauses are those between attempts at something that fails: ever longer, up to
+// most.
+func pauses(most time.Duration) wait.Backoff {
+	return wait.Backoff{Duration: most / 16, Factor: 2, Cap: most, Steps: math.MaxInt}
 }
 
 // publish makes next what everybody sees.
 func (r *Repository) publish(next *state) {
-	old := r.state.snapshot
+	old := r.current.Load()
 	r.claims.follow(next.snapshot)
 	r.state = next
 	r.current.Store(next.snapshot)

@@ -44,8 +44,23 @@ func (s *story) openWith(cfg Config) {
 	store, err := Open(cfg)
 	s.must(err)
 	s.store = store
-	s.repo, err = store.Repository(mustParse(ParseTenantName("acme")))
+	s.repo = s.opened("acme")
+}
+
+// opened is the repository of a tenant once it was attempted to open it.
+func (s *story) opened(tenant string) *Repository {
+	s.Helper()
+	repo, err := opened(s.store, tenant)
 	s.must(err)
+	return repo
+}
+
+func opened(store *Store, tenant string) (*Repository, error) {
+	repo, err := store.Repository(mustParse(ParseTenantName(tenant)))
+	if err != nil {
+		return nil, err
+	}
+	return repo, repo.Opened(context.Background())
 }
 
 func (s *story) close() {

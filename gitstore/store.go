@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -80,18 +80,12 @@ type Store struct {
 	metrics *metrics
 	lock    *os.File
 	watcher *watcher
+	turns   *turns
 	slots   chan struct{} // for rounds of maintenance at the same time
 
 	mu           sync.Mutex
 	closed       bool
-	repositories map[TenantName]*opening
-}
-
-// opening is a repository that is open, or about to be.
-type opening struct {
-	ready      chan struct{} // closed when the rest is set
-	repository *Repository
-	err        error
+	repositories map[TenantName]*Repository // those that are closing are among them
 }
 
 // Open takes the data folder. It fails if another process has it.
@@ -111,7 +105,8 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{config: cfg, ref: ref, lock: lock, repositories: make(map[TenantName]*opening)}
+	s := &Store{config: cfg, ref: ref, lock: lock, repositories: make(map[TenantName]*Repository)}
+	s.turns = newTurns(cfg.Clock, runtime.GOMAXPROCS(0))
 	s.slots = make(chan struct{}, min(2, max(1, runtime.GOMAXPROCS(0)/2)))
 	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, errors.Join(fmt.Errorf("metrics: %w", err), lock.Close())
@@ -133,80 +128,81 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// Repository returns the tenant's repository, which it opens or makes the
-// first time; it then follows it until Close. A repository that is there but
-// can't be read is returned nevertheless, with a snapshot that says so: see
-// [Snapshot.Read] and [Repository.Healthy].
+// Repository returns the tenant's repository, at once. The first time it begins
+// to open it, or to make it where there is none, and to follow it until it is
+// closed. Until it is open, and while it can't be opened, its snapshot is one
+// that was not read, writes fail with [ErrUnavailable], and
+// [Repository.Healthy] says why; that is over by itself when the cause is. It
+// fails when the store is closed.
 func (s *Store) Repository(t TenantName) (*Repository, error) {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return nil, errClosed
-	}
-	o := s.repositories[t]
-	if o != nil {
-		s.mu.Unlock()
-		<-o.ready
-		return o.repository, o.err
-	}
-	o = &opening{ready: make(chan struct{})}
-	s.repositories[t] = o
-	s.mu.Unlock()
-
-	o.repository, o.err = s.open(t)
-	if o.err != nil {
-		s.mu.Lock()
-		delete(s.repositories, t) // the next one tries again
-		s.mu.Unlock()
-	}
-	close(o.ready)
-	return o.repository, o.err
-}
-
-func (s *Store) open(t TenantName) (*Repository, error) {
-	cfg := s.config
-	dir := filepath.Join(cfg.Dir, t.s+".git")
-	if _, err := cfg.fs.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		if err := gitdir.Init(cfg.fs, dir, s.ref, "Definitions of secrets to sync.", cfg.Clock.Now()); err != nil {
-			return nil, unavailable("make the repository of tenant "+t.s, err)
-		}
-	}
-	r := &Repository{
-		tenant: t, committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval,
-		clock: cfg.Clock, log: cfg.Log, slots: s.slots,
-		queue: newQueue(), changed: make(chan struct{}, 1),
-		state: unreadState(), claims: newClaims(), builder: gitdir.NewPackBuilder(),
-		health: newHealth(), done: make(chan struct{}),
-	}
-	var err error
-	r.git, err = gitdir.Open(gitdir.Config{
-		Dir: dir, Ref: s.ref, FS: cfg.fs, Clock: cfg.Clock,
-		Observer: observer{r}, Slots: s.slots, RoundAfter: cfg.roundAfter, Grace: cfg.grace,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("repository of tenant %q: %w", t.s, err)
-	}
-	r.metrics = s.metrics.of(t)
-	r.current.Store(r.state.snapshot)
-	r.claims.counted = r.state.snapshot
-	r.setHealth(writeFault, r.git.Tidy())
-	s.watcher.watch(r)
-	r.restoreCache()
-	_ = r.follow() // kept as followFault
-
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, errors.Join(errClosed, r.git.Close())
+		return nil, errClosed
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go r.run(ctx)
+	before := s.repositories[t]
+	if before != nil && before.ctx.Err() == nil {
+		return before, nil
+	}
+	r := s.newRepository(t)
+	s.repositories[t] = r
+	go r.run(before)
 	return r, nil
 }
 
+func (s *Store) newRepository(t TenantName) *Repository {
+	cfg := s.config
+	r := &Repository{
+		store: s, tenant: t, dir: filepath.Join(cfg.Dir, t.s+".git"),
+		committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval,
+		clock: cfg.Clock, log: cfg.Log, slots: s.slots,
+		queue: newQueue(), changed: make(chan struct{}, 1),
+		state: unreadState(), claims: newClaims(), builder: gitdir.NewPackBuilder(),
+		health: newHealth(errOpening), tried: make(chan struct{}), open: make(chan struct{}), done: make(chan struct{}),
+	}
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	r.current.Store(r.state.snapshot)
+	r.claims.counted = r.state.snapshot
+	return r
+}
+
+// CloseRepository closes the repository of a tenant who is no longer served,
+// and waits for its end as [Store.Close] does. Its files stay; nobody works on
+// them any more. [Store.Repository] opens it anew.
+func (s *Store) CloseRepository(t TenantName) error {
+	s.mu.Lock()
+	r := s.repositories[t]
+	s.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	r.cancel(errLeft)
+	<-r.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.repositories[t] == r {
+		delete(s.repositories, t)
+	}
+	return r.failed
+}
+
+// Tenants returns those whose repositories were asked for and not closed since,
+// in no order.
+func (s *Store) Tenants() []TenantName {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var tenants []TenantName
+	for t, r := range s.repositories {
+		if r.ctx.Err() == nil {
+			tenants = append(tenants, t)
+		}
+	}
+	return tenants
+}
+
 // Close ends all work and waits for it: writes that were taken up are
-// finished, others refused.
+// finished, others refused, walks given up. It waits for nothing but calls of
+// the operating system that are under way.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -214,21 +210,16 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	openings := s.repositories
+	repositories := maps.Clone(s.repositories)
 	s.mu.Unlock()
 
 	var errs []error
-	errs = append(errs, s.watcher.close())
-	for _, o := range openings {
-		if <-o.ready; o.repository != nil {
-			o.repository.cancel()
-		}
+	for _, r := range repositories {
+		r.cancel(errClosed)
 	}
-	for _, o := range openings {
-		if o.repository != nil {
-			<-o.repository.done
-			errs = append(errs, o.repository.git.Close())
-		}
+	for _, r := range repositories {
+		<-r.done
+		errs = append(errs, r.failed)
 	}
-	return errors.Join(append(errs, s.lock.Close())...)
+	return errors.Join(append(errs, s.watcher.close(), s.lock.Close())...)
 }

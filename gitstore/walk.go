@@ -1,6 +1,7 @@
 package gitstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -14,6 +15,8 @@ import (
 // A walk goes from a commit along the first parents and finds out for each
 // file which commit changed it last and which one added it.
 type walk struct {
+	ctx    context.Context // ends the walk
+	turn   *turn           // may be nil
 	git    *gitdir.Repository
 	reader *gitdir.Reader
 	base   *state // may be nil: what is known already of some commit
@@ -73,6 +76,9 @@ func (w *walk) line(head gitdir.Hash, stop func(gitdir.Hash) bool, visit func(id
 		return err
 	}
 	for at := head; !stop(at); {
+		if err := w.turn.pass(w.ctx); err != nil {
+			return err
+		}
 		var parent gitdir.Commit
 		var there side
 		if !c.Parent.IsZero() {

@@ -43,11 +43,26 @@ func (w *watcher) watch(r *Repository) {
 		return
 	}
 	w.mu.Lock()
-	w.repositories[r.git.Dir()] = r
+	w.repositories[r.dir] = r
 	w.mu.Unlock()
 	for _, dir := range r.git.RefFolders() {
 		if err := w.fs.Add(dir); err != nil {
 			w.refused(r.tenant.s, err)
+		}
+	}
+}
+
+// forget ends what watch began.
+func (w *watcher) forget(r *Repository) {
+	if w.fs == nil {
+		return
+	}
+	w.mu.Lock()
+	delete(w.repositories, r.dir)
+	w.mu.Unlock()
+	for _, dir := range w.fs.WatchList() {
+		if dir == r.dir || strings.HasPrefix(dir, r.dir+string(filepath.Separator)) {
+			_ = w.fs.Remove(dir) // fails where the folder is gone, and the watch with it
 		}
 	}
 }

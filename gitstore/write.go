@@ -55,7 +55,12 @@ func (r *Repository) Patch(ctx context.Context, by Attribution, name definition.
 	var ahead fileEdit
 	var aheadErr error
 	if ok && early.Invalid == nil && pre.check(early) == nil && !slices.Equal(early.Definition.Sync, sync) {
+		leave, err := r.enter()
+		if err != nil {
+			return nil, err
+		}
 		ahead, aheadErr = patchEdit(early, sync, func() ([]byte, error) { return early.file(r.readBlob) })
+		leave()
 	}
 	return r.write(ctx, by, func(draft *draft) (fileEdit, *Entry, error) {
 		e, ok := draft.get(name)

@@ -2,35 +2,56 @@ package httpapi
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
+
+	"secretsync/gitstore"
 )
 
 func (s *Server) healthz(*exchange) (*answer, error) {
 	return &answer{status: http.StatusOK, body: []byte(`{"status":"ok"}` + "\n")}, nil
 }
 
-// readyz counts the repositories that can't be written to or followed now. One
-// of them must not take the server from the other tenants, so it is not ready
-// only when all are that way, as on a full disk. It names none: no key is needed
-// here.
+// openingPatience is how long after the start the server is not ready because
+// repositories are being opened. A huge one must not take it from the other
+// tenants for longer.
+const openingPatience = 10 * time.Second
+
+// readyz counts the repositories that can't be written to or followed now, and
+// those that are being opened. One of them must not take the server from the
+// other tenants, so it is not ready only when all are that way, as on a full
+// disk; and for a moment after the start, till all were opened. It names none:
+// no key is needed here.
 func (s *Server) readyz(x *exchange) (*answer, error) {
 	if s.serving.Err() != nil {
 		return nil, &problem{status: http.StatusServiceUnavailable, sentence: "the server is shutting down", retryAfter: time.Second}
 	}
-	var unhealthy int
+	var opening, unhealthy int
 	var cause error
 	for _, t := range x.state.tenants {
-		if err := t.Repository.Healthy(); err != nil {
+		err := t.Repository.Healthy()
+		switch {
+		case errors.Is(err, gitstore.ErrOpening):
+			opening++
+		case err != nil:
 			unhealthy++
 			cause = err
 		}
 	}
-	if unhealthy > 0 && unhealthy == len(x.state.tenants) {
+	all := len(x.state.tenants)
+	switch {
+	case opening > 0 && (opening+unhealthy == all || !s.opened.Load() && s.now().Sub(s.made) < openingPatience):
+		return nil, &problem{status: http.StatusServiceUnavailable, retryAfter: time.Second,
+			sentence: fmt.Sprintf("the repositories are being opened: %d of %d still are", opening, all)}
+	case unhealthy > 0 && unhealthy == all:
 		return nil, &problem{status: http.StatusServiceUnavailable, sentence: "no repository can be used now; the log names the cause", retryAfter: time.Second, cause: cause}
 	}
+	s.opened.Store(true) // tenants that come later don't make it unready
 	body := strconv.AppendInt([]byte(`{"status":"ready","unhealthyRepositories":`), int64(unhealthy), 10)
+	body = strconv.AppendInt(append(body, `,"openingRepositories":`...), int64(opening), 10)
 	return &answer{status: http.StatusOK, body: append(body, "}\n"...)}, nil
 }
 

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
@@ -226,8 +227,8 @@ func TestATenantIsToldOfFilesThatAreNoDefinitions(t *testing.T) {
 func TestReadinessCountsRepositoriesAndNamesNone(t *testing.T) {
 	w := newWorld(t)
 	for broken, want := range []string{
-		`200 {"status":"ready","unhealthyRepositories":0}`,
-		`200 {"status":"ready","unhealthyRepositories":1}`,
+		`200 {"status":"ready","unhealthyRepositories":0,"openingRepositories":0}`,
+		`200 {"status":"ready","unhealthyRepositories":1,"openingRepositories":0}`,
 		`503 {"error":"no repository can be used now; the log names the cause"}`,
 	} {
 		settings := w.settings
@@ -239,6 +240,41 @@ func TestReadinessCountsRepositoriesAndNamesNone(t *testing.T) {
 		r := w.do("GET", "/readyz", "", "")
 		if got := fmt.Sprintf("%d %s", r.status, strings.TrimSpace(string(r.body))); got != want {
 			t.Errorf("with %d of 2 broken: %s; want %s", broken, got, want)
+		}
+	}
+}
+
+func TestReadinessWaitsForRepositoriesThatAreBeingOpenedButNotForEver(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	w := newWorld(t, func(c *Config) { c.Clock = clock })
+	opening := fmt.Errorf("%w: %w", gitstore.ErrUnavailable, gitstore.ErrOpening)
+	one, both := slices.Clone(w.settings.Tenants), slices.Clone(w.settings.Tenants)
+	one[0].Repository = brokenRepository{w.repository, opening}
+	for i := range both {
+		both[i].Repository = brokenRepository{w.repository, opening}
+	}
+	for _, step := range []struct {
+		when    string
+		later   time.Duration
+		tenants []Tenant
+		want    string
+	}{
+		{"at the start", 0, one, `503 {"error":"the repositories are being opened: 1 of 2 still are"}`},
+		{"after a while, with one that takes long", openingPatience, one, `200 {"status":"ready","unhealthyRepositories":0,"openingRepositories":1}`},
+		{"with nobody to answer for", 0, both, `503 {"error":"the repositories are being opened: 2 of 2 still are"}`},
+		{"when all are open", 0, w.settings.Tenants, `200 {"status":"ready","unhealthyRepositories":0,"openingRepositories":0}`},
+		{"when one came with a new configuration", -openingPatience, one, `200 {"status":"ready","unhealthyRepositories":0,"openingRepositories":1}`},
+	} {
+		clock.SetTime(clock.Now().Add(step.later))
+		settings := w.settings
+		settings.Tenants = step.tenants
+		w.reconfigure(settings)
+		r := w.do("GET", "/readyz", "", "")
+		if got := fmt.Sprintf("%d %s", r.status, strings.TrimSpace(string(r.body))); got != step.want {
+			t.Errorf("%s: %s; want %s", step.when, got, step.want)
+		}
+		if r.status == 503 && r.header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", step.when)
 		}
 	}
 }

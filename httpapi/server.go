@@ -32,6 +32,8 @@ type Server struct {
 	serving context.Context
 	stop    context.CancelFunc
 	bound   *bound // set by Listen
+	made    time.Time
+	opened  atomic.Bool // see readyz
 }
 
 // New makes a server; it listens to nothing yet.
@@ -49,6 +51,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.Gatherer, _ = cfg.Metrics.(prometheus.Gatherer)
 	}
 	s := &Server{cfg: cfg, now: cfg.now(), log: cfg.Log}
+	s.made = s.now()
 	s.serving, s.stop = context.WithCancel(context.Background())
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

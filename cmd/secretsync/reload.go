@@ -98,7 +98,8 @@ func (p *program) reload(running *config) *config {
 	return next
 }
 
-// apply replaces tenants, clusters, keys and limits.
+// apply replaces tenants, clusters, keys and limits. When it is done nobody
+// works for a tenant any more who is not in the configuration.
 func (p *program) apply(cfg *config) error {
 	repositories, err := p.repositories(cfg)
 	if err != nil {
@@ -107,7 +108,18 @@ func (p *program) apply(cfg *config) error {
 	if err := p.reconciler.Reconfigure(p.reconcileConfig(cfg, repositories)); err != nil {
 		return fmt.Errorf("reconciler: %w", err)
 	}
-	return p.server.Reconfigure(settings(cfg, repositories))
+	if err := p.server.Reconfigure(settings(cfg, repositories)); err != nil {
+		return err
+	}
+	for _, tenant := range p.store.Tenants() {
+		if repositories[tenant] != nil {
+			continue
+		}
+		if err := p.store.CloseRepository(tenant); err != nil {
+			p.log.Warn("the repository of a tenant who left was not closed in order", "tenant", tenant.String(), "error", err)
+		}
+	}
+	return nil
 }
 
 // needRestart lists the settings that differ and can't change in a running

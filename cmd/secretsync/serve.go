@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,8 +38,7 @@ wrong is refused, with its cause in the log, and the old one stays in force.`,
   secretsync serve --config secretsync.yaml --check`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			// From the beginning: to open all repositories may take a while, and
-			// SIGHUP would end the program.
+			// From the beginning: till it is asked for, SIGHUP ends the program.
 			hangup := make(chan os.Signal, 1)
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
@@ -177,26 +175,16 @@ func (p *program) assemble(cfg *config) error {
 	return err
 }
 
-// repositories opens the repository of every tenant. Each may have a history to
-// read, so several are opened at a time.
+// repositories has the repository of every tenant opened, and waits for none:
+// those that aren't open yet, or can't be opened, say so themselves.
 func (p *program) repositories(cfg *config) (map[gitstore.TenantName]*gitstore.Repository, error) {
-	opened := make([]*gitstore.Repository, len(cfg.tenants))
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, t := range cfg.tenants {
-		group.Go(func() (err error) {
-			if opened[i], err = p.store.Repository(t.name); err != nil {
-				return fmt.Errorf("open the repository of tenant %s: %w", t.name, err)
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	repositories := make(map[gitstore.TenantName]*gitstore.Repository, len(opened))
-	for _, r := range opened {
-		repositories[r.Tenant()] = r
+	repositories := make(map[gitstore.TenantName]*gitstore.Repository, len(cfg.tenants))
+	for _, t := range cfg.tenants {
+		r, err := p.store.Repository(t.name)
+		if err != nil {
+			return nil, fmt.Errorf("the repository of tenant %s: %w", t.name, err)
+		}
+		repositories[t.name] = r
 	}
 	return repositories, nil
 }

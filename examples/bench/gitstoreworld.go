@@ -61,11 +61,11 @@ func (w *storeWorld) open() (err error) {
 	if w.store, err = gitstore.Open(gitstore.Config{Dir: w.dir, MaxDefinitions: 100_000}); err != nil {
 		return err
 	}
-	if w.repository, err = w.store.Repository(w.tenant); err != nil {
+	if w.repository, err = openRepository(context.Background(), w.store, w.tenant); err != nil {
 		return err
 	}
 	if got := len(w.repository.Snapshot().Entries()); got != len(w.names) {
-		return fmt.Errorf("%d definitions, not %d: %w", got, len(w.names), w.repository.Healthy())
+		return fmt.Errorf("%d definitions, not %d", got, len(w.names))
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ func newAPI(ctx context.Context, dir string) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	repository, err := store.Repository(tenant)
+	repository, err := openRepository(ctx, store, tenant)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

@@ -21,11 +21,23 @@ func makeRepository(dir, tenant string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := store.Repository(name); err != nil {
+	if _, err := openRepository(context.Background(), store, name); err != nil {
 		store.Close()
 		return "", err
 	}
 	return filepath.Join(dir, tenant+".git"), store.Close()
+}
+
+// openRepository returns a tenant's repository once it is open.
+func openRepository(ctx context.Context, store *gitstore.Store, tenant gitstore.TenantName) (*gitstore.Repository, error) {
+	repository, err := store.Repository(tenant)
+	if err != nil {
+		return nil, err
+	}
+	if err := repository.Opened(ctx); err != nil {
+		return nil, err
+	}
+	return repository, repository.Healthy()
 }
 
 // git runs stock git in a folder.

@@ -49,7 +49,8 @@ func MustOpen(tb testing.TB, cfg gitstore.Config) *Store {
 	return &Store{Store: store, Dir: cfg.Dir, tb: tb}
 }
 
-// MustRepository returns the repository of a tenant.
+// MustRepository returns the repository of a tenant, once it was opened or
+// that has failed.
 func (s *Store) MustRepository(tenant string) *Repository {
 	s.tb.Helper()
 	name, err := gitstore.ParseTenantName(tenant)
@@ -57,6 +58,9 @@ func (s *Store) MustRepository(tenant string) *Repository {
 		s.tb.Fatal(err)
 	}
 	r, err := s.Repository(name)
+	if err == nil {
+		err = r.Opened(s.tb.Context())
+	}
 	if err != nil {
 		s.tb.Fatal(err)
 	}
