@@ -101,7 +101,7 @@ func (r *Repository) tryOpen(ctx context.Context) error {
 		}
 	}
 	git, err := gitdir.Open(gitdir.Config{
-		Dir: r.dir, Ref: r.store.ref, FS: cfg.fs, Clock: cfg.Clock,
+		Dir: r.dir, Ref: r.store.ref, Committer: cfg.Committer.String(), FS: cfg.fs, Clock: cfg.Clock,
 		Observer: observer{r}, Slots: r.slots, RoundAfter: cfg.roundAfter, Grace: cfg.grace,
 	})
 	if err != nil {

@@ -334,6 +334,7 @@ func TestPushesAreFollowed(t *testing.T) {
 	// History is rewritten: everything is worked out anew.
 	c.git(c.dir, "checkout", "-q", "--orphan", "fresh")
 	rewritten := c.commit("all in one")
+	s.git(s.gitDir(), "config", "receive.denyNonFastForwards", "false")
 	c.git(c.dir, "push", "-q", "--force", "origin", "HEAD:main")
 	snapshot = s.at(rewritten)
 	for _, e := range snapshot.Entries() {

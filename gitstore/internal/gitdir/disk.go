@@ -20,6 +20,7 @@ type FileSystem interface {
 	Link(old, new string) error
 	Rename(old, new string) error
 	Remove(name string) error
+	Chmod(name string, mode fs.FileMode) error
 	// SyncDir makes what was renamed or made in the folder outlive a power cut.
 	SyncDir(name string) error
 }
@@ -51,6 +52,7 @@ func (Disk) Mkdir(name string, perm fs.FileMode) error  { return os.Mkdir(name, 
 func (Disk) Link(old, new string) error                 { return os.Link(old, new) }
 func (Disk) Rename(old, new string) error               { return os.Rename(old, new) }
 func (Disk) Remove(name string) error                   { return os.Remove(name) }
+func (Disk) Chmod(name string, mode fs.FileMode) error  { return os.Chmod(name, mode) }
 
 func (Disk) SyncDir(name string) error {
 	d, err := os.Open(name)

@@ -10,6 +10,11 @@
 //     repository, and may work on it at the same time: fetch, push, gc, repack.
 //   - Objects are never removed before they stand elsewhere. Nothing is
 //     dropped, reachable or not: that is for the operator, with git gc.
+//   - What Git refuses to work with is not written to, also if it becomes so
+//     while it is open, and no reference is made that conflicts with another.
+//   - Where core.sharedRepository, core.logAllRefUpdates and
+//     extensions.preciousObjects are set they are honoured. Only the
+//     repository's own configuration counts, without what that includes.
 //   - Damage is an error that matches [ErrCorrupt] or [ErrMissing], not a crash.
 //
 // # What lies on disk
@@ -21,7 +26,13 @@
 //	--------------------------  -----------------------------  ------------------------  -----------------------
 //	../<folder>.new             by Init, all of it, before it  a part of it              the next Init
 //	                            is renamed to the folder
-//	HEAD, config, description   by Init                        -                         -
+//	HEAD, description           by Init                        -                         -
+//	config                      by Init, and by                the old one or the new    -
+//	                            AllowForcePush, which renames
+//	                            its lock; by people
+//	secretsync/config,          by AllowForcePush: the new     them; being the same      the next
+//	config.lock                 config, and a link to it. The  file shows that they are  AllowForcePush, Tidy
+//	                            lock by git config, too        ours
 //	secretsync/ref              by Advance: the commit the     it, to no effect          the next Advance, Tidy,
 //	                            reference is to point to                                 Probe
 //	<ref>.lock                  by Advance, as a link to       it; being the same file   the next Advance, Tidy,
@@ -30,6 +41,9 @@
 //	<ref>                       by Advance, which renames the  the old one or the new    -
 //	                            lock; then its folder is       one; Settle syncs the
 //	                            synced                         folder again
+//	logs/<ref>, logs/HEAD       by Advance, where Git would    a line of a move that     git reflog expire
+//	                            write it too, and not synced   did not happen, or part
+//	                                                           of one; Git skips those
 //	secretsync/draft-<pack>.*   by Advance, before the pack    them                      Tidy
 //	                            is shown
 //	objects/pack/<pack>.keep    by Advance, from before the    it; its content shows     Tidy
@@ -48,7 +62,9 @@
 //	*/secretsync-probe          by Probe, to see if the disk   it                        the next Probe
 //	                            takes something
 //	packed-refs, shallow,       by Git; only read here         -                         -
-//	gc.pid, info/alternates
+//	gc.pid, info/alternates,
+//	objects/maintenance.lock,
+//	config.worktree
 //
 // # Why not go-git
 //

@@ -9,7 +9,7 @@ import (
 
 // What a new repository is set up with, besides what Git itself would say:
 // pushed objects are checked, are on disk before the branch moves, and garbage
-// is left to us and to the operator.
+// is left to us and to the operator; pushes that drop commits are refused.
 const newConfig = `[core]
 	repositoryformatversion = 0
 	filemode = true
@@ -22,7 +22,7 @@ const newConfig = `[core]
 	auto = 0
 [secretsync]
 	created = %s
-`
+` + forcePushRefused
 
 // Init makes a bare repository whose HEAD is ref. It appears whole or not at
 // all; till then it is dir with ".new" behind it, which must be nobody else's.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -63,17 +62,4 @@ func (b *ref) heldError() error {
 // recover removes what was left when a process of ours was killed or a disk let
 // nothing be removed. The caller is the only one who works on the branch: it
 // keeps other processes of ours out, and advances come one after the other.
-func (b *ref) recover() error {
-	draft, err := b.fs.Lstat(b.draft())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	if lock, err := b.fs.Lstat(b.lock()); err == nil && os.SameFile(draft, lock) {
-		if err := b.fs.Remove(b.lock()); err != nil {
-			return err
-		}
-	}
-	return removeIfThere(b.fs, b.draft())
-}
+func (b *ref) recover() error { return removeOwnLock(b.fs, b.draft(), b.lock()) }

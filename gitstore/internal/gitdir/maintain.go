@@ -25,6 +25,7 @@ type maintenance struct {
 
 	rounds sync.Mutex      // held during a round: they share the draft
 	unfit  map[string]bool // packs that can't be taken apart; they stay as they are
+	told   string          // why it was kept off, as said last
 
 	pending atomic.Int64  // changes since the last round
 	due     chan struct{} // has room for one signal
@@ -43,8 +44,6 @@ const (
 	// alone, so that no pack is copied again and again into one that it would
 	// almost fill.
 	biggestSource = mostMerged / 2
-	// gcPatience is how old git gc's mark may be, as Git itself has it.
-	gcPatience = 12 * time.Hour
 )
 
 func newMaintenance(r *Repository, slots chan struct{}, after int, grace time.Duration) *maintenance {
@@ -66,7 +65,7 @@ func (m *maintenance) note() {
 
 // run does the rounds till ctx ends.
 func (m *maintenance) run(ctx context.Context) {
-	defer func() { m.unswept(m.graves.clear()) }()
+	defer func() { m.sweepBy(m.graves.clear) }()
 	idle := m.r.clock.NewTimer(roundWhenIdle)
 	defer idle.Stop()
 	sweep := m.r.clock.NewTimer(packGrace)
@@ -80,7 +79,7 @@ func (m *maintenance) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-sweep.C():
-			m.swept()
+			m.sweepBy(m.graves.sweep)
 			sweep.Reset(packGrace)
 			continue
 		case <-m.due:
@@ -99,9 +98,13 @@ func (m *maintenance) run(ctx context.Context) {
 	}
 }
 
-func (m *maintenance) swept() { m.unswept(m.graves.sweep()) }
-
-func (m *maintenance) unswept(err error) {
+// sweepBy removes what has been merged, unless maintenance is kept off. What is
+// left at the end is merged again after the next start.
+func (m *maintenance) sweepBy(remove func() error) {
+	why, _, err := m.keptOff()
+	if err == nil && why == "" {
+		err = remove()
+	}
 	if err != nil {
 		m.r.observer.Warn("packs that were merged are not removed", err)
 	}
@@ -128,9 +131,14 @@ func (m *maintenance) round(ctx context.Context) (int, error) {
 	m.rounds.Lock()
 	defer m.rounds.Unlock()
 	o := m.r.objects
-	if info, err := o.fs.Lstat(filepath.Join(m.r.dir, "gc.pid")); err == nil && m.r.clock.Since(info.ModTime()) < gcPatience {
-		m.pending.CompareAndSwap(0, 1) // when git gc is done
-		return 0, nil
+	why, tell, err := m.keptOff()
+	if tell && why != m.told {
+		m.told = why
+		m.r.observer.Warn("maintenance keeps off", errors.New(why))
+	}
+	if err != nil || why != "" {
+		m.pending.CompareAndSwap(0, 1) // when nothing is in its way
+		return 0, err
 	}
 	if err := o.scan(); err != nil {
 		return 0, err

@@ -2,6 +2,7 @@ package gitdir
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ type ref struct {
 	repo  string // the repository's folder
 	name  string // such as "refs/heads/main"
 	clock clock.Clock
+	// config says whether there are reflogs, committer who writes in them.
+	config    *configuration
+	committer string
 	// unsettled: where the branch is may be lost in a power cut. It begins so,
 	// as a process that was killed may have moved it.
 	unsettled bool
@@ -44,9 +48,9 @@ func (b *ref) read() (Hash, error) {
 			return id, err
 		}
 		// Absent from both; unless it moved from the one to the other in between.
-		if _, err := b.fs.Lstat(b.path()); err == nil {
+		if info, err := b.fs.Lstat(b.path()); err == nil && !info.IsDir() {
 			continue
-		} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotFolder) {
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotFolder) {
 			return Hash{}, err
 		}
 		// A branch that is gone is a fact; a repository that is gone is a fault.
@@ -76,22 +80,19 @@ func (b *ref) readLoose() (Hash, error) {
 }
 
 func (b *ref) readPacked() (Hash, error) {
-	content, err := readFile(b.fs, filepath.Join(b.repo, "packed-refs"), 256<<20)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Hash{}, nil
-	} else if err != nil {
-		return Hash{}, err
-	}
-	for line := range bytes.Lines(content) {
-		digits, name, ok := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(" "))
-		if ok && string(name) == b.name {
-			if id, ok := ParseHash(digits); ok {
-				return id, nil
-			}
-			return Hash{}, fmt.Errorf("packed-refs: %s holds no commit: %w", b.name, ErrCorrupt)
+	var id Hash
+	var failed error
+	err := walkPacked(b.fs, b.repo, func(name, digits []byte) bool {
+		if string(name) != b.name {
+			return true
 		}
-	}
-	return Hash{}, nil
+		var ok bool
+		if id, ok = ParseHash(digits); !ok {
+			failed = fmt.Errorf("packed-refs: %s holds no commit: %w", b.name, ErrCorrupt)
+		}
+		return false
+	})
+	return id, errors.Join(err, failed)
 }
 
 // ErrUnsettled says that the reference was moved, but that a power cut may undo
@@ -113,7 +114,12 @@ func (b *ref) prepare(id Hash) error {
 
 // advance moves the branch from old to what was prepared, durably; ErrMoved if
 // it isn't at old. Another process that holds the lock is waited for.
-func (b *ref) advance(ctx context.Context, old Hash) error {
+func (b *ref) advance(ctx context.Context, old, new Hash) error {
+	if old.IsZero() { // or a folder would be made that is in the other's way
+		if err := b.conflict(); err != nil {
+			return err
+		}
+	}
 	if err := b.acquire(ctx); err != nil {
 		return err
 	}
@@ -121,8 +127,14 @@ func (b *ref) advance(ctx context.Context, old Hash) error {
 	if err == nil && at != old {
 		err = ErrMoved
 	}
+	if err == nil && old.IsZero() {
+		err = b.conflict()
+	}
 	if err == nil {
-		err = b.fs.Rename(b.lock(), b.path())
+		err = b.log(old, new)
+	}
+	if err == nil {
+		err = b.replace()
 	}
 	if err != nil {
 		return errors.Join(err, removeIfThere(b.fs, b.lock()), removeIfThere(b.fs, b.draft()))
@@ -133,6 +145,19 @@ func (b *ref) advance(ctx context.Context, old Hash) error {
 	}
 	_ = b.fs.Remove(b.draft()) // else the next prepare does
 	return nil
+}
+
+// replace makes the lock the branch. An empty folder of its name, which Git
+// leaves behind now and then, goes.
+func (b *ref) replace() error {
+	err := b.fs.Rename(b.lock(), b.path())
+	if info, looked := b.fs.Lstat(b.path()); err == nil || looked != nil || !info.IsDir() {
+		return err
+	}
+	if err := removeEmpty(b.fs, b.path()); err != nil {
+		return cmp.Or(b.conflict(), err)
+	}
+	return b.fs.Rename(b.lock(), b.path())
 }
 
 // settle has what the branch was moved to on disk, unless that is known.

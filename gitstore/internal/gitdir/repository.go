@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,6 +40,9 @@ type Config struct {
 	Dir string
 	// Ref is the full name of the one reference that is read and moved.
 	Ref string
+	// Committer is who moves the reference, as reflogs have it: "name <mail>".
+	// Zero: secretsync <>.
+	Committer string
 	// FS is the disk.
 	FS FileSystem
 	// Clock is what lock patience, idle times and graces go by.
@@ -59,11 +65,13 @@ type Config struct {
 type Repository struct {
 	dir      string
 	created  time.Time
+	config   *configuration
 	fs       FileSystem
 	clock    clock.Clock
 	observer Observer
 
-	ref         *ref
+	committer   string
+	followed    atomic.Pointer[ref]
 	objects     *objects
 	maintenance *maintenance
 }
@@ -71,9 +79,23 @@ type Repository struct {
 // Open opens the repository of a folder; it fails if there is none, or one in a
 // format that isn't known. Damage within shows when an object is read.
 func Open(cfg Config) (*Repository, error) {
-	created, err := checkRepository(cfg.FS, cfg.Dir)
+	head, err := cfg.FS.Lstat(filepath.Join(cfg.Dir, "HEAD"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is no bare Git repository; move it away, or put one there", cfg.Dir)
+	} else if err != nil {
+		return nil, err
+	}
+	config, err := openConfiguration(cfg.FS, cfg.Dir)
 	if err != nil {
 		return nil, err
+	}
+	cfg.FS = sharedFS{cfg.FS, config}
+	created := config.get().created
+	if created.IsZero() {
+		created = head.ModTime().UTC()
+	}
+	if cfg.Committer == "" {
+		cfg.Committer = "secretsync <>"
 	}
 	if cfg.RoundAfter == 0 {
 		cfg.RoundAfter = roundAfter
@@ -82,13 +104,39 @@ func Open(cfg Config) (*Repository, error) {
 		cfg.Grace = packGrace
 	}
 	r := &Repository{
-		dir: cfg.Dir, created: created, fs: cfg.FS, clock: cfg.Clock, observer: cfg.Observer,
-		ref:     &ref{fs: cfg.FS, repo: cfg.Dir, name: cfg.Ref, clock: cfg.Clock, unsettled: true},
-		objects: newObjects(cfg.FS, filepath.Join(cfg.Dir, "objects")),
+		dir: cfg.Dir, created: created, config: config, fs: cfg.FS, clock: cfg.Clock, observer: cfg.Observer,
+		committer: cfg.Committer,
+		objects:   newObjects(cfg.FS, filepath.Join(cfg.Dir, "objects")),
 	}
+	r.followed.Store(r.newRef(cfg.Ref))
 	_ = r.objects.scan() // what fails shows as soon as an object is looked for
+	if config.get().includes {
+		r.observer.Warn("the configuration includes other files, which are not read", errors.New(filepath.Join(r.dir, "config")))
+	}
 	r.maintenance = newMaintenance(r, cfg.Slots, cfg.RoundAfter, cfg.Grace)
 	return r, nil
+}
+
+func (r *Repository) newRef(name string) *ref {
+	return &ref{fs: r.fs, repo: r.dir, name: name, clock: r.clock, config: r.config, committer: r.committer, unsettled: true}
+}
+
+func (r *Repository) ref() *ref { return r.followed.Load() }
+
+// Ref returns the full name of the reference that is read and moved.
+func (r *Repository) Ref() string { return r.ref().name }
+
+// SetRef has another reference read and moved from now on. It is for the one
+// goroutine that advances.
+func (r *Repository) SetRef(name string) error {
+	if err := r.ref().settle(); err != nil {
+		return err
+	}
+	if err := r.ref().recover(); err != nil {
+		return err
+	}
+	r.followed.Store(r.newRef(name))
+	return nil
 }
 
 // Dir returns the repository's folder.
@@ -98,11 +146,29 @@ func (r *Repository) Dir() string { return r.dir }
 func (r *Repository) Created() time.Time { return r.created }
 
 // Head returns the commit the reference points to; zero where there is none.
-func (r *Repository) Head() (Hash, error) { return r.ref.read() }
+// It fails if the repository is of a format by now that isn't known.
+func (r *Repository) Head() (Hash, error) {
+	if err := r.config.check(); err != nil {
+		return Hash{}, err
+	}
+	return r.ref().read()
+}
+
+// Conflict returns a [*ConflictError] if the reference isn't there and can't be
+// made, because of another one.
+func (r *Repository) Conflict() error { return r.ref().conflict() }
+
+// HeadRef returns the full name of the reference that HEAD is; nothing where
+// HEAD is a commit.
+func (r *Repository) HeadRef() (string, error) { return readHead(r.fs, r.dir) }
+
+// Branches returns the names of some of the branches there are, sorted: at most
+// so many.
+func (r *Repository) Branches(most int) ([]string, error) { return branches(r.fs, r.dir, most) }
 
 // Settle has what the reference was moved to on disk, unless that is known. It
 // fails with [ErrUnsettled].
-func (r *Repository) Settle() error { return r.ref.settle() }
+func (r *Repository) Settle() error { return r.ref().settle() }
 
 // Reader returns a reader of the objects.
 func (r *Repository) Reader() *Reader { return r.objects.reader() }
@@ -134,7 +200,7 @@ func (r *Repository) Close() error { return r.objects.close() }
 // be made is left out.
 func (r *Repository) RefFolders() []string {
 	var folders []string
-	for _, dir := range []string{filepath.Dir(r.ref.path()), r.dir} {
+	for _, dir := range []string{filepath.Dir(r.ref().path()), r.dir} {
 		if err := MkdirAll(r.fs, dir, 0o755); err == nil {
 			folders = append(folders, dir)
 		}
@@ -144,7 +210,7 @@ func (r *Repository) RefFolders() []string {
 
 // HoldsRef reports whether the file of that path can say where the reference is.
 func (r *Repository) HoldsRef(path string) bool {
-	return path == r.ref.path() || filepath.Base(path) == "packed-refs"
+	return path == r.ref().path() || filepath.Base(path) == "packed-refs"
 }
 
 // OwnPath returns the path of a file that is the caller's and not Git's.
@@ -169,12 +235,15 @@ func (r *Repository) packPlace(name string) packPlace {
 // with [ErrUnsettled] if it was moved but may not outlive a power cut; else, if
 // it fails, nothing has changed.
 func (r *Repository) Advance(ctx context.Context, objects *PackBuilder, from, to Hash) error {
+	if err := r.config.check(); err != nil {
+		return err
+	}
 	pack, idx, name := objects.finish()
 	place := r.packPlace(name)
 	var group errgroup.Group // the disk makes one trip of what comes together
 	group.Go(func() error { return writeFile(r.fs, place.draft(".pack"), 0o444, pack) })
 	group.Go(func() error { return writeFile(r.fs, place.draft(".idx"), 0o444, idx) })
-	group.Go(func() error { return r.ref.prepare(to) })
+	group.Go(func() error { return r.ref().prepare(to) })
 	err := group.Wait()
 	if err == nil {
 		err = place.keep()
@@ -183,7 +252,7 @@ func (r *Repository) Advance(ctx context.Context, objects *PackBuilder, from, to
 		err = place.publish()
 	}
 	if err == nil {
-		err = r.ref.advance(ctx, from)
+		err = r.ref().advance(ctx, from, to)
 	}
 	if err != nil && !errors.Is(err, ErrUnsettled) {
 		return errors.Join(err, place.discard())
@@ -200,13 +269,23 @@ func (r *Repository) Advance(ctx context.Context, objects *PackBuilder, from, to
 
 // Probe finds out whether the repository can be written to again.
 func (r *Repository) Probe() error {
-	if err := errors.Join(MkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755), r.ref.recover(), r.ref.settle()); err != nil {
+	if err := r.config.check(); err != nil {
 		return err
 	}
-	if _, err := r.fs.Lstat(r.ref.lock()); err == nil {
-		return r.ref.heldError()
+	if err := errors.Join(MkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755), r.ref().recover(), r.ref().settle()); err != nil {
+		return err
+	}
+	if _, err := r.fs.Lstat(r.ref().lock()); err == nil {
+		return r.ref().heldError()
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if at, err := r.ref().read(); err != nil {
+		return err
+	} else if at.IsZero() {
+		if err := r.ref().conflict(); err != nil {
+			return err
+		}
 	}
 	for _, dir := range []string{filepath.Join(r.objects.dir, "pack"), filepath.Join(r.dir, ownFolder)} {
 		name := filepath.Join(dir, "secretsync-probe")
@@ -228,7 +307,10 @@ func (r *Repository) Tidy() error {
 	if err := MkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755); err != nil {
 		return err
 	}
-	if err := r.ref.recover(); err != nil {
+	if err := r.recoverRef(); err != nil {
+		return err
+	}
+	if err := r.config.recover(); err != nil {
 		return err
 	}
 	for _, dir := range []string{filepath.Join(r.dir, ownFolder), filepath.Join(r.objects.dir, "pack")} {
@@ -251,6 +333,54 @@ func (r *Repository) Tidy() error {
 		}
 	}
 	return nil
+}
+
+// recoverRef removes the lock that was left behind, whichever reference it is
+// of: another one may have been followed then.
+func (r *Repository) recoverRef() error {
+	draft, err := r.fs.Lstat(r.ref().draft())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	locks, err := r.locksLike(draft, filepath.Join(r.dir, "refs", "heads"))
+	if err != nil {
+		return err
+	}
+	for _, lock := range locks {
+		if err := r.fs.Remove(lock); err != nil {
+			return err
+		}
+	}
+	return r.ref().recover()
+}
+
+// locksLike returns the lock files below a folder that are the same file as one
+// of ours.
+func (r *Repository) locksLike(ours fs.FileInfo, dir string) ([]string, error) {
+	files, err := r.fs.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, f := range files {
+		path := filepath.Join(dir, f.Name())
+		if f.IsDir() {
+			below, err := r.locksLike(ours, path)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, below...)
+		} else if strings.HasSuffix(path, ".lock") {
+			if info, err := r.fs.Lstat(path); err == nil && os.SameFile(ours, info) {
+				found = append(found, path)
+			}
+		}
+	}
+	return found, nil
 }
 
 // leftBehind reports whether a file is an unfinished one of ours.
