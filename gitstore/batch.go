@@ -53,7 +53,7 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 	if err := r.git.Settle(); err != nil {
 		return err
 	}
-	d := newDraft(r.state, r.builder, r.claims, r.readBlob)
+	d := newDraft(r.state, r.builder, r.claims, r.blobReader(ctx))
 	commits := 0
 	for i, req := range requests {
 		if err := req.ctx.Err(); err != nil {

@@ -77,7 +77,7 @@ func (r *Repository) restoreCache(ctx context.Context, turn *turn) *state {
 	if err != nil {
 		return nil // none, usually
 	}
-	restored, err := parseCache(&walk{ctx: ctx, turn: turn, git: r.git, reader: r.git.Reader()}, content)
+	restored, err := parseCache(newWalk(ctx, turn, r.git, r.maxDefinitions), content)
 	if err != nil {
 		if ctx.Err() == nil {
 			r.log.Info("the cached index is made anew", "tenant", r.tenant.s, "cause", err)
@@ -122,7 +122,7 @@ func parseCache(w *walk, content []byte) (*state, error) {
 	for raw := s.secrets; len(raw) > 0; {
 		e, size, err := gitdir.NextTreeEntry(raw)
 		if err == nil {
-			err = w.turn.pass(w.ctx)
+			err = w.reader.Spend(workPerName)
 		}
 		if err != nil {
 			return nil, err
@@ -163,7 +163,7 @@ func (w *walk) restore(name definition.Name, at gitdir.TreeEntry, c cachedEntry)
 		Created: time.Unix(c.Created, 0).UTC(), Changed: time.Unix(c.Changed, 0).UTC(),
 	}
 	file := name.String() + definition.FileSuffix
-	v, err := readVersion(w.reader, file, at.Mode, at.ID)
+	v, err := w.version(file, at.Mode, at.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (w *walk) restore(name definition.Name, at gitdir.TreeEntry, c cachedEntry)
 		if e.sourceBlob, ok = gitdir.ParseHash([]byte(c.SourceBlob)); !ok {
 			return nil, errors.New("it names no object")
 		}
-		if v, err = readVersion(w.reader, file, filemode.Regular, e.sourceBlob); err != nil {
+		if v, err = w.version(file, filemode.Regular, e.sourceBlob); err != nil {
 			return nil, err
 		} else if v.invalid != nil {
 			return nil, errors.New("it takes an invalid version for a valid one")

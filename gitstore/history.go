@@ -56,12 +56,15 @@ func (r *Repository) History(ctx context.Context, name definition.Name, after Re
 		}
 	}
 	commits = commits[max(0, begin-limit):begin]
-	read := r.git.Reader()
+	read := r.git.Reader(r.ctx, workPerAnswer)
 	for _, id := range slices.Backward(commits) {
+		if err := ctx.Err(); err != nil {
+			return nil, next, err
+		}
+		content, err := read.ReadVerified(id, gitdir.KindCommit, gitdir.MaxCommit)
 		if r.ctx.Err() != nil {
 			return nil, next, context.Cause(r.ctx)
 		}
-		content, err := read.ReadVerified(id, gitdir.KindCommit, gitdir.MaxObject)
 		if err != nil {
 			return nil, next, unavailable("read history", err)
 		}

@@ -159,13 +159,13 @@ func findLineage(ctx context.Context, r *Repository, head, known gitdir.Hash) (f
 	}
 	defer turn.end()
 	names := make(map[string]string) // each is kept once
-	w := &walk{ctx: ctx, turn: turn, git: r.git, reader: r.git.Reader()}
+	w := newWalk(ctx, turn, r.git, r.maxDefinitions)
 	err = w.line(head, func(id gitdir.Hash) bool {
 		found.reached = id == known
 		return found.reached || found.bytes >= mostLineage
 	}, func(id gitdir.Hash, _ gitdir.Commit, here, there side) error {
 		c := lineageChange{commit: id}
-		err := here.diff(there, id, func(name []byte, _, _ gitdir.TreeEntry) error {
+		err := w.diff(here, there, id, func(name []byte, _, _ gitdir.TreeEntry) error {
 			kept, ok := names[string(name)]
 			if found.bytes >= mostLineage {
 				return nil

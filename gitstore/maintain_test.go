@@ -27,7 +27,7 @@ func (s *story) copied() *story {
 func (s *story) readable() {
 	s.Helper()
 	for _, e := range s.repo.Snapshot().Entries() {
-		if _, err := s.repo.readBlob(e.blob); err != nil {
+		if _, err := s.repo.blobReader(s.Context())(e.blob); err != nil {
 			s.Errorf("%s: %v", e.Name, err)
 		}
 	}

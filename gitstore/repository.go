@@ -2,6 +2,7 @@ package gitstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -66,6 +67,7 @@ type Repository struct {
 	builder *gitdir.PackBuilder
 	cached  gitdir.Hash // the head of the state that was written to disk last
 	stuck   stuck
+	refused refusal
 
 	health *health
 }
@@ -181,7 +183,9 @@ func (r *Repository) notice() {
 // read is not tried again before there is a reason to, which is what again says:
 // to find out costs a walk down to what is damaged.
 func (r *Repository) follow(ctx context.Context, again bool) error {
-	return r.followIn(ctx, nil, again)
+	turn := r.store.follows.short()
+	defer turn.end()
+	return r.followIn(ctx, turn, again)
 }
 
 func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error {
@@ -193,7 +197,7 @@ func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error
 	case r.stuck.err != nil && r.stuck.head == head && !again:
 		return r.stuck.err
 	case head != r.state.head || !r.state.snapshot.Read():
-		if next, err = load(ctx, turn, r.git, head, r.state); err == nil {
+		if next, err = r.load(ctx, turn, head); err == nil {
 			r.metrics.follow.Observe(r.since(begun).Seconds())
 			r.git.Note()
 		}
@@ -209,6 +213,26 @@ func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error
 	r.stuck.note(head, err, r.since(begun), r.pollInterval)
 	r.setHealth(followFault, err)
 	return err
+}
+
+// refusal is that of a commit which it would cost too much to take in. To try
+// again would cost as much.
+type refusal struct {
+	head, base gitdir.Hash
+	err        error
+}
+
+// load works out the state of head, unless it was found to be too costly.
+func (r *Repository) load(ctx context.Context, turn *turn, head gitdir.Hash) (*state, error) {
+	if r.refused.err != nil && r.refused.head == head && r.refused.base == r.state.head {
+		return nil, r.refused.err
+	}
+	next, err := load(ctx, turn, r.git, r.maxDefinitions, head, r.state)
+	if errors.Is(err, gitdir.ErrOverBudget) || errors.Is(err, gitdir.ErrTooCostly) {
+		err = fmt.Errorf("commit %s costs too much to take in; push one with less in it, or with less history: %w", head, err)
+		r.refused = refusal{head, r.state.head, err}
+	}
+	return next, err
 }
 
 // stuck is what keeps the branch from being followed, if anything.

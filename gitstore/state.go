@@ -34,11 +34,12 @@ func unreadState() *state {
 // load works out the state of head. Where base lies on head's first-parent
 // line the cost is in proportion to what happened since; else it is that of the
 // whole history.
-func load(ctx context.Context, turn *turn, git *gitdir.Repository, head gitdir.Hash, base *state) (*state, error) {
+func load(ctx context.Context, turn *turn, git *gitdir.Repository, most int, head gitdir.Hash, base *state) (*state, error) {
 	if head.IsZero() {
 		return emptyState(), nil
 	}
-	w := &walk{ctx: ctx, turn: turn, git: git, reader: git.Reader(), base: base, touched: make(map[string]*touch)}
+	w := newWalk(ctx, turn, git, most)
+	w.base = base
 	if base != nil && base.head.IsZero() {
 		w.base = nil
 	}

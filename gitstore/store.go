@@ -80,7 +80,8 @@ type Store struct {
 	metrics *metrics
 	lock    *os.File
 	watcher *watcher
-	turns   *turns
+	turns   *turns        // for opening and history
+	follows *turns        // for following what was pushed, if that takes long
 	slots   chan struct{} // for rounds of maintenance at the same time
 
 	mu           sync.Mutex
@@ -107,6 +108,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s := &Store{config: cfg, ref: ref, lock: lock, repositories: make(map[TenantName]*Repository)}
 	s.turns = newTurns(cfg.Clock, runtime.GOMAXPROCS(0))
+	s.follows = newTurns(cfg.Clock, max(1, runtime.GOMAXPROCS(0)/2)) // the other half is for who writes
 	s.slots = make(chan struct{}, min(2, max(1, runtime.GOMAXPROCS(0)/2)))
 	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, errors.Join(fmt.Errorf("metrics: %w", err), lock.Close())

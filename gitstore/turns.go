@@ -30,8 +30,12 @@ func newTurns(c clock.PassiveClock, most int) *turns {
 type turn struct {
 	of    *turns
 	since time.Time
-	ended bool // while it waited for its turn
+	ended bool // while it waited for its turn, or because it needs none yet
 }
+
+// short returns a turn at once, for a walk that is short as a rule: if it is
+// not, it waits for its turn then. The one who got it ends it.
+func (t *turns) short() *turn { return &turn{of: t, since: t.clock.Now(), ended: true} }
 
 // take waits for a turn; the one who got it ends it.
 func (t *turns) take(ctx context.Context) (*turn, error) {
@@ -55,10 +59,9 @@ func (t *turn) pass(ctx context.Context) error {
 	t.end()
 	next, err := t.of.take(ctx)
 	if err != nil {
-		t.ended = true
 		return err
 	}
-	t.since = next.since
+	t.since, t.ended = next.since, false
 	return nil
 }
 
@@ -66,5 +69,6 @@ func (t *turn) pass(ctx context.Context) error {
 func (t *turn) end() {
 	if !t.ended {
 		<-t.of.slots
+		t.ended = true
 	}
 }

@@ -21,27 +21,63 @@ type version struct {
 	content    []byte                // if it is worth keeping
 }
 
-// readVersion reads a version of a definition's file. What is wrong with the
-// file is no error: that is for failures to read it.
-func readVersion(r *gitdir.Reader, file string, mode filemode.FileMode, blob gitdir.Hash) (v version, err error) {
+// blobRead is what reading a blob gave. A push can show one blob under any
+// number of names.
+type blobRead struct {
+	content []byte
+	refused string // why it is not read, as a person is told
+}
+
+// version reads a version of a definition's file. What is wrong with the file
+// is no error: that is for failures to read it.
+func (w *walk) version(file string, mode filemode.FileMode, blob gitdir.Hash) (v version, err error) {
 	path := definition.Folder + "/" + file
 	if !definition.IsFile(mode) {
 		v.invalid = &definition.FileError{Path: path, Cause: "is " + definition.DescribeMode(mode) + "; replace it by a regular file"}
 		return v, nil
 	}
-	content, err := r.ReadVerified(blob, gitdir.KindBlob, definition.MaxFileSize)
-	if errors.Is(err, gitdir.ErrTooLarge) {
-		v.invalid = &definition.FileError{Path: path, Cause: fmt.Sprintf("is larger than %d KiB", definition.MaxFileSize>>10)}
-		return v, nil
-	} else if err != nil {
+	read, err := w.blob(blob)
+	if err != nil {
 		return v, err
 	}
-	if v.definition, err = definition.Parse(path, content); err != nil {
+	if read.refused != "" {
+		v.invalid = &definition.FileError{Path: path, Cause: read.refused}
+		return v, nil
+	}
+	if err := w.reader.Spend(workPerParsed * int64(len(read.content))); err != nil {
+		return v, err
+	}
+	if v.definition, err = definition.Parse(path, read.content); err != nil {
 		v.invalid = asFileError(path, err)
-	} else if len(content) <= keptContent {
-		v.content = content
+	} else if len(read.content) <= keptContent {
+		v.content = read.content
 	}
 	return v, nil
+}
+
+// mostBlobsKept bounds the memory of a walk: blobs that files of different names
+// share are few.
+const mostBlobsKept = 256
+
+// blob reads a file's content, or remembers it.
+func (w *walk) blob(id gitdir.Hash) (read blobRead, err error) {
+	if read, ok := w.read[id]; ok {
+		return read, nil
+	}
+	read.content, err = w.reader.ReadVerified(id, gitdir.KindBlob, definition.MaxFileSize)
+	switch {
+	case errors.Is(err, gitdir.ErrTooLarge):
+		read.refused = fmt.Sprintf("is larger than %d KiB", definition.MaxFileSize>>10)
+	case errors.Is(err, gitdir.ErrTooCostly):
+		read.refused = "is left unread: " + err.Error()
+	case err != nil:
+		return read, err
+	}
+	if w.read == nil || len(w.read) == mostBlobsKept {
+		w.read = make(map[gitdir.Hash]blobRead)
+	}
+	w.read[id] = read
+	return read, nil
 }
 
 // asFileError returns the first thing that is wrong with a file.

@@ -15,14 +15,23 @@ import (
 // A walk goes from a commit along the first parents and finds out for each
 // file which commit changed it last and which one added it.
 type walk struct {
-	ctx    context.Context // ends the walk
-	turn   *turn           // may be nil
 	git    *gitdir.Repository
 	reader *gitdir.Reader
+	most   int    // definitions that are allowed; what a walk may cost goes by it
 	base   *state // may be nil: what is known already of some commit
+
+	read map[gitdir.Hash]blobRead // what was read of files, by blob
 
 	touched map[string]*touch
 	settled int // names at HEAD for which nothing more has to be looked for
+}
+
+// newWalk returns a walk that ends soon after ctx, and lets others have their
+// turn.
+func newWalk(ctx context.Context, turn *turn, git *gitdir.Repository, most int) *walk {
+	w := &walk{git: git, reader: git.Reader(ctx, workPerWalk(most)), most: most, touched: make(map[string]*touch)}
+	w.reader.Between(func() error { return turn.pass(ctx) })
+	return w
 }
 
 // touch is what the walk found out about one file.
@@ -52,7 +61,7 @@ func (w *walk) run(head gitdir.Hash) (*state, error) {
 			top, names = here, gitdir.CountEntries(here.secrets)
 			result.time, result.root, result.secrets = c.Time, here.root, here.secrets
 		}
-		return here.diff(there, id, func(name []byte, before, after gitdir.TreeEntry) error {
+		return w.diff(here, there, id, func(name []byte, before, after gitdir.TreeEntry) error {
 			return w.touch(id, c.Time, name, before, after)
 		})
 	})
@@ -76,9 +85,7 @@ func (w *walk) line(head gitdir.Hash, stop func(gitdir.Hash) bool, visit func(id
 		return err
 	}
 	for at := head; !stop(at); {
-		if err := w.turn.pass(w.ctx); err != nil {
-			return err
-		}
+		w.reader.Allow(workPerCommit(w.most))
 		var parent gitdir.Commit
 		var there side
 		if !c.Parent.IsZero() {
@@ -107,24 +114,28 @@ func (w *walk) line(head gitdir.Hash, stop func(gitdir.Hash) bool, visit func(id
 
 // diff shows the files under secrets/ that a commit changed with respect to
 // its parent.
-func (s side) diff(parent side, id gitdir.Hash, changed func(name []byte, before, after gitdir.TreeEntry) error) error {
-	if s.secretsID == parent.secretsID {
+func (w *walk) diff(here, parent side, id gitdir.Hash, changed func(name []byte, before, after gitdir.TreeEntry) error) error {
+	if here.secretsID == parent.secretsID {
 		return nil
 	}
-	var failed error
-	err := gitdir.DiffTrees(parent.secrets, s.secrets, func(name []byte, before, after gitdir.TreeEntry) {
-		if failed == nil {
-			failed = changed(name, before, after)
+	err := w.reader.Spend(int64(len(here.secrets) + len(parent.secrets)))
+	if err != nil {
+		return err
+	}
+	err = gitdir.DiffTrees(parent.secrets, here.secrets, func(name []byte, before, after gitdir.TreeEntry) error {
+		if err := w.reader.Spend(workPerName); err != nil {
+			return err
 		}
+		return changed(name, before, after)
 	})
-	if err := errors.Join(err, failed); err != nil {
+	if err != nil {
 		return fmt.Errorf("%s/ of commit %s: %w", definition.Folder, id, err)
 	}
 	return nil
 }
 
 func (w *walk) commit(id gitdir.Hash) (gitdir.Commit, error) {
-	content, err := w.reader.ReadVerified(id, gitdir.KindCommit, gitdir.MaxObject)
+	content, err := w.reader.ReadVerified(id, gitdir.KindCommit, gitdir.MaxCommit)
 	if err != nil {
 		return gitdir.Commit{}, err
 	}
@@ -175,7 +186,7 @@ func (w *walk) touch(id gitdir.Hash, when time.Time, name []byte, before, after 
 			return nil
 		}
 	} else if t.seeking && !t.settled && after.Mode != 0 {
-		if v, err := readVersion(w.reader, string(name), after.Mode, after.ID); err != nil {
+		if v, err := w.version(string(name), after.Mode, after.ID); err != nil {
 			return err
 		} else if v.invalid == nil {
 			t.entry.Definition, t.entry.Source, t.entry.sourceBlob = v.definition, revisionOf(id), after.ID
@@ -201,7 +212,7 @@ func (w *walk) firstTouch(id gitdir.Hash, when time.Time, file string, at gitdir
 		return &touch{problem: problem}, nil
 	}
 	e := &Entry{Name: name, Revision: revisionOf(id), Changed: when, blob: at.ID, mode: at.Mode}
-	v, err := readVersion(w.reader, file, at.Mode, at.ID)
+	v, err := w.version(file, at.Mode, at.ID)
 	if err != nil {
 		return nil, err
 	}

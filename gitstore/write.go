@@ -59,7 +59,7 @@ func (r *Repository) Patch(ctx context.Context, by Attribution, name definition.
 		if err != nil {
 			return nil, err
 		}
-		ahead, aheadErr = patchEdit(early, sync, func() ([]byte, error) { return early.file(r.readBlob) })
+		ahead, aheadErr = patchEdit(early, sync, func() ([]byte, error) { return early.file(r.blobReader(ctx)) })
 		leave()
 	}
 	return r.write(ctx, by, func(draft *draft) (fileEdit, *Entry, error) {
@@ -137,7 +137,9 @@ func (e *Entry) file(read func(blob gitdir.Hash) ([]byte, error)) ([]byte, error
 	return read(e.blob)
 }
 
-// readBlob returns a definition's file.
-func (r *Repository) readBlob(id gitdir.Hash) ([]byte, error) {
-	return r.git.Reader().ReadVerified(id, gitdir.KindBlob, definition.MaxFileSize)
+// blobReader returns what reads a definition's file.
+func (r *Repository) blobReader(ctx context.Context) func(gitdir.Hash) ([]byte, error) {
+	return func(id gitdir.Hash) ([]byte, error) {
+		return r.git.Reader(ctx, workPerAnswer).ReadVerified(id, gitdir.KindBlob, definition.MaxFileSize)
+	}
 }

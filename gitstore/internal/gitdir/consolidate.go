@@ -55,8 +55,8 @@ type written struct {
 }
 
 // addPack reads a pack and makes sure that it is undamaged.
-func (c *consolidation) addPack(p *pack) error {
-	s, err := readSource(p)
+func (c *consolidation) addPack(ctx context.Context, p *pack) error {
+	s, err := readSource(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -66,13 +66,20 @@ func (c *consolidation) addPack(p *pack) error {
 
 // addLoose takes those of the loose objects that can be read. The others stay
 // where they are; the error says what is wrong with one of them.
-func (c *consolidation) addLoose(list []looseObject) (unfit error) {
+func (c *consolidation) addLoose(ctx context.Context, list []looseObject) (unfit error) {
+	room := int64(mostMerged)
 	for _, l := range list {
-		kind, content, err := c.reader.loose(c.objects, l.id, MaxObject)
+		if ctx.Err() != nil {
+			return unfit
+		}
+		kind, content, err := c.reader.loose(c.objects, l.id, min(biggestUnpacked, room))
+		if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrOverBudget) {
+			continue
+		}
 		if err == nil && hashObject(kind, content) != l.id {
 			err = ErrCorrupt
 		}
-		if err != nil {
+		if room -= int64(len(content)); err != nil {
 			unfit = fmt.Errorf("%s: %w", l.path, err)
 			continue
 		}
@@ -81,7 +88,7 @@ func (c *consolidation) addLoose(list []looseObject) (unfit error) {
 	return unfit
 }
 
-func readSource(p *pack) (*sourcePack, error) {
+func readSource(ctx context.Context, p *pack) (*sourcePack, error) {
 	f, err := p.packHandle()
 	if err != nil {
 		return nil, err
@@ -115,7 +122,10 @@ func readSource(p *pack) (*sourcePack, error) {
 	}
 	slices.SortFunc(s.entries, func(a, b *sourceEntry) int { return cmp.Compare(a.offset, b.offset) })
 	end := int64(len(s.content) - len(Hash{}))
-	for _, e := range slices.Backward(s.entries) {
+	for n, e := range slices.Backward(s.entries) {
+		if err := ctx.Err(); err != nil && n%1024 == 0 {
+			return nil, err
+		}
 		if e.offset < packHeader || e.offset >= end {
 			return nil, corrupt("index points outside")
 		}
@@ -184,7 +194,7 @@ func (c *consolidation) write(ctx context.Context) (int, error) {
 	}
 	err = writeFile(place.fs, place.draft(".idx"), 0o444, encodeIndex(w.objects, checksum))
 	if err == nil {
-		err = verifyPack(place, w.anew)
+		err = verifyPack(ctx, place, w.anew)
 	}
 	if err == nil {
 		named := place
@@ -209,19 +219,22 @@ func (c *consolidation) write(ctx context.Context) (int, error) {
 
 // verifyPack reads objects back from the draft of a pack: what they replace is
 // about to be removed.
-func verifyPack(place packPlace, ids []Hash) error {
+func verifyPack(ctx context.Context, place packPlace, ids []Hash) error {
 	p, err := openPack(place.fs, place.draft(""))
 	if err != nil {
 		return err
 	}
 	defer p.close() //nolint:errcheck // was read only
-	r := (&objects{}).reader()
+	r := (&objects{}).reader(ctx, roundWork)
 	for _, id := range ids {
 		offset, ok, err := p.find(id)
 		if err != nil || !ok {
 			return fmt.Errorf("object %s is not in the new pack: %w", id, errors.Join(ErrMissing, err))
 		}
-		kind, content, err := r.unpack(p, offset, MaxObject)
+		kind, content, err := r.unpack(p, offset, bounds{MaxObject, mostForOther})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil || hashObject(kind, content) != id {
 			return fmt.Errorf("object %s reads back wrong from the new pack: %w", id, errors.Join(ErrCorrupt, err))
 		}
@@ -292,13 +305,13 @@ func (c *consolidation) copyEntry(w *packWriter, s *sourcePack, e *sourceEntry) 
 	data := s.content[e.data:e.end]
 	switch e.kind {
 	case KindTree:
-		if e.size < smallTree {
+		if e.size < smallTree || e.size > biggestUnpacked {
 			break
 		}
-		if e.size > MaxObject {
-			return fmt.Errorf("tree %s is %w", e.id, ErrTooLarge)
+		if err := c.reader.Spend(e.size); err != nil {
+			return err
 		}
-		content, err := inflate(bytes.NewReader(data), 0, e.size)
+		content, err := inflate(c.reader.ctx, bytes.NewReader(data), 0, e.size)
 		if err != nil {
 			return err
 		}
@@ -315,7 +328,7 @@ func (c *consolidation) copyEntry(w *packWriter, s *sourcePack, e *sourceEntry) 
 	if e.kind < kindOffsetDelta {
 		return w.entry(e.id, 0, appendEntryHeader(w.scratch[:0], e.kind, int(e.size)), data)
 	}
-	kind, content, err := c.reader.unpack(s.pack, e.offset, MaxObject)
+	kind, content, err := c.reader.unpack(s.pack, e.offset, bounds{MaxObject, mostForOther})
 	if err != nil {
 		return err
 	}
@@ -326,7 +339,7 @@ func (c *consolidation) copyLoose(w *packWriter, l looseObject) error {
 	if _, ok := w.at[l.id]; ok {
 		return nil
 	}
-	kind, content, err := c.reader.loose(c.objects, l.id, MaxObject)
+	kind, content, err := c.reader.loose(c.objects, l.id, biggestUnpacked)
 	if err != nil {
 		return err
 	}

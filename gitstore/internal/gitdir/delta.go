@@ -3,21 +3,28 @@ package gitdir
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// applyDelta builds an object from its base as Git's delta says; ErrTooLarge if
-// that says it has more than limit bytes.
-func applyDelta(base, delta []byte, limit int64) ([]byte, error) {
-	_, first := binary.Uvarint(delta)
-	size, second := binary.Uvarint(delta[max(first, 0):])
-	if first <= 0 || second <= 0 {
-		return nil, fmt.Errorf("delta is malformed: %w", ErrCorrupt)
+// longestDeltaHead is the length of the two sizes with which a delta begins.
+const longestDeltaHead = 2 * binary.MaxVarintLen64
+
+// deltaResult returns the size of what a delta makes. Its head is enough to
+// know that.
+func deltaResult(head []byte) (int64, error) {
+	_, first := binary.Uvarint(head)
+	size, second := binary.Uvarint(head[max(first, 0):])
+	if first <= 0 || second <= 0 || size > math.MaxInt64 {
+		return 0, fmt.Errorf("delta is malformed: %w", ErrCorrupt)
 	}
-	if size > uint64(limit) {
-		return nil, fmt.Errorf("object of %d bytes is %w", size, ErrTooLarge)
-	}
+	return int64(size), nil
+}
+
+// applyDelta builds an object from its base as Git's delta says. It makes no
+// more than [deltaResult] says.
+func applyDelta(base, delta []byte) ([]byte, error) {
 	content, err := packfile.PatchDelta(base, delta)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)

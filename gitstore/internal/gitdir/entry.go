@@ -5,6 +5,7 @@ import "fmt"
 // packedEntry is the header of an object in a pack.
 type packedEntry struct {
 	kind   Kind
+	offset int64
 	size   int64 // of what is deflated: the object or its delta
 	data   int64 // where that begins
 	base   int64 // kindOffsetDelta: where the base begins
@@ -21,6 +22,7 @@ func parsePackedEntry(b []byte, offset int64) (e packedEntry, err error) {
 		at++
 		return b[at-1], true
 	}
+	e.offset = offset
 	c, ok := next()
 	e.kind = Kind(c >> 4 & 7)
 	e.size = int64(c & 15)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/zlib"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,17 +23,34 @@ type inflater struct {
 var inflaters = sync.Pool{New: func() any { return &inflater{in: bufio.NewReaderSize(nil, 4<<10)} }}
 
 // inflate returns the size bytes that are deflated from at.
-func inflate(f io.ReaderAt, at, size int64) ([]byte, error) {
+func inflate(ctx context.Context, f io.ReaderAt, at, size int64) ([]byte, error) {
 	i := inflaters.Get().(*inflater)
 	defer inflaters.Put(i)
 	if err := i.begin(f, at); err != nil {
 		return nil, damaged(err)
 	}
-	return i.rest(nil, size)
+	return i.rest(ctx, nil, size)
 }
 
-// inflateLoose reads the file of a loose object.
-func inflateLoose(f io.ReaderAt, limit int64) (Kind, []byte, error) {
+// inflateStart returns the first bytes of what is deflated from at, most at
+// most.
+func inflateStart(f io.ReaderAt, at int64, most int) ([]byte, error) {
+	i := inflaters.Get().(*inflater)
+	defer inflaters.Put(i)
+	if err := i.begin(f, at); err != nil {
+		return nil, damaged(err)
+	}
+	start := make([]byte, most)
+	n, err := io.ReadFull(i.z, start)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, damaged(err)
+	}
+	return start[:n], nil
+}
+
+// inflateLoose reads the file of a loose object. Before that, spend is told what
+// it takes.
+func inflateLoose(ctx context.Context, f io.ReaderAt, limit int64, spend func(int64) error) (Kind, []byte, error) {
 	i := inflaters.Get().(*inflater)
 	defer inflaters.Put(i)
 	if err := i.begin(f, 0); err != nil {
@@ -53,7 +71,10 @@ func inflateLoose(f io.ReaderAt, limit int64) (Kind, []byte, error) {
 	if size > limit {
 		return 0, nil, fmt.Errorf("object of %d bytes is %w", size, ErrTooLarge)
 	}
-	content, err := i.rest(start, size)
+	if err := spend(size + workPerStep); err != nil {
+		return 0, nil, err
+	}
+	content, err := i.rest(ctx, start, size)
 	return kind, content, err
 }
 
@@ -69,16 +90,25 @@ func (i *inflater) begin(f io.ReaderAt, at int64) (err error) {
 
 // rest reads to the end, which must come when there are size bytes, start
 // among them; thereby the checksum is compared.
-func (i *inflater) rest(start []byte, size int64) ([]byte, error) {
+func (i *inflater) rest(ctx context.Context, start []byte, size int64) ([]byte, error) {
+	const atOnce = 1 << 20          // between two looks at ctx
 	content := make([]byte, size+1) // one more, to see the end
-	copy(content, start)
-	n, err := io.ReadFull(i.z, content[len(start):])
+	n := copy(content, start)
+	var err error
+	for err == nil && n < len(content) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		var more int
+		more, err = io.ReadFull(i.z, content[n:min(n+atOnce, len(content))])
+		n += more
+	}
 	switch {
-	case err == nil || errors.Is(err, io.EOF) && int64(len(start)) < size:
+	case err == nil:
 		return nil, fmt.Errorf("object has another size than its header says: %w", ErrCorrupt)
 	case !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF):
 		return nil, damaged(err)
-	case int64(len(start)+n) != size:
+	case int64(n) != size:
 		return nil, fmt.Errorf("object is cut off: %w", ErrCorrupt)
 	}
 	return content[:size], nil

@@ -1,6 +1,7 @@
 package gitdir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,12 +20,19 @@ type looseObject struct {
 const (
 	biggestLoose = 4 << 20 // on disk; bigger ones stay as they are
 	mostLoose    = 20_000  // in one round
+
+	// biggestUnpacked is the size of a loose object, or of a tree to be stored
+	// as a delta, that a round unpacks. A bigger one stays as it is stored.
+	biggestUnpacked = 4 << 20
 )
 
 // listLoose returns the loose objects, oldest first.
-func (o *objects) listLoose() ([]looseObject, error) {
+func (o *objects) listLoose(ctx context.Context) ([]looseObject, error) {
 	var list []looseObject
 	for first := range 256 {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		folder := fmt.Sprintf("%02x", first)
 		files, err := o.fs.ReadDir(filepath.Join(o.dir, folder))
 		if errors.Is(err, fs.ErrNotExist) {

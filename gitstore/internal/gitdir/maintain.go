@@ -44,6 +44,12 @@ const (
 	// alone, so that no pack is copied again and again into one that it would
 	// almost fill.
 	biggestSource = mostMerged / 2
+	// mostObjects is the number of objects in a round. A pack with more of
+	// them is left alone, too.
+	mostObjects = 500_000
+	// roundWork is what a round may unpack, and then again to verify it: what
+	// fits into mostMerged can be made to unpack to any size.
+	roundWork = 4 << 30
 )
 
 func newMaintenance(r *Repository, slots chan struct{}, after int, grace time.Duration) *maintenance {
@@ -147,13 +153,13 @@ func (m *maintenance) round(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	loose, err := o.listLoose()
+	loose, err := o.listLoose(ctx)
 	if err != nil {
 		return 0, err
 	}
 	loose = m.graves.without(loose)
-	c := &consolidation{objects: o, reader: o.reader(), place: m.r.packPlace("merged")}
-	if err := c.addLoose(loose); err != nil {
+	c := &consolidation{objects: o, reader: o.reader(ctx, roundWork), place: m.r.packPlace("merged")}
+	if err := c.addLoose(ctx, loose); err != nil {
 		m.r.observer.Warn("loose objects are left out of maintenance", err)
 	}
 	chosen := fitting(chooseGeometric(candidates, len(c.loose)))
@@ -163,7 +169,7 @@ func (m *maintenance) round(ctx context.Context) (int, error) {
 	slices.SortFunc(chosen, func(a, b candidate) int { return a.info.ModTime().Compare(b.info.ModTime()) })
 	var merged []candidate
 	for _, s := range chosen {
-		err := c.addPack(s.pack)
+		err := c.addPack(ctx, s.pack)
 		if errors.Is(err, ErrCorrupt) || errors.Is(err, fs.ErrNotExist) {
 			m.r.observer.Warn("a pack is left out of maintenance", err)
 			continue
@@ -178,8 +184,13 @@ func (m *maintenance) round(ctx context.Context) (int, error) {
 	made, err := c.write(ctx)
 	if err != nil {
 		var source *sourceError
-		if errors.As(err, &source) && (errors.Is(err, ErrCorrupt) || errors.Is(err, ErrTooLarge)) {
+		switch tooMuch := errors.Is(err, ErrOverBudget); {
+		case errors.As(err, &source) && (tooMuch || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooCostly)):
 			m.unfit[source.base] = true
+		case tooMuch: // to verify; all of them had a part in it
+			for _, s := range merged {
+				m.unfit[s.pack.stem] = true
+			}
 		}
 		return 0, err
 	}
@@ -221,7 +232,7 @@ func (m *maintenance) candidates() ([]candidate, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		if info.Size() <= biggestSource {
+		if info.Size() <= biggestSource && p.count <= mostObjects/2 {
 			list = append(list, candidate{p, info})
 		}
 	}
@@ -256,8 +267,11 @@ func chooseGeometric(packs []candidate, loose int) []candidate {
 func fitting(packs []candidate) []candidate {
 	slices.SortFunc(packs, func(a, b candidate) int { return cmp.Compare(a.info.Size(), b.info.Size()) })
 	var total int64
+	objects := 0
 	for n, p := range packs {
-		if total += p.info.Size(); total > mostMerged {
+		total += p.info.Size()
+		objects += p.pack.count
+		if total > mostMerged || objects > mostObjects {
 			return packs[:n]
 		}
 	}

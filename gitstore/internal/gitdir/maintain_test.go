@@ -105,7 +105,7 @@ func (sized) Sys() any { return nil }
 func TestNoMoreIsMergedThanFitsIntoMemory(t *testing.T) {
 	var packs []candidate
 	for _, size := range []int64{mostMerged, 10, mostMerged - 30, 20, 30} {
-		packs = append(packs, candidate{info: sized(size)})
+		packs = append(packs, candidate{pack: &pack{}, info: sized(size)})
 	}
 	var total int64
 	fit := fitting(packs)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -222,6 +223,14 @@ func (p *pack) entry(offset int64) (packedEntry, error) {
 		return e, fmt.Errorf("%s.pack at %d: %w", p.stem, offset, err)
 	}
 	return e, nil
+}
+
+// failedAt says which object of the pack an error is about.
+func (p *pack) failedAt(e packedEntry, err error) error {
+	if errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("%s.pack at %d: %w", p.stem, e.offset, err)
 }
 
 // packBase returns the path of a pack without its extension, for the name of

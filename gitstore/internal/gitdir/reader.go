@@ -1,6 +1,7 @@
 package gitdir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,21 +10,39 @@ import (
 	"slices"
 )
 
-// MaxObject is the greatest size of a tree or commit that is read.
-const MaxObject = 64 << 20
-
 // A Reader reads objects one after the other and remembers those that others
-// are deltas of. It is for one goroutine and one task: its memory goes with it.
+// are deltas of. It is for one goroutine and one task, which ends soon after the
+// context does: its memory goes with it.
 type Reader struct {
 	objects *objects
+	effort
 
 	recent, older map[baseKey]base // bases, in two generations
 	recentBytes   int
 }
 
+// Allow adds to what the task may cost.
+func (r *Reader) Allow(work int64) { r.allowed += work }
+
+// Spend counts work of the task's own: as many bytes as it goes through. It
+// fails as [Reader.Read] does.
+func (r *Reader) Spend(work int64) error { return r.spend(work) }
+
+// Between has the task call something between two pieces of its work: what that
+// fails with is what the task fails with.
+func (r *Reader) Between(do func() error) { r.between = do }
+
+// bounds is what one object may take.
+type bounds struct {
+	size int64 // of the object
+	work int64 // for all that has to be unpacked
+}
+
 // Read returns an object of the wanted kind. What is greater than limit is
-// ErrTooLarge; what is not there is ErrMissing. The result is shared and must
-// not be modified.
+// [ErrTooLarge]; what is not there is [ErrMissing]; what takes more to unpack
+// than any honest object does is [ErrTooCostly]. It fails with [ErrOverBudget]
+// if the task has cost too much, and with the context's error. The result is
+// shared and must not be modified.
 func (r *Reader) Read(id Hash, wanted Kind, limit int64) ([]byte, error) {
 	var kind Kind
 	var content []byte
@@ -35,7 +54,7 @@ func (r *Reader) Read(id Hash, wanted Kind, limit int64) ([]byte, error) {
 				return nil, err
 			}
 		}
-		kind, content, err = r.lookUp(id, limit)
+		kind, content, err = r.lookUpIn(r.objects, id, bounds{limit, mostFor(wanted)})
 		moved := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrClosed)
 		if err == nil || !moved && !(errors.Is(err, ErrMissing) && try == 0) {
 			break
@@ -59,12 +78,8 @@ func (r *Reader) ReadVerified(id Hash, wanted Kind, limit int64) ([]byte, error)
 	return content, err
 }
 
-func (r *Reader) lookUp(id Hash, limit int64) (Kind, []byte, error) {
-	return r.lookUpIn(r.objects, id, limit)
-}
-
-func (r *Reader) lookUpIn(o *objects, id Hash, limit int64) (Kind, []byte, error) {
-	var spoilt error // a damaged copy matters only while there is no other
+func (r *Reader) lookUpIn(o *objects, id Hash, most bounds) (Kind, []byte, error) {
+	var spoilt error // a copy that is damaged or buried in deltas matters only while there is no other
 	for _, p := range *o.packs.Load() {
 		offset, ok, err := p.find(id)
 		if err == nil && !ok {
@@ -73,21 +88,21 @@ func (r *Reader) lookUpIn(o *objects, id Hash, limit int64) (Kind, []byte, error
 		if err == nil {
 			var kind Kind
 			var content []byte
-			if kind, content, err = r.unpack(p, offset, limit); err == nil {
+			if kind, content, err = r.unpack(p, offset, most); err == nil {
 				return kind, content, nil
 			}
 		}
-		if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrMissing) && !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrMissing) && !errors.Is(err, ErrTooCostly) && !errors.Is(err, fs.ErrNotExist) {
 			return 0, nil, err
 		}
 		spoilt = err
 	}
-	kind, content, err := r.loose(o, id, limit)
+	kind, content, err := r.loose(o, id, most.size)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return kind, content, err
 	}
 	for _, alternate := range *o.alternates.Load() {
-		kind, content, err := r.lookUpIn(alternate, id, limit)
+		kind, content, err := r.lookUpIn(alternate, id, most)
 		if err == nil || !errors.Is(err, ErrMissing) {
 			return kind, content, err
 		}
@@ -98,14 +113,32 @@ func (r *Reader) lookUpIn(o *objects, id Hash, limit int64) (Kind, []byte, error
 	return 0, nil, o.missing()
 }
 
-// unpack reads the object at offset, following deltas to their base.
-func (r *Reader) unpack(p *pack, offset, limit int64) (Kind, []byte, error) {
-	type step struct {
-		key   baseKey
-		entry packedEntry
-	}
-	var chain []step
+// deltaStep is one delta of a chain, from an object to the one that is stored whole.
+type deltaStep struct {
+	key   baseKey
+	entry packedEntry
+	size  int64  // of what the delta makes
+	delta []byte // nil where it is too big to be kept meanwhile
+}
+
+// What is kept of deltas between the way down a chain and the way up.
+const (
+	biggestDeltaKept = 256 << 10
+	mostDeltasKept   = 8 << 20
+)
+
+// unpack reads the object at offset. It goes down the chain of deltas to what
+// is stored whole, or is remembered, and learns from the heads on its way how
+// large everything is. Only if that is within bounds it goes up again and
+// applies the deltas.
+//
+//	offset -> delta -> delta -> whole        down: sizes, work
+//	result <- apply <- apply <- inflate      up
+func (r *Reader) unpack(p *pack, offset int64, most bounds) (Kind, []byte, error) {
+	var chain []deltaStep
 	var found base
+	var whole packedEntry
+	var work, kept int64
 	for at := offset; ; {
 		key := baseKey{p, at}
 		if b, ok := r.remembered(key); ok {
@@ -116,23 +149,29 @@ func (r *Reader) unpack(p *pack, offset, limit int64) (Kind, []byte, error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		if e.size > MaxObject || e.size > limit && e.kind < kindOffsetDelta {
-			return 0, nil, fmt.Errorf("object of %d bytes is %w", e.size, ErrTooLarge)
-		}
-		if e.kind < kindOffsetDelta {
-			content, err := r.inflateFrom(p, e)
-			if err != nil {
+		l := deltaStep{key: key, entry: e, size: e.size}
+		if e.kind >= kindOffsetDelta {
+			if err := r.peek(&l, &kept); err != nil {
 				return 0, nil, err
 			}
-			found = base{e.kind, content}
-			r.remember(key, found)
+			work += e.size
+		}
+		limit := most.size
+		if len(chain) > 0 {
+			limit = MaxObject
+		}
+		if l.size > limit {
+			return 0, nil, fmt.Errorf("object of %d bytes is %w", l.size, ErrTooLarge)
+		}
+		if work += l.size + workPerStep; work > most.work || len(chain) > longestChain {
+			return 0, nil, fmt.Errorf("%s.pack at %d: %w: %d deltas and %d MiB have to be unpacked for it; store it anew with git repack -a -d -f",
+				p.stem, offset, ErrTooCostly, len(chain), work>>20)
+		}
+		if e.kind < kindOffsetDelta {
+			whole = e
 			break
 		}
-		const longest = 10_000 // Git writes 4,095 at most: this one is a cycle
-		if len(chain) == longest {
-			return 0, nil, fmt.Errorf("%s.pack: chain of deltas without end: %w", p.stem, ErrCorrupt)
-		}
-		chain = append(chain, step{key, e})
+		chain = append(chain, l)
 		at = e.base
 		if e.kind == kindRefDelta {
 			var ok bool
@@ -142,21 +181,60 @@ func (r *Reader) unpack(p *pack, offset, limit int64) (Kind, []byte, error) {
 				return 0, nil, fmt.Errorf("%s.pack: base %s of a delta is %w", p.stem, e.baseID, ErrMissing)
 			}
 		}
-		limit = MaxObject
 	}
-	for _, s := range slices.Backward(chain) {
-		delta, err := r.inflateFrom(s.key.pack, s.entry)
+	if err := r.spend(work); err != nil {
+		return 0, nil, err
+	}
+	if found.kind == 0 {
+		content, err := r.inflateFrom(p, whole)
 		if err != nil {
 			return 0, nil, err
 		}
-		content, err := applyDelta(found.content, delta, MaxObject)
+		found = base{whole.kind, content}
+		r.remember(baseKey{p, whole.offset}, found)
+	}
+	for _, l := range slices.Backward(chain) {
+		if err := r.ctx.Err(); err != nil {
+			return 0, nil, err
+		}
+		if l.delta == nil {
+			var err error
+			if l.delta, err = r.inflateFrom(p, l.entry); err != nil {
+				return 0, nil, err
+			}
+		}
+		content, err := applyDelta(found.content, l.delta)
 		if err != nil {
-			return 0, nil, fmt.Errorf("%s.pack at %d: %w", p.stem, s.key.offset, err)
+			return 0, nil, fmt.Errorf("%s.pack at %d: %w", p.stem, l.key.offset, err)
 		}
 		found = base{found.kind, content}
-		r.remember(s.key, found)
+		r.remember(l.key, found)
 	}
 	return found.kind, found.content, nil
+}
+
+// peek reads the head of a delta, or all of it where that is little.
+func (r *Reader) peek(l *deltaStep, kept *int64) (err error) {
+	p, head := l.key.pack, []byte(nil)
+	if l.entry.size <= biggestDeltaKept && *kept <= mostDeltasKept {
+		if l.delta, err = r.inflateFrom(p, l.entry); err != nil {
+			return err
+		}
+		*kept += l.entry.size
+		head = l.delta
+	} else {
+		f, err := p.packHandle()
+		if err != nil {
+			return err
+		}
+		if head, err = inflateStart(f, l.entry.data, longestDeltaHead); err != nil {
+			return p.failedAt(l.entry, err)
+		}
+	}
+	if l.size, err = deltaResult(head); err != nil {
+		return p.failedAt(l.entry, err)
+	}
+	return nil
 }
 
 func (r *Reader) inflateFrom(p *pack, e packedEntry) ([]byte, error) {
@@ -164,11 +242,11 @@ func (r *Reader) inflateFrom(p *pack, e packedEntry) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := inflate(f, e.data, e.size)
-	if err != nil && !errors.Is(err, fs.ErrClosed) {
-		return nil, fmt.Errorf("%s.pack at %d: %w", p.stem, e.data, err)
+	content, err := inflate(r.ctx, f, e.data, e.size)
+	if err != nil {
+		return nil, p.failedAt(e, err)
 	}
-	return content, err
+	return content, nil
 }
 
 func (r *Reader) remembered(key baseKey) (base, bool) {
@@ -200,7 +278,7 @@ func (r *Reader) loose(o *objects, id Hash, limit int64) (Kind, []byte, error) {
 		return 0, nil, err
 	}
 	defer f.Close()
-	return inflateLoose(f, limit)
+	return inflateLoose(r.ctx, f, limit, r.spend)
 }
 
 type baseKey struct {
@@ -215,6 +293,7 @@ type base struct {
 
 const basesKept = 48 << 20 // bytes, in both generations together
 
-func (o *objects) reader() *Reader {
-	return &Reader{objects: o, recent: make(map[baseKey]base)}
+// reader returns a reader for a task that may cost that much.
+func (o *objects) reader(ctx context.Context, work int64) *Reader {
+	return &Reader{objects: o, effort: effort{ctx: ctx, allowed: work}, recent: make(map[baseKey]base)}
 }

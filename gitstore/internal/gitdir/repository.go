@@ -170,8 +170,11 @@ func (r *Repository) Branches(most int) ([]string, error) { return branches(r.fs
 // fails with [ErrUnsettled].
 func (r *Repository) Settle() error { return r.ref().settle() }
 
-// Reader returns a reader of the objects.
-func (r *Repository) Reader() *Reader { return r.objects.reader() }
+// Reader returns a reader of the objects for a task that may cost that much
+// work, in bytes.
+func (r *Repository) Reader(ctx context.Context, work int64) *Reader {
+	return r.objects.reader(ctx, work)
+}
 
 // Shallow reports whether history was cut off on purpose below a commit.
 func (r *Repository) Shallow(commit Hash) bool {

@@ -140,8 +140,9 @@ func RemoveFromTree(raw []byte, name string) (TreeEdit, error) {
 // DiffTrees calls changed for each name whose entry differs, with the entry's
 // former and new state; a zero mode says there was or is none. The names are
 // valid during the call only. In a tree that is not sorted a name may be
-// reported that did not change, never the other way round.
-func DiffTrees(old, new []byte, changed func(name []byte, before, after TreeEntry)) error {
+// reported that did not change, never the other way round. An error of changed
+// ends it.
+func DiffTrees(old, new []byte, changed func(name []byte, before, after TreeEntry) error) error {
 	skip, err := commonEntries(old, new)
 	if err != nil {
 		return err
@@ -176,16 +177,19 @@ func DiffTrees(old, new []byte, changed func(name []byte, before, after TreeEntr
 		}
 		switch {
 		case order < 0:
-			changed(a.Name, a, TreeEntry{})
+			err = changed(a.Name, a, TreeEntry{})
 			old = old[sizeA:]
 		case order > 0:
-			changed(b.Name, TreeEntry{}, b)
+			err = changed(b.Name, TreeEntry{}, b)
 			new = new[sizeB:]
 		default:
 			if a.Mode != b.Mode || a.ID != b.ID {
-				changed(b.Name, a, b)
+				err = changed(b.Name, a, b)
 			}
 			old, new = old[sizeA:], new[sizeB:]
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
