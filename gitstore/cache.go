@@ -162,6 +162,11 @@ func (w *walk) restore(name definition.Name, at gitdir.TreeEntry, c cachedEntry)
 		Name: name, Revision: revision, blob: at.ID, mode: at.Mode,
 		Created: time.Unix(c.Created, 0).UTC(), Changed: time.Unix(c.Changed, 0).UTC(),
 	}
+	for _, t := range []time.Time{e.Created, e.Changed} {
+		if t.Unix() < 0 || t.Year() > 9999 {
+			return nil, fmt.Errorf("it has a time for %s that no commit can have", name)
+		}
+	}
 	file := name.String() + definition.FileSuffix
 	v, err := w.version(file, at.Mode, at.ID)
 	if err != nil {
