@@ -60,7 +60,12 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 			replies[i] = reply{err: err}
 			continue
 		}
-		change, entry, err := req.want(d)
+		var change fileEdit
+		var entry *Entry
+		err := r.state.writable()
+		if err == nil {
+			change, entry, err = req.want(d)
+		}
 		if err == nil && entry == nil {
 			if entry, err = d.commit(req.by, r.committer, r.clock.Now(), change); err != nil {
 				d.undo()
@@ -83,9 +88,15 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		return err
 	}
 	r.setHealth(writeFault, nil) // a refusal would not prove that
-	next := d.state()
-	r.claims.counted = next.snapshot
-	r.publish(next)
+	if r.state.snapshot.surplus > 0 {
+		// What is removed makes room for one that the draft knows nothing of.
+		d.undo()
+		_ = r.follow(ctx, true) // kept as followFault
+	} else {
+		next := d.state()
+		r.claims.counted = next.snapshot
+		r.publish(next)
+	}
 	r.metrics.commits.Add(float64(commits))
 	r.metrics.batch.Observe(float64(commits))
 	r.git.Note()

@@ -18,3 +18,6 @@ const (
 	// workPerAnswer is what one read of somebody who waits may cost.
 	workPerAnswer = 512 << 20
 )
+
+// mostTreeBytes is the size of a commit's trees up to which they are written to.
+func mostTreeBytes(definitions int) int { return 4<<20 + 128*definitions }

@@ -113,9 +113,17 @@ func parseCache(w *walk, content []byte) (*state, error) {
 	for _, e := range c.Entries {
 		cached[e.Name+definition.FileSuffix] = e
 	}
-	result := &state{head: head, time: at.Time, root: s.root, secrets: s.secrets}
+	result := &state{head: head, time: at.Time}
+	result.keepTrees(s, w.most)
+	if err := w.begin(s.secrets); err != nil {
+		return nil, err
+	}
 	var entries []*Entry
 	var problems []definition.FileError
+	surplus := 0
+	if w.census != nil {
+		problems, surplus = w.census.problems, w.census.surplus
+	}
 	if s.problem != nil {
 		problems = append(problems, *s.problem)
 	}
@@ -128,6 +136,9 @@ func parseCache(w *walk, content []byte) (*state, error) {
 			return nil, err
 		}
 		raw = raw[size:]
+		if w.census != nil && !w.census.served[string(e.Name)] {
+			continue
+		}
 		file := string(e.Name)
 		name, problem := definition.NameOfFile(file, e.Mode)
 		if problem != nil {
@@ -145,6 +156,7 @@ func parseCache(w *walk, content []byte) (*state, error) {
 	}
 	sortByName(entries)
 	result.snapshot = newSnapshot(head, entries, sortByPath(problems))
+	result.snapshot.surplus = surplus
 	return result, nil
 }
 

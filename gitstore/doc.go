@@ -20,6 +20,9 @@
 //     the repository. Objects are never removed before they stand elsewhere.
 //   - The revision of a definition is the newest commit on the branch's
 //     first-parent line that changed its file.
+//   - What is pushed costs no more than its size warrants, see budget.go; what
+//     is over that is left unread and the tenant is told. Of more definitions
+//     than a tenant is allowed those with the lesser names are served.
 //   - Snapshots are read without a lock and never wait for the disk.
 //   - A fault (damage, a full disk, a lock left behind) fails writes with
 //     [ErrUnavailable], leaves reads at the last good snapshot, shows in

@@ -32,7 +32,7 @@ func newDraft(base *state, pack *gitdir.PackBuilder, held *claims, read func(git
 	pack.Reset()
 	return &draft{
 		base: base, head: base.head, time: base.time, root: base.root, secrets: base.secrets,
-		pack: pack, read: read, claims: held, count: len(base.snapshot.entries),
+		pack: pack, read: read, claims: held, count: len(base.snapshot.entries) + base.snapshot.surplus,
 		changes: make(map[definition.Name]*Entry), contents: make(map[gitdir.Hash][]byte),
 	}
 }

@@ -6,15 +6,15 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	commits, replays, consolidations     *prometheus.CounterVec
 	batch, latency, follow, consolidated *prometheus.HistogramVec
-	healthy, definitions, packs          *prometheus.GaugeVec
+	healthy, definitions, surplus, packs *prometheus.GaugeVec
 }
 
 // repositoryMetrics are those of one repository.
 type repositoryMetrics struct {
-	commits, replays                    prometheus.Counter
-	batch, latency, follow, maintenance prometheus.Observer
-	healthy, definitions, packs         prometheus.Gauge
-	maintenanceDone, maintenanceFailed  prometheus.Counter
+	commits, replays                     prometheus.Counter
+	batch, latency, follow, maintenance  prometheus.Observer
+	healthy, definitions, surplus, packs prometheus.Gauge
+	maintenanceDone, maintenanceFailed   prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -38,7 +38,8 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		follow:         histogram("follow_seconds", "Time to bring the index to a commit that somebody pushed.", seconds),
 		consolidated:   histogram("maintenance_seconds", "Time that a round of background maintenance took.", prometheus.ExponentialBuckets(0.001, 4, 10)),
 		healthy:        gauge("healthy", "1 if the repository is open and can be followed and written to, else 0."),
-		definitions:    gauge("definitions", "Definitions at HEAD."),
+		definitions:    gauge("definitions", "Definitions at HEAD that are served."),
+		surplus:        gauge("surplus_definitions", "Definitions at HEAD beyond the limit, which are not served."),
 		packs:          gauge("packs", "Packs that hold the repository's objects."),
 	}
 	if registerer == nil {
@@ -56,7 +57,7 @@ func (m *metrics) of(t TenantName) *repositoryMetrics {
 	r := &repositoryMetrics{
 		commits: m.commits.WithLabelValues(t.s), replays: m.replays.WithLabelValues(t.s),
 		batch: m.batch.WithLabelValues(t.s), latency: m.latency.WithLabelValues(t.s), follow: m.follow.WithLabelValues(t.s),
-		healthy: m.healthy.WithLabelValues(t.s), definitions: m.definitions.WithLabelValues(t.s), packs: m.packs.WithLabelValues(t.s),
+		healthy: m.healthy.WithLabelValues(t.s), definitions: m.definitions.WithLabelValues(t.s), surplus: m.surplus.WithLabelValues(t.s), packs: m.packs.WithLabelValues(t.s),
 		maintenance:       m.consolidated.WithLabelValues(t.s),
 		maintenanceDone:   m.consolidations.WithLabelValues(t.s, "done"),
 		maintenanceFailed: m.consolidations.WithLabelValues(t.s, "failed"),
@@ -80,5 +81,5 @@ type vector interface {
 }
 
 func (m *metrics) vectors() []vector {
-	return []vector{m.commits, m.replays, m.consolidations, m.batch, m.latency, m.follow, m.consolidated, m.healthy, m.definitions, m.packs}
+	return []vector{m.commits, m.replays, m.consolidations, m.batch, m.latency, m.follow, m.consolidated, m.healthy, m.definitions, m.surplus, m.packs}
 }

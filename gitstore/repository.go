@@ -279,6 +279,7 @@ func (r *Repository) publish(next *state) {
 	r.current.Store(next.snapshot)
 	close(old.superseded)
 	r.metrics.definitions.Set(float64(len(next.snapshot.entries)))
+	r.metrics.surplus.Set(float64(next.snapshot.surplus))
 	r.log.Debug("head moved", "tenant", r.tenant.s, "commit", next.head)
 	r.report(old, next.snapshot)
 }

@@ -46,6 +46,7 @@ type Snapshot struct {
 	head     gitdir.Hash
 	entries  []*Entry               // by name
 	problems []definition.FileError // by path
+	surplus  int                    // definitions that are not served; see census
 	unread   bool
 
 	superseded chan struct{} // closed when a newer snapshot stands
@@ -55,6 +56,16 @@ func newSnapshot(head gitdir.Hash, entries []*Entry, problems []definition.FileE
 	return &Snapshot{head: head, entries: entries, problems: problems, superseded: make(chan struct{})}
 }
 
+// adopt keeps the entries of an older snapshot as far as they are the same: see
+// [Snapshot.Entries].
+func (s *Snapshot) adopt(old *Snapshot) {
+	for i, e := range s.entries {
+		if was, ok := old.Get(e.Name); ok && was.Revision == e.Revision && was.Source == e.Source && was.Created.Equal(e.Created) {
+			s.entries[i] = was
+		}
+	}
+}
+
 // Read reports whether this is what the repository holds. It is not as long as
 // nothing could be read since the start: then the snapshot is empty and says
 // nothing of what there is; see [Repository.Healthy].
@@ -62,6 +73,10 @@ func (s *Snapshot) Read() bool { return !s.unread }
 
 // Head returns the commit, or zero while the branch has none.
 func (s *Snapshot) Head() Revision { return revisionOf(s.head) }
+
+// Surplus returns the number of definitions at HEAD that are not among the
+// entries, because the tenant is allowed fewer. The lesser names are.
+func (s *Snapshot) Surplus() int { return s.surplus }
 
 // Get returns the definition of that name.
 func (s *Snapshot) Get(name definition.Name) (*Entry, bool) {
@@ -84,7 +99,8 @@ func (s *Snapshot) find(name string) (int, bool) {
 func (s *Snapshot) Entries() []*Entry { return s.entries }
 
 // Problems returns what lies under secrets/ and belongs to no definition, such
-// as a file with a bad name, sorted by path. The slice is shared and must not
+// as a file with a bad name, and that there is a [Snapshot.Surplus], sorted by
+// path. The slice is shared and must not
 // be modified.
 func (s *Snapshot) Problems() []definition.FileError { return s.problems }
 

@@ -2,6 +2,7 @@ package gitstore
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,7 +19,24 @@ type state struct {
 	time     time.Time // committer's, of head
 	root     []byte    // the raw tree of head
 	secrets  []byte    // the raw tree secrets/; empty where there is none
+	bulk     int       // the bytes of both, if they are too many to be kept and written anew
 	snapshot *Snapshot
+}
+
+// keepTrees keeps the trees for writing, unless they are greater than those of
+// any honest repository: each write makes them anew.
+func (s *state) keepTrees(of side, most int) {
+	if s.bulk = len(of.root) + len(of.secrets); s.bulk <= mostTreeBytes(most) {
+		s.root, s.secrets, s.bulk = of.root, of.secrets, 0
+	}
+}
+
+// writable returns an error if there can be no write on top of the state.
+func (s *state) writable() error {
+	if s.bulk == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: the repository's root and %s/ hold too many files to be written to, their names take %d MiB; remove some in Git", ErrConflict, definition.Folder, s.bulk>>20)
 }
 
 // emptyState is that of a branch without a commit.

@@ -29,8 +29,9 @@ type Config struct {
 	Committer Identity
 	// Branch holds the definitions. Zero: main.
 	Branch string
-	// MaxDefinitions is the greatest number of definitions of a tenant that
-	// the API can make; a push may bring more. Zero: DefaultMaxDefinitions.
+	// MaxDefinitions is the greatest number of definitions of a tenant. The API
+	// makes no more, and of those that a push brings the ones with the lesser
+	// names are served: see [Snapshot.Surplus]. Zero: [definition.DefaultLimit].
 	MaxDefinitions int
 	// PollInterval is how often a branch is looked at besides being watched,
 	// and how soon a repository recovers from a fault. Zero: 2 seconds.

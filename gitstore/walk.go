@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -22,8 +23,11 @@ type walk struct {
 
 	read map[gitdir.Hash]blobRead // what was read of files, by blob
 
+	secrets []byte  // the tree at HEAD
+	census  *census // of it, if one is needed
+	names   int     // at HEAD that are looked for
 	touched map[string]*touch
-	settled int // names at HEAD for which nothing more has to be looked for
+	settled int // of them, for which nothing more has to be looked for
 }
 
 // newWalk returns a walk that ends soon after ctx, and lets others have their
@@ -52,14 +56,19 @@ type side struct {
 func (w *walk) run(head gitdir.Hash) (*state, error) {
 	result := &state{head: head}
 	var top side
-	names, reached := -1, false
+	w.names = -1
+	reached := false
 	err := w.line(head, func(id gitdir.Hash) bool {
 		reached = w.base != nil && id == w.base.head
-		return reached || w.base == nil && w.settled == names
+		return reached || w.base == nil && w.settled == w.names
 	}, func(id gitdir.Hash, c gitdir.Commit, here, there side) error {
 		if id == head {
-			top, names = here, gitdir.CountEntries(here.secrets)
-			result.time, result.root, result.secrets = c.Time, here.root, here.secrets
+			top = here
+			result.time = c.Time
+			result.keepTrees(here, w.most)
+			if err := w.begin(here.secrets); err != nil {
+				return err
+			}
 		}
 		return w.diff(here, there, id, func(name []byte, before, after gitdir.TreeEntry) error {
 			return w.touch(id, c.Time, name, before, after)
@@ -68,8 +77,43 @@ func (w *walk) run(head gitdir.Hash) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	result.snapshot = w.assemble(head, reached, top.problem)
+	var complete bool
+	if result.snapshot, complete = w.assemble(head, reached, top.problem); complete {
+		return result, nil
+	}
+	// What is served now was in surplus at the base, which knows nothing of it.
+	base := w.base.snapshot
+	w.base, w.census, w.touched, w.settled = nil, nil, make(map[string]*touch), 0
+	if result, err = w.run(head); err != nil {
+		return nil, err
+	}
+	result.snapshot.adopt(base)
 	return result, nil
+}
+
+// begin is told what stands at HEAD.
+func (w *walk) begin(secrets []byte) error {
+	w.secrets, w.names = secrets, gitdir.CountEntries(secrets)
+	if w.names > w.most || w.base != nil && w.base.snapshot.crowded(w.most) {
+		return w.takeCensus()
+	}
+	return nil
+}
+
+// takeCensus has the walk keep of the names it meets those that are served.
+func (w *walk) takeCensus() (err error) {
+	if w.census, err = takeCensus(w.reader, w.secrets, w.most); err != nil {
+		return err
+	}
+	w.names = len(w.census.served)
+	maps.DeleteFunc(w.touched, func(file string, _ *touch) bool { return !w.census.served[file] })
+	w.settled = 0
+	for _, t := range w.touched {
+		if t.settled {
+			w.settled++
+		}
+	}
+	return nil
 }
 
 // line goes along the first parents from head, which must not be where it is to
@@ -177,6 +221,16 @@ func (w *walk) side(rootID gitdir.Hash, known side) (side, error) {
 func (w *walk) touch(id gitdir.Hash, when time.Time, name []byte, before, after gitdir.TreeEntry) error {
 	t := w.touched[string(name)]
 	if t == nil {
+		// Of a tree without census, what is touched but not there is what may
+		// be many.
+		if w.census == nil && len(w.touched) >= 2*max(w.most, 1000) {
+			if err := w.takeCensus(); err != nil {
+				return err
+			}
+		}
+		if w.census != nil && !w.census.served[string(name)] {
+			return nil
+		}
 		var err error
 		if t, err = w.firstTouch(id, when, string(name), after); err != nil {
 			return err
@@ -223,27 +277,16 @@ func (w *walk) firstTouch(id gitdir.Hash, when time.Time, file string, at gitdir
 }
 
 // assemble makes the snapshot of head from what was touched and, where the
-// walk reached it, what the base says of all else.
-func (w *walk) assemble(head gitdir.Hash, reached bool, problem *definition.FileError) *Snapshot {
+// walk reached it, what the base says of all else. It is not complete if that
+// is not enough.
+func (w *walk) assemble(head gitdir.Hash, reached bool, problem *definition.FileError) (s *Snapshot, complete bool) {
 	old := newSnapshot(gitdir.Hash{}, nil, nil)
 	if reached {
 		old = w.base.snapshot
 	}
 	changes := make(map[definition.Name]*Entry)
-	var problems []definition.FileError
-	touched := make(map[string]bool)
-	for file := range w.touched {
-		touched[definition.PathOfFile(file)] = true
-	}
-	for _, p := range old.problems {
-		if p.Path != definition.Folder && !touched[p.Path] {
-			problems = append(problems, p)
-		}
-	}
+	complete = true
 	for file, t := range w.touched {
-		if t.problem != nil {
-			problems = append(problems, *t.problem)
-		}
 		name, notDefinition := definition.NameOfFile(file, filemode.Regular)
 		if notDefinition != nil {
 			continue
@@ -253,11 +296,48 @@ func (w *walk) assemble(head gitdir.Hash, reached bool, problem *definition.File
 			if t.seeking {
 				t.entry.Definition, t.entry.Source, t.entry.sourceBlob = was.Definition, was.Source, was.sourceBlob
 			}
+		} else if !ok && !t.settled && reached {
+			complete = false
 		}
 		changes[name] = t.entry
+	}
+	problems := w.problems(old)
+	surplus := 0
+	if w.census != nil {
+		problems, surplus = w.census.problems, w.census.surplus
+		known := 0
+		for _, e := range old.entries {
+			file := e.Name.String() + definition.FileSuffix
+			if !w.census.served[file] {
+				changes[e.Name] = nil
+			} else if w.touched[file] == nil {
+				known++
+			}
+		}
+		complete = complete && (!reached || known+len(w.touched) == len(w.census.served))
 	}
 	if problem != nil {
 		problems = append(problems, *problem)
 	}
-	return newSnapshot(head, mergeEntries(old.entries, changes), sortByPath(problems))
+	s = newSnapshot(head, mergeEntries(old.entries, changes), sortByPath(problems))
+	s.surplus = surplus
+	return s, complete
+}
+
+// problems returns what there is to say of files that are no definition's, as
+// far as that follows from what was touched and what was said before.
+func (w *walk) problems(old *Snapshot) (problems []definition.FileError) {
+	touched := make(map[string]bool)
+	for file, t := range w.touched {
+		touched[definition.PathOfFile(file)] = true
+		if t.problem != nil {
+			problems = append(problems, *t.problem)
+		}
+	}
+	for _, p := range old.problems {
+		if p.Path != definition.Folder && !touched[p.Path] {
+			problems = append(problems, p)
+		}
+	}
+	return problems
 }

@@ -2,8 +2,10 @@ package gitstore
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -11,10 +13,16 @@ import (
 // The index must say what stock Git says, of any history, whether it followed
 // it commit by commit, met it as a whole, or found it in its cache.
 func TestTheIndexAgreesWithGitLog(t *testing.T) {
-	for seed := range uint64(3) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 1))
+	for seed := range uint64(6) {
+		most := 0
+		if seed >= 3 { // so that there are often more
+			most = 3
+		}
+		t.Run(fmt.Sprintf("%d, limit %d", seed, most), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed%3, 1))
 			s := newStory(t)
+			s.close()
+			s.openWith(Config{MaxDefinitions: most})
 			c := s.clone()
 			for step := range 12 {
 				c.randomCommits(r, step)
@@ -30,11 +38,11 @@ func TestTheIndexAgreesWithGitLog(t *testing.T) {
 				s.git(s.gitDir(), "gc", "-q")
 			}
 			s.close()
-			s.open()
+			s.openWith(Config{MaxDefinitions: most})
 			s.agrees(s.repo.Snapshot(), "with the cache")
 			s.close()
 			s.must(os.RemoveAll(s.repo.cachePath()))
-			s.open()
+			s.openWith(Config{MaxDefinitions: most})
 			s.agrees(s.repo.Snapshot(), "without the cache")
 		})
 	}
@@ -87,7 +95,10 @@ func (s *story) agrees(snapshot *Snapshot, when string) {
 		if !ok {
 			continue
 		}
-		n := strings.TrimSuffix(strings.TrimPrefix(path, "secrets/"), ".yaml")
+		n, ok := strings.CutSuffix(strings.TrimPrefix(path, "secrets/"), ".yaml")
+		if !ok {
+			continue
+		}
 		switch {
 		case status == "D":
 			delete(files, n)
@@ -99,6 +110,9 @@ func (s *story) agrees(snapshot *Snapshot, when string) {
 		if !strings.HasPrefix(s.git(s.gitDir(), "show", revision+":"+path), "broken") {
 			files[n].source = revision
 		}
+	}
+	for _, surplus := range slices.Sorted(maps.Keys(files))[min(len(files), s.repo.maxDefinitions):] {
+		delete(files, surplus)
 	}
 	if len(files) != len(snapshot.Entries()) {
 		s.Errorf("%s: %d definitions, git has %d", when, len(snapshot.Entries()), len(files))

@@ -26,13 +26,13 @@ func (r *Repository) Create(ctx context.Context, by Attribution, d definition.De
 			}
 			return fileEdit{}, nil, fmt.Errorf("definition %q: %w", d.Name.String(), ErrExists)
 		}
+		if draft.base.snapshot.surplus > 0 || draft.count >= r.maxDefinitions {
+			return fileEdit{}, nil, fmt.Errorf("%w: tenant %q has %d definitions and is allowed %d; remove one first", ErrLimit, r.tenant.s, draft.count, r.maxDefinitions)
+		}
 		for _, p := range draft.base.snapshot.problems {
 			if p.Path == definition.Folder {
 				return fileEdit{}, nil, fmt.Errorf("%w: %w", ErrConflict, &p)
 			}
-		}
-		if draft.count >= r.maxDefinitions {
-			return fileEdit{}, nil, fmt.Errorf("%w: tenant %q has %d definitions and is allowed %d; remove one first", ErrLimit, r.tenant.s, draft.count, r.maxDefinitions)
 		}
 		if err := draft.claims.check(d.Name, d.Sync); err != nil {
 			return fileEdit{}, nil, err

@@ -62,6 +62,8 @@ func (t *tenant) knowsHead() error {
 	switch {
 	case t.taken == nil || !t.taken.Read():
 		return fmt.Errorf("what is an orphan is %w: the repository of tenant %s could not be read", ErrNotYet, t.name)
+	case t.taken.Surplus() > 0:
+		return fmt.Errorf("what is an orphan is %w: tenant %s has %d more definitions than it is allowed, and who they claim is not known; remove some in Git", ErrNotYet, t.name, t.taken.Surplus())
 	case slices.ContainsFunc(t.taken.Problems(), func(p definition.FileError) bool { return p.Path == definition.Folder }):
 		return fmt.Errorf("what is an orphan is %w: %s of tenant %s is no folder at HEAD; mend that in Git", ErrNotYet, definition.Folder, t.name)
 	case t.taken != t.spec.Repository.Snapshot():

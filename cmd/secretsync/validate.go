@@ -16,17 +16,13 @@ func newValidate() *cobra.Command {
 		Short: "Check the definitions in a checkout",
 		Long: `Check the definitions in a checkout of a tenant's repository as the server would
 read them. Each mistake is a line "file:line: cause" on the standard output; the
-exit code is 1 if there is one. Warnings go to the standard error and fail
-nothing.`,
+exit code is 1 if there is one.`,
 		Example: `  secretsync validate .`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report, err := definition.ValidateDir(os.DirFS(args[0]), most)
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
-			}
-			for _, warning := range report.Warnings {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%v (warning)\n", warning)
 			}
 			for _, problem := range report.Problems {
 				fmt.Fprintln(cmd.OutOrStdout(), problem)

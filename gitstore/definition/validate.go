@@ -20,8 +20,6 @@ type Report struct {
 	Definitions int
 	// Problems are mistakes that have to be mended, by path and line.
 	Problems []*FileError
-	// Warnings are worth knowing, but every definition is synced all the same.
-	Warnings []*FileError
 }
 
 // ValidateDir checks the definitions of the checkout whose root is dir as the
@@ -59,13 +57,19 @@ func ValidateDir(dir fs.FS, maxDefinitions int) (Report, error) {
 		}
 	}
 	if n := c.report.Definitions; n > maxDefinitions {
-		c.report.Warnings = append(c.report.Warnings, &FileError{Path: Folder,
-			Cause: fmt.Sprintf("holds %d definitions; beyond %d, the API makes no new ones", n, maxDefinitions)})
+		c.report.Problems = append(c.report.Problems, SurplusProblem(n, maxDefinitions))
 	}
 	slices.SortStableFunc(c.report.Problems, func(a, b *FileError) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
 	})
 	return c.report, nil
+}
+
+// SurplusProblem says that there are more definitions than are allowed.
+func SurplusProblem(definitions, allowed int) *FileError {
+	return &FileError{Path: Folder, Cause: fmt.Sprintf(
+		"holds %d definitions and %d are allowed: the %d with the greatest names are not synced; remove some, or have the limit raised",
+		definitions, allowed, definitions-allowed)}
 }
 
 type checkout struct {
