@@ -50,7 +50,7 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		return err
 	}
 	// What is answered now, even that nothing is to be done, is judged by it.
-	if err := r.git.Settle(); err != nil {
+	if err := r.git.Settle(ctx); err != nil {
 		return err
 	}
 	d := newDraft(r.state, r.builder, r.claims, r.blobReader(ctx))

@@ -24,9 +24,12 @@
 //     is over that is left unread and the tenant is told. Of more definitions
 //     than a tenant is allowed those with the lesser names are served.
 //   - Snapshots are read without a lock and never wait for the disk.
-//   - A fault (damage, a full disk, a lock left behind) fails writes with
-//     [ErrUnavailable], leaves reads at the last good snapshot, shows in
-//     [Repository.Healthy], and is over when its cause is.
+//   - Repositories don't wait for each other: one is opened, followed and closed
+//     beside the others, and what takes long goes on in turns. What is closed is
+//     left alone: no goroutine, file, watch or metric of it remains.
+//   - A fault (damage, a full disk, a lock left behind, no repository at all)
+//     fails writes with [ErrUnavailable], leaves reads at the last good snapshot,
+//     shows in [Repository.Healthy], and is over when its cause is.
 //
 // What it does not: it runs no hooks for its own commits, and follows neither
 // grafts nor replaced objects.

@@ -1,6 +1,7 @@
 package gitstore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -188,6 +189,49 @@ func TestObjectsOfAlternatesAreRead(t *testing.T) {
 	other.get(other.repo.Snapshot(), "alpha")
 	other.create(defined("beta"))
 	other.fsck()
+}
+
+// Git quotes a path that would otherwise be read as another one.
+func TestObjectsOfAlternatesWithQuotedPathsAreRead(t *testing.T) {
+	s := newStory(t)
+	s.create(defined("alpha"))
+	s.close()
+	lender := filepath.Join(t.TempDir(), "\"quoted\"\n\tgrün", "lender.git")
+	s.must(os.MkdirAll(filepath.Dir(lender), 0o755))
+	s.must(os.Rename(s.gitDir(), lender))
+	dir := t.TempDir()
+	s.git(dir, "init", "-q", "--bare", "-b", "main", "acme.git")
+	other := &story{TB: t, dir: dir}
+	quoted := `"` + strings.NewReplacer(`"`, `\"`, "\n", `\n`, "\t", `\t`, "ü", `\303\274`).Replace(filepath.Join(lender, "objects")) + `"`
+	s.must(os.WriteFile(filepath.Join(other.gitDir(), "objects/info/alternates"), []byte("# of another\n"+quoted+"\n"), 0o644))
+	head := s.git(lender, "rev-parse", "main")
+	s.git(other.gitDir(), "update-ref", "refs/heads/main", head) // to Git it is there
+	other.open()
+	defer other.close()
+	other.get(other.repo.Snapshot(), "alpha")
+	other.create(defined("beta"))
+	other.fsck()
+}
+
+func TestGarbageAtTheEndOfALooseObjectIsDamage(t *testing.T) {
+	s, _ := faultyStory(t)
+	alpha := s.create(defined("alpha"))
+	head, objects := s.chain(2)
+	whole, err := os.ReadFile(objects[1])
+	s.must(err)
+	s.must(os.Chmod(objects[1], 0o644))
+	s.must(os.WriteFile(objects[1], append(bytes.Clone(whole), "garbage"...), 0o644))
+	if out, err := runGit(t.Context(), s.gitDir(), "cat-file", "-p", head.String()); err == nil {
+		t.Fatalf("Git reads it: %s", out)
+	}
+	s.moveTo(head.hash())
+	s.health(func(err error) bool { return errors.Is(err, gitdir.ErrCorrupt) })
+	if s.get(s.repo.Snapshot(), "alpha") != alpha {
+		t.Error("reads fail with it")
+	}
+	s.must(os.WriteFile(objects[1], whole, 0o644))
+	s.recovered()
+	s.at(head)
 }
 
 func TestARepositoryInAnotherFormatIsRefused(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"secretsync/gitstore/internal/gitdir"
 )
@@ -23,6 +24,15 @@ type durableFS struct {
 	mu      sync.Mutex
 	content map[uint64][]byte            // by inode
 	folders map[uint64]map[string]uint64 // by inode: names and their inodes
+
+	// A sync of a folder fails where fail says so. What the folder then holds the
+	// kernel takes for written, and no later sync writes it.
+	fail  func(folder string) bool
+	taken map[uint64]map[string]uint64 // by inode: names and their inodes
+}
+
+func newDurableFS() *durableFS {
+	return &durableFS{content: make(map[uint64][]byte), folders: make(map[uint64]map[string]uint64), taken: make(map[uint64]map[string]uint64)}
 }
 
 func inode(info fs.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
@@ -61,30 +71,57 @@ func (d *durableFS) SyncDir(name string) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.keepFolder(name)
+	if d.fail == nil || !d.fail(name) {
+		return d.keepFolder(name)
+	}
+	folder, held, err := holds(name)
+	if err != nil {
+		return err
+	}
+	d.taken[folder] = held
+	return &fs.PathError{Op: "sync", Path: name, Err: syscall.EIO}
 }
 
 func (d *durableFS) keepFolder(name string) error {
-	info, err := os.Stat(name)
+	folder, held, err := holds(name)
 	if err != nil {
 		return err
+	}
+	for file, n := range d.taken[folder] {
+		if held[file] != n {
+			continue // it was written anew, and is written
+		}
+		if old, ok := d.folders[folder][file]; ok {
+			held[file] = old
+		} else {
+			delete(held, file)
+		}
+	}
+	d.folders[folder] = held
+	return nil
+}
+
+// holds returns the inodes of a folder and of what is in it.
+func holds(name string) (folder uint64, held map[string]uint64, err error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0, nil, err
 	}
 	files, err := os.ReadDir(name)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
-	kept := make(map[string]uint64)
+	held = make(map[string]uint64)
 	for _, f := range files {
 		child, err := f.Info()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		} else if err != nil {
-			return err
+			return 0, nil, err
 		}
-		kept[f.Name()] = inode(child)
+		held[f.Name()] = inode(child)
 	}
-	d.folders[inode(info)] = kept
-	return nil
+	return inode(info), held, nil
 }
 
 type durableFile struct {
@@ -141,7 +178,7 @@ func (d *durableFS) restore(root uint64, to string) error {
 }
 
 func TestAPowerCutLosesNothingThatWasAnswered(t *testing.T) {
-	disk := &durableFS{content: make(map[uint64][]byte), folders: make(map[uint64]map[string]uint64)}
+	disk := newDurableFS()
 	root := t.TempDir()
 	s := &story{TB: t, dir: filepath.Join(root, "data", "repositories")} // the store makes both
 	info, err := os.Stat(root)
@@ -197,5 +234,49 @@ func TestAPowerCutLosesNothingThatWasAnswered(t *testing.T) {
 			s.must(s.repo.Maintain(t.Context()))
 			check(fmt.Sprintf("after maintenance in round %d", round), answered)
 		}
+	}
+}
+
+// A sync that succeeds after one that failed proves nothing: what could not be
+// written counts for written. See https://lwn.net/Articles/752063.
+func TestASyncIsNotBelievedAfterOneThatFailed(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		disk := newDurableFS()
+		root := t.TempDir()
+		s := &story{TB: t, dir: filepath.Join(root, "repositories")}
+		info, err := os.Stat(root)
+		s.must(err)
+		cfg := Config{fs: disk, roundAfter: 1 << 30, PollInterval: time.Hour}
+		s.openWith(cfg)
+		t.Cleanup(func() { s.close() })
+		s.create(defined("alpha"))
+
+		disk.mu.Lock()
+		disk.fail = func(folder string) bool { return filepath.Base(folder) == "heads" }
+		disk.mu.Unlock()
+		_, err = s.repo.Create(t.Context(), somebody, defined("beta"))
+		if !errors.Is(err, ErrUnsettled) {
+			t.Fatalf("got %v", err)
+		}
+		disk.mu.Lock()
+		disk.fail = nil
+		disk.mu.Unlock()
+		if restart { // of the server; the kernel's belief lasts
+			s.close()
+			s.openWith(cfg)
+		}
+		// That beta is there already is an answer, and true after a power cut.
+		if _, err := s.repo.Create(t.Context(), somebody, defined("beta")); !errors.Is(err, ErrExists) {
+			t.Fatalf("got %v", err)
+		}
+		dir := t.TempDir()
+		s.must(disk.cut().restore(inode(info), dir))
+		gitDir := filepath.Join(dir, "repositories", "acme.git")
+		if got, want := s.git(gitDir, "rev-parse", "main"), s.repo.Snapshot().Head().String(); got != want {
+			t.Errorf("after a power cut (restart before it: %v) main is %s, not %s", restart, got, want)
+		}
+		s.fsck()
+		s.noRubbish()
+		s.close()
 	}
 }

@@ -158,7 +158,7 @@ func (r *Repository) serve(ctx context.Context) {
 			r.follow(ctx, true) //nolint:errcheck // kept as followFault
 		case <-tick.C():
 			if r.follow(ctx, true) == nil && r.health.has(writeFault) {
-				r.setHealth(writeFault, r.git.Probe())
+				r.setHealth(writeFault, r.git.Probe(ctx))
 			}
 			r.git.CloseIdle()
 			r.lineage.closeIdle(r.clock.Now())

@@ -180,9 +180,11 @@ func (x *exchange) entry() (*gitstore.Entry, error) {
 // snapshot returns what stands at HEAD. A repository that could not be read
 // since the start is not taken for an empty one.
 func (x *exchange) snapshot() (*gitstore.Snapshot, error) {
+	// The health first: what was healthy then has a snapshot that was read.
+	health := x.tenant.Repository.Healthy()
 	snapshot := x.tenant.Repository.Snapshot()
 	if !snapshot.Read() {
-		return nil, errUnread
+		return nil, unreadable(health)
 	}
 	return snapshot, nil
 }

@@ -57,6 +57,9 @@ func (s *Server) getHistory(x *exchange) (*answer, error) {
 	if errors.Is(err, gitstore.ErrNotFound) {
 		return nil, errCursor // the branch may have been rewritten meanwhile
 	}
+	if errors.Is(err, gitstore.ErrUnavailable) {
+		return nil, unreadable(err)
+	}
 	if err != nil {
 		return nil, err
 	}

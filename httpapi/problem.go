@@ -44,7 +44,6 @@ var (
 	errTooLarge  = &problem{status: http.StatusRequestEntityTooLarge, sentence: "the body is over 1 MiB"}
 	errBody      = &problem{status: http.StatusBadRequest, sentence: "the body could not be read to its end: it was cut off or came too slowly"}
 	errInner     = &problem{status: http.StatusInternalServerError, sentence: "something went wrong on our side; the log has the cause under this X-Request-Id"}
-	errUnread    = &problem{status: http.StatusServiceUnavailable, sentence: "the tenant's repository can't be read now; nothing was changed, try again later", retryAfter: unavailableRetry}
 	errGone      = &problem{status: http.StatusServiceUnavailable, sentence: "the request was given up before it was done", retryAfter: time.Second}
 )
 
@@ -73,7 +72,7 @@ var kinds = []struct {
 	{kind: gitstore.ErrUnsettled, status: http.StatusServiceUnavailable,
 		sentence: "the change may have been made but can't be put on disk now: repeat the request later, or look whether it stands", retryAfter: unavailableRetry},
 	{kind: gitstore.ErrUnavailable, status: http.StatusServiceUnavailable,
-		sentence: "the store can't take a write now; nothing was changed, try again later", retryAfter: unavailableRetry},
+		sentence: "the store can't take a write now", retryAfter: unavailableRetry},
 	{kind: reconcile.ErrNotYet, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry},
 	// After the others: a conflict with a file that is invalid is of both kinds.
 	{kind: definition.ErrInvalid, status: http.StatusBadRequest},
@@ -93,9 +92,12 @@ func problemOf(err error) *problem {
 			continue
 		}
 		p := &problem{status: k.status, sentence: k.sentence, retryAfter: k.retryAfter}
-		if p.sentence == "" {
+		switch {
+		case p.sentence == "":
 			p.sentence = err.Error()
-		} else {
+		case k.kind == gitstore.ErrUnavailable:
+			return unavailableNow(k.sentence, err)
+		default:
 			p.cause = err
 		}
 		return p
@@ -103,6 +105,25 @@ func problemOf(err error) *problem {
 	p := *errInner
 	p.cause = err
 	return &p
+}
+
+// unavailableNow says what can't be done now, and why in words that tell nothing
+// of the operator's machine. What is being opened is soon there.
+func unavailableNow(what string, err error) *problem {
+	p := &problem{status: http.StatusServiceUnavailable, sentence: what, retryAfter: unavailableRetry, cause: err}
+	if errors.Is(err, gitstore.ErrOpening) {
+		p.retryAfter = time.Second
+	}
+	if cause := gitstore.Cause(err); cause != "" {
+		p.sentence += ": " + cause
+	}
+	p.sentence += "; nothing was changed, try again later"
+	return p
+}
+
+// unreadable is the answer to who would read from a repository that can't be read.
+func unreadable(err error) *problem {
+	return unavailableNow("the tenant's repository can't be read now", err)
 }
 
 // tooMany is the answer to an address that has to wait.

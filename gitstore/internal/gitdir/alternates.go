@@ -26,17 +26,13 @@ func (o *objects) scanAlternates() error {
 	}
 	var alternates []*objects
 	var failed error
-	for line := range strings.Lines(string(list)) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
+	for _, dir := range parseAlternates(string(list)) {
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(o.dir, dir)
 		}
-		if !filepath.IsAbs(line) {
-			line = filepath.Join(o.dir, line)
-		}
-		a := known[line]
+		a := known[dir]
 		if a == nil {
-			a = newObjects(o.fs, line)
+			a = newObjects(o.fs, dir)
 			a.depth = o.depth + 1
 		}
 		failed = errors.Join(failed, a.scan())
@@ -48,3 +44,59 @@ func (o *objects) scanAlternates() error {
 	}
 	return nil
 }
+
+// parseAlternates returns the folders that info/alternates lists: one a line,
+// quoted as in C where the line begins with a double quote, and comments.
+func parseAlternates(list string) (dirs []string) {
+	for list != "" {
+		dir, rest, quoted := unquote(list)
+		if !quoted {
+			dir, rest, _ = strings.Cut(list, "\n")
+			if strings.HasPrefix(dir, "#") {
+				dir = ""
+			}
+		} else if rest != "" {
+			rest = rest[1:] // whatever it is: as Git has it
+		}
+		if dir != "" {
+			dirs = append(dirs, dir)
+		}
+		list = rest
+	}
+	return dirs
+}
+
+// unquote reads the quoted name that s begins with, as Git writes it, and
+// returns what follows. It fails where there is none, or it isn't quoted right.
+func unquote(s string) (name, rest string, ok bool) {
+	if !strings.HasPrefix(s, `"`) {
+		return "", "", false
+	}
+	var b strings.Builder
+	for s = s[1:]; s != ""; {
+		c := s[0]
+		s = s[1:]
+		switch {
+		case c == '"':
+			return b.String(), s, true
+		case c != '\\':
+			b.WriteByte(c)
+			continue
+		case s == "":
+			return "", "", false
+		}
+		c, s = s[0], s[1:]
+		switch n := strings.IndexByte(`abfnrtv\"`, c); {
+		case n >= 0:
+			b.WriteByte("\a\b\f\n\r\t\v\\\""[n])
+		case c >= '0' && c <= '3' && len(s) >= 2 && isOctal(s[0]) && isOctal(s[1]):
+			b.WriteByte((c-'0')<<6 | (s[0]-'0')<<3 | (s[1] - '0'))
+			s = s[2:]
+		default:
+			return "", "", false
+		}
+	}
+	return "", "", false
+}
+
+func isOctal(c byte) bool { return c >= '0' && c <= '7' }

@@ -18,6 +18,15 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/config"
 )
 
+// FormatError says why we can't work with a repository as it is set up, and what
+// to do about it.
+type FormatError struct {
+	Path   string // on this machine
+	Reason string // without it
+}
+
+func (e *FormatError) Error() string { return e.Path + ": " + e.Reason }
+
 // settings is what of a repository's configuration concerns us.
 //
 // Only the repository's own file counts, and config.worktree where an extension
@@ -129,7 +138,7 @@ func (c *configuration) readFile(name string, s *settings) (*settings, error) {
 		return nil, err
 	}
 	if err := s.parse(content, name == "config"); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, &FormatError{Path: path, Reason: err.Error()}
 	}
 	return s, nil
 }

@@ -121,7 +121,11 @@ func MkdirAll(fsys FileSystem, dir string, perm fs.FileMode) error {
 	err := fsys.Mkdir(dir, perm)
 	switch {
 	case err == nil:
-		return fsys.SyncDir(filepath.Dir(dir))
+		if err := fsys.SyncDir(filepath.Dir(dir)); err != nil {
+			// The next attempt is not to take it for one that is on disk.
+			return errors.Join(err, removeIfThere(fsys, dir))
+		}
+		return nil
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir:
@@ -139,6 +143,28 @@ func removeIfThere(fsys FileSystem, name string) error {
 		return err
 	}
 	return nil
+}
+
+// removeAll removes a file or a folder with all that is in it; none is right.
+func removeAll(fsys FileSystem, name string) error {
+	info, err := fsys.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		files, err := fsys.ReadDir(name)
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			if err := removeAll(fsys, filepath.Join(name, f.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return removeIfThere(fsys, name)
 }
 
 // ownFolder holds, within a repository, what is ours and not Git's.

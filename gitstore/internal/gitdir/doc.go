@@ -33,14 +33,18 @@
 //	secretsync/config,          by AllowForcePush: the new     them; being the same      the next
 //	config.lock                 config, and a link to it. The  file shows that they are  AllowForcePush, Tidy
 //	                            lock by git config, too        ours
-//	secretsync/ref              by Advance: the commit the     it, to no effect          the next Advance, Tidy,
-//	                            reference is to point to                                 Probe
+//	secretsync/ref              by Advance: the commit the     it, to no effect;          the next Advance, Tidy,
+//	                            reference is to point to.      being the same file as    Probe
+//	                            Removed when that is on disk   <ref> shows that this
+//	                                                           may not be on disk yet
 //	<ref>.lock                  by Advance, as a link to       it; being the same file   the next Advance, Tidy,
 //	                            secretsync/ref. By Git, too    as secretsync/ref shows   Probe; one of Git's is
 //	                                                           that it is ours           left and reported
 //	<ref>                       by Advance, which renames the  the old one or the new    -
 //	                            lock; then its folder is       one; Settle syncs the
-//	                            synced                         folder again
+//	                            synced                         folder, and before that
+//	                                                           writes it anew if a sync
+//	                                                           has failed
 //	logs/<ref>, logs/HEAD       by Advance, where Git would    a line of a move that     git reflog expire
 //	                            write it too, and not synced   did not happen, or part
 //	                                                           of one; Git skips those

@@ -170,7 +170,7 @@ func TestARepositoryThatBecomesAnotherFormatIsNotWrittenTo(t *testing.T) {
 		if n, err := r.Round(t.Context()); err == nil {
 			t.Errorf("%s: maintenance of %d objects", name, n)
 		}
-		if err := r.Probe(); err == nil {
+		if err := r.Probe(t.Context()); err == nil {
 			t.Errorf("%s: said to be right", name)
 		}
 		if err := os.WriteFile(filepath.Join(r.Dir(), "config"), before, 0o644); err != nil {

@@ -74,6 +74,9 @@ func (g *graveyard) without(loose []looseObject) []looseObject {
 	return slices.DeleteFunc(loose, func(l looseObject) bool { return buried[l.id] })
 }
 
+// often is how often it is worth a sweep.
+func (g *graveyard) often() time.Duration { return max(g.grace, time.Second) }
+
 // sweep removes what has been left long enough.
 func (g *graveyard) sweep() error {
 	g.mu.Lock()

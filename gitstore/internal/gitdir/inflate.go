@@ -75,7 +75,16 @@ func inflateLoose(ctx context.Context, f io.ReaderAt, limit int64, spend func(in
 		return 0, nil, err
 	}
 	content, err := i.rest(ctx, start, size)
-	return kind, content, err
+	if err != nil {
+		return 0, nil, err
+	}
+	// Git takes what is behind it for damage, too.
+	if _, err := i.in.ReadByte(); err == nil {
+		return 0, nil, fmt.Errorf("garbage at end of loose object: %w", ErrCorrupt)
+	} else if !errors.Is(err, io.EOF) {
+		return 0, nil, err
+	}
+	return kind, content, nil
 }
 
 func (i *inflater) begin(f io.ReaderAt, at int64) (err error) {

@@ -2,7 +2,6 @@ package gitdir
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -28,7 +27,7 @@ const newConfig = `[core]
 // all; till then it is dir with ".new" behind it, which must be nobody else's.
 func Init(fsys FileSystem, dir, ref, description string, now time.Time) error {
 	draft := dir + ".new" // removed if it is there: it is ours
-	if err := os.RemoveAll(draft); err != nil {
+	if err := removeAll(fsys, draft); err != nil {
 		return err
 	}
 	for _, folder := range []string{"objects/info", "objects/pack", filepath.Dir(ref), "refs/tags", ownFolder} {

@@ -5,26 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// How long a lock of another process is waited for. Git holds it for
-// milliseconds.
-const (
-	lockPatience = 3 * time.Second
-	lockFirst    = time.Millisecond
-	lockMost     = 50 * time.Millisecond
-)
+// lockPatience is how long a lock of another process is waited for. Git holds it
+// for milliseconds.
+const lockPatience = 3 * time.Second
+
+// lockPauses are those between attempts to get it.
+var lockPauses = wait.Backoff{Duration: time.Millisecond, Factor: 2, Cap: 50 * time.Millisecond, Steps: math.MaxInt}
+
+// ErrHeld says that another process holds the lock of the reference.
+var ErrHeld = errors.New("held by another process")
 
 func (b *ref) acquire(ctx context.Context) error {
-	patience := lockPatience
+	until := b.clock.Now().Add(lockPatience)
 	if info, err := b.fs.Lstat(b.lock()); err == nil && b.clock.Since(info.ModTime()) > lockPatience {
-		patience = lockMost // nobody holds it that long: don't let everyone wait
+		until = b.clock.Now().Add(lockPauses.Cap) // nobody holds it that long: don't let everyone wait
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for pause := lockFirst; ; pause = min(2*pause, lockMost) {
+	for pauses := lockPauses; ; {
 		err := b.fs.Link(b.draft(), b.lock())
 		switch {
 		case err == nil:
@@ -37,16 +40,22 @@ func (b *ref) acquire(ctx context.Context) error {
 			if _, err := b.fs.Lstat(b.draft()); err != nil {
 				return err
 			}
-			continue
-		case !errors.Is(err, fs.ErrExist):
+			// It may be gone again; or something is there that is no folder.
+			err = fmt.Errorf("the folder %s is not there and can't be made: if it is a link that leads nowhere, remove it: %w", filepath.Dir(b.lock()), err)
+		case errors.Is(err, fs.ErrExist):
+			err = b.heldError()
+		default:
 			return err
 		}
-		timer := b.clock.NewTimer(pause)
+		if !b.clock.Now().Before(until) {
+			return err
+		}
+		timer := b.clock.NewTimer(pauses.Step())
 		select {
 		case <-timer.C():
 		case <-ctx.Done():
 			timer.Stop()
-			return b.heldError()
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -56,7 +65,7 @@ func (b *ref) heldError() error {
 	if info, err := b.fs.Lstat(b.lock()); err == nil {
 		since = " since " + info.ModTime().UTC().Format(time.RFC3339)
 	}
-	return fmt.Errorf("%s is held by another process%s; if no git process works on the repository, one died and the file can be removed", b.lock(), since)
+	return fmt.Errorf("%s is %w%s; if no git process works on the repository, one died and the file can be removed", b.lock(), ErrHeld, since)
 }
 
 // recover removes what was left when a process of ours was killed or a disk let

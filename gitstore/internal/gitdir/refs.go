@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -24,10 +25,28 @@ type ref struct {
 	// config says whether there are reflogs, committer who writes in them.
 	config    *configuration
 	committer string
-	// unsettled: where the branch is may be lost in a power cut. It begins so,
-	// as a process that was killed may have moved it.
-	unsettled bool
+	standing  standing
 }
+
+// standing is how sure it is that a power cut leaves the branch where it is.
+//
+//	           settle
+//	moved      sync: settled, or doubtful
+//	doubtful   rewrite, sync: settled, or doubtful
+//	settled    -
+type standing int
+
+const (
+	// moved: it was not synced since. It begins so, as a process that was killed
+	// may have moved the branch.
+	moved standing = iota
+	// doubtful: a sync has failed. The kernel may have taken what it could not
+	// write for written, so that the next sync succeeds without writing it, and
+	// proves nothing. What is written anew is written by it, or fails it again.
+	doubtful
+	// settled: it is on disk.
+	settled
+)
 
 func (b *ref) path() string { return filepath.Join(b.repo, filepath.FromSlash(b.name)) }
 func (b *ref) lock() string { return b.path() + ".lock" }
@@ -139,12 +158,8 @@ func (b *ref) advance(ctx context.Context, old, new Hash) error {
 	if err != nil {
 		return errors.Join(err, removeIfThere(b.fs, b.lock()), removeIfThere(b.fs, b.draft()))
 	}
-	b.unsettled = true
-	if err := b.settle(); err != nil {
-		return err
-	}
-	_ = b.fs.Remove(b.draft()) // else the next prepare does
-	return nil
+	b.standing = moved
+	return b.settle(ctx)
 }
 
 // replace makes the lock the branch. An empty folder of its name, which Git
@@ -161,16 +176,63 @@ func (b *ref) replace() error {
 }
 
 // settle has what the branch was moved to on disk, unless that is known.
-func (b *ref) settle() error {
-	if !b.unsettled {
+func (b *ref) settle(ctx context.Context) error {
+	if b.standing == settled {
 		return nil
+	}
+	if b.standing == doubtful {
+		if err := b.rewrite(ctx); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnsettled, err)
+		}
 	}
 	err := b.fs.SyncDir(filepath.Dir(b.path()))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // Git packs references and removes their folder
+		b.standing = doubtful
 		return fmt.Errorf("%w: %w", ErrUnsettled, err)
 	}
-	b.unsettled = false
+	b.standing = settled
+	_ = removeIfThere(b.fs, b.draft()) // else the next prepare does
 	return nil
+}
+
+// rewrite puts a new file with the same content in the place of the branch. A
+// branch that has none is not ours: we always write one.
+func (b *ref) rewrite(ctx context.Context) error {
+	at, err := b.readLoose()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if err := b.prepare(at); err != nil {
+		return err
+	}
+	if err := b.acquire(ctx); err != nil {
+		return err
+	}
+	now, err := b.readLoose()
+	if err == nil && now == at {
+		err = b.fs.Rename(b.lock(), b.path())
+	} else if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = removeIfThere(b.fs, b.lock()) // somebody else has written it anew
+	}
+	if err != nil {
+		return errors.Join(err, removeIfThere(b.fs, b.lock()), removeIfThere(b.fs, b.draft()))
+	}
+	return nil
+}
+
+// doubt finds out whether a former process moved the branch and did not get so
+// far as to know it on disk: then what it made the branch from still has the
+// name of a draft. A sync may have failed for it.
+func (b *ref) doubt() {
+	draft, err := b.fs.Lstat(b.draft())
+	if err != nil {
+		return
+	}
+	if branch, err := b.fs.Lstat(b.path()); err == nil && os.SameFile(draft, branch) {
+		b.standing = doubtful
+	}
 }
 
 // BranchRef returns the full name of a branch, or why there can't be one of that

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -81,7 +80,7 @@ type Repository struct {
 func Open(cfg Config) (*Repository, error) {
 	head, err := cfg.FS.Lstat(filepath.Join(cfg.Dir, "HEAD"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is no bare Git repository; move it away, or put one there", cfg.Dir)
+		return nil, &FormatError{Path: cfg.Dir, Reason: "not a bare Git repository; move it away, or put one there"}
 	} else if err != nil {
 		return nil, err
 	}
@@ -118,7 +117,7 @@ func Open(cfg Config) (*Repository, error) {
 }
 
 func (r *Repository) newRef(name string) *ref {
-	return &ref{fs: r.fs, repo: r.dir, name: name, clock: r.clock, config: r.config, committer: r.committer, unsettled: true}
+	return &ref{fs: r.fs, repo: r.dir, name: name, clock: r.clock, config: r.config, committer: r.committer}
 }
 
 func (r *Repository) ref() *ref { return r.followed.Load() }
@@ -128,8 +127,8 @@ func (r *Repository) Ref() string { return r.ref().name }
 
 // SetRef has another reference read and moved from now on. It is for the one
 // goroutine that advances.
-func (r *Repository) SetRef(name string) error {
-	if err := r.ref().settle(); err != nil {
+func (r *Repository) SetRef(ctx context.Context, name string) error {
+	if err := r.ref().settle(ctx); err != nil {
 		return err
 	}
 	if err := r.ref().recover(); err != nil {
@@ -168,7 +167,7 @@ func (r *Repository) Branches(most int) ([]string, error) { return branches(r.fs
 
 // Settle has what the reference was moved to on disk, unless that is known. It
 // fails with [ErrUnsettled].
-func (r *Repository) Settle() error { return r.ref().settle() }
+func (r *Repository) Settle(ctx context.Context) error { return r.ref().settle(ctx) }
 
 // Reader returns a reader of the objects for a task that may cost that much
 // work, in bytes.
@@ -271,11 +270,11 @@ func (r *Repository) Advance(ctx context.Context, objects *PackBuilder, from, to
 }
 
 // Probe finds out whether the repository can be written to again.
-func (r *Repository) Probe() error {
+func (r *Repository) Probe(ctx context.Context) error {
 	if err := r.config.check(); err != nil {
 		return err
 	}
-	if err := errors.Join(MkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755), r.ref().recover(), r.ref().settle()); err != nil {
+	if err := errors.Join(MkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755), r.ref().recover(), r.ref().settle(ctx)); err != nil {
 		return err
 	}
 	if _, err := r.fs.Lstat(r.ref().lock()); err == nil {
@@ -310,6 +309,7 @@ func (r *Repository) Tidy() error {
 	if err := MkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755); err != nil {
 		return err
 	}
+	r.ref().doubt()
 	if err := r.recoverRef(); err != nil {
 		return err
 	}

@@ -1,0 +1,50 @@
+package gitstore
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"secretsync/gitstore/internal/gitdir"
+)
+
+// Cause puts into words why a repository can't be used now, for those who may
+// use it but don't run the server: it names no path and nothing else of the
+// machine. The error's own text, which does, is for the log. It is empty where
+// nothing is known that those could make use of.
+func Cause(err error) string {
+	if format, ok := errors.AsType[*gitdir.FormatError](err); ok {
+		return "the repository is in a form that can't be used: " + format.Reason
+	}
+	if conflict, ok := errors.AsType[*gitdir.ConflictError](err); ok {
+		return conflict.Error()
+	}
+	for _, c := range causes {
+		if errors.Is(err, c.kind) {
+			return c.words
+		}
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return "the file system says: " + errno.Error()
+	}
+	return ""
+}
+
+// The first kind that fits counts.
+var causes = []struct {
+	kind  error
+	words string
+}{
+	{ErrOpening, "the repository is being opened"},
+	{errClosed, "the server is shutting down"},
+	{errLeft, "the tenant is no longer served"},
+	{ErrUnsettled, "it is not known whether the last change would outlive a power cut"},
+	{gitdir.ErrHeld, "another process holds the lock of the branch"},
+	{gitdir.ErrMoved, "others push to the branch all the time"},
+	{gitdir.ErrCorrupt, "the repository is damaged; git fsck tells where"},
+	{gitdir.ErrMissing, "an object of the repository is missing; git fsck tells which"},
+	{gitdir.ErrOverBudget, "the newest commit costs too much to take in; push one with less in it"},
+	{gitdir.ErrTooCostly, "an object of the newest commit costs too much to read; push one without it"},
+	{gitdir.ErrTooLarge, "an object of the repository is too large to be read"},
+	{fs.ErrNotExist, "the repository, or a file of it, is not there"},
+}
