@@ -40,6 +40,9 @@ type looseGrave struct {
 const (
 	// packGrace is how long files are left.
 	packGrace = 2 * time.Minute
+	// sweepEvery is how often what has been left long enough is removed, besides
+	// at the end of each round.
+	sweepEvery = packGrace
 	// mostGraves is how many packs are left at most, when many are written.
 	mostGraves = 512
 )
@@ -73,9 +76,6 @@ func (g *graveyard) without(loose []looseObject) []looseObject {
 	}
 	return slices.DeleteFunc(loose, func(l looseObject) bool { return buried[l.id] })
 }
-
-// often is how often it is worth a sweep.
-func (g *graveyard) often() time.Duration { return max(g.grace, time.Second) }
 
 // sweep removes what has been left long enough.
 func (g *graveyard) sweep() error {

@@ -74,7 +74,7 @@ func (m *maintenance) run(ctx context.Context) {
 	defer func() { m.sweepBy(m.graves.clear) }()
 	idle := m.r.clock.NewTimer(roundWhenIdle)
 	defer idle.Stop()
-	sweep := m.r.clock.NewTimer(m.graves.often())
+	sweep := m.r.clock.NewTimer(sweepEvery)
 	defer sweep.Stop()
 	if len(*m.r.objects.packs.Load()) >= m.after {
 		m.pending.Store(int64(m.after) - 1)
@@ -86,7 +86,7 @@ func (m *maintenance) run(ctx context.Context) {
 			return
 		case <-sweep.C():
 			m.sweepBy(m.graves.sweep)
-			sweep.Reset(m.graves.often())
+			sweep.Reset(sweepEvery)
 			continue
 		case <-m.due:
 		case <-idle.C():
