@@ -27,7 +27,8 @@ import (
 // API servers' audit logs no foreign Secret was ever touched.
 //
 // SECRETSYNC_CHAOS is how long it goes on (default 10s), SECRETSYNC_SEED which
-// sequence it plays: a failure says its seed.
+// sequence it plays: a failure says its seed. With SECRETSYNC_VERIFY all that is
+// said is checked from outside at random moments as well.
 func TestWhateverHappensItConverges(t *testing.T) {
 	length, err := time.ParseDuration(cmpOr(os.Getenv("SECRETSYNC_CHAOS"), "10s"))
 	if err != nil {
@@ -38,9 +39,13 @@ func TestWhateverHappensItConverges(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Parallel()
+	look := os.Getenv("SECRETSYNC_VERIFY") != ""
 	c := newChaos(t, seed)
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		c.step()
+		if look && c.rand.IntN(100) == 0 {
+			c.verified()
+		}
 		time.Sleep(time.Duration(c.rand.IntN(30)) * time.Millisecond) // at once, or as people do
 	}
 	for _, p := range c.proxies {

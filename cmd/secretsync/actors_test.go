@@ -27,7 +27,8 @@ import (
 
 // actors are the commands of the scripts.
 //
-//	serve, stop, kill9, hangup             the server
+//	serve, terminate, kill9, hangup        the server (stop is testscript's own: it ends the
+//	                                       script, and hides an actor of that name)
 //	admin|reader|neighbour|nobody METHOD PATH [-if-match TAG] [BODY]
 //	                                       one call; stdout is status line, headers, body
 //	patient ACTOR METHOD PATH [BODY]       the same call, made again while the answer is 503
@@ -40,12 +41,19 @@ import (
 //	absent CLUSTER NAMESPACE SECRET        there is no such Secret now
 //	foreign|edit|annotate|delete CLUSTER NAMESPACE SECRET [KEY=VALUE...]  what a cluster user does
 //	await-log TEXT                         waits until the server logs it
+//	define NAMESPACE NAME...               values and definitions of these names, awaited until Active
+//	record, tell                           a server that lies, see liar
+//	revision NAME VARIABLE                 keeps the commit of a definition
+//	key ACTOR FILE                         writes the actor's key into a file
+//	forget TENANT/PATH                     deletes the newest version of a value in the vault
+//	label|retype CLUSTER NAMESPACE SECRET  what else a cluster user does: another owner's name, another type
+//	exits CODE COMMAND [ARG...]            runs a command that must exit with the code
 //	status NAME PHASE [REASON...]          waits until the definition has that phase and
 //	                                       its targets those reasons, in order
 var actors = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"serve": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).serve()) },
-	"stop":  func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).stop(syscall.SIGTERM)) },
-	"kill9": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).stop(syscall.SIGKILL)) },
+	"serve":     func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).serve()) },
+	"terminate": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).stop(syscall.SIGTERM)) },
+	"kill9":     func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(worldOf(ts).stop(syscall.SIGKILL)) },
 	"hangup": func(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Check(worldOf(ts).server.Process.Signal(syscall.SIGHUP))
 	},
@@ -58,6 +66,16 @@ var actors = map[string]func(ts *testscript.TestScript, neg bool, args []string)
 	"orphans":   awaitOrphans,
 	"etag":      keepETag,
 	"status":    awaitStatus,
+
+	"define":   defineSynced,
+	"record":   recordAnswers,
+	"tell":     tellLie,
+	"revision": keepRevision,
+	"key":      keepKey,
+	"forget":   forgetValue,
+	"label":    labelSecret,
+	"retype":   retypeSecret,
+	"exits":    checkExit,
 
 	"put":       putValue,
 	"namespace": makeNamespaces,

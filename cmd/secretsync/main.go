@@ -24,8 +24,18 @@ func main() {
 // only sets the exit code.
 var errReported = errors.New("reported already")
 
+// exitError is a failure with an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+
+func (e *exitError) Unwrap() error { return e.err }
+
 // run executes one command line and returns its exit code: 0 for success, 1
-// for a failure. The first interrupt ends the command in order, a second one
+// for a failure, or what an [exitError] says. The first interrupt ends the command in order, a second one
 // at once.
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -40,10 +50,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil && !errors.Is(err, errReported) {
 		fmt.Fprintf(stderr, "secretsync: %v\n", err)
 	}
-	if err != nil {
-		return 1
+	var exit *exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.code
 	}
-	return 0
+	return 1
 }
 
 func newRoot() *cobra.Command {
@@ -56,6 +70,6 @@ repository, one a definition; people change them by pull request or by the API.`
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newValidate(), newKey(), newConformance(), newOrphans(), newVersion())
+	root.AddCommand(newServe(), newValidate(), newKey(), newConformance(), newOrphans(), newVerify(), newVersion())
 	return root
 }

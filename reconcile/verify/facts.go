@@ -1,0 +1,96 @@
+package verify
+
+import (
+	"crypto/sha256"
+	"errors"
+	"time"
+)
+
+// ErrNoCommit: the repository doesn't have that commit, any more or at all.
+var ErrNoCommit = errors.New("no such commit")
+
+// Place is where a copy stands, as the tenant names it.
+type Place struct {
+	Cluster   string `json:"cluster"`
+	Namespace string `json:"namespace"`
+	Secret    string `json:"secretName"`
+}
+
+func (p Place) String() string { return p.Cluster + "/" + p.Namespace + "/" + p.Secret }
+
+// Definition is what a file of the repository asks for.
+type Definition struct {
+	Name   string
+	Path   string
+	Places []Place
+	// Invalid: the file at HEAD is no definition. The rest is its last valid
+	// version, empty where there never was one.
+	Invalid bool
+}
+
+// Claim is what the server says of one definition.
+type Claim struct {
+	Definition string
+	Path       string  // the definition's, as the server has it
+	Sync       []Place // likewise
+	Phase      string
+	Reason     string // of the condition Ready
+	Targets    []TargetClaim
+}
+
+// TargetClaim is what the server says of one target.
+type TargetClaim struct {
+	Place
+	State        string
+	Reason       string
+	LastSync     time.Time // zero: never
+	VaultVersion int       // zero: not told
+	Commit       string    // empty: not told
+}
+
+// Value is what the vault says of one path.
+type Value struct {
+	Found   bool
+	Version int
+	Created time.Time
+	Gone    bool // deleted or destroyed
+	// Unfit is the reason why it can't be copied, InvalidKey or ValueTooLarge;
+	// else empty.
+	Unfit string
+	Data  Data
+}
+
+// Secret is a Secret as it stands.
+type Secret struct {
+	Type        string
+	Owned       bool // has an owner reference
+	Labels      map[string]string
+	Annotations map[string]string
+	Data        Data
+}
+
+// Namespace is a namespace as it stands.
+type Namespace struct {
+	Exists      bool
+	Terminating bool
+	UID         string
+}
+
+// Data is a Secret's data, with a digest in place of each value.
+type Data map[string][sha256.Size]byte
+
+// Digest makes digests of values.
+func Digest(values map[string][]byte) Data {
+	d := make(Data, len(values))
+	for key, value := range values {
+		d[key] = sha256.Sum256(value)
+	}
+	return d
+}
+
+// String keeps digests out of anything that is formatted: that of a password
+// can be guessed.
+func (Data) String() string { return "(data)" }
+
+// GoString does the same.
+func (Data) GoString() string { return "(data)" }
