@@ -8,13 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -137,12 +136,7 @@ func (f *fleet) writeRepository() error {
 		content := f.yaml(i)
 		fmt.Fprintf(&in, "M 100644 inline secrets/%s.yaml\ndata %d\n%s\n", f.names[i], len(content), content)
 	}
-	git := exec.Command("git", "--git-dir", repository, "fast-import", "--quiet")
-	git.Stdin = &in
-	if out, err := git.CombinedOutput(); err != nil {
-		return fmt.Errorf("git fast-import: %w\n%s", err, out)
-	}
-	return nil
+	return importCommits(repository, &in)
 }
 
 func (f *fleet) writeConfig(ctx context.Context) error {
@@ -192,102 +186,13 @@ func (f *fleet) writeConfig(ctx context.Context) error {
 	return os.WriteFile(filepath.Join(f.dir, "config.yaml"), []byte(b.String()), 0o600)
 }
 
-// A counter counts by watching, so that its cost is the same for whatever it watches: ours and the floor are both measured
-// with one.
-type counter struct {
-	stop    context.CancelFunc
-	done    sync.WaitGroup
-	changed chan struct{}
-	mu      sync.Mutex
-	seen    map[string]time.Time // cluster/namespace/name of what is there, with when it last changed
-	at      map[string]string    // its resource version
-}
-
-// count watches the fleet's namespaces.
+// count begins to watch the fleet's namespaces.
 func (f *fleet) count(ctx context.Context) (*counter, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	c := &counter{stop: cancel, changed: make(chan struct{}, 1), seen: make(map[string]time.Time), at: make(map[string]string)}
+	clusters := make(map[string]*rest.Config)
 	for _, name := range f.options.clusters {
-		// Names only, and of the fleet's Secrets only: the cheapest watch there is.
-		config := rest.CopyConfig(f.stack.Cluster(name).AdminConfig)
-		config.AcceptContentTypes = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-		client, err := newMetadataClient(config)
-		if err != nil {
-			cancel()
-			return nil, err
-		}
-		list, err := client.Resource(core.SchemeGroupVersion.WithResource("secrets")).List(ctx, meta.ListOptions{Limit: 1})
-		if err != nil {
-			cancel()
-			return nil, err
-		}
-		w, err := client.Resource(core.SchemeGroupVersion.WithResource("secrets")).Watch(ctx, meta.ListOptions{ResourceVersion: list.ResourceVersion})
-		if err != nil {
-			cancel()
-			return nil, err
-		}
-		c.done.Go(func() { c.follow(ctx, name, f.name+"-", w) })
+		clusters[name] = f.stack.Cluster(name).AdminConfig
 	}
-	return c, nil
-}
-
-func (c *counter) follow(ctx context.Context, cluster, prefix string, w watch.Interface) {
-	defer w.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case e, ok := <-w.ResultChan():
-			if !ok {
-				return
-			}
-			o, ok := e.Object.(meta.Object)
-			if !ok || !strings.HasPrefix(o.GetNamespace(), prefix) {
-				continue
-			}
-			key := cluster + "/" + o.GetNamespace() + "/" + o.GetName()
-			c.mu.Lock()
-			if e.Type == watch.Deleted {
-				delete(c.seen, key)
-				delete(c.at, key)
-			} else {
-				c.seen[key], c.at[key] = time.Now(), o.GetResourceVersion()
-			}
-			c.mu.Unlock()
-			select {
-			case c.changed <- struct{}{}:
-			default:
-			}
-		}
-	}
-}
-
-// until waits until so many are there.
-func (c *counter) until(ctx context.Context, count int) error {
-	return c.when(ctx, func() bool { return len(c.seen) == count })
-}
-
-// when waits until a condition on seen holds.
-func (c *counter) when(ctx context.Context, ok func() bool) error {
-	for {
-		c.mu.Lock()
-		done := ok()
-		there := len(c.seen)
-		c.mu.Unlock()
-		if done {
-			return nil
-		}
-		select {
-		case <-c.changed:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for copies, of which there are %d: %w", there, ctx.Err())
-		}
-	}
-}
-
-func (c *counter) close() {
-	c.stop()
-	c.done.Wait()
+	return newCounter(ctx, f.name+"-", clusters)
 }
 
 // empty removes the fleet's Secrets.
@@ -377,4 +282,14 @@ func withServer(ctx context.Context, env *Env, within time.Duration, options fle
 		return nil, err
 	}
 	return measure(ctx, f, server)
+}
+
+// parallel calls do for 0 … count-1, so many at a time.
+func parallel(ctx context.Context, workers, count int, do func(context.Context, int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(workers)
+	for i := range count {
+		group.Go(func() error { return do(ctx, i) })
+	}
+	return group.Wait()
 }

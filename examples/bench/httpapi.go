@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -42,23 +43,24 @@ const (
 
 // apiGet: GET of one definition of 1,000.
 func apiGet(ctx context.Context, env *Env) ([]Result, error) {
-	return againstConstant(ctx, env, "api-get", "/api/v1/tenants/acme/secrets/secret-0500", "GET of one definition")
+	return againstConstant(ctx, env, "api-get", "/secret-00500", "GET of one definition")
 }
 
 // apiList: GET of the list of 1,000 definitions.
 func apiList(ctx context.Context, env *Env) ([]Result, error) {
-	return againstConstant(ctx, env, "api-list-1000", "/api/v1/tenants/acme/secrets", "GET of the list of 1,000")
+	return againstConstant(ctx, env, "api-list-1000", "", "GET of the list of 1,000")
 }
 
-// againstConstant measures requests a second and p99 of one path, against the same router that answers a constant of the
+// againstConstant measures requests a second and p99 of one path below a tenant's secrets, while its values are polled once a
+// minute, against the same router that answers a constant of the
 // same size. Server, floor and clients share this process.
 func againstConstant(ctx context.Context, env *Env, name, path, what string) ([]Result, error) {
-	api, err := newAPI(ctx, env.Dir)
+	api, err := newPollingAPI(ctx, env)
 	if err != nil {
 		return nil, err
 	}
 	defer api.close()
-	request := api.request(http.MethodGet, path, "")
+	request := api.request(http.MethodGet, "/api/v1/tenants/"+api.tenant+"/secrets"+path, "")
 	body, err := newAPIClient(api.addr).do(request, http.StatusOK)
 	if err != nil {
 		return nil, err
@@ -81,7 +83,7 @@ func againstConstant(ctx context.Context, env *Env, name, path, what string) ([]
 	if err != nil {
 		return nil, err
 	}
-	note := fmt.Sprintf("%s (%d bytes), %d connections; floor: the router, with the same timeouts, answering a constant of that size", what, len(body), apiConnections)
+	note := fmt.Sprintf("%s (%d bytes), %d connections, with all values polled once a minute; floor: the router, with the same timeouts, answering a constant of that size", what, len(body), apiConnections)
 	return []Result{
 		{Name: name, Value: rate, Floor: floorRate, Unit: "req/s", Note: note},
 		{Name: name + "-p99", Value: median(p99[1]), Floor: median(p99[0]), Unit: "ms", Note: "of the same requests"},
@@ -144,70 +146,151 @@ func memory() float64 {
 
 // running is a server on a port of its own.
 type running struct {
-	addr  string
-	key   string
-	close func()
+	addr   string
+	tenant string
+	key    string
+	close  func()
 }
 
-// newAPI starts the API over a real repository of 1,000 definitions and a reconciler that has not begun to work, with access
-// log, metrics and limits as in earnest.
+// newAPI starts the API over a real repository of 1,000 definitions and a reconciler that does nothing.
 func newAPI(ctx context.Context, dir string) (*running, error) {
-	tenant, err := gitstore.ParseTenantName("acme")
+	a := &api{
+		dir: dir, tenant: "acme",
+		vault:   reconcile.Vault{Address: "http://127.0.0.1:1", Mount: "secret", Token: "none"},
+		cluster: &rest.Config{Host: "https://127.0.0.1:1"},
+	}
+	if err := a.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := addDefinitions(ctx, a.repository, a.production); err != nil {
+		return nil, errors.Join(err, a.store.Close())
+	}
+	return a.run(ctx, false)
+}
+
+// newPollingAPI starts the API over 1,000 definitions whose copies stand, with a reconciler that polls their values as often
+// as it does where nothing else is configured.
+func newPollingAPI(ctx context.Context, env *Env) (*running, error) {
+	f, err := newFleet(ctx, env, fleetOptions{definitions: apiDefinitions, targets: 1, namespaces: 10, clusters: []string{"production"}})
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := definition.ParseClusterName("production")
+	a := &api{
+		dir: filepath.Join(f.dir, "data", "repositories"), tenant: f.name,
+		vault:   reconcile.Vault{Address: f.stack.Vault.Address, Mount: f.name, TokenFile: filepath.Join(f.dir, "token")},
+		cluster: f.stack.Cluster("production").Config,
+	}
+	if err := a.open(ctx); err != nil {
+		return nil, err
+	}
+	r, err := a.run(ctx, true)
 	if err != nil {
 		return nil, err
 	}
-	store, err := gitstore.Open(gitstore.Config{Dir: dir, MaxDefinitions: apiDefinitions})
-	if err != nil {
+	stop := r.close
+	r.close = func() {
+		stop()
+		_ = f.empty(context.WithoutCancel(ctx)) // what is left is in nobody's way
+	}
+	if err := a.untilActive(ctx); err != nil {
+		r.close()
 		return nil, err
 	}
-	repository, err := openRepository(ctx, store, tenant)
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
+	return r, nil
+}
+
+// api is what an API server is put together from, in this process.
+type api struct {
+	dir     string // of the repositories
+	tenant  string
+	vault   reconcile.Vault
+	cluster *rest.Config
+
+	name       gitstore.TenantName
+	production definition.ClusterName
+	store      *gitstore.Store
+	repository *gitstore.Repository
+	reconciler *reconcile.Reconciler
+}
+
+func (a *api) open(ctx context.Context) (err error) {
+	if a.name, err = gitstore.ParseTenantName(a.tenant); err != nil {
+		return err
 	}
-	if err := addDefinitions(ctx, repository, cluster); err != nil {
-		return nil, errors.Join(err, store.Close())
+	if a.production, err = definition.ParseClusterName("production"); err != nil {
+		return err
 	}
-	reconciler, err := reconcile.New(reconcile.Config{
+	if a.store, err = gitstore.Open(gitstore.Config{Dir: a.dir, MaxDefinitions: apiDefinitions}); err != nil {
+		return err
+	}
+	if a.repository, err = openRepository(ctx, a.store, a.name); err != nil {
+		return errors.Join(err, a.store.Close())
+	}
+	return nil
+}
+
+// run starts the server, with access log, metrics and limits as in earnest, and the reconciler if it is to work.
+func (a *api) run(ctx context.Context, work bool) (_ *running, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.store.Close())
+		}
+	}()
+	a.reconciler, err = reconcile.New(reconcile.Config{
 		HashKey:  bytes.Repeat([]byte("k"), 32),
-		Clusters: []reconcile.Cluster{{Name: "production", REST: &rest.Config{Host: "https://127.0.0.1:1"}}},
+		Clusters: []reconcile.Cluster{{Name: "production", REST: a.cluster}},
 		Tenants: []reconcile.Tenant{{
-			Name: tenant, Repository: repository,
-			Vault:    reconcile.Vault{Address: "http://127.0.0.1:1", Mount: "secret", Token: "none"},
-			Clusters: map[definition.ClusterName]reconcile.Grant{cluster: {Cluster: "production", Namespaces: []string{"*"}}},
+			Name: a.name, Repository: a.repository, Vault: a.vault,
+			Clusters: map[definition.ClusterName]reconcile.Grant{a.production: {Cluster: "production", Namespaces: []string{"*"}}},
 		}},
 	})
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, err
 	}
-	key, plaintext := httpapi.NewKey(tenant, httpapi.RoleAdmin, "bench")
+	key, plaintext := httpapi.NewKey(a.name, httpapi.RoleAdmin, "bench")
 	server, err := httpapi.New(httpapi.Config{
 		Settings: httpapi.Settings{
-			Tenants: []httpapi.Tenant{{Name: tenant, Repository: repository}},
+			Tenants: []httpapi.Tenant{{Name: a.name, Repository: a.repository}},
 			Keys:    []httpapi.Key{key},
 			Limits:  httpapi.Limits{Rate: 1e9, Burst: 1e9},
 		},
-		Reconciler: reconciler,
+		Reconciler: a.reconciler,
 		Listen:     "127.0.0.1:0",
 		Log:        slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, err
 	}
 	if err := server.Listen(); err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var ended sync.WaitGroup
 	ended.Go(func() { _ = server.Run(ctx) })
-	return &running{addr: server.Addr().String(), key: plaintext, close: func() {
+	if work {
+		ended.Go(func() { _ = a.reconciler.Run(ctx) })
+	}
+	return &running{addr: server.Addr().String(), tenant: a.tenant, key: plaintext, close: func() {
 		cancel()
 		ended.Wait()
-		_ = store.Close()
+		_ = a.store.Close()
 	}}, nil
+}
+
+// untilActive waits until every definition is.
+func (a *api) untilActive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	for _, e := range a.repository.Snapshot().Entries() {
+		_, status, err := a.reconciler.Wait(ctx, a.name, e.Name, reconcile.PhaseActive)
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("definition %s is %s: %w", e.Name, status.Phase, err)
+		}
+	}
+	return nil
 }
 
 func addDefinitions(ctx context.Context, repository *gitstore.Repository, cluster definition.ClusterName) error {

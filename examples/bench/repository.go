@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +50,16 @@ func git(ctx context.Context, dir string, args ...string) error {
 		"GIT_COMMITTER_NAME=bench", "GIT_COMMITTER_EMAIL=bench@localhost")
 	if output, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, output)
+	}
+	return nil
+}
+
+// importCommits adds commits to a repository, as one push would.
+func importCommits(repository string, in io.Reader) error {
+	git := exec.Command("git", "--git-dir", repository, "fast-import", "--quiet")
+	git.Stdin = in
+	if out, err := git.CombinedOutput(); err != nil {
+		return fmt.Errorf("git fast-import: %w\n%s", err, out)
 	}
 	return nil
 }

@@ -11,33 +11,51 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"secretsync/examples/devstack"
 )
 
 // A server is a running secretsync.
 type server struct {
-	cmd *exec.Cmd
-	url string // of the API
-	log *bytes.Buffer
+	cmd     *exec.Cmd
+	url     string // of the API
+	log     *bytes.Buffer
+	config  string // path
+	address string
 }
 
-// serve starts the server; what it says at start tells where it listens.
+// serve starts the fleet's server.
 func (f *fleet) serve(ctx context.Context) (*server, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
 	config, err := os.ReadFile(filepath.Join(f.dir, "config.yaml"))
 	if err != nil {
 		return nil, err
 	}
-	running := filepath.Join(f.dir, "running.yaml")
-	if err := os.WriteFile(running, bytes.Replace(config, []byte("127.0.0.1:0"), []byte(address), 1), 0o600); err != nil {
+	return startServer(ctx, f.binary, f.dir, string(config))
+}
+
+// noAddress stands in a configuration for the address, which is given at the start.
+const noAddress = "127.0.0.1:0"
+
+// startServer starts a server with a configuration in a folder, as running.yaml.
+func startServer(ctx context.Context, binary, dir, config string) (*server, error) {
+	address := fmt.Sprintf("127.0.0.1:%d", devstack.FreePort())
+	s := &server{url: "http://" + address, log: &bytes.Buffer{}, config: filepath.Join(dir, "running.yaml"), address: address}
+	if err := s.configure(config); err != nil {
 		return nil, err
 	}
-	s := &server{cmd: exec.CommandContext(ctx, f.binary, "serve", "--config", running), url: "http://" + address, log: &bytes.Buffer{}}
+	s.cmd = exec.CommandContext(ctx, binary, "serve", "--config", s.config)
 	s.cmd.Stderr = s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return s, s.cmd.Start()
+}
+
+// configure writes the configuration. A running server takes it in by itself, or at once on SIGHUP.
+func (s *server) configure(config string) error {
+	draft := s.config + ".new"
+	if err := os.WriteFile(draft, []byte(strings.Replace(config, noAddress, s.address, 1)), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(draft, s.config)
 }
 
 func (s *server) stop() error {

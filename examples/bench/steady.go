@@ -9,15 +9,12 @@ import (
 
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"secretsync/examples/devstack"
 )
 
 func init() {
 	register("restart-10k", restart)
 	register("steady-10k", steady)
 	register("memory-100k", memory100k)
-	register("outage", outage)
 }
 
 var tenThousand = fleetOptions{definitions: 10_000, targets: 1, namespaces: 10, clusters: []string{"production"}}
@@ -173,56 +170,6 @@ func ownCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// outage measures 30 s without Vault: what is asked of it meanwhile, and how long until all is well again.
-func outage(ctx context.Context, env *Env) ([]Result, error) {
-	stack, err := env.Stack(ctx)
-	if err != nil {
-		return nil, err
-	}
-	proxy, err := stack.Vault.Proxy()
-	if err != nil {
-		return nil, err
-	}
-	defer proxy.Close()
-	options := fleetOptions{definitions: 2000, targets: 1, namespaces: 10, clusters: []string{"production"}, vaultURL: proxy.URL, pollInterval: 30 * time.Second}
-	return withServer(ctx, env, 10*time.Minute, options, func(ctx context.Context, f *fleet, server *server) ([]Result, error) {
-		proxy.Inject(devstack.Fault{Reset: true})
-		before := proxy.Requests()
-		if err := wait(ctx, 30*time.Second); err != nil {
-			return nil, err
-		}
-		requests := proxy.Requests() - before
-		down, err := server.metric(ctx, `secretsync_targets{reason="VaultUnavailable"`)
-		if err != nil {
-			return nil, err
-		}
-		if int(down) != f.copies() {
-			return nil, fmt.Errorf("%v of %d targets are known to be without their vault", down, f.copies())
-		}
-		back := proxy.Requests()
-		proxy.Clear()
-		started := time.Now()
-		// Until every path was asked for anew, not just until the status says so again.
-		for proxy.Requests()-back < len(f.names) {
-			if err := wait(ctx, 10*time.Millisecond); err != nil {
-				return nil, err
-			}
-		}
-		if err := server.untilSynced(ctx, f.copies()); err != nil {
-			return nil, err
-		}
-		took := time.Since(started).Seconds()
-		reads := time.Now()
-		if err := f.bareMetadata(ctx); err != nil {
-			return nil, err
-		}
-		return []Result{
-			{Name: "outage", Value: took, Floor: time.Since(reads).Seconds(), Unit: "s", Note: "from Vault's return after 30 s, in which every path was due, until all 2,000 targets were looked at again and are Synced, probe and jitter included; floor: reading their metadata once"},
-			{Name: "outage-requests", Value: float64(requests), Unit: "requests", Note: "to Vault in the 30 s without it"},
-		}, nil
-	})
 }
 
 var errNoCopy = errors.New("no copy")
