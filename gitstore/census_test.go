@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/gitstoretest/forge"
 )
 
 func (s *story) names(snapshot *Snapshot) (names []string) {
@@ -85,14 +85,14 @@ func TestHundredsOfThousandsOfNamesTakeLittleMemory(t *testing.T) {
 			s := newStory(t)
 			s.create(defined("alpha"))
 			const many = 200_000
-			p := forge()
-			list := names("n", many)
+			p := forge.New()
+			list := forge.Names("n", many)
 			for i := range list {
 				list[i] = strings.TrimSuffix(list[i], ".yaml") + suffix
 			}
-			blob := p.object("blob", []byte("nonsense"))
-			crowd := p.commit(s.repo.Snapshot().Head(), blob, list)
-			gone := p.commit(revisionOf(crowd), blob, []string{"only.yaml"})
+			blob := []forge.ID{p.Object("blob", "nonsense")}
+			crowd := p.Commit(s.head(), list, blob)
+			gone := p.Commit(crowd.String(), []string{"only.yaml"}, blob)
 			check := func(snapshot *Snapshot, when string) {
 				t.Helper()
 				if len(snapshot.Entries())+len(snapshot.Problems()) != 1001 {
@@ -103,7 +103,7 @@ func TestHundredsOfThousandsOfNamesTakeLittleMemory(t *testing.T) {
 				}
 			}
 			before := live()
-			head := p.push(s, crowd)
+			head := s.pushForged(p, crowd)
 			check(s.at(head), "pushed")
 			if grown := live() - before; grown > 8<<20 {
 				t.Errorf("%d MiB are kept", grown>>20)
@@ -119,18 +119,10 @@ func TestHundredsOfThousandsOfNamesTakeLittleMemory(t *testing.T) {
 			s.open()
 			check(s.repo.Snapshot(), "without the cache")
 
-			if got := s.names(s.at(p.push(s, gone))); !slices.Equal(got, []string{"only"}) {
+			if got := s.names(s.at(s.pushForged(p, gone))); !slices.Equal(got, []string{"only"}) {
 				t.Errorf("after they are gone: %v", got)
 			}
 			s.create(defined("beta"))
 		})
 	}
-}
-
-// live returns the bytes that are in use.
-func live() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
