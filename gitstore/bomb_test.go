@@ -92,6 +92,71 @@ func TestAPushThatCostsTooMuchInAllIsNotTakenIn(t *testing.T) {
 	}
 }
 
+func TestCommitsOfUnusualSize(t *testing.T) {
+	for what, c := range map[string]struct {
+		header, message string
+		taken           bool
+	}{
+		"a message of megabytes": {"", strings.Repeat("x", 3<<20), true},
+		"a message of too many":  {"", strings.Repeat("x", 5<<20), false},
+		"thousands of parents":   {strings.Repeat("parent HEAD\n", 5000), "x", true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newStory(t)
+			s.git(s.gitDir(), "config", "receive.fsckObjects", "false") // which refuses a parent twice
+			s.create(defined("alpha"))
+			tree := s.git(s.gitDir(), "rev-parse", "main^{tree}")
+			header := "parent " + s.head() + "\n" + strings.ReplaceAll(c.header, "HEAD", s.head())
+			p := forge.New()
+			commit := p.Object("commit", fmt.Sprintf("tree %s\n%sauthor a <b> 1 +0000\ncommitter a <b> 1 +0000\n\n%s\n", tree, header, c.message))
+			head := s.pushForged(p, commit)
+			if c.taken {
+				s.at(head)
+				return
+			}
+			for s.repo.Healthy() == nil {
+				changed, _ := s.repo.health.fault()
+				<-changed
+			}
+			if err := s.repo.Healthy(); !strings.Contains(err.Error(), "too large") || !strings.Contains(err.Error(), commit.String()) {
+				t.Errorf("health: %v", err)
+			}
+		})
+	}
+}
+
+// What a push brings can be merged by maintenance, or left where it is: neither
+// takes much.
+func TestMaintenanceOfWhatUnpacksToGigabytesCostsLittle(t *testing.T) {
+	for what, push := range map[string]func(*story){
+		"a pack of deltas": func(s *story) {
+			p := forge.New()
+			small, large := p.Chain(1<<20, 130, "small")
+			s.pushForged(p, p.Commit(s.head(), forge.Names("bomb-", 10), small, large...))
+		},
+		"loose objects": func(s *story) { // as Git makes of less than a hundred
+			p := forge.New()
+			small, large := p.Chain(8<<20, 30, "small")
+			s.pushForged(p, p.Commit(s.head(), forge.Names("bomb-", 10), small, large...))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newStory(t)
+			for n := range 5 {
+				s.create(defined(fmt.Sprintf("definition-%d", n)))
+			}
+			push(s)
+			s.at(mustParse(ParseRevision(s.git(s.gitDir(), "rev-parse", "main"))))
+			before := allocated()
+			s.must(s.repo.Maintain(t.Context()))
+			if much := allocated() - before; much > 96<<20 {
+				t.Errorf("%d MiB were allocated", much>>20)
+			}
+			s.fsck()
+		})
+	}
+}
+
 func TestCloseEndsTheCostliestWalk(t *testing.T) {
 	s := newStory(t)
 	s.create(defined("alpha"))

@@ -228,7 +228,7 @@ func (r *Repository) load(ctx context.Context, turn *turn, head gitdir.Hash) (*s
 		return nil, r.refused.err
 	}
 	next, err := load(ctx, turn, r.git, r.maxDefinitions, head, r.state)
-	if errors.Is(err, gitdir.ErrOverBudget) || errors.Is(err, gitdir.ErrTooCostly) {
+	if errors.Is(err, gitdir.ErrOverBudget) || errors.Is(err, gitdir.ErrTooCostly) || errors.Is(err, gitdir.ErrTooLarge) {
 		err = fmt.Errorf("commit %s costs too much to take in; push one with less in it, or with less history: %w", head, err)
 		r.refused = refusal{head, r.state.head, err}
 	}

@@ -134,8 +134,14 @@ func (w *walk) line(head gitdir.Hash, stop func(gitdir.Hash) bool, visit func(id
 		var there side
 		if !c.Parent.IsZero() {
 			parent, err = w.commit(c.Parent)
+			cut := false
+			if errors.Is(err, gitdir.ErrMissing) {
+				var failed error
+				cut, failed = w.git.Shallow(at)
+				err = errors.Join(err, failed)
+			}
 			switch {
-			case errors.Is(err, gitdir.ErrMissing) && w.git.Shallow(at):
+			case cut:
 				c.Parent = gitdir.Hash{}
 			case err != nil:
 				return err

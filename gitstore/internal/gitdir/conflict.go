@@ -1,10 +1,13 @@
 package gitdir
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -82,24 +85,40 @@ func walkFolder(fsys FileSystem, repo, folder string, visit func(name string) bo
 	return true, nil
 }
 
-// biggestPackedRefs bounds how much of packed-refs is read.
-const biggestPackedRefs = 256 << 20
+const (
+	// biggestPackedRefs bounds how much of packed-refs is read.
+	biggestPackedRefs = 256 << 20
+	// longestRef bounds a line of it. A file system holds no longer name.
+	longestRef = 8 << 10
+)
 
-// walkPacked shows the references in packed-refs till visit returns false.
+// walkPacked shows the references in packed-refs till visit returns false. Only
+// a line of it is in memory at a time.
 func walkPacked(fsys FileSystem, repo string, visit func(name, digits []byte) bool) error {
-	content, err := readFile(fsys, filepath.Join(repo, "packed-refs"), biggestPackedRefs)
+	path := filepath.Join(repo, "packed-refs")
+	f, err := fsys.OpenFile(path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	for line := range bytes.Lines(content) {
+	defer f.Close()
+	in := bufio.NewReaderSize(f, longestRef)
+	for read := 0; ; {
+		line, err := in.ReadSlice('\n')
+		if read += len(line); read > biggestPackedRefs {
+			return fmt.Errorf("%s is %w: more than %d MiB; delete references that are not needed, and pack the rest with git pack-refs --all", path, ErrTooLarge, biggestPackedRefs>>20)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return fmt.Errorf("%s has a line of more than %d bytes: %w", path, longestRef, ErrCorrupt)
+		} else if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
 		digits, name, ok := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(" "))
-		if ok && len(digits) > 0 && digits[0] != '#' && digits[0] != '^' && !visit(name, digits) {
+		if ok && len(digits) > 0 && digits[0] != '#' && digits[0] != '^' && !visit(name, digits) || err != nil {
 			return nil
 		}
 	}
-	return nil
 }
 
 // removeEmpty removes a folder that holds nothing but such folders; it fails if

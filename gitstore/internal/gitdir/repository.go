@@ -176,10 +176,17 @@ func (r *Repository) Reader(ctx context.Context, work int64) *Reader {
 }
 
 // Shallow reports whether history was cut off on purpose below a commit.
-func (r *Repository) Shallow(commit Hash) bool {
-	list, err := readFile(r.fs, filepath.Join(r.dir, "shallow"), 64<<20)
-	return err == nil && bytes.Contains(list, []byte(commit.String()))
+func (r *Repository) Shallow(commit Hash) (bool, error) {
+	list, err := readFile(r.fs, filepath.Join(r.dir, "shallow"), biggestShallow)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return bytes.Contains(list, []byte(commit.String())), err
 }
+
+// biggestShallow bounds how much of the file shallow is read: it names some
+// commits, a line for each.
+const biggestShallow = 16 << 20
 
 // Note counts a change: enough of them make a round of maintenance due.
 func (r *Repository) Note() { r.maintenance.note() }
