@@ -3,6 +3,7 @@ package gitstore
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"secretsync/gitstore/internal/gitdir"
 )
@@ -53,6 +54,10 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 	if err := r.git.Settle(ctx); err != nil {
 		return err
 	}
+	refusal, err := r.rootRefusal()
+	if err != nil {
+		return err
+	}
 	d := newDraft(r.state, r.builder, r.claims, r.blobReader(ctx))
 	commits := 0
 	for i, req := range requests {
@@ -65,6 +70,9 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		err := r.state.writable()
 		if err == nil {
 			change, entry, err = req.want(d)
+		}
+		if err == nil && entry == nil {
+			err = refusal
 		}
 		if err == nil && entry == nil {
 			if entry, err = d.commit(req.by, r.committer, r.clock.Now(), change); err != nil {
@@ -101,4 +109,20 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 	r.metrics.batch.Observe(float64(commits))
 	r.git.Note()
 	return nil
+}
+
+// rootRefusal says why no commit can be made where there is no branch: it would be
+// the root of a history that nothing connects to the branches that are there.
+func (r *Repository) rootRefusal() (refusal, failed error) {
+	if !r.state.head.IsZero() {
+		return nil, nil
+	}
+	if err := r.git.Conflict(); err != nil {
+		return nil, err
+	}
+	sentence, err := r.absence()
+	if sentence != "" {
+		refusal = fmt.Errorf("%w: %s", ErrConflict, sentence)
+	}
+	return refusal, err
 }

@@ -21,10 +21,11 @@ import (
 
 const (
 	cacheFile    = "index"
-	cacheVersion = "secretsync index 1 "
+	cacheVersion = "secretsync index 2 "
 )
 
 type cachedState struct {
+	Branch  string        `json:"branch"`
 	Head    string        `json:"head"`
 	Entries []cachedEntry `json:"entries"`
 }
@@ -45,10 +46,10 @@ func (r *Repository) cachePath() string { return r.git.OwnPath(cacheFile) }
 
 // saveCache writes the cache, if there is something new to say.
 func (r *Repository) saveCache() {
-	if r.state.head == r.cached || r.state.head.IsZero() {
+	if r.state.head == r.cached || r.state.head.IsZero() || r.switched {
 		return
 	}
-	c := cachedState{Head: r.state.head.String()}
+	c := cachedState{Branch: r.settings.Branch.s, Head: r.state.head.String()}
 	for _, e := range r.state.snapshot.entries {
 		entry := cachedEntry{
 			Name: e.Name.String(), Blob: e.blob.String(), Mode: e.mode, Revision: e.Revision.s,
@@ -77,7 +78,7 @@ func (r *Repository) restoreCache(ctx context.Context, turn *turn) *state {
 	if err != nil {
 		return nil // none, usually
 	}
-	restored, err := parseCache(newWalk(ctx, turn, r.git, r.maxDefinitions), content)
+	restored, err := parseCache(newWalk(ctx, turn, r.git, r.maxDefinitions), r.settings.Branch, content)
 	if err != nil {
 		if ctx.Err() == nil {
 			r.log.Info("the cached index is made anew", "tenant", r.tenant.s, "cause", err)
@@ -88,7 +89,7 @@ func (r *Repository) restoreCache(ctx context.Context, turn *turn) *state {
 	return restored
 }
 
-func parseCache(w *walk, content []byte) (*state, error) {
+func parseCache(w *walk, of BranchName, content []byte) (*state, error) {
 	header, text, _ := bytes.Cut(content, []byte("\n"))
 	if string(header) != fmt.Sprintf("%s%x", cacheVersion, sha256.Sum256(text)) {
 		return nil, errors.New("it is torn, or of another version")
@@ -96,6 +97,9 @@ func parseCache(w *walk, content []byte) (*state, error) {
 	var c cachedState
 	if err := json.Unmarshal(text, &c); err != nil {
 		return nil, err
+	}
+	if c.Branch != of.s {
+		return nil, errors.New("it is of another branch")
 	}
 	head, ok := gitdir.ParseHash([]byte(c.Head))
 	if !ok {

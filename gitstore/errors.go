@@ -18,8 +18,8 @@ var (
 	// ErrExists: a definition of that name is already at HEAD.
 	ErrExists = errors.New("already exists")
 	// ErrConflict: the write contradicts what is at HEAD: a target is claimed
-	// by another definition, or the file at HEAD is invalid and must be mended
-	// in Git first.
+	// by another definition, the file at HEAD is invalid and must be mended in
+	// Git first, or the branch is not there while others are.
 	ErrConflict = errors.New("conflict")
 	// ErrPrecondition: the definition's revision is none of those the caller
 	// asked for.

@@ -95,13 +95,15 @@ func (r *Repository) tryOpen(ctx context.Context) error {
 	}
 	defer turn.end()
 	cfg := r.store.config
+	r.settings = *r.wanted.Load()
+	ref := r.settings.Branch.ref()
 	if _, err := cfg.fs.Lstat(r.dir); errors.Is(err, fs.ErrNotExist) {
-		if err := gitdir.Init(cfg.fs, r.dir, r.store.ref, "Definitions of secrets to sync.", cfg.Clock.Now()); err != nil {
+		if err := gitdir.Init(cfg.fs, r.dir, ref, "Definitions of secrets to sync.", cfg.Clock.Now()); err != nil {
 			return unavailable("make the repository of tenant "+r.tenant.s, err)
 		}
 	}
 	git, err := gitdir.Open(gitdir.Config{
-		Dir: r.dir, Ref: r.store.ref, Committer: cfg.Committer.String(), FS: cfg.fs, Clock: cfg.Clock,
+		Dir: r.dir, Ref: ref, Committer: cfg.Committer.String(), FS: cfg.fs, Clock: cfg.Clock,
 		Observer: observer{r}, Slots: r.slots, RoundAfter: cfg.roundAfter, Grace: cfg.grace,
 	})
 	if err != nil {
@@ -109,7 +111,9 @@ func (r *Repository) tryOpen(ctx context.Context) error {
 	}
 	r.git = git
 	r.setHealth(writeFault, r.git.Tidy())
+	r.tellPushes()
 	r.store.watcher.watch(r)
+	r.restoreDrops()
 	if restored := r.restoreCache(ctx, turn); restored != nil {
 		r.state = restored
 	}
@@ -118,6 +122,7 @@ func (r *Repository) tryOpen(ctx context.Context) error {
 	if err := r.followIn(ctx, turn, true); err != nil && ctx.Err() == nil && r.state.snapshot.Read() {
 		r.publish(r.state)
 	}
+	r.lookAround()
 	return nil
 }
 

@@ -60,6 +60,9 @@ type Repository struct {
 	queue   *queue
 	changed chan struct{} // has room for one signal: look at the branch
 	current atomic.Pointer[Snapshot]
+	wanted  atomic.Pointer[Settings] // by Configure; see reconfigure
+
+	problems problems
 
 	// Only the goroutine that run is uses these.
 	state   *state
@@ -68,6 +71,11 @@ type Repository struct {
 	cached  gitdir.Hash // the head of the state that was written to disk last
 	stuck   stuck
 	refused refusal
+
+	settings   Settings // that are in force
+	switched   bool     // another branch is followed than state is of
+	pushesTold bool     // Git knows which pushes to refuse
+	drops      []drop   // oldest first; see noteDrop
 
 	health *health
 }
@@ -156,10 +164,14 @@ func (r *Repository) serve(ctx context.Context) {
 			r.writeBatch(ctx)
 		case <-r.changed:
 			r.follow(ctx, true) //nolint:errcheck // kept as followFault
+			r.lookAround()
 		case <-tick.C():
 			if r.follow(ctx, true) == nil && r.health.has(writeFault) {
 				r.setHealth(writeFault, r.git.Probe(ctx))
 			}
+			r.lookAround()
+			r.tellPushes()
+			r.reviewDrops(ctx, false)
 			r.git.CloseIdle()
 			r.lineage.closeIdle(r.clock.Now())
 			if quiet == r.state.head {
@@ -190,14 +202,21 @@ func (r *Repository) follow(ctx context.Context, again bool) error {
 
 func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error {
 	begun := r.clock.Now()
-	head, err := r.git.Head()
-	next := r.state
+	var head gitdir.Hash
+	err := r.reconfigure(ctx)
+	if err == nil {
+		head, err = r.git.Head()
+	}
+	next, base := r.state, r.state
+	if r.switched {
+		base = nil
+	}
 	switch {
 	case err != nil:
 	case r.stuck.err != nil && r.stuck.head == head && !again:
 		return r.stuck.err
 	case head != r.state.head || !r.state.snapshot.Read():
-		if next, err = r.load(ctx, turn, head); err == nil {
+		if next, err = r.load(ctx, turn, head, base); err == nil {
 			r.metrics.follow.Observe(r.since(begun).Seconds())
 			r.git.Note()
 		}
@@ -209,6 +228,10 @@ func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error
 		err = unavailable("follow the branch of tenant "+r.tenant.s, err)
 	} else if next.snapshot != r.current.Load() {
 		r.publish(next)
+	}
+	if err == nil {
+		r.switched = false
+		r.moved(ctx, turn, base, next)
 	}
 	r.stuck.note(head, err, r.since(begun), r.pollInterval)
 	r.setHealth(followFault, err)
@@ -223,16 +246,37 @@ type refusal struct {
 }
 
 // load works out the state of head, unless it was found to be too costly.
-func (r *Repository) load(ctx context.Context, turn *turn, head gitdir.Hash) (*state, error) {
-	if r.refused.err != nil && r.refused.head == head && r.refused.base == r.state.head {
+func (r *Repository) load(ctx context.Context, turn *turn, head gitdir.Hash, base *state) (*state, error) {
+	var from gitdir.Hash
+	if base != nil {
+		from = base.head
+	}
+	if r.refused.err != nil && r.refused.head == head && r.refused.base == from {
 		return nil, r.refused.err
 	}
-	next, err := load(ctx, turn, r.git, r.maxDefinitions, head, r.state)
+	next, err := load(ctx, turn, r.git, r.maxDefinitions, head, base)
 	if errors.Is(err, gitdir.ErrOverBudget) || errors.Is(err, gitdir.ErrTooCostly) || errors.Is(err, gitdir.ErrTooLarge) {
 		err = fmt.Errorf("commit %s costs too much to take in; push one with less in it, or with less history: %w", head, err)
-		r.refused = refusal{head, r.state.head, err}
+		r.refused = refusal{head, from, err}
 	}
 	return next, err
+}
+
+// moved looks at what somebody else did to the branch: from one state, nil if
+// nothing is known of the branch before, to another.
+func (r *Repository) moved(ctx context.Context, turn *turn, from, to *state) {
+	if to.head.IsZero() {
+		if err := r.git.Conflict(); err != nil {
+			r.setHealth(writeFault, err)
+		}
+	}
+	if from == nil || from.head == to.head {
+		return
+	}
+	if !from.head.IsZero() && !to.continues {
+		r.noteDrop(ctx, turn, from, to)
+	}
+	r.reviewDrops(ctx, true)
 }
 
 // stuck is what keeps the branch from being followed, if anything.

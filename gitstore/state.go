@@ -21,6 +21,8 @@ type state struct {
 	secrets  []byte    // the raw tree secrets/; empty where there is none
 	bulk     int       // the bytes of both, if they are too many to be kept and written anew
 	snapshot *Snapshot
+	// continues: the state that it was worked out from is on its first-parent line.
+	continues bool
 }
 
 // keepTrees keeps the trees for writing, unless they are greater than those of

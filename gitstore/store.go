@@ -27,8 +27,6 @@ type Config struct {
 	Dir string
 	// Committer is who commits. Zero: secretsync <secretsync@localhost>.
 	Committer Identity
-	// Branch holds the definitions. Zero: main.
-	Branch string
 	// MaxDefinitions is the greatest number of definitions of a tenant. The API
 	// makes no more, and of those that a push brings the ones with the lesser
 	// names are served: see [Snapshot.Surplus]. Zero: [definition.DefaultLimit].
@@ -52,9 +50,6 @@ func (c Config) withDefaults() Config {
 	if c.Committer == (Identity{}) {
 		c.Committer = Identity{Name: "secretsync", Email: "secretsync@localhost"}
 	}
-	if c.Branch == "" {
-		c.Branch = "main"
-	}
 	if c.MaxDefinitions == 0 {
 		c.MaxDefinitions = definition.DefaultLimit
 	}
@@ -77,7 +72,6 @@ func (c Config) withDefaults() Config {
 // a data folder open.
 type Store struct {
 	config  Config
-	ref     string // the branch, as Git names it in full
 	metrics *metrics
 	lock    *os.File
 	watcher *watcher
@@ -87,16 +81,14 @@ type Store struct {
 
 	mu           sync.Mutex
 	closed       bool
+	settings     map[TenantName]Settings
 	repositories map[TenantName]*Repository // those that are closing are among them
 }
 
 // Open takes the data folder. It fails if another process has it.
 func Open(cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
-	ref, err := gitdir.BranchRef(cfg.Branch)
-	if err != nil {
-		return nil, &definition.FieldError{Field: "branch", Reason: err.Error()}
-	}
+	var err error
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
@@ -107,7 +99,7 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{config: cfg, ref: ref, lock: lock, repositories: make(map[TenantName]*Repository)}
+	s := &Store{config: cfg, lock: lock, settings: make(map[TenantName]Settings), repositories: make(map[TenantName]*Repository)}
 	s.turns = newTurns(cfg.Clock, runtime.GOMAXPROCS(0))
 	s.follows = newTurns(cfg.Clock, max(1, runtime.GOMAXPROCS(0)/2)) // the other half is for who writes
 	s.slots = make(chan struct{}, min(2, max(1, runtime.GOMAXPROCS(0)/2)))
@@ -163,6 +155,7 @@ func (s *Store) newRepository(t TenantName) *Repository {
 		state: unreadState(), claims: newClaims(), builder: gitdir.NewPackBuilder(),
 		health: newHealth(errOpening), tried: make(chan struct{}), open: make(chan struct{}), done: make(chan struct{}),
 	}
+	r.wanted.Store(s.settingsOf(t))
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.current.Store(r.state.snapshot)
 	r.claims.counted = r.state.snapshot

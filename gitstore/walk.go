@@ -79,6 +79,7 @@ func (w *walk) run(head gitdir.Hash) (*state, error) {
 	}
 	var complete bool
 	if result.snapshot, complete = w.assemble(head, reached, top.problem); complete {
+		result.continues = reached
 		return result, nil
 	}
 	// What is served now was in surplus at the base, which knows nothing of it.
@@ -88,6 +89,7 @@ func (w *walk) run(head gitdir.Hash) (*state, error) {
 		return nil, err
 	}
 	result.snapshot.adopt(base)
+	result.continues = reached
 	return result, nil
 }
 

@@ -40,12 +40,19 @@ type HealthReporter interface {
 	Healthy() error
 }
 
+// ProblemReporter tells what is wrong with a repository that works all the same,
+// a sentence each.
+type ProblemReporter interface {
+	Problems() []string
+}
+
 // Repository is a tenant's repository, a *[gitstore.Repository].
 type Repository interface {
 	Reader
 	Writer
 	Historian
 	HealthReporter
+	ProblemReporter
 }
 
 // StatusSource tells how a definition stands now, without waiting. Version is

@@ -23,17 +23,21 @@ func (s *Server) getTenant(x *exchange) (*answer, error) {
 	}
 	b = appendTime(append(b, `,"createdAt":`...), t.Repository.Created())
 	b = append(b, `,"status":{"phase":"Active"`...)
-	b = appendProblems(b, snapshot.Problems())
+	b = appendProblems(b, t.Repository.Problems(), snapshot.Problems())
 	return &answer{status: http.StatusOK, body: append(b, "}}\n"...)}, nil
 }
 
-// mostProblems is how many files are named in an answer; a push can bring any
-// number of them.
+// mostProblems is how many are told in an answer; a push can bring any number
+// of files that are no definitions.
 const mostProblems = 100
 
-// appendProblems tells of files that are no definition's, such as one with a
-// wrong name: no other answer has a place for them.
-func appendProblems(b []byte, problems []definition.FileError) []byte {
+// appendProblems tells what is wrong with the repository as a whole, and of files
+// that are no definition's, such as one with a wrong name: no other answer has a
+// place for them.
+func appendProblems(b []byte, problems []string, files []definition.FileError) []byte {
+	for _, p := range files[:min(len(files), mostProblems)] {
+		problems = append(problems, p.Error())
+	}
 	if len(problems) == 0 {
 		return b
 	}
@@ -42,7 +46,7 @@ func appendProblems(b []byte, problems []definition.FileError) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, p.Error())
+		b = appendString(b, p)
 	}
 	return append(b, ']')
 }

@@ -43,6 +43,7 @@ type config struct {
 type tenantConfig struct {
 	name         gitstore.TenantName
 	displayName  string
+	repository   gitstore.Settings
 	pollInterval time.Duration
 	vault        reconcile.Vault
 	grants       map[definition.ClusterName]reconcile.Grant
@@ -165,6 +166,7 @@ func (d *document) parseClusters() []reconcile.Cluster {
 func (d *document) parseTenants() []tenantConfig {
 	var tenants []tenantConfig
 	keyOwner := map[string]string{}
+	sharedBranch := d.parseBranch("branch", or(d.Branch, "main"))
 	for _, name := range slices.Sorted(maps.Keys(d.Tenants)) {
 		field, in := "tenants."+name, d.Tenants[name]
 		tenant, err := gitstore.ParseTenantName(name)
@@ -172,9 +174,14 @@ func (d *document) parseTenants() []tenantConfig {
 			d.wrong(field, "%v", err)
 		}
 		d.checkInterval(field+".pollInterval", in.PollInterval)
+		branch := sharedBranch
+		if in.Branch != "" {
+			branch = d.parseBranch(field+".branch", in.Branch)
+		}
 		t := tenantConfig{
 			name:         tenant,
 			displayName:  or(in.DisplayName, name),
+			repository:   gitstore.Settings{Branch: branch, AllowForcePush: in.AllowForcePush},
 			pollInterval: in.PollInterval,
 			vault:        d.parseVault(field+".vault", in.Vault),
 			grants:       d.parseGrants(field+".clusters", in.Clusters),
@@ -190,6 +197,14 @@ func (d *document) parseTenants() []tenantConfig {
 		tenants = append(tenants, t)
 	}
 	return tenants
+}
+
+func (d *document) parseBranch(field, name string) gitstore.BranchName {
+	branch, err := gitstore.ParseBranchName(name)
+	if err != nil {
+		d.wrong(field, "%.80q is no name of a branch; write one such as main or team/main", name)
+	}
+	return branch
 }
 
 func (d *document) parseKey(field string, tenant gitstore.TenantName, in keyFile) httpapi.Key {

@@ -28,6 +28,7 @@ type (
 		DataDir        string                 `yaml:"dataDir"`
 		HashKeyFile    string                 `yaml:"hashKeyFile"`
 		PollInterval   time.Duration          `yaml:"pollInterval"`
+		Branch         string                 `yaml:"branch"`
 		Workers        int                    `yaml:"workers"`
 		Log            logFile                `yaml:"log"`
 		Committer      committerFile          `yaml:"committer"`
@@ -86,11 +87,13 @@ type (
 		Concurrency int    `yaml:"concurrency"`
 	}
 	tenantFile struct {
-		DisplayName  string               `yaml:"displayName"`
-		PollInterval time.Duration        `yaml:"pollInterval"`
-		Vault        vaultFile            `yaml:"vault"`
-		Clusters     map[string]grantFile `yaml:"clusters"`
-		Keys         []keyFile            `yaml:"keys"`
+		DisplayName    string               `yaml:"displayName"`
+		Branch         string               `yaml:"branch"`
+		AllowForcePush bool                 `yaml:"allowForcePush"`
+		PollInterval   time.Duration        `yaml:"pollInterval"`
+		Vault          vaultFile            `yaml:"vault"`
+		Clusters       map[string]grantFile `yaml:"clusters"`
+		Keys           []keyFile            `yaml:"keys"`
 	}
 	grantFile struct {
 		Cluster    string   `yaml:"cluster"`

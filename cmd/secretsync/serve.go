@@ -180,6 +180,7 @@ func (p *program) assemble(cfg *config) error {
 func (p *program) repositories(cfg *config) (map[gitstore.TenantName]*gitstore.Repository, error) {
 	repositories := make(map[gitstore.TenantName]*gitstore.Repository, len(cfg.tenants))
 	for _, t := range cfg.tenants {
+		p.store.Configure(t.name, t.repository)
 		r, err := p.store.Repository(t.name)
 		if err != nil {
 			return nil, fmt.Errorf("the repository of tenant %s: %w", t.name, err)

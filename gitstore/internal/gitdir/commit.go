@@ -10,7 +10,8 @@ import (
 // Commit is what we need to know of a commit.
 type Commit struct {
 	Tree   Hash
-	Parent Hash // the first; zero for a root commit
+	Parent Hash   // the first; zero for a root commit
+	Others []Hash // the other parents, of a merge
 	Time   time.Time
 }
 
@@ -36,6 +37,8 @@ func ParseCommit(id Hash, content []byte) (c Commit, err error) {
 				if c.Parent, ok = ParseHash(value); !ok {
 					return c, malformed
 				}
+			} else if other, ok := ParseHash(value); ok {
+				c.Others = append(c.Others, other)
 			}
 		case "committer":
 			if c.Tree.IsZero() {

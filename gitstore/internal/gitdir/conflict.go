@@ -142,10 +142,10 @@ func removeEmpty(fsys FileSystem, dir string) error {
 // branches returns the names, sorted, of some of the branches there are: at most
 // so many.
 func branches(fsys FileSystem, repo string, most int) ([]string, error) {
-	const folder = "refs/heads"
+	folder := strings.TrimSuffix(BranchFolder, "/")
 	found := make(map[string]bool)
 	add := func(name string) bool {
-		found[strings.TrimPrefix(name, folder+"/")] = true
+		found[strings.TrimPrefix(name, BranchFolder)] = true
 		return len(found) < most
 	}
 	if err := walkLoose(fsys, repo, folder, add); err != nil {

@@ -235,6 +235,9 @@ func (b *ref) doubt() {
 	}
 }
 
+// BranchFolder begins the full name of each branch.
+const BranchFolder = "refs/heads/"
+
 // BranchRef returns the full name of a branch, or why there can't be one of that
 // name.
 func BranchRef(short string) (string, error) {
@@ -249,5 +252,5 @@ func BranchRef(short string) (string, error) {
 	if bad {
 		return "", fmt.Errorf("%.80q is no name of a branch, see git help check-ref-format", short)
 	}
-	return "refs/heads/" + short, nil
+	return BranchFolder + short, nil
 }

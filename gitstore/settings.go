@@ -1,0 +1,95 @@
+package gitstore
+
+import (
+	"context"
+
+	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/gitdir"
+)
+
+// BranchName names a branch, such as main or team/main.
+type BranchName struct{ parsed }
+
+// ParseBranchName parses the short name of a branch. A failure matches
+// [definition.ErrInvalid].
+func ParseBranchName(s string) (BranchName, error) {
+	if _, err := gitdir.BranchRef(s); err != nil {
+		return BranchName{}, &definition.FieldError{Field: "branch", Reason: err.Error()}
+	}
+	return BranchName{parsed{s}}, nil
+}
+
+// ref is the name as Git writes it in full.
+func (b BranchName) ref() string { return gitdir.BranchFolder + b.s }
+
+// Settings are what a tenant may have otherwise than the others. They can change
+// while its repository is open.
+type Settings struct {
+	// Branch holds the definitions. Zero: main.
+	Branch BranchName
+	// AllowForcePush lets pushes drop commits of a branch, and delete the branch
+	// that HEAD is. It is written into the repository's configuration, where Git
+	// goes by it; what somebody set there by hand stays.
+	AllowForcePush bool
+}
+
+func (s Settings) withDefaults() Settings {
+	if s.Branch.IsZero() {
+		s.Branch = BranchName{parsed{"main"}}
+	}
+	return s
+}
+
+// Configure says how a tenant's repository is to be kept, from now on if it is
+// open, else once it is opened. Without it that is as the zero Settings say.
+func (s *Store) Configure(t TenantName, settings Settings) {
+	settings = settings.withDefaults()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settings[t] = settings
+	if r := s.repositories[t]; r != nil && r.wanted.Swap(&settings) != nil {
+		r.notice()
+	}
+}
+
+// settingsOf returns what Configure said. The caller holds the lock.
+func (s *Store) settingsOf(t TenantName) *Settings {
+	settings := s.settings[t].withDefaults()
+	return &settings
+}
+
+// reconfigure puts the settings in force that were wanted last.
+func (r *Repository) reconfigure(ctx context.Context) error {
+	wanted := r.wanted.Load()
+	if *wanted == r.settings {
+		return nil
+	}
+	if wanted.Branch != r.settings.Branch {
+		if err := r.git.SetRef(ctx, wanted.Branch.ref()); err != nil {
+			return err
+		}
+		r.log.Info("another branch is followed", "tenant", r.tenant.s, "branch", wanted.Branch.s, "before", r.settings.Branch.s)
+		// What is known of the old one says nothing of what happened to this one.
+		r.switched, r.stuck, r.cached = true, stuck{}, gitdir.Hash{}
+		r.store.watcher.watch(r)
+	}
+	r.settings = *wanted
+	r.pushesTold = false
+	r.tellPushes()
+	return nil
+}
+
+// tellPushes has Git take or refuse pushes as the settings say.
+func (r *Repository) tellPushes() {
+	if r.pushesTold {
+		return
+	}
+	err := r.git.AllowForcePush(r.settings.AllowForcePush)
+	if r.pushesTold = err == nil; err != nil {
+		// The cause names files, which are the operator's business.
+		r.log.Warn("allowForcePush could not be written into the repository's configuration; it is tried again", "tenant", r.tenant.s, "error", err)
+		r.problems.set(r, pushProblem, "which pushes Git refuses could not be set; have the operator look into the log")
+		return
+	}
+	r.problems.set(r, pushProblem)
+}
