@@ -24,6 +24,8 @@
 //     is over that is left unread and the tenant is told. Of more definitions
 //     than a tenant is allowed those with the lesser names are served.
 //   - Snapshots are read without a lock and never wait for the disk.
+//   - No commit of the API begins a history beside branches that are there. One
+//     that is dropped by force is told: see [Repository.Problems].
 //   - Repositories don't wait for each other: one is opened, followed and closed
 //     beside the others, and what takes long goes on in turns. What is closed is
 //     left alone: no goroutine, file, watch or metric of it remains.

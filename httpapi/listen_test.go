@@ -224,6 +224,26 @@ func TestATenantIsToldOfFilesThatAreNoDefinitions(t *testing.T) {
 	}
 }
 
+// troubled is a repository that has a problem and works.
+type troubled struct{ Repository }
+
+func (troubled) Problems() []string {
+	return []string{`branch "main" is not there, but "master" is`}
+}
+
+func TestATenantIsToldOfProblemsOfTheRepository(t *testing.T) {
+	w := newWorld(t)
+	w.push("secrets/smtp.yml", "name: smtp\nsecretPath: a\n")
+	settings := w.settings
+	settings.Tenants = slices.Clone(w.settings.Tenants)
+	settings.Tenants[0].Repository = troubled{w.repository}
+	w.reconfigure(settings)
+	const want = `"phase":"Active","problems":["branch \"main\" is not there, but \"master\" is","secrets/smtp.yml: `
+	if got := string(w.do("GET", "/api/v1/tenants/acme", w.reader, "").body); !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestReadinessCountsRepositoriesAndNamesNone(t *testing.T) {
 	w := newWorld(t)
 	for broken, want := range []string{

@@ -114,14 +114,29 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	if cfg.listen != "127.0.0.1:8080" || cfg.pollInterval != time.Minute || cfg.workers != 32 {
 		t.Errorf("got listen %q, pollInterval %v, workers %d", cfg.listen, cfg.pollInterval, cfg.workers)
 	}
+	if got := cfg.tenants[0].repository; got.Branch.String() != "main" || got.AllowForcePush {
+		t.Errorf("the repository is kept by %+v", got)
+	}
 	if cfg.tenants[0].displayName != "acme" {
 		t.Errorf("displayName is %q; without one it is the tenant's name", cfg.tenants[0].displayName)
 	}
 }
 
+func TestATenantMayHaveItsOwnBranch(t *testing.T) {
+	for own, want := range map[string]string{"": "trunk", "    branch: team/main\n    allowForcePush: true\n": "team/main"} {
+		cfg, err := loadConfig(writeConfig(t, "branch: trunk\n"+strings.Replace(rightConfig, "  acme:\n", "  acme:\n"+own, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.tenants[0].repository; got.Branch.String() != want || got.AllowForcePush != (own != "") {
+			t.Errorf("with %q the repository is kept by %+v", own, got)
+		}
+	}
+}
+
 func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 	tests := map[string]struct{ old, new, want string }{
-		"an unknown field at the top":         {"dataDir: data", "datadir: data", ":1: datadir: unknown field; known here: clusters, committer, dataDir"},
+		"an unknown field at the top":         {"dataDir: data", "datadir: data", ":1: datadir: unknown field; known here: branch, clusters, committer, dataDir"},
 		"an unknown field deep inside":        {"mount: secret", "mont: secret", ":11: mont: unknown field; known here: address, auth, caFile, mount"},
 		"a field twice":                       {"dataDir: data", "dataDir: data\ndataDir: other", `:2: mapping key "dataDir" already defined at line 1`},
 		"text where a duration is wanted":     {"dataDir: data", "dataDir: data\npollInterval: often", ":2: pollInterval: is a text where a duration such as 30s or 1m is wanted"},
@@ -155,6 +170,8 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 		"a key in place of its hash":          {"hash: sha256:9f86", "hash: kupe_9f86", ":16: tenants.acme.keys[0]: hash: must be"},
 		"the same key twice":                  {"    keys:\n", "    keys:\n      - {id: ak-k5xw2b7q3mzt, displayName: A, role: admin, hash: \"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"}\n", `"ak-k5xw2b7q3mzt" stands at tenants.acme.keys[0] too`},
 		"a log level that does not exist":     {"dataDir: data", "dataDir: data\nlog: {level: loud}", `log.level: "loud" is no level; use debug, info, warn or error`},
+		"a branch that can't be":              {"dataDir: data", "dataDir: data\nbranch: a..b", `:2: branch: "a..b" is no name of a branch`},
+		"a tenant's branch that can't be":     {"  acme:\n", "  acme:\n    branch: /main\n", `:11: tenants.acme.branch: "/main" is no name of a branch`},
 		"a proxy that is no address":          {"dataDir: data", "dataDir: data\ntrustedProxies: [lb]", `trustedProxies[0]: "lb" is no address`},
 	}
 	for name, tt := range tests {
