@@ -25,6 +25,10 @@ func TestWhoMayDoWhat(t *testing.T) {
 	w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+made.ID, w.admin, "")
 	id, secret, _ := splitToken(w.admin)
 	globexID, _, _ := splitToken(w.globex)
+	otherSecret := "x"
+	if secret[0] == 'x' { // one secret in 32 begins so
+		otherSecret = "y"
+	}
 
 	type holder struct {
 		name, key string
@@ -34,7 +38,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	holders := []holder{
 		{"nobody", "", "", ""},
 		{"a made-up key", "kupe_ak-aaaa_" + secret, "", ""},
-		{"acme's admin key with a wrong secret", "kupe_" + id + "_x" + secret[1:], "", ""},
+		{"acme's admin key with a wrong secret", "kupe_" + id + "_" + otherSecret + secret[1:], "", ""},
 		{"the id of globex with the secret of acme", "kupe_" + globexID + "_" + secret, "", ""},
 		{"an expired key", w.expired, "", ""},
 		{"a revoked key", made.Key, "", ""},
