@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -174,6 +176,55 @@ func TestATenantWhoLeavesLeavesNothingBehind(t *testing.T) {
 }
 
 // Two would work on one folder if the one did not wait for the other's end.
+func TestWhoComesBackWaitsForTheEndOfWhoLeft(t *testing.T) {
+	g := newGate()
+	var left atomic.Pointer[Repository]
+	var early atomic.Bool
+	s := &story{TB: t, dir: t.TempDir()}
+	s.openWith(Config{PollInterval: time.Hour, fs: &readFS{hook: func(path string) error {
+		if r := left.Load(); r != nil && filepath.Base(path) == "HEAD" {
+			select {
+			case <-r.done:
+			default:
+				early.Store(true)
+			}
+		}
+		return g.hook(path)
+	}}})
+	t.Cleanup(s.close)
+	head, _ := s.chain(3)
+	s.moveTo(head.hash())
+	s.at(head)
+	g.close() // somebody reads while it is closed
+	asked := make(chan error, 1)
+	go func() {
+		_, _, err := s.repo.History(context.Background(), name("beta"), Revision{}, 10)
+		asked <- err
+	}()
+	<-g.reached
+	left.Store(s.repo)
+	closed := make(chan error, 1)
+	go func() { closed <- s.store.CloseRepository(s.repo.tenant) }()
+	<-s.repo.ctx.Done()
+	again, err := s.store.Repository(s.repo.tenant)
+	s.must(err)
+	for range 10_000 { // it has every opportunity
+		runtime.Gosched()
+	}
+	g.open()
+	if err := <-asked; !errors.Is(err, errLeft) {
+		t.Errorf("who read meanwhile gets %v", err)
+	}
+	s.must(<-closed)
+	s.must(again.Opened(t.Context()))
+	if early.Load() {
+		t.Error("two were at work on one folder")
+	}
+	if again.Snapshot().Head() != head {
+		t.Errorf("it comes back at %s", again.Snapshot().Head())
+	}
+}
+
 func TestATenantWhoLeavesAndComesBackIsServedByOneAtATime(t *testing.T) {
 	s := newStory(t)
 	acme := mustParse(ParseTenantName("acme"))
