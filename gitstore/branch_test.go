@@ -246,3 +246,29 @@ func TestAConflictOfBranchesIsAFaultThatIsNamed(t *testing.T) {
 		})
 	}
 }
+
+func TestARepositoryThatBecomesAnotherFormatIsAFaultTillItIsTakenBack(t *testing.T) {
+	s, _ := faultyStory(t)
+	e := s.create(defined("alpha"))
+	config := filepath.Join(s.gitDir(), "config")
+	before := mustRead(t, config)
+	s.git(s.gitDir(), "config", "core.repositoryFormatVersion", "1")
+	s.git(s.gitDir(), "config", "extensions.future", "true")
+	named := func(err error) bool {
+		return errors.Is(err, ErrUnavailable) && strings.Contains(err.Error(), "extensions.future")
+	}
+	if _, err := s.repo.Create(t.Context(), somebody, defined("beta")); !named(err) {
+		t.Errorf("a write: %v", err)
+	}
+	s.health(named)
+	if err := s.repo.Maintain(t.Context()); err == nil || !strings.Contains(err.Error(), "extensions.future") {
+		t.Errorf("maintenance: %v", err)
+	}
+	if s.get(s.repo.Snapshot(), "alpha") != e {
+		t.Error("reads fail with the writes")
+	}
+	s.must(os.WriteFile(config, before, 0o644))
+	s.recovered()
+	s.create(defined("beta"))
+	s.fsck()
+}

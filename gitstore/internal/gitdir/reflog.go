@@ -17,6 +17,12 @@ const reflogMessage = "secretsync: commit"
 // one that isn't if core.logAllRefUpdates says so. A move is logged before it is
 // made, as Git logs it, and not synced, as Git doesn't.
 func (b *ref) log(old, new Hash) error {
+	if !b.config.get().reflog {
+		// As a rule a bare repository has none: to know that costs one look.
+		if _, err := b.fs.Lstat(filepath.Join(b.repo, "logs")); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
 	line := fmt.Sprintf("%s %s %s %d +0000\t%s\n", old, new, b.committer, b.clock.Now().Unix(), reflogMessage)
 	names := []string{b.name}
 	if head, err := readHead(b.fs, b.repo); err == nil && head == b.name {
