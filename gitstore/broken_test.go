@@ -3,6 +3,7 @@ package gitstore
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -131,5 +132,25 @@ func TestABrokenRepositoryIsAFaultOfItsOwnTillItIsMended(t *testing.T) {
 			s.create(defined("beta"))
 			s.fsck()
 		})
+	}
+}
+
+func TestARepositoryThatIsTakenAwayToBeMendedIsNotMadeAnew(t *testing.T) {
+	s := newStory(t)
+	alpha := s.create(defined("alpha"))
+	s.close()
+	putBack := s.takeAway(s.gitDir())
+	s.must(os.WriteFile(s.gitDir(), nil, 0o644))
+	s.openWith(Config{PollInterval: 5 * time.Millisecond})
+	s.health(func(err error) bool { return errors.Is(err, syscall.ENOTDIR) })
+	s.must(os.Remove(s.gitDir()))
+	s.health(func(err error) bool { return err == nil || errors.Is(err, fs.ErrNotExist) })
+	if _, err := os.Lstat(s.gitDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("there is an empty one in its place")
+	}
+	putBack()
+	s.recovered()
+	if e := s.get(s.repo.Snapshot(), "alpha"); e.Revision != alpha.Revision {
+		t.Errorf("alpha is at %s", e.Revision)
 	}
 }

@@ -182,7 +182,7 @@ func TestWhoComesBackWaitsForTheEndOfWhoLeft(t *testing.T) {
 	var early atomic.Bool
 	s := &story{TB: t, dir: t.TempDir()}
 	s.openWith(Config{PollInterval: time.Hour, fs: &readFS{hook: func(path string) error {
-		if r := left.Load(); r != nil && filepath.Base(path) == "HEAD" {
+		if r := left.Load(); r != nil && path == r.dir { // only who opens it looks there
 			select {
 			case <-r.done:
 			default:

@@ -86,8 +86,10 @@ func (r *Repository) openAtLast(ctx context.Context) bool {
 	}
 }
 
-// tryOpen opens the folder, which it makes where there is none, and reads what
-// it holds. What can't be read doesn't keep it from being open.
+// tryOpen opens the folder, which it makes where there never was one, and reads
+// what it holds. What can't be read doesn't keep it from being open. A folder
+// that is gone after it was there is being mended: an empty one in its place
+// would be in the way, and pass for what the tenant has.
 func (r *Repository) tryOpen(ctx context.Context) error {
 	turn, err := r.store.turns.take(ctx)
 	if err != nil {
@@ -97,10 +99,13 @@ func (r *Repository) tryOpen(ctx context.Context) error {
 	cfg := r.store.config
 	r.settings = *r.wanted.Load()
 	ref := r.settings.Branch.ref()
-	if _, err := cfg.fs.Lstat(r.dir); errors.Is(err, fs.ErrNotExist) {
+	_, err = cfg.fs.Lstat(r.dir)
+	if errors.Is(err, fs.ErrNotExist) && !r.seen {
 		if err := gitdir.Init(cfg.fs, r.dir, ref, "Definitions of secrets to sync.", cfg.Clock.Now()); err != nil {
 			return unavailable("make the repository of tenant "+r.tenant.s, err)
 		}
+	} else if r.seen = true; err != nil {
+		return unavailable("open the repository of tenant "+r.tenant.s, err)
 	}
 	git, err := gitdir.Open(gitdir.Config{
 		Dir: r.dir, Ref: ref, Committer: cfg.Committer.String(), FS: cfg.fs, Clock: cfg.Clock,

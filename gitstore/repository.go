@@ -70,6 +70,7 @@ type Repository struct {
 	builder *gitdir.PackBuilder
 	cached  gitdir.Hash // the head of the state that was written to disk last
 	stuck   stuck
+	seen    bool // something was there where the repository is to be
 	refused refusal
 
 	settings   Settings // that are in force
