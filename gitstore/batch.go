@@ -8,7 +8,8 @@ import (
 	"secretsync/gitstore/internal/gitdir"
 )
 
-// mostInBatch bounds the memory of a batch and how long its first waits.
+// mostInBatch is the number of operations from which a batch takes no further
+// request. It bounds the memory of a batch and how long its first waits.
 const mostInBatch = 128
 
 // mostReplays bounds how often a batch starts anew because others push.
@@ -65,23 +66,30 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 			replies[i] = reply{err: err}
 			continue
 		}
-		var change fileEdit
-		var entry *Entry
+		var change edit
+		var written []Written
 		err := r.state.writable()
 		if err == nil {
-			change, entry, err = req.want(d)
+			change, written, err = req.want(d)
 		}
-		if err == nil && entry == nil {
+		if err == nil && len(change.files) > 0 {
 			err = refusal
 		}
-		if err == nil && entry == nil {
-			if entry, err = d.commit(req.by, r.committer, r.clock.Now(), change); err != nil {
+		if err == nil && len(change.files) > 0 {
+			if err := d.commit(req.by, r.committer, r.clock.Now(), change); err != nil {
 				d.undo()
 				return err
 			}
 			commits++
 		}
-		replies[i] = reply{entry, err}
+		if err != nil {
+			replies[i] = reply{err: err}
+			continue
+		}
+		for i := range written {
+			written[i].Entry, _ = d.get(written[i].Name)
+		}
+		replies[i] = reply{written: written}
 	}
 	if commits == 0 {
 		// Refusals are as true as what they were judged by.

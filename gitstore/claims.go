@@ -6,45 +6,82 @@ import (
 	"secretsync/gitstore/definition"
 )
 
-// claims says which definitions want a place. By way of git push there can be
-// several; the API lets a second one in no more.
+// claims says which definitions want a place, in the order in which they came
+// to want it: the first one holds it, the others wait. A definition that goes on
+// wanting a place keeps its rank there.
 type claims struct {
-	holders map[definition.Place][]definition.Name
-	counted *Snapshot // the one whose claims these are
+	holders map[definition.Place][]definition.Name // the lists are never modified
+	counted *Snapshot                              // the one whose claims these are
 }
 
 func newClaims() *claims { return &claims{holders: make(map[definition.Place][]definition.Name)} }
 
-func (c *claims) add(d definition.Definition) {
-	for _, t := range d.Sync {
-		place := t.Place(d.Name)
-		c.holders[place] = append(c.holders[place], d.Name)
+func (c *claims) add(place definition.Place, name definition.Name) {
+	if holders := c.holders[place]; !slices.Contains(holders, name) {
+		c.holders[place] = append(slices.Clip(holders), name)
 	}
 }
 
-func (c *claims) remove(d definition.Definition) {
-	for _, t := range d.Sync {
-		place := t.Place(d.Name)
-		holders := c.holders[place]
-		i := slices.Index(holders, d.Name)
-		switch {
-		case i < 0:
-		case len(holders) == 1:
-			delete(c.holders, place)
-		default:
-			c.holders[place] = slices.Delete(slices.Clone(holders), i, i+1)
-		}
+func (c *claims) remove(place definition.Place, name definition.Name) {
+	holders := c.holders[place]
+	i := slices.Index(holders, name)
+	switch {
+	case i < 0:
+	case len(holders) == 1:
+		delete(c.holders, place)
+	default:
+		c.holders[place] = slices.Delete(slices.Clone(holders), i, i+1)
 	}
+}
+
+// places returns what an entry claims; a nil one claims nothing.
+func (e *Entry) places() []definition.Place {
+	if e == nil {
+		return nil
+	}
+	places := make([]definition.Place, len(e.Definition.Sync))
+	for i, t := range e.Definition.Sync {
+		places[i] = t.Place(e.Definition.Name)
+	}
+	return places
 }
 
 // replace puts what the new entry claims in place of what the old one did;
 // either may be nil.
 func (c *claims) replace(old, new *Entry) {
-	if old != nil {
-		c.remove(old.Definition)
+	before, after := old.places(), new.places()
+	if len(before) > 0 && len(after) > 0 {
+		stays := make(map[definition.Place]bool, len(after))
+		for _, place := range after {
+			stays[place] = true
+		}
+		before = slices.DeleteFunc(before, func(place definition.Place) bool { return stays[place] })
 	}
-	if new != nil {
-		c.add(new.Definition)
+	for _, place := range before {
+		c.remove(place, old.Name)
+	}
+	for _, place := range after {
+		c.add(place, new.Name)
+	}
+}
+
+// swap is replace, and returns what takes it back, ranks included. Of several
+// the last must be taken back first.
+func (c *claims) swap(old, new *Entry) (undo func()) {
+	places := append(old.places(), new.places()...)
+	former := make([][]definition.Name, len(places))
+	for i, place := range places {
+		former[i] = c.holders[place]
+	}
+	c.replace(old, new)
+	return func() {
+		for i, place := range places {
+			if former[i] == nil {
+				delete(c.holders, place)
+			} else {
+				c.holders[place] = former[i]
+			}
+		}
 	}
 }
 
@@ -56,15 +93,13 @@ func (c *claims) follow(s *Snapshot) {
 	c.counted = s
 }
 
-// check returns a *ClaimError if another definition claims one of the targets.
-func (c *claims) check(name definition.Name, sync []definition.Target) error {
+// held returns those of the targets that another definition holds.
+func (c *claims) held(name definition.Name, sync []definition.Target) (held []Claim) {
 	for _, t := range sync {
 		place := t.Place(name)
-		for _, holder := range c.holders[place] {
-			if holder != name {
-				return &ClaimError{Place: place, Holder: holder}
-			}
+		if holders := c.holders[place]; len(holders) > 0 && holders[0] != name {
+			held = append(held, Claim{place, holders[0]})
 		}
 	}
-	return nil
+	return held
 }

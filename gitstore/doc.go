@@ -36,10 +36,10 @@
 // What it does not: it runs no hooks for its own commits, and follows neither
 // grafts nor replaced objects.
 //
-// The way of a write: [Repository.Create] and its like put a request into the
-// queue; the repository's one goroutine takes what waits there as a batch, makes
-// of it a draft (a line of commits in memory, each judged by what the one before
-// it left), hands the draft's objects to gitdir, and publishes the state that
+// The way of a write: [Repository.Apply] puts a request into the queue; the
+// repository's one goroutine takes what waits there as a batch, makes of it a
+// draft (a line of commits in memory, each judged by what the one before it
+// left), hands the draft's objects to gitdir, and publishes the state that
 // stands then. The way of a push: the watcher sees the branch move, and a walk
 // along the first parents brings the state to where it is.
 package gitstore

@@ -60,32 +60,43 @@ func (d *draft) content(e *Entry) ([]byte, error) {
 	return e.file(d.read)
 }
 
+// edit is what one commit does: to one file or more, each another one.
+type edit struct {
+	files   []fileEdit
+	message message
+}
+
 // fileEdit is what one commit does to one file.
 type fileEdit struct {
 	name       definition.Name
 	mode       filemode.FileMode // 0: the file is removed
 	content    []byte
 	definition definition.Definition
-	subject    string
+	added      bool
+	subject    string // of the commit, if this is all it does
 }
 
-// commit adds the commit of an edit and returns the new entry; nil where the
-// definition is removed.
-func (d *draft) commit(by Attribution, committer Identity, now time.Time, change fileEdit) (*Entry, error) {
-	file := change.name.String() + definition.FileSuffix
-	var blob gitdir.Hash
+// commit adds the commit of an edit.
+func (d *draft) commit(by Attribution, committer Identity, now time.Time, e edit) error {
+	secrets, blobs := d.secrets, make([]gitdir.Hash, len(e.files))
 	var secretsEdit gitdir.TreeEdit
 	var err error
-	if change.mode != 0 {
-		blob = d.pack.Add(gitdir.KindBlob, change.content)
-		secretsEdit, err = gitdir.SetInTree(d.secrets, file, change.mode, blob)
-	} else {
-		secretsEdit, err = gitdir.RemoveFromTree(d.secrets, file)
+	for i, change := range e.files {
+		file := change.name.String() + definition.FileSuffix
+		if change.mode != 0 {
+			blobs[i] = d.pack.Add(gitdir.KindBlob, change.content)
+			secretsEdit, err = gitdir.SetInTree(secrets, file, change.mode, blobs[i])
+		} else {
+			secretsEdit, err = gitdir.RemoveFromTree(secrets, file)
+		}
+		if err != nil {
+			return err
+		}
+		secrets = secretsEdit.Apply(secrets)
 	}
-	if err != nil {
-		return nil, err
+	if len(e.files) > 1 {
+		secretsEdit = gitdir.EditBetween(d.secrets, secrets)
 	}
-	secrets := secretsEdit.Apply(d.secrets)
 	rootEdit, err := gitdir.RemoveFromTree(d.root, definition.Folder)
 	var secretsID gitdir.Hash
 	if len(secrets) > 0 {
@@ -93,20 +104,23 @@ func (d *draft) commit(by Attribution, committer Identity, now time.Time, change
 		rootEdit, err = gitdir.SetInTree(d.root, definition.Folder, filemode.Dir, secretsID)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	root := rootEdit.Apply(d.root)
 	rootID := d.pack.AddTree(d.rootID, d.root, rootEdit, root)
 
 	when := commitTime(now, d.time)
-	d.head = d.pack.Add(gitdir.KindCommit, encodeCommit(rootID, d.head, by, committer, when, change.subject))
+	d.head = d.pack.Add(gitdir.KindCommit, encodeCommit(rootID, d.head, by, committer, when, e.message))
 	d.time, d.root, d.secrets = when, root, secrets
 	d.rootID, d.secretsID = rootID, secretsID
-	return d.record(change, blob, when), nil
+	for i, change := range e.files {
+		d.record(change, blobs[i], when)
+	}
+	return nil
 }
 
 // record brings what the draft knows of the definitions up to date.
-func (d *draft) record(change fileEdit, blob gitdir.Hash, when time.Time) *Entry {
+func (d *draft) record(change fileEdit, blob gitdir.Hash, when time.Time) {
 	old, existed := d.get(change.name)
 	former, was := d.changes[change.name]
 	var e *Entry
@@ -133,15 +147,14 @@ func (d *draft) record(change fileEdit, blob gitdir.Hash, when time.Time) *Entry
 		d.count++
 	}
 	d.changes[change.name] = e
-	d.claims.replace(old, e)
+	release := d.claims.swap(old, e)
 	d.undone = append(d.undone, func() {
-		d.claims.replace(e, old)
+		release()
 		d.count = count
 		if delete(d.changes, change.name); was {
 			d.changes[change.name] = former
 		}
 	})
-	return e
 }
 
 // state returns what stands once the draft is on disk.

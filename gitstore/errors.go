@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"secretsync/gitstore/definition"
 	"secretsync/gitstore/internal/gitdir"
 )
 
@@ -17,9 +16,10 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrExists: a definition of that name is already at HEAD.
 	ErrExists = errors.New("already exists")
-	// ErrConflict: the write contradicts what is at HEAD: a target is claimed
-	// by another definition, the file at HEAD is invalid and must be mended in
-	// Git first, or the branch is not there while others are.
+	// ErrConflict: the write contradicts what is at HEAD: a target is held by
+	// another definition, where that was to be refused, the file at HEAD is
+	// invalid and must be mended in Git first, or the branch is not there while
+	// others are.
 	ErrConflict = errors.New("conflict")
 	// ErrPrecondition: the definition's revision is none of those the caller
 	// asked for.
@@ -36,15 +36,12 @@ var (
 	ErrUnsettled = gitdir.ErrUnsettled
 )
 
-// ClaimError says which definition claims a target already. It matches
-// [ErrConflict].
-type ClaimError struct {
-	Place  definition.Place
-	Holder definition.Name
-}
+// ClaimError says which definition holds a target already. It matches
+// [ErrConflict] and comes with [Strict] alone.
+type ClaimError struct{ Claim }
 
 func (e *ClaimError) Error() string {
-	return fmt.Sprintf("target %s is claimed by definition %q; remove it there first", e.Place, e.Holder.String())
+	return fmt.Sprintf("target %s is held by definition %q; remove it there first", e.Place, e.Holder.String())
 }
 
 // Is reports that a ClaimError is of kind ErrConflict.

@@ -33,8 +33,14 @@ const (
 	viaAPI         = "secretsync api"
 )
 
+// message is what a commit says, beside its trailers.
+type message struct {
+	subject string
+	list    []string // what is done, one by one, where the subject can't tell
+}
+
 // encodeCommit makes a commit object.
-func encodeCommit(tree, parent gitdir.Hash, by Attribution, committer Identity, when time.Time, subject string) []byte {
+func encodeCommit(tree, parent gitdir.Hash, by Attribution, committer Identity, when time.Time, m message) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "tree %s\n", tree)
 	if !parent.IsZero() {
@@ -43,8 +49,14 @@ func encodeCommit(tree, parent gitdir.Hash, by Attribution, committer Identity, 
 	stamp := strconv.FormatInt(when.Unix(), 10) + " +0000"
 	fmt.Fprintf(&b, "author %s %s\n", authorIdentity(by.Author, committer), stamp)
 	fmt.Fprintf(&b, "committer %s %s\n\n", committer, stamp)
-	b.WriteString(subject)
+	b.WriteString(m.subject)
 	b.WriteString("\n\n")
+	for _, line := range m.list {
+		b.WriteString("- " + line + "\n")
+	}
+	if len(m.list) > 0 {
+		b.WriteString("\n")
+	}
 	if by.RequestID != "" {
 		fmt.Fprintf(&b, "%s: %s\n", trailerRequest, oneLine(by.RequestID))
 	}
@@ -106,4 +118,54 @@ func subjectOfPatch(name definition.Name, sync []definition.Target) string {
 		return "Sync " + name.String() + " to 1 target"
 	}
 	return fmt.Sprintf("Sync %s to %d targets", name.String(), len(sync))
+}
+
+// mostSubject is the length up to which a subject names every definition.
+const mostSubject = 72
+
+// messageOf says what several edits of one commit do together.
+func messageOf(files []fileEdit) message {
+	if len(files) == 1 {
+		return message{subject: files[0].subject}
+	}
+	var m message
+	var names [3][]string // added, changed, removed
+	for _, f := range files {
+		m.list = append(m.list, f.subject)
+		at := 1
+		switch {
+		case f.mode == 0:
+			at = 2
+		case f.added:
+			at = 0
+		}
+		names[at] = append(names[at], f.name.String())
+	}
+	m.subject = summary(names, enumerate)
+	if len(m.subject) > mostSubject {
+		m.subject = summary(names, func(names []string) string { return strconv.Itoa(len(names)) })
+		m.subject += " definitions"
+	}
+	return m
+}
+
+// summary says in one sentence what was added, changed and removed.
+func summary(names [3][]string, say func([]string) string) string {
+	var parts []string
+	for i, verb := range []string{"add", "change", "remove"} {
+		if len(names[i]) > 0 {
+			parts = append(parts, verb+" "+say(names[i]))
+		}
+	}
+	said := enumerate(parts)
+	return strings.ToUpper(said[:1]) + said[1:]
+}
+
+// enumerate joins as people do: "a", "a and b", "a, b and c".
+func enumerate(parts []string) string {
+	last := len(parts) - 1
+	if last == 0 {
+		return parts[0]
+	}
+	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }

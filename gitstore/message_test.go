@@ -9,7 +9,7 @@ import (
 
 func FuzzCommitsAreReadWithoutPanic(f *testing.F) {
 	somebody := Identity{Name: "A", Email: "a@b"}
-	f.Add(encodeCommit(gitdir.Hash{1}, gitdir.Hash{2}, Attribution{Author: Author{Name: "<>\n", ID: "ak-1"}, RequestID: "r\n\nx"}, somebody, commitTime(epoch, epoch), "Add x"))
+	f.Add(encodeCommit(gitdir.Hash{1}, gitdir.Hash{2}, Attribution{Author: Author{Name: "<>\n", ID: "ak-1"}, RequestID: "r\n\nx"}, somebody, commitTime(epoch, epoch), message{subject: "Add x"}))
 	f.Add([]byte("tree \n\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		c, err := gitdir.ParseCommit(gitdir.Hash{}, content)
@@ -30,7 +30,7 @@ func FuzzWhatKeysAreCalledCannotForgeACommit(f *testing.F) {
 	f.Add("\xff", "", "\r")
 	f.Fuzz(func(t *testing.T, name, id, request string) {
 		by := Attribution{Author: Author{Name: name, ID: id}, RequestID: request}
-		content := encodeCommit(gitdir.Hash{1}, gitdir.Hash{2}, by, Identity{Name: "A", Email: "a@b"}, epoch, "Add x")
+		content := encodeCommit(gitdir.Hash{1}, gitdir.Hash{2}, by, Identity{Name: "A", Email: "a@b"}, epoch, message{subject: "Add x"})
 		c, err := gitdir.ParseCommit(gitdir.Hash{}, content)
 		if err != nil || c.Tree != (gitdir.Hash{1}) || c.Parent != (gitdir.Hash{2}) || !c.Time.Equal(epoch) {
 			t.Errorf("%+v, %v", c, err)

@@ -10,9 +10,10 @@ import (
 
 // request is one write on its way to the repository's goroutine.
 type request struct {
-	ctx  context.Context
-	by   Attribution
-	want func(*draft) (fileEdit, *Entry, error) // no edit: the entry is right as it is
+	ctx    context.Context
+	by     Attribution
+	weight int // the number of its operations
+	want   func(*draft) (edit, []Written, error)
 
 	state atomic.Int32 // waiting, then taken or given up
 	done  chan reply   // has room for the one reply
@@ -20,8 +21,8 @@ type request struct {
 }
 
 type reply struct {
-	entry *Entry
-	err   error
+	written []Written
+	err     error
 }
 
 const (
@@ -58,17 +59,18 @@ func (q *queue) signal() {
 	}
 }
 
-// take returns up to most requests whose callers still wait, in order.
+// take returns requests whose callers still wait, in order, until they have
+// most operations.
 func (q *queue) take(most int) []*request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var taken []*request
 	n := 0
-	for n < len(q.waiting) && len(taken) < most {
+	for weight := 0; n < len(q.waiting) && weight < most; n++ {
 		if r := q.waiting[n]; r.state.CompareAndSwap(requestWaiting, requestTaken) {
 			taken = append(taken, r)
+			weight += r.weight
 		}
-		n++
 	}
 	q.waiting = slices.Delete(q.waiting, 0, n)
 	if len(q.waiting) > 0 {
@@ -86,25 +88,25 @@ func (q *queue) close(cause error) []*request {
 
 // write hands a request over and waits for its reply. Once it was taken up the
 // reply is awaited even if ctx ends: it comes soon, and it is the truth.
-func (r *Repository) write(ctx context.Context, by Attribution, want func(*draft) (fileEdit, *Entry, error)) (*Entry, error) {
+func (r *Repository) write(ctx context.Context, by Attribution, weight int, want func(*draft) (edit, []Written, error)) ([]Written, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if !r.isOpen() {
 		return nil, r.notOpen()
 	}
-	req := &request{ctx: ctx, by: by, want: want, done: make(chan reply, 1), begun: r.clock.Now()}
+	req := &request{ctx: ctx, by: by, weight: weight, want: want, done: make(chan reply, 1), begun: r.clock.Now()}
 	if err := r.queue.put(req); err != nil {
 		return nil, err
 	}
 	select {
 	case answer := <-req.done:
-		return answer.entry, answer.err
+		return answer.written, answer.err
 	case <-ctx.Done():
 		if req.state.CompareAndSwap(requestWaiting, requestGivenUp) {
 			return nil, ctx.Err()
 		}
 		answer := <-req.done
-		return answer.entry, answer.err
+		return answer.written, answer.err
 	}
 }

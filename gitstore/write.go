@@ -12,82 +12,213 @@ import (
 	"secretsync/gitstore/internal/gitdir"
 )
 
-// Create adds a definition and returns it as it then stands at HEAD. It fails
-// with [ErrExists] if there is a file of that name, with a [*ClaimError] if
-// another definition claims one of the targets, with [ErrLimit] at the greatest
-// number of definitions, with [ErrUnavailable] if the repository can't be
-// written to, and with ctx's error if that ends before the write begins.
-func (r *Repository) Create(ctx context.Context, by Attribution, d definition.Definition) (*Entry, error) {
-	content := definition.Encode(d)
-	return r.write(ctx, by, func(draft *draft) (fileEdit, *Entry, error) {
-		if e, ok := draft.get(d.Name); ok {
-			if e.Invalid != nil {
-				return fileEdit{}, nil, fmt.Errorf("%w: definition %q is in the repository, in a file that is not valid (%w); mend it in Git, or delete the definition first", ErrExists, d.Name.String(), e.Invalid)
-			}
-			return fileEdit{}, nil, fmt.Errorf("definition %q: %w", d.Name.String(), ErrExists)
+// Apply makes one commit of operations, no two of which may be on one
+// definition: all of them, or none. It returns what each left, in order; where
+// there is nothing to change, nothing is committed.
+//
+// What can't be made fails as [Creation], [PatchOf] and [Deletion] say, and, where
+// there are several operations, within an [*OperationError] that tells which was
+// the first. Limits and claims are judged by what would stand after all of them,
+// so that two definitions can swap their targets. It fails with
+// [ErrUnavailable] if the repository can't be written to, and with ctx's error if
+// that ends before the write begins.
+func (r *Repository) Apply(ctx context.Context, by Attribution, how Handling, operations ...Operation) ([]Written, error) {
+	if len(operations) == 0 {
+		return nil, nil
+	}
+	operations = slices.Clone(operations)
+	for i := range operations {
+		o := &operations[i]
+		o.sync = slices.Clone(o.sync)
+		if first := slices.IndexFunc(operations, func(p Operation) bool { return p.name == o.name }); first < i {
+			return nil, failed(operations, i, &definition.FieldError{Field: "name", Reason: fmt.Sprintf("operation %d is on the same definition; one commit changes it once", first)})
 		}
-		if draft.base.snapshot.surplus > 0 || draft.count >= r.maxDefinitions {
-			return fileEdit{}, nil, fmt.Errorf("%w: tenant %q has %d definitions and is allowed %d; remove one first", ErrLimit, r.tenant.s, draft.count, r.maxDefinitions)
-		}
-		for _, p := range draft.base.snapshot.problems {
-			if p.Path == definition.Folder {
-				return fileEdit{}, nil, fmt.Errorf("%w: %w", ErrConflict, &p)
-			}
-		}
-		if err := draft.claims.check(d.Name, d.Sync); err != nil {
-			return fileEdit{}, nil, err
-		}
-		return fileEdit{name: d.Name, mode: filemode.Regular, content: content, definition: d, subject: "Add " + d.Name.String()}, nil, nil
+	}
+	ahead, err := r.editAhead(ctx, operations)
+	if err != nil {
+		return nil, err
+	}
+	return r.write(ctx, by, len(operations), func(d *draft) (edit, []Written, error) {
+		return r.judge(d, how, operations, ahead)
 	})
 }
 
-// Patch replaces the list of targets and returns the definition as it then
-// stands at HEAD; where that is the list already nothing is committed. It fails
-// with [ErrNotFound], [ErrPrecondition], with [ErrConflict] if another
-// definition claims one of the targets (a [*ClaimError]) or if the file at HEAD
-// is not valid, with [definition.ErrInvalid] if the list breaks a rule of the format, and
-// with [ErrUnavailable] and ctx's error as [Repository.Create].
+// Create is [Repository.Apply] of one [Creation].
+func (r *Repository) Create(ctx context.Context, by Attribution, d definition.Definition) (*Entry, error) {
+	return only(r.Apply(ctx, by, Lenient, Creation(d)))
+}
+
+// Patch is [Repository.Apply] of one [PatchOf].
 func (r *Repository) Patch(ctx context.Context, by Attribution, name definition.Name, pre Precondition, sync []definition.Target) (*Entry, error) {
-	sync = slices.Clone(sync)
-	// The edit is worked out ahead, beside other callers' ones; it counts if
-	// the definition still is what it was when its turn comes.
-	early, ok := r.Snapshot().Get(name)
-	var ahead fileEdit
-	var aheadErr error
-	if ok && early.Invalid == nil && pre.check(early) == nil && !slices.Equal(early.Definition.Sync, sync) {
-		leave, err := r.enter()
-		if err != nil {
-			return nil, err
-		}
-		ahead, aheadErr = patchEdit(early, sync, func() ([]byte, error) { return early.file(r.blobReader(ctx)) })
-		leave()
+	return only(r.Apply(ctx, by, Lenient, PatchOf(name, pre, sync)))
+}
+
+// Delete is [Repository.Apply] of one [Deletion].
+func (r *Repository) Delete(ctx context.Context, by Attribution, name definition.Name, pre Precondition) error {
+	_, err := r.Apply(ctx, by, Lenient, Deletion(name, pre))
+	return err
+}
+
+func only(written []Written, err error) (*Entry, error) {
+	if err != nil {
+		return nil, err
 	}
-	return r.write(ctx, by, func(draft *draft) (fileEdit, *Entry, error) {
-		e, ok := draft.get(name)
-		if !ok {
-			return fileEdit{}, nil, fmt.Errorf("definition %q: %w", name.String(), ErrNotFound)
+	return written[0].Entry, nil
+}
+
+// failed says which operation fails, if there are several.
+func failed(operations []Operation, i int, err error) error {
+	if len(operations) == 1 {
+		return err
+	}
+	return &OperationError{Index: i, Name: operations[i].name, Verb: verbs[operations[i].kind], Err: err}
+}
+
+// judge works out the edit that makes all the operations on top of a draft.
+func (r *Repository) judge(d *draft, how Handling, operations []Operation, ahead patchAhead) (e edit, written []Written, err error) {
+	room := r.maxDefinitions - d.count
+	for i := range operations {
+		if operations[i].kind == deletion {
+			room++
 		}
-		if err := pre.check(e); err != nil {
-			return fileEdit{}, nil, err
-		}
-		if e.Invalid != nil {
-			return fileEdit{}, nil, fmt.Errorf("%w: the file at HEAD is not valid (%w); mend it in Git", ErrConflict, e.Invalid)
-		}
-		if slices.Equal(e.Definition.Sync, sync) {
-			return fileEdit{}, e, nil
-		}
-		change, err := ahead, aheadErr
-		if e != early || change.mode == 0 {
-			change, err = patchEdit(e, sync, func() ([]byte, error) { return draft.content(e) })
+	}
+	for i := range operations {
+		o := &operations[i]
+		var change fileEdit
+		switch o.kind {
+		case creation:
+			change, err = r.create(d, o, room)
+			room--
+		case patch:
+			change, err = d.patch(o, ahead)
+		case deletion:
+			change, err = d.remove(o)
 		}
 		if err != nil {
-			return fileEdit{}, nil, err
+			return edit{}, nil, failed(operations, i, err)
 		}
-		if err := draft.claims.check(name, sync); err != nil {
-			return fileEdit{}, nil, err
+		if !change.name.IsZero() {
+			e.files = append(e.files, change)
 		}
-		return change, nil, nil
-	})
+		written = append(written, Written{Name: o.name})
+	}
+	if len(e.files) > 0 {
+		e.message = messageOf(e.files)
+	}
+	defer d.claim(e.files)()
+	for i := range operations {
+		o := &operations[i]
+		written[i].Held = d.claims.held(o.name, o.targets())
+		if how == Strict && len(written[i].Held) > 0 {
+			return edit{}, nil, failed(operations, i, &ClaimError{written[i].Held[0]})
+		}
+	}
+	return e, written, nil
+}
+
+// claim has the draft's claims as they are after the edits, until it is taken
+// back.
+func (d *draft) claim(files []fileEdit) (undo func()) {
+	var undone []func()
+	for _, f := range files {
+		old, _ := d.get(f.name)
+		var next *Entry
+		if f.mode != 0 {
+			next = &Entry{Name: f.name, Definition: f.definition}
+		}
+		undone = append(undone, d.claims.swap(old, next))
+	}
+	return func() {
+		for _, undo := range slices.Backward(undone) {
+			undo()
+		}
+	}
+}
+
+// create works out the edit of a creation; room is how many definitions may
+// still be added.
+func (r *Repository) create(d *draft, o *Operation, room int) (fileEdit, error) {
+	if e, ok := d.get(o.name); ok {
+		if e.Invalid != nil {
+			return fileEdit{}, fmt.Errorf("%w: definition %q is in the repository, in a file that is not valid (%w); mend it in Git, or delete the definition first", ErrExists, o.name.String(), e.Invalid)
+		}
+		return fileEdit{}, fmt.Errorf("definition %q: %w", o.name.String(), ErrExists)
+	}
+	if d.base.snapshot.surplus > 0 || room <= 0 {
+		return fileEdit{}, fmt.Errorf("%w: tenant %q has %d definitions and is allowed %d; remove one first", ErrLimit, r.tenant.s, d.count, r.maxDefinitions)
+	}
+	for _, p := range d.base.snapshot.problems {
+		if p.Path == definition.Folder {
+			return fileEdit{}, fmt.Errorf("%w: %w", ErrConflict, &p)
+		}
+	}
+	return fileEdit{
+		name: o.name, mode: filemode.Regular, content: o.content, definition: o.definition,
+		added: true, subject: "Add " + o.name.String(),
+	}, nil
+}
+
+// remove works out the edit of a deletion.
+func (d *draft) remove(o *Operation) (fileEdit, error) {
+	e, ok := d.get(o.name)
+	if !ok {
+		return fileEdit{}, fmt.Errorf("definition %q: %w", o.name.String(), ErrNotFound)
+	}
+	if err := o.pre.check(e); err != nil {
+		return fileEdit{}, err
+	}
+	return fileEdit{name: o.name, subject: "Remove " + o.name.String()}, nil
+}
+
+// patch works out the edit of a patch; a zero one where it changes nothing.
+func (d *draft) patch(o *Operation, ahead patchAhead) (fileEdit, error) {
+	e, ok := d.get(o.name)
+	if !ok {
+		return fileEdit{}, fmt.Errorf("definition %q: %w", o.name.String(), ErrNotFound)
+	}
+	if err := o.pre.check(e); err != nil {
+		return fileEdit{}, err
+	}
+	if e.Invalid != nil {
+		return fileEdit{}, fmt.Errorf("%w: the file at HEAD is not valid (%w); mend it in Git", ErrConflict, e.Invalid)
+	}
+	if slices.Equal(e.Definition.Sync, o.sync) {
+		return fileEdit{}, nil
+	}
+	if e == ahead.of {
+		return ahead.change, nil
+	}
+	return patchEdit(e, o.sync, func() ([]byte, error) { return d.content(e) })
+}
+
+// patchAhead is the edit of a patch that was worked out before its turn came,
+// beside other callers' ones. It counts if the definition still is what it was.
+type patchAhead struct {
+	of     *Entry // nil: there is none
+	change fileEdit
+}
+
+// editAhead works out ahead what is worth it: of several operations none is, so
+// that not more memory is held by those who wait than by a batch.
+func (r *Repository) editAhead(ctx context.Context, operations []Operation) (ahead patchAhead, err error) {
+	if len(operations) > 1 || operations[0].kind != patch {
+		return ahead, nil
+	}
+	o := &operations[0]
+	e, ok := r.Snapshot().Get(o.name)
+	if !ok || e.Invalid != nil || o.pre.check(e) != nil || slices.Equal(e.Definition.Sync, o.sync) {
+		return ahead, nil
+	}
+	leave, err := r.enter()
+	if err != nil {
+		return ahead, err
+	}
+	defer leave()
+	change, failed := patchEdit(e, o.sync, func() ([]byte, error) { return e.file(r.blobReader(ctx)) })
+	if failed != nil {
+		return ahead, nil // it is told when its turn has come, if it still is so
+	}
+	return patchAhead{e, change}, nil
 }
 
 // patchEdit works out the file with the new list of targets.
@@ -110,23 +241,6 @@ func patchEdit(e *Entry, sync []definition.Target, read func() ([]byte, error)) 
 		return fileEdit{}, fmt.Errorf("definition %q: %w", e.Name.String(), err)
 	}
 	return fileEdit{name: e.Name, mode: e.mode, content: after, definition: d, subject: subjectOfPatch(e.Name, sync)}, nil
-}
-
-// Delete removes a definition, valid or not. It fails with [ErrNotFound],
-// [ErrPrecondition], and with [ErrUnavailable] and ctx's error as
-// [Repository.Create].
-func (r *Repository) Delete(ctx context.Context, by Attribution, name definition.Name, pre Precondition) error {
-	_, err := r.write(ctx, by, func(draft *draft) (fileEdit, *Entry, error) {
-		e, ok := draft.get(name)
-		if !ok {
-			return fileEdit{}, nil, fmt.Errorf("definition %q: %w", name.String(), ErrNotFound)
-		}
-		if err := pre.check(e); err != nil {
-			return fileEdit{}, nil, err
-		}
-		return fileEdit{name: name, subject: "Remove " + name.String()}, nil, nil
-	})
-	return err
 }
 
 // file returns the file as it stands at HEAD.

@@ -22,12 +22,10 @@ type Reader interface {
 	Created() time.Time
 }
 
-// Writer commits. Each method is one commit, durable when it returns; see
-// [gitstore.Repository] for the errors.
+// Writer commits: operations are one commit, durable when it returns; see
+// [gitstore.Repository.Apply] for the errors.
 type Writer interface {
-	Create(context.Context, gitstore.Attribution, definition.Definition) (*gitstore.Entry, error)
-	Patch(context.Context, gitstore.Attribution, definition.Name, gitstore.Precondition, []definition.Target) (*gitstore.Entry, error)
-	Delete(context.Context, gitstore.Attribution, definition.Name, gitstore.Precondition) error
+	Apply(context.Context, gitstore.Attribution, gitstore.Handling, ...gitstore.Operation) ([]gitstore.Written, error)
 }
 
 // Historian reads the commits that changed a definition, a page at a time.

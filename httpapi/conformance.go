@@ -79,7 +79,7 @@ type conformanceCheck struct {
 }
 
 // conformanceChecks is the suite; the files conformance_*.go hold its parts.
-var conformanceChecks = slices.Concat(secretChecks, conditionChecks, inputChecks, accessChecks, otherChecks)
+var conformanceChecks = slices.Concat(secretChecks, conditionChecks, batchChecks, inputChecks, accessChecks, otherChecks)
 
 // probe makes requests on behalf of checks. A check that can't go on ends by
 // panicking with stop, which check recovers.

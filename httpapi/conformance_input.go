@@ -113,6 +113,29 @@ var badPatches = []badBody{
 	{"a target listed twice", `{"sync":[{"cluster":"x","namespace":"y"},{"cluster":"x","namespace":"y","secretName":"NAME"}]}`, "sync[1]"},
 }
 
+// badBatches are refused by POST …/secrets:batch.
+var badBatches = []badBody{
+	{"no operations", `{}`, "operations"},
+	{"a list in place of the object", `[{"op":"delete","name":"NAME"}]`, "a list"},
+	{"no operation in the list", `{"operations":[]}`, "operations"},
+	{"101 operations", `{"operations":[` + strings.Repeat(`{"op":"delete","name":"NAME"},`, 100) + `{"op":"delete","name":"NAME"}]}`, "100"},
+	{"an unknown field", `{"operations":[],"dryRun":true}`, "dryRun"},
+	{"an operation that is a string", `{"operations":["delete"]}`, "operations[0]"},
+	{"an unknown operation", `{"operations":[{"op":"replace","name":"NAME"}]}`, "operations[0].op"},
+	{"no op", `{"operations":[{"name":"NAME"}]}`, "operations[0].op"},
+	{"no name", `{"operations":[{"op":"delete"}]}`, "operations[0].name"},
+	{"a malformed ifMatch", `{"operations":[{"op":"delete","name":"NAME","ifMatch":"abc"}]}`, "operations[0].ifMatch"},
+	{"ifMatch of the wrong type", `{"operations":[{"op":"delete","name":"NAME","ifMatch":["*"]}]}`, "operations[0].ifMatch"},
+	{"ifMatch for a create", `{"operations":[{"op":"create","name":"NAME","secretPath":"a","ifMatch":"*"}]}`, "operations[0].ifMatch"},
+	{"sync for a delete", `{"operations":[{"op":"delete","name":"NAME","sync":[]}]}`, "operations[0].sync"},
+	{"secretPath for a patch", `{"operations":[{"op":"patch","name":"NAME","secretPath":"a","sync":[]}]}`, "operations[0].secretPath"},
+	{"a patch without sync", `{"operations":[{"op":"patch","name":"NAME"}]}`, "operations[0].sync"},
+	{"a create without secretPath", `{"operations":[{"op":"create","name":"NAME"}]}`, "operations[0].secretPath"},
+	{"a wrong namespace in the second operation", `{"operations":[{"op":"create","name":"NAME","secretPath":"a"},{"op":"create","name":"NAME-2","secretPath":"a","sync":[{"cluster":"c","namespace":7}]}]}`, "operations[1].sync[0].namespace"},
+	{"a target listed twice", `{"operations":[{"op":"create","name":"NAME","secretPath":"a","sync":[{"cluster":"x","namespace":"y"},{"cluster":"x","namespace":"y"}]}]}`, "operations[0].sync[1]"},
+	{"a definition twice", `{"operations":[{"op":"delete","name":"NAME"},{"op":"create","name":"NAME","secretPath":"a"}]}`, "operations[1].name"},
+}
+
 var inputChecks = []conformanceCheck{
 	{"each malformed POST is 400 and says which field and why", func(p *probe) {
 		for _, b := range badBodies {
@@ -132,6 +155,15 @@ var inputChecks = []conformanceCheck{
 		}
 		if s := p.read(made.Name); s.ResourceVersion != made.ResourceVersion {
 			p.bad("resourceVersion went from %s to %s", made.ResourceVersion, s.ResourceVersion)
+		}
+	}},
+	{"each malformed batch is 400, says which operation and field, and writes nothing", func(p *probe) {
+		for _, b := range badBatches {
+			name := p.name()
+			p.created = append(p.created, name)
+			r := p.call(http.MethodPost, "/secrets:batch", strings.ReplaceAll(b.body, "NAME", name))
+			p.within(b.why, func() { p.refused(r, 400, b.says) })
+			p.refused(p.get("/secrets/"+name), 404)
 		}
 	}},
 	{"100 targets are accepted", func(p *probe) {

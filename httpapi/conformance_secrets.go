@@ -182,16 +182,74 @@ var secretChecks = []conformanceCheck{
 		made := p.create("[]")
 		p.refused(p.call(http.MethodPost, "/secrets", fmt.Sprintf(`{"name":%q,"secretPath":"b"}`, made.Name)), 409, made.Name)
 	}},
-	{"a target that another definition claims is 409 and names that definition", func(p *probe) {
-		target := strings.TrimSuffix(p.target(), "}") + `,"secretName":"shared"}`
+	{"a target that another definition claims is accepted, with TargetConflict and a Warning that names the holder", func(p *probe) {
+		target := p.sharedTarget()
 		holder := p.create("[" + target + "]")
-		p.refused(p.call(http.MethodPost, "/secrets", fmt.Sprintf(`{"name":%q,"secretPath":"b","sync":[%s]}`, p.name(), target)), 409, holder.Name)
+		conflicts := func(r reply, status int) {
+			s := p.secret(p.want(r, status))
+			if len(s.Status.SyncStatuses) != 1 || s.Status.SyncStatuses[0].Reason != "TargetConflict" || s.Status.SyncStatuses[0].State != "Error" || s.Status.Phase != "Failed" {
+				p.bad("%s: status %+v", r.call, s.Status)
+			}
+			if !slices.ContainsFunc(r.header.Values("Warning"), func(w string) bool { return strings.HasPrefix(w, "299 ") && strings.Contains(w, holder.Name) }) {
+				p.bad("%s: Warning is %q; want 299 and the holder's name %s", r.call, r.header.Values("Warning"), holder.Name)
+			}
+			if got := r.header.Get("Preference-Applied"); got != "" && got != "handling=lenient" {
+				p.bad("%s: Preference-Applied is %q", r.call, got)
+			}
+		}
+		name := p.name()
+		p.created = append(p.created, name)
+		conflicts(p.call(http.MethodPost, "/secrets", fmt.Sprintf(`{"name":%q,"secretPath":"b","sync":[%s]}`, name, target)), 201)
 		other := p.create("[]")
-		p.refused(p.call(http.MethodPatch, "/secrets/"+other.Name, `{"sync":[`+target+`]}`), 409, holder.Name)
-		if s := p.read(other.Name); s.ResourceVersion != other.ResourceVersion || len(s.Sync) != 0 {
-			p.bad("the refused PATCH was written")
+		conflicts(p.call(http.MethodPatch, "/secrets/"+other.Name, `{"sync":[`+target+`]}`, "Prefer: handling=lenient"), 200)
+		if r := p.want(p.call(http.MethodPatch, "/secrets/"+holder.Name, `{"sync":[`+target+`]}`), 200); strings.Contains(string(r.body), "TargetConflict") {
+			p.bad("the holder lost the target: %s", r.body)
 		}
 	}},
+	{"a target that another definition claims is 409 with Prefer: handling=strict, names that definition, and writes nothing", func(p *probe) {
+		target := p.sharedTarget()
+		holder := p.create("[" + target + "]")
+		for _, strict := range []string{"Prefer: handling=strict", "Prefer: wait=10, Handling=\"strict\"; x=y"} {
+			name := p.name()
+			p.created = append(p.created, name)
+			r := p.call(http.MethodPost, "/secrets", fmt.Sprintf(`{"name":%q,"secretPath":"b","sync":[%s]}`, name, target), strict)
+			p.refused(r, 409, holder.Name)
+			if got := r.header.Get("Preference-Applied"); got != "handling=strict" {
+				p.bad("%s: Preference-Applied is %q", r.call, got)
+			}
+			p.refused(p.get("/secrets/"+name), 404)
+			free := p.want(p.call(http.MethodPost, "/secrets", fmt.Sprintf(`{"name":%q,"secretPath":"b","sync":[%s]}`, name, p.target()), strict), 201)
+			if got := free.header.Get("Preference-Applied"); got != "handling=strict" {
+				p.bad("%s: Preference-Applied is %q", free.call, got)
+			}
+			other := p.create("[]")
+			p.refused(p.call(http.MethodPatch, "/secrets/"+other.Name, `{"sync":[`+target+`]}`, strict), 409, holder.Name)
+			if s := p.read(other.Name); s.ResourceVersion != other.ResourceVersion || len(s.Sync) != 0 {
+				p.bad("the refused PATCH was written")
+			}
+		}
+	}},
+	{"two definitions swap their targets, and one is renamed: the new one made, then the old one deleted", func(p *probe) {
+		x, y := p.sharedTarget(), p.sharedTarget()
+		a, b := p.create("["+x+"]"), p.create("["+y+"]")
+		p.want(p.call(http.MethodPatch, "/secrets/"+a.Name, `{"sync":[`+y+`]}`), 200)
+		for _, c := range [][2]string{{b.Name, x}, {a.Name, y}} {
+			r := p.want(p.call(http.MethodPatch, "/secrets/"+c[0], `{"sync":[`+c[1]+`]}`, "Prefer: handling=strict"), 200)
+			if strings.Contains(string(r.body), "TargetConflict") {
+				p.bad("after the swap: %s", r.body)
+			}
+		}
+		renamed := p.create("[" + x + "]")
+		p.want(p.call(http.MethodDelete, "/secrets/"+b.Name, ""), 204)
+		if r := p.want(p.call(http.MethodPatch, "/secrets/"+renamed.Name, `{"sync":[`+x+`]}`, "Prefer: handling=strict"), 200); strings.Contains(string(r.body), "TargetConflict") {
+			p.bad("after the old one went: %s", r.body)
+		}
+	}},
+}
+
+// sharedTarget makes a target that several definitions can claim.
+func (p *probe) sharedTarget() string {
+	return strings.TrimSuffix(p.target(), "}") + `,"secretName":"shared"}`
 }
 
 // conditionChecks hold what the contract says of ETag, If-Match and their like.

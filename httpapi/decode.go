@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,13 +53,10 @@ func isJSON(contentType string) bool {
 	return media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
 }
 
-// parseCreate reads the body of POST …/secrets.
-func parseCreate(body []byte) (definition.Definition, error) {
-	o, err := parseObject(body)
-	if err != nil {
-		return definition.Definition{}, err
-	}
-	if err := o.only("name", "secretPath", "sync"); err != nil {
+// parseCreate reads the body of POST …/secrets. Other members may be those of
+// whoever calls.
+func parseCreate(o object, others ...string) (definition.Definition, error) {
+	if err := o.only(append(others, "name", "secretPath", "sync")...); err != nil {
 		return definition.Definition{}, err
 	}
 	name, err := field(o, "name", definition.ParseName)
@@ -73,33 +71,38 @@ func parseCreate(body []byte) (definition.Definition, error) {
 	if err != nil {
 		return definition.Definition{}, err
 	}
-	return definition.New(name, path, sync)
+	return o.joined(name, path, sync)
+}
+
+// joined checks what parts of a definition have to keep jointly.
+func (o object) joined(name definition.Name, path definition.SecretPath, sync []definition.Target) (definition.Definition, error) {
+	d, err := definition.New(name, path, sync)
+	if f, ok := errors.AsType[*definition.FieldError](err); ok {
+		return d, badRequest(o.at+f.Field, f.Reason)
+	}
+	return d, err
 }
 
 // parsePatch reads the body of PATCH …/secrets/{name} for the definition of
-// that name.
-func parsePatch(body []byte, name definition.Name) ([]definition.Target, error) {
-	o, err := parseObject(body)
-	if err != nil {
-		return nil, err
-	}
+// that name. Other members may be those of whoever calls.
+func parsePatch(o object, name definition.Name, others ...string) ([]definition.Target, error) {
 	for _, fixed := range []string{"name", "secretPath"} {
-		if o.has(fixed) {
-			return nil, badRequest(fixed, "is fixed after creation; PATCH takes sync alone")
+		if o.has(fixed) && !slices.Contains(others, fixed) {
+			return nil, badRequest(o.at+fixed, "is fixed after creation; PATCH takes sync alone")
 		}
 	}
-	if err := o.only("sync"); err != nil {
+	if err := o.only(append(others, "sync")...); err != nil {
 		return nil, err
 	}
 	if !o.has("sync") {
-		return nil, badRequest("sync", "is missing; send the whole new list, or [] to stop syncing")
+		return nil, badRequest(o.at+"sync", "is missing; send the whole new list, or [] to stop syncing")
 	}
 	sync, err := parseSync(o)
 	if err != nil {
 		return nil, err
 	}
 	// What targets have to keep jointly does not depend on the path.
-	definition, err := definition.New(name, definition.SecretPath{}, sync)
+	definition, err := o.joined(name, definition.SecretPath{}, sync)
 	return definition.Sync, err
 }
 
@@ -111,14 +114,14 @@ func parseSync(o object) ([]definition.Target, error) {
 	}
 	list, ok := v.([]any)
 	if !ok {
-		return nil, o.wrongType("sync", v, "a list of targets")
+		return nil, o.wrongType(o.at+"sync", v, "a list of targets")
 	}
 	if len(list) > definition.MaxTargets {
-		return nil, badRequest("sync", fmt.Sprintf("has %d targets; at most %d are allowed", len(list), definition.MaxTargets))
+		return nil, badRequest(o.at+"sync", fmt.Sprintf("has %d targets; at most %d are allowed", len(list), definition.MaxTargets))
 	}
 	targets := make([]definition.Target, len(list))
 	for i, item := range list {
-		at := fmt.Sprintf("sync[%d]", i)
+		at := fmt.Sprintf("%ssync[%d]", o.at, i)
 		t, ok := item.(object)
 		if !ok {
 			return nil, o.wrongType(at, item, "an object with cluster, namespace and, optionally, secretName")

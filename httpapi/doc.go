@@ -29,6 +29,15 @@
 //   - Without Content-Type a body is taken for what it holds. With one it must
 //     be application/json or application/…+json, as UTF-8; a Content-Encoding
 //     is 415.
+//   - Of definitions that claim one target, the one that claimed it first is
+//     taken for its holder; after a start, the one with the least name. A holder
+//     is not refused with handling=strict because others wait for what it has.
+//   - In a write's answer TargetConflict goes before ClusterNotFound: somebody
+//     else's claim has to be seen to in any case. There are at most ten Warning
+//     fields.
+//   - POST …/secrets:batch changes a definition once: what is to be made anew
+//     under its name takes two requests. The first operation that can't be made
+//     is the one that is told.
 //   - null for an optional field is the same as leaving it out.
 //   - In an answer lastSyncTime, vaultVersion, commit, kubernetesVersion, and
 //     the resourceVersion of a tenant without a commit, are null until there

@@ -37,16 +37,17 @@ type exchange struct {
 	remote    netip.Addr
 
 	// Set on the way.
-	route     *route // nil: no route matched
-	observers *observers
-	params    httprouter.Params
-	key       *Key            // nil: no key was needed, or none was accepted
-	tenant    *Tenant         // the key's own, and the one in the path
-	name      definition.Name // of the definition asked for
-	subject   string          // id of the API key made or revoked
-	status    int
-	bytes     int
-	cause     error // of a 5xx answer, for the log
+	route      *route // nil: no route matched
+	observers  *observers
+	params     httprouter.Params
+	key        *Key            // nil: no key was needed, or none was accepted
+	tenant     *Tenant         // the key's own, and the one in the path
+	name       definition.Name // of the definition asked for
+	subject    string          // id of the API key made or revoked
+	operations int             // of a batch
+	status     int
+	bytes      int
+	cause      error // of a 5xx answer, for the log
 }
 
 // answer is what a handler answers with. Secrets never appear in one.
@@ -68,7 +69,7 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 // before anything else is looked at; then another tenant is 403, whether it
 // exists or not; then comes the route (404, 405), then the role (403), and
 // only then the body and what is stored.
-func (s *Server) serveOn(router *httprouter.Router, w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) {
 	x := exchanges.Get().(*exchange)
 	*x = exchange{ResponseWriter: w, s: s, state: s.state.Load(), r: r, began: s.now()}
 	s.metrics.inFlight.Inc()
@@ -309,6 +310,9 @@ func (x *exchange) attrs(took time.Duration) []slog.Attr {
 	}
 	if !x.name.IsZero() {
 		attrs = append(attrs, slog.String("name", x.name.String()))
+	}
+	if x.operations > 0 {
+		attrs = append(attrs, slog.Int("operations", x.operations))
 	}
 	if x.subject != "" {
 		attrs = append(attrs, slog.String("subject", x.subject))

@@ -31,7 +31,11 @@ func FuzzCreate(f *testing.F) {
 	}
 	f.Add([]byte(`{"name":"db-password","secretPath":"a/b","sync":[{"cluster":"c","namespace":"n","secretName":"s.t"},{"cluster":"c","namespace":"m","secretName":null}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		d, err := parseCreate(body)
+		o, err := parseObject(body)
+		var d definition.Definition
+		if err == nil {
+			d, err = parseCreate(o)
+		}
 		if err != nil {
 			refusedWell(t, err)
 			return
@@ -71,7 +75,11 @@ func FuzzPatch(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		sync, err := parsePatch(body, name)
+		o, err := parseObject(body)
+		var sync []definition.Target
+		if err == nil {
+			sync, err = parsePatch(o, name)
+		}
 		if err != nil {
 			refusedWell(t, err)
 			return
@@ -82,6 +90,38 @@ func FuzzPatch(f *testing.F) {
 		}
 		if len(sync) > definition.MaxTargets {
 			t.Fatalf("%d targets", len(sync))
+		}
+	})
+}
+
+// FuzzBatch holds that what is accepted is what any other JSON reader reads.
+func FuzzBatch(f *testing.F) {
+	for _, b := range badBatches {
+		f.Add([]byte(strings.ReplaceAll(b.body, "NAME", "db-password")))
+	}
+	f.Add([]byte(`{"operations":[{"op":"create","name":"aa","secretPath":"b"},{"op":"patch","name":"bb","sync":null,"ifMatch":"*"},{"op":"delete","name":"cc","ifMatch":"\"x\""}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		operations, err := parseBatch(body)
+		if err != nil {
+			refusedWell(t, err)
+			return
+		}
+		var plain struct {
+			Operations []struct {
+				Op, Name, SecretPath string
+				IfMatch              *string
+				Sync                 []struct{ Cluster, Namespace, SecretName string }
+			}
+		}
+		strict := json.NewDecoder(bytes.NewReader(body))
+		strict.DisallowUnknownFields()
+		if err := strict.Decode(&plain); err != nil || len(plain.Operations) != len(operations) {
+			t.Fatalf("accepted what encoding/json reads as %+v: %v", plain, err)
+		}
+		for i, o := range operations {
+			if p := plain.Operations[i]; o.op != p.Op || o.name.String() != p.Name {
+				t.Fatalf("operations[%d] is read as %+v; encoding/json reads %+v", i, o, p)
+			}
 		}
 	})
 }

@@ -27,7 +27,6 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"secretsync/gitstore"
-	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
 	"secretsync/reconcile"
 )
@@ -305,10 +304,10 @@ type slowRepository struct {
 	entered, release chan struct{}
 }
 
-func (s slowRepository) Create(ctx context.Context, c gitstore.Attribution, d definition.Definition) (*gitstore.Entry, error) {
+func (s slowRepository) Apply(ctx context.Context, by gitstore.Attribution, how gitstore.Handling, operations ...gitstore.Operation) ([]gitstore.Written, error) {
 	close(s.entered)
 	<-s.release
-	return s.Repository.Create(ctx, c, d)
+	return s.Repository.Apply(ctx, by, how, operations...)
 }
 
 func TestAnOrderlyEndLetsRequestsFinishAndLeavesNothing(t *testing.T) {

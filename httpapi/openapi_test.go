@@ -16,7 +16,6 @@ import (
 	"testing"
 
 	"secretsync/gitstore"
-	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
 )
 
@@ -71,14 +70,8 @@ type brokenRepository struct {
 }
 
 func (b brokenRepository) Healthy() error { return b.err }
-func (b brokenRepository) Create(ctx context.Context, _ gitstore.Attribution, _ definition.Definition) (*gitstore.Entry, error) {
+func (b brokenRepository) Apply(context.Context, gitstore.Attribution, gitstore.Handling, ...gitstore.Operation) ([]gitstore.Written, error) {
 	return nil, b.err
-}
-func (b brokenRepository) Patch(ctx context.Context, _ gitstore.Attribution, _ definition.Name, _ gitstore.Precondition, _ []definition.Target) (*gitstore.Entry, error) {
-	return nil, b.err
-}
-func (b brokenRepository) Delete(ctx context.Context, _ gitstore.Attribution, _ definition.Name, _ gitstore.Precondition) error {
-	return b.err
 }
 
 func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
@@ -109,6 +102,9 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 				body = `{"name":"new","secretPath":"a"}`
 				if rt.method == http.MethodPatch {
 					body = `{"sync":[]}`
+				}
+				if strings.HasSuffix(path, ":batch") {
+					body = `{"operations":[{"op":"create","name":"newer","secretPath":"a"}]}`
 				}
 				if strings.HasSuffix(path, "/apikeys") {
 					body = `{"displayName":"x","role":"admin"}`

@@ -1,6 +1,11 @@
 package httpapi
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+
+	"github.com/julienschmidt/httprouter"
+)
 
 const (
 	basePath    = "/api/v1"
@@ -13,7 +18,7 @@ const (
 // metrics and the OpenAPI test are made from.
 type route struct {
 	method string
-	path   string // as httprouter writes it
+	path   string // as httprouter writes it, with the verb behind it, if any
 	role   Role   // empty: no key is needed
 	handle func(*Server, *exchange) (*answer, error)
 }
@@ -22,6 +27,7 @@ var routes = []route{
 	{http.MethodGet, tenantsPath + ":tenant", RoleReadonly, (*Server).getTenant},
 	{http.MethodGet, tenantsPath + ":tenant/secrets", RoleReadonly, (*Server).listSecrets},
 	{http.MethodPost, tenantsPath + ":tenant/secrets", RoleAdmin, (*Server).createSecret},
+	{http.MethodPost, tenantsPath + ":tenant/secrets:batch", RoleAdmin, (*Server).batchSecrets},
 	{http.MethodGet, tenantsPath + ":tenant/secrets/:name", RoleReadonly, (*Server).getSecret},
 	{http.MethodPatch, tenantsPath + ":tenant/secrets/:name", RoleAdmin, (*Server).patchSecret},
 	{http.MethodDelete, tenantsPath + ":tenant/secrets/:name", RoleAdmin, (*Server).deleteSecret},
@@ -38,4 +44,33 @@ var routes = []route{
 	{http.MethodGet, "/readyz", "", (*Server).readyz},
 	{http.MethodGet, openAPIPath, "", (*Server).serveOpenAPI},
 	{http.MethodGet, metricsPath, "", (*Server).serveMetrics},
+}
+
+// cutVerb takes the verb off a path that ends with one, such as secrets:batch. A
+// colon that begins a segment is no verb's: it is how routes write a parameter.
+func cutVerb(path string) (rest, verb string) {
+	last := strings.LastIndexByte(path, '/') + 1
+	if i := strings.LastIndexByte(path[last:], ':'); i > 0 {
+		return path[:last+i], path[last+i+1:]
+	}
+	return path, ""
+}
+
+// router finds the route of a request: a router for each verb, as httprouter
+// takes a colon for a parameter, and one for paths without a verb.
+type router map[string]*httprouter.Router
+
+func (rs router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, verb := cutVerb(r.URL.Path)
+	found := rs[verb]
+	switch {
+	case verb == "":
+	case found == nil:
+		found = rs[""]
+	default:
+		short, url := *r, *r.URL
+		url.Path = path
+		short.URL, r = &url, &short
+	}
+	found.ServeHTTP(w, r)
 }

@@ -12,17 +12,17 @@ import (
 
 // noSuch is the one wording of 404 for things of a tenant.
 func noSuch(kind, name string, t *Tenant) *problem {
-	return &problem{status: http.StatusNotFound, sentence: fmt.Sprintf("tenant %s has no %s %s", t.Name, kind, shown(name))}
+	return &problem{status: http.StatusNotFound, sentence: fmt.Sprintf("tenant %s has no %s %s", t.Name, kind, definition.Quote(name))}
 }
 
 // refusal words what a write was refused for where this package knows better
 // what the client can do about it.
-func (x *exchange) refusal(err error) error {
+func (x *exchange) refusal(err error, name definition.Name) error {
 	switch {
 	case errors.Is(err, gitstore.ErrNotFound):
-		return noSuch("secret", x.name.String(), x.tenant)
+		return noSuch("secret", name.String(), x.tenant)
 	case errors.Is(err, gitstore.ErrExists) && !errors.Is(err, definition.ErrInvalid):
-		return &problem{status: http.StatusConflict, sentence: fmt.Sprintf("tenant %s has a secret %s already: PATCH changes its targets, DELETE makes room for another", x.tenant.Name, x.name)}
+		return &problem{status: http.StatusConflict, sentence: fmt.Sprintf("tenant %s has a secret %q already: PATCH changes its targets, DELETE makes room for another", x.tenant.Name, name.String())}
 	}
 	return err
 }
@@ -97,17 +97,20 @@ func (s *Server) createSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	definition, err := parseCreate(body)
+	o, err := parseObject(body)
+	if err != nil {
+		return nil, err
+	}
+	definition, err := parseCreate(o)
 	if err != nil {
 		return nil, err
 	}
 	x.name = definition.Name
-	e, err := x.tenant.Repository.Create(x.r.Context(), x.commit(), definition)
+	a, err := s.write(x, http.StatusCreated, gitstore.Creation(definition))
 	if err != nil {
-		return nil, x.refusal(err)
+		return nil, err
 	}
-	a := s.written(x, http.StatusCreated, e)
-	a.location = tenantsPath + x.tenant.Name.String() + "/secrets/" + e.Name.String()
+	a.location = tenantsPath + x.tenant.Name.String() + "/secrets/" + x.name.String()
 	return a, nil
 }
 
@@ -124,15 +127,15 @@ func (s *Server) patchSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	sync, err := parsePatch(body, name)
+	o, err := parseObject(body)
 	if err != nil {
 		return nil, err
 	}
-	e, err := x.tenant.Repository.Patch(x.r.Context(), x.commit(), name, precondition, sync)
+	sync, err := parsePatch(o, name)
 	if err != nil {
-		return nil, x.refusal(err)
+		return nil, err
 	}
-	return s.written(x, http.StatusOK, e), nil
+	return s.write(x, http.StatusOK, gitstore.PatchOf(name, precondition, sync))
 }
 
 func (s *Server) deleteSecret(x *exchange) (*answer, error) {
@@ -144,8 +147,8 @@ func (s *Server) deleteSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := x.tenant.Repository.Delete(x.r.Context(), x.commit(), name, precondition); err != nil {
-		return nil, x.refusal(err)
+	if _, err := x.tenant.Repository.Apply(x.r.Context(), x.commit(), gitstore.Lenient, gitstore.Deletion(name, precondition)); err != nil {
+		return nil, x.refusal(err, name)
 	}
 	return &answer{status: http.StatusNoContent}, nil
 }
@@ -162,24 +165,18 @@ func (s *Server) syncSecret(x *exchange) (*answer, error) {
 	return secretAnswer(http.StatusAccepted, e, &status), nil
 }
 
-// written answers a write with the definition as it stands now, and warns of
-// clusters that are not registered for the tenant.
-func (s *Server) written(x *exchange, code int, e *gitstore.Entry) *answer {
-	status := s.cfg.Reconciler.Status(x.tenant.Name, e)
-	a := secretAnswer(code, e, &status)
-	warned := map[definition.ClusterName]bool{}
-	for _, t := range status.Targets {
-		if cluster := t.Target.Cluster; t.Reason == reconcile.ReasonClusterNotFound && !warned[cluster] {
-			warned[cluster] = true
-			a.warnings = append(a.warnings, warning(fmt.Sprintf("cluster %s is not registered for tenant %s; its targets wait until it is", cluster, x.tenant.Name)))
-		}
+// write makes one operation that leaves a definition, and answers with that as
+// it stands now.
+func (s *Server) write(x *exchange, code int, operation gitstore.Operation) (*answer, error) {
+	written, err := x.apply(operation)
+	if err != nil {
+		return nil, x.refusal(err, x.name)
 	}
-	return a
+	status, warnings := s.standing(x.tenant.Name, &written[0])
+	a := secretAnswer(code, written[0].Entry, &status)
+	a.warnings = warn(warnings)
+	return a, nil
 }
-
-// warning formats a Warning header field (RFC 7234, section 5.5). The text is
-// made of parsed names, which need no escaping.
-func warning(text string) string { return `299 secretsync "` + text + `"` }
 
 func secretAnswer(code int, e *gitstore.Entry, status *reconcile.Status) *answer {
 	body := appendSecret(make([]byte, 0, 1024), e, status)

@@ -19,7 +19,7 @@ type Server struct {
 	cfg         Config
 	now         func() time.Time
 	log         *slog.Logger
-	router      *httprouter.Router
+	router      router
 	metrics     *metrics
 	unrouted    map[string]*observers // by method, for what no route answers
 	scrape      http.Handler
@@ -97,18 +97,16 @@ func (s *Server) Handler() http.Handler {
 
 // newRouter makes the router for some routes. It never redirects: a path is
 // right as it stands or does not exist.
-func (s *Server) newRouter(routes []route, withMetrics bool) *httprouter.Router {
-	router := &httprouter.Router{
-		HandleMethodNotAllowed: true,
-		HandleOPTIONS:          true,
-		NotFound:               http.HandlerFunc(noRoute),
-		MethodNotAllowed:       http.HandlerFunc(noMethod),
-		GlobalOPTIONS:          http.HandlerFunc(options),
-	}
+func (s *Server) newRouter(routes []route, withMetrics bool) router {
+	all := router{"": newVerbRouter()}
 	for i := range routes {
 		rt := &routes[i]
 		if rt.path == metricsPath && !withMetrics {
 			continue
+		}
+		path, verb := cutVerb(rt.path)
+		if all[verb] == nil {
+			all[verb] = newVerbRouter()
 		}
 		methods := []string{rt.method}
 		if rt.method == http.MethodGet {
@@ -116,14 +114,24 @@ func (s *Server) newRouter(routes []route, withMetrics bool) *httprouter.Router 
 		}
 		for _, method := range methods {
 			observers := s.metrics.observers(s.log, method, rt.path)
-			router.Handle(method, rt.path, func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
+			all[verb].Handle(method, path, func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
 				x := w.(*exchange)
 				x.route, x.observers, x.params = rt, observers, ps
 				x.run()
 			})
 		}
 	}
-	return router
+	return all
+}
+
+func newVerbRouter() *httprouter.Router {
+	return &httprouter.Router{
+		HandleMethodNotAllowed: true,
+		HandleOPTIONS:          true,
+		NotFound:               http.HandlerFunc(noRoute),
+		MethodNotAllowed:       http.HandlerFunc(noMethod),
+		GlobalOPTIONS:          http.HandlerFunc(options),
+	}
 }
 
 func noRoute(w http.ResponseWriter, _ *http.Request) { w.(*exchange).fail(errNoRoute) }

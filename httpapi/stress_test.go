@@ -29,6 +29,7 @@ func TestEverythingAtOnce(t *testing.T) {
 					path := strings.NewReplacer(":tenant", "acme", ":cluster", "production", ":namespace", "x", ":secretName", "y", ":name", "db-password", ":id", "ak-nosuchkey").Replace(rt.path)
 					body := map[string]string{
 						"POST " + tenantsPath + ":tenant/secrets":        fmt.Sprintf(`{"name":"s-%d-%d","secretPath":"a"}`, worker, i),
+						"POST " + tenantsPath + ":tenant/secrets:batch":  fmt.Sprintf(`{"operations":[{"op":"create","name":"t-%d-%d","secretPath":"a"}]}`, worker, i),
 						"PATCH " + tenantsPath + ":tenant/secrets/:name": fmt.Sprintf(`{"sync":[{"cluster":"production","namespace":"n%d"}]}`, i),
 						"POST " + tenantsPath + ":tenant/apikeys":        `{"displayName":"x","role":"readonly"}`,
 					}[rt.method+" "+rt.path]

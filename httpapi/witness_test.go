@@ -103,7 +103,7 @@ func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // documentedHeaders are those that mean something to a client of this API; the
 // others (Date, security headers) are of HTTP.
-var documentedHeaders = []string{"X-Request-Id", "Etag", "Location", "Warning", "Www-Authenticate", "Retry-After"}
+var documentedHeaders = []string{"X-Request-Id", "Etag", "Location", "Warning", "Www-Authenticate", "Retry-After", "Preference-Applied"}
 
 func (w *witness) judge(r *http.Request, response *http.Response, body []byte) {
 	w.mu.Lock()

@@ -150,10 +150,12 @@ func (w *world) errorOf(r reply) string {
 	return e["error"]
 }
 
-// standIn reports every target in production and staging as synced. status
-// and clusters override what it reports.
+// standIn reports every target in production and staging as synced, but for
+// those that it was asked about first on behalf of another definition that still
+// has them. status and clusters override what it reports.
 type standIn struct {
 	mu       sync.Mutex
+	held     map[definition.Place]definition.Name
 	status   func(*gitstore.Entry) reconcile.Status
 	clusters []reconcile.ClusterStatus
 	synced   []string
@@ -184,9 +186,28 @@ func (f *standIn) Status(_ gitstore.TenantName, e *gitstore.Entry) reconcile.Sta
 			s.Phase = reconcile.PhaseFailed
 			s.Ready = reconcile.Condition{Reason: st.Reason, Message: st.Message, LastTransition: someTime}
 		}
+		if holder := f.holder(target.Place(e.Name), e.Name); holder != e.Name && st.State == reconcile.Synced {
+			st.State, st.Reason, st.Message = reconcile.Error, reconcile.ReasonTargetConflict, fmt.Sprintf("definition %s holds it", holder)
+			s.Phase = reconcile.PhaseFailed
+			s.Ready = reconcile.Condition{Reason: st.Reason, Message: st.Message, LastTransition: someTime}
+		}
 		s.Targets = append(s.Targets, st)
 	}
 	return s
+}
+
+// holder says who has a place, which is who asks if nobody has it.
+func (f *standIn) holder(place definition.Place, asks definition.Name) definition.Name {
+	if had, ok := f.held[place]; ok && had != asks {
+		if e, ok := f.repository.Snapshot().Get(had); ok && slices.ContainsFunc(e.Definition.Sync, func(t definition.Target) bool { return t.Place(had) == place }) {
+			return had
+		}
+	}
+	if f.held == nil {
+		f.held = map[definition.Place]definition.Name{}
+	}
+	f.held[place] = asks
+	return asks
 }
 
 func (f *standIn) Version(gitstore.TenantName) uint64 { return f.version.Load() }

@@ -88,6 +88,10 @@ func FuzzTreeEditsAreWhatTheirDeltasSay(f *testing.F) {
 		if back, err := applyDelta(raw, w.edit(raw, change)); err != nil || !bytes.Equal(back, edited) {
 			t.Errorf("the delta does not give the tree back: %v", err)
 		}
+		found := EditBetween(raw, edited)
+		if back, err := applyDelta(raw, w.edit(raw, found)); err != nil || !bytes.Equal(back, edited) || !bytes.Equal(found.Apply(raw), edited) {
+			t.Errorf("the edit that is found does not give the tree back: %v", err)
+		}
 	})
 }
 

@@ -93,6 +93,16 @@ func (s TreeEdit) Apply(raw []byte) []byte {
 	return append(out, raw[s.at+s.remove:]...)
 }
 
+// EditBetween returns the one edit that makes after of before.
+func EditBetween(before, after []byte) TreeEdit {
+	at := commonPrefix(before, after)
+	end := 0 // of both, counted from behind
+	for end < min(len(before), len(after))-at && before[len(before)-1-end] == after[len(after)-1-end] {
+		end++
+	}
+	return TreeEdit{at: at, remove: len(before) - end - at, insert: after[at : len(after)-end]}
+}
+
 // SetInTree returns the edit that gives name the mode and object, in the place
 // it has or is due.
 func SetInTree(raw []byte, name string, mode filemode.FileMode, id Hash) (TreeEdit, error) {

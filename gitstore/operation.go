@@ -1,0 +1,98 @@
+package gitstore
+
+import (
+	"fmt"
+
+	"secretsync/gitstore/definition"
+)
+
+// Operation is one change of one definition; see [Repository.Apply].
+type Operation struct {
+	kind       operationKind
+	name       definition.Name
+	pre        Precondition
+	definition definition.Definition // of a creation
+	content    []byte                // the same as a file
+	sync       []definition.Target   // of a patch
+}
+
+type operationKind int
+
+const (
+	creation operationKind = iota
+	patch
+	deletion
+)
+
+// verbs are how an operation of each kind is named in a message.
+var verbs = map[operationKind]string{creation: "create", patch: "patch", deletion: "delete"}
+
+// Creation adds a definition. It fails with [ErrExists] if there is a file of
+// that name, and with [ErrLimit] at the greatest number of definitions.
+func Creation(d definition.Definition) Operation {
+	return Operation{kind: creation, name: d.Name, definition: d, content: definition.Encode(d)}
+}
+
+// PatchOf replaces the list of targets; where that is the list already, it
+// changes nothing. It fails with [ErrNotFound], with [ErrPrecondition], with
+// [ErrConflict] if the file at HEAD is not valid, and with
+// [definition.ErrInvalid] if the list breaks a rule of the format.
+func PatchOf(name definition.Name, pre Precondition, sync []definition.Target) Operation {
+	return Operation{kind: patch, name: name, pre: pre, sync: sync}
+}
+
+// Deletion removes a definition, valid or not. It fails with [ErrNotFound] and
+// [ErrPrecondition].
+func Deletion(name definition.Name, pre Precondition) Operation {
+	return Operation{kind: deletion, name: name, pre: pre}
+}
+
+// targets returns the targets that stand in the definition afterwards.
+func (o *Operation) targets() []definition.Target {
+	if o.kind == creation {
+		return o.definition.Sync
+	}
+	return o.sync
+}
+
+// Handling says what becomes of a write that claims a target which another
+// definition holds.
+type Handling int
+
+const (
+	// Lenient lets it in, as a push is let in: the target waits till the holder
+	// lets go, and [Written.Held] tells of it.
+	Lenient Handling = iota
+	// Strict refuses it with a [*ClaimError].
+	Strict
+)
+
+// Written is what an operation left.
+type Written struct {
+	Name  definition.Name
+	Entry *Entry // as it stands at HEAD; nil where it was removed
+	// Held are the definition's targets that another one holds, in order. Of
+	// those that claim a target, the one that claimed it first does, as far as
+	// it is known here: after a start it is the one with the least name.
+	Held []Claim
+}
+
+// Claim says which definition holds a place.
+type Claim struct {
+	Place  definition.Place
+	Holder definition.Name
+}
+
+// OperationError says which of several operations can't be made, and wraps why.
+type OperationError struct {
+	Index int // from 0
+	Name  definition.Name
+	Verb  string // create, patch or delete
+	Err   error
+}
+
+func (e *OperationError) Error() string {
+	return fmt.Sprintf("operation %d (%s %s): %v", e.Index, e.Verb, e.Name, e.Err)
+}
+
+func (e *OperationError) Unwrap() error { return e.Err }

@@ -1,0 +1,53 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile"
+)
+
+// The reconciler comes to a commit after it was answered; until then it says
+// Queued of what is new.
+func TestAWriteTellsOfATargetThatIsHeldBeforeTheReconcilerKnows(t *testing.T) {
+	w := newWorld(t)
+	w.must(201, "POST", "/secrets", `{"name":"holder","secretPath":"a","sync":[{"cluster":"production","namespace":"x","secretName":"y"}]}`)
+	w.reconciler.set(func(e *gitstore.Entry) reconcile.Status {
+		s := reconcile.Status{Phase: reconcile.PhasePending, Ready: reconcile.Condition{Reason: reconcile.ReasonQueued, Message: "not tried yet", LastTransition: someTime}}
+		for _, target := range e.Definition.Sync {
+			s.Targets = append(s.Targets, reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Pending, Reason: reconcile.ReasonQueued, Message: "not tried yet"})
+		}
+		return s
+	})
+	r := w.do("POST", "/api/v1/tenants/acme/secrets", w.admin, `{"name":"other","secretPath":"a","sync":[{"cluster":"production","namespace":"z"},{"cluster":"production","namespace":"x","secretName":"y"}]}`)
+	var s secretBody
+	decodeJSON(t, r.body, &s)
+	if r.status != 201 || s.Status.Phase != "Failed" || s.Status.Conditions[0].Reason != "TargetConflict" || s.Status.SyncStatuses[0].Reason != "Queued" || s.Status.SyncStatuses[1].Reason != "TargetConflict" || !strings.Contains(s.Status.SyncStatuses[1].Message, "holder") {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if got := r.header.Values("Warning"); len(got) != 1 || !strings.HasPrefix(got[0], `299 secretsync "target production/x/y of other: definition holder holds this target`) {
+		t.Errorf("Warning %q", got)
+	}
+	r = w.do("PATCH", "/api/v1/tenants/acme/secrets/other", w.admin, `{"sync":[{"cluster":"production","namespace":"z"}]}`)
+	if strings.Contains(string(r.body), "TargetConflict") || r.header.Get("Warning") != "" {
+		t.Errorf("having let go of it: %s, Warning %q", r.body, r.header.Get("Warning"))
+	}
+}
+
+func TestWarningsAreFewAndOrderly(t *testing.T) {
+	w := newWorld(t)
+	var targets []string
+	for i := range 50 {
+		targets = append(targets, fmt.Sprintf(`{"cluster":"nowhere-%d","namespace":"x"}`, i))
+	}
+	r := w.do("POST", "/api/v1/tenants/acme/secrets", w.admin, `{"name":"db","secretPath":"a","sync":[`+strings.Join(targets, ",")+`]}`)
+	if got := r.header.Values("Warning"); r.status != http.StatusCreated || len(got) != mostWarnings || !strings.Contains(got[0], "nowhere-0") || !strings.Contains(got[mostWarnings-1], "more warnings") {
+		t.Errorf("%d with the warnings %q", r.status, got)
+	}
+	if got := warning("a \"b\"\r\nX: \\é"); got != `299 secretsync "a bX: "` {
+		t.Errorf("a warning that tries to be more: %q", got)
+	}
+}
