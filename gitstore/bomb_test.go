@@ -38,7 +38,7 @@ func TestAPushThatUnpacksToGigabytesCostsLittle(t *testing.T) {
 		t.Errorf("%d MiB were allocated to follow it", much>>20)
 	}
 	e := s.get(snapshot, "bomb-0000000")
-	if e.Invalid == nil || !strings.Contains(e.Invalid.Cause, "deltas") {
+	if e.Invalid == nil || !strings.Contains(e.Invalid.Cause, "deltas") || strings.Contains(e.Invalid.Cause, s.dir) {
 		t.Errorf("the file that is left unread: %v", e.Invalid)
 	}
 	s.create(defined("beta"))
@@ -73,6 +73,9 @@ func TestAPushThatCostsTooMuchInAllIsNotTakenIn(t *testing.T) {
 	if err := s.repo.Healthy(); !strings.Contains(err.Error(), "costs too much") {
 		t.Errorf("health: %v", err)
 	}
+	if told := s.repo.Problems(); len(told) != 1 || !strings.Contains(told[0], "costs too much") || strings.Contains(told[0], s.dir) {
+		t.Errorf("the tenant is told %q", told)
+	}
 	if s.get(s.repo.Snapshot(), "alpha") != alpha {
 		t.Error("the definitions are not what they were")
 	}
@@ -87,8 +90,9 @@ func TestAPushThatCostsTooMuchInAllIsNotTakenIn(t *testing.T) {
 	p := forge.New()
 	good := p.Object("blob", fileOf("good", "default"))
 	s.at(s.pushForged(p, p.Commit(s.git(s.gitDir(), "rev-parse", "main"), []string{"good.yaml"}, []forge.ID{good})))
-	if s.repo.Healthy() != nil {
-		t.Errorf("health once less is there: %v", s.repo.Healthy())
+	s.recovered()
+	if told := s.repo.Problems(); len(told) > 0 {
+		t.Errorf("once less is there the tenant is told %q", told)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // as sentences that say what to do.
 type problems struct {
 	mu    sync.Mutex
-	kinds [3][]string
+	kinds [4][]string
 }
 
 // The kinds of problem.
@@ -22,11 +22,12 @@ const (
 	branchProblem  = iota // the branch that is followed is not what it should be
 	rewriteProblem        // commits were dropped
 	pushProblem           // Git could not be told which pushes to refuse
+	costProblem           // a commit costs too much to take in
 )
 
-// Problems tells what is wrong with the repository as a whole, though it is
-// healthy: a branch that isn't there while others are, commits that were dropped
-// by force. Each is one sentence that says what to do.
+// Problems tells what is wrong with the repository as a whole, though it can be
+// read: a branch that isn't there while others are, commits that were dropped by
+// force, one that costs too much to take in. Each is one sentence that says what to do.
 func (r *Repository) Problems() []string {
 	r.problems.mu.Lock()
 	defer r.problems.mu.Unlock()

@@ -225,6 +225,10 @@ func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error
 	if ctx.Err() != nil && err != nil {
 		return context.Cause(ctx)
 	}
+	if err == nil && r.refused.err != nil {
+		r.refused = refusal{}
+		r.problems.set(r, costProblem)
+	}
 	if err != nil {
 		err = unavailable("follow the branch of tenant "+r.tenant.s, err)
 	} else if next.snapshot != r.current.Load() {
@@ -259,6 +263,7 @@ func (r *Repository) load(ctx context.Context, turn *turn, head gitdir.Hash, bas
 	if errors.Is(err, gitdir.ErrOverBudget) || errors.Is(err, gitdir.ErrTooCostly) || errors.Is(err, gitdir.ErrTooLarge) {
 		err = fmt.Errorf("commit %s costs too much to take in; push one with less in it, or with less history: %w", head, err)
 		r.refused = refusal{head, from, err}
+		r.problems.set(r, costProblem, fmt.Sprintf("commit %s is not taken in, the one before goes on being synced: %s", head, Cause(err)))
 	}
 	return next, err
 }

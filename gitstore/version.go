@@ -69,7 +69,7 @@ func (w *walk) blob(id gitdir.Hash) (read blobRead, err error) {
 	case errors.Is(err, gitdir.ErrTooLarge):
 		read.refused = fmt.Sprintf("is larger than %d KiB", definition.MaxFileSize>>10)
 	case errors.Is(err, gitdir.ErrTooCostly):
-		read.refused = "is left unread: " + err.Error()
+		read.refused = "is left unread: " + err.Error() // which names no path
 	case err != nil:
 		return read, err
 	}

@@ -88,6 +88,7 @@ func (w *walk) run(head gitdir.Hash) (*state, error) {
 	if result, err = w.run(head); err != nil {
 		return nil, err
 	}
+	result.continues = reached
 	result.snapshot.adopt(base)
 	result.continues = reached
 	return result, nil

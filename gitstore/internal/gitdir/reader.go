@@ -164,8 +164,8 @@ func (r *Reader) unpack(p *pack, offset int64, most bounds) (Kind, []byte, error
 			return 0, nil, fmt.Errorf("object of %d bytes is %w", l.size, ErrTooLarge)
 		}
 		if work += l.size + workPerStep; work > most.work || len(chain) > longestChain {
-			return 0, nil, fmt.Errorf("%s.pack at %d: %w: %d deltas and %d MiB have to be unpacked for it; store it anew with git repack -a -d -f",
-				p.stem, offset, ErrTooCostly, len(chain), work>>20)
+			return 0, nil, fmt.Errorf("%w: %d deltas and %d MiB have to be unpacked for it; change it, or have it stored anew with git repack -a -d -f",
+				ErrTooCostly, len(chain), work>>20)
 		}
 		if e.kind < kindOffsetDelta {
 			whole = e
