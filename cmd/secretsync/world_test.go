@@ -130,6 +130,8 @@ func (w *world) environment() []string {
 		"SECRETSYNC=" + w.url,
 		"KEY=" + w.keys["admin"],
 		"REPOSITORY=" + w.repository("acme"),
+		"PREFIX=" + w.prefix + "/acme", // of acme's values in the mount secret
+		"KUBECONFIG=" + w.stack.Cluster("production").AdminKubeconfig,
 		"GIT_CONFIG_GLOBAL=" + os.DevNull,
 		"GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=Dana", "GIT_AUTHOR_EMAIL=dana@example.com",
