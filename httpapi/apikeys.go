@@ -19,7 +19,7 @@ func (s *Server) listKeys(x *exchange) (*answer, error) {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = append(appendKey(body, key), '}')
+		body = append(s.appendKey(body, x.state, key), '}')
 	}
 	return &answer{status: http.StatusOK, body: append(body, "]}\n"...)}, nil
 }
@@ -31,7 +31,7 @@ func (s *Server) createKey(x *exchange) (*answer, error) {
 		return nil, err
 	}
 	now := s.now().UTC().Truncate(time.Second)
-	request, err := parseKeyRequest(body, now)
+	request, err := parseKeyRequest(body, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -39,12 +39,13 @@ func (s *Server) createKey(x *exchange) (*answer, error) {
 		return nil, errNoKeyStore
 	}
 	key, plaintext := NewKey(x.tenant.Name, request.role, request.displayName)
-	key.CreatedBy, key.CreatedAt, key.ExpiresAt = x.key.ID, now, request.expiresAt
+	key.CreatedBy, key.CreatorName, key.CreatedAt = x.key.ID, x.key.DisplayName, now
+	key.ExpiresAt, key.ExpiresText = request.expiresAt, request.expiresText
 	if err := s.cfg.KeyStore.add(key); err != nil {
 		return nil, err
 	}
 	x.subject = key.ID
-	answerBody := appendString(append(appendKey(nil, &key), `,"key":`...), plaintext)
+	answerBody := appendString(append(s.appendKey(nil, x.state, &key), `,"key":`...), plaintext)
 	return &answer{status: http.StatusCreated, body: append(answerBody, "}\n"...)}, nil
 }
 
@@ -64,6 +65,8 @@ func (s *Server) deleteKey(x *exchange) (*answer, error) {
 	if !found {
 		return nil, noSuch("API key", id, x.tenant)
 	}
+	s.budgets.forget(id)
+	s.usage.forget(id)
 	return &answer{status: http.StatusNoContent}, nil
 }
 
@@ -71,18 +74,38 @@ func (s *Server) deleteKey(x *exchange) (*answer, error) {
 var errNoKeyStore = &problem{status: http.StatusServiceUnavailable, sentence: "this server keeps no API keys of its own; the operator can add one to its configuration", retryAfter: time.Hour}
 
 // appendKey appends what may be told of a key, without the closing brace.
-func appendKey(b []byte, k *Key) []byte {
+func (s *Server) appendKey(b []byte, st *state, k *Key) []byte {
 	b = appendString(append(b, `{"id":`...), k.ID)
 	b = appendString(append(b, `,"displayName":`...), k.DisplayName)
 	b = appendString(append(b, `,"role":`...), string(k.Role))
-	createdBy := k.CreatedBy
-	if createdBy == "" {
-		createdBy = "configuration"
+	if k.CreatedBy == "" {
+		b = append(b, `,"createdBy":"configuration"`...)
+	} else {
+		b = appendString(append(b, `,"createdBy":`...), s.creator(st, k))
+		b = appendString(append(b, `,"createdByKey":`...), k.CreatedBy)
 	}
-	b = appendString(append(b, `,"createdBy":`...), createdBy)
 	b = appendTime(append(b, `,"createdAt":`...), k.CreatedAt)
-	if !k.ExpiresAt.IsZero() {
+	b = appendTime(append(b, `,"lastUsedAt":`...), s.usage.of(k.ID))
+	switch {
+	case k.ExpiresText != "":
+		b = appendString(append(b, `,"expiresAt":`...), k.ExpiresText)
+	case !k.ExpiresAt.IsZero():
 		b = appendTime(append(b, `,"expiresAt":`...), k.ExpiresAt)
 	}
 	return b
+}
+
+// creator names who made a key in the words that people know him by.
+func (s *Server) creator(st *state, k *Key) string {
+	if k.CreatorName != "" {
+		return k.CreatorName
+	}
+	// It was stored before names were.
+	if by := st.keys[k.CreatedBy]; by != nil && by.Tenant == k.Tenant {
+		return by.DisplayName
+	}
+	if by := s.cfg.KeyStore.get(k.CreatedBy); by != nil && by.Tenant == k.Tenant {
+		return by.DisplayName
+	}
+	return k.CreatedBy
 }

@@ -51,24 +51,30 @@ var noKey Key
 // comparison looks nothing up, so that it takes the same time whether there is
 // such a tenant or not.
 //
-// While the address is blocked, for so long, only secrets that were accepted
+// A request with a right key is counted against that key's budget, any other one
+// against the address's: so many keys can share an address, and who floods hurts
+// himself alone. While the address is blocked, only secrets that were accepted
 // from it before are.
-func (x *exchange) authenticate(blocked time.Duration) error {
-	s := x.s
+func (x *exchange) authenticate() error {
+	s, limits := x.s, &x.state.limits
 	key, hash, err := s.keyFor(x.state, x.r.Header["Authorization"], x.began)
-	if blocked > 0 && (err != nil || !s.clients.knows(x.remote, hash)) {
-		s.metrics.limited.Inc()
-		return tooMany(blocked, "too many failed authentications from your address")
-	}
 	if err != nil {
+		if limited := x.takeFromAddress(); limited != nil {
+			return limited
+		}
 		s.metrics.authFailures.Inc()
 		if !errors.Is(err, errNoKey) { // a request without a key is no guess at one
-			s.clients.failed(x.remote, &x.state.limits)
+			s.clients.failed(x.remote, limits)
 		}
 		return err
 	}
-	s.clients.accepted(x.remote, hash, &x.state.limits)
+	if blocked := s.clients.admit(x.remote, hash, limits, x.began); blocked > 0 {
+		return x.limited(blocked, tooManyFailures)
+	}
 	x.key = key
+	if wait := s.budgets.take(key.ID, limits, x.began); wait > 0 {
+		return x.limited(wait, "too many requests with your key")
+	}
 	if rest, ok := strings.CutPrefix(x.r.URL.Path, tenantsPath); ok {
 		segment, _, _ := strings.Cut(rest, "/")
 		if segment != key.Tenant.String() {
@@ -76,5 +82,25 @@ func (x *exchange) authenticate(blocked time.Duration) error {
 		}
 	}
 	x.tenant = x.state.tenants[key.Tenant.String()]
+	s.usage.touch(key.ID, x.began)
 	return nil
+}
+
+const tooManyFailures = "too many failed authentications from your address"
+
+// takeFromAddress counts a request that came without a right key.
+func (x *exchange) takeFromAddress() error {
+	wait, blocked := x.s.clients.take(x.remote, &x.state.limits, x.began)
+	switch {
+	case wait > 0:
+		return x.limited(wait, "too many requests from your address")
+	case blocked > 0 && needsKey(x.r):
+		return x.limited(blocked, tooManyFailures)
+	}
+	return nil
+}
+
+func (x *exchange) limited(wait time.Duration, why string) error {
+	x.s.metrics.limited.Inc()
+	return tooMany(wait, why)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"secretsync/gitstore/definition"
 )
 
 const (
@@ -25,18 +27,38 @@ const (
 	defaultFreeFailures = 5
 )
 
-func (l *Limits) rate() rate.Limit {
-	if l.Rate == 0 {
-		return defaultRate
+// ofAddress returns what one address may ask for without a key.
+func (l *Limits) ofAddress() (rate.Limit, int) {
+	limit := rate.Limit(l.Rate)
+	if limit == 0 {
+		limit = defaultRate
 	}
-	return rate.Limit(l.Rate)
+	return limit, l.burst(l.Burst, limit)
 }
 
-func (l *Limits) burst() int {
-	if l.Burst == 0 {
-		return max(1, int(2*l.rate()))
+// ofKey returns what one key may ask for.
+func (l *Limits) ofKey() (rate.Limit, int) {
+	limit, burst := l.ofAddress()
+	if l.KeyRate != 0 {
+		limit = rate.Limit(l.KeyRate)
 	}
-	return l.Burst
+	if l.Burst == 0 || l.KeyBurst != 0 {
+		burst = l.burst(l.KeyBurst, limit)
+	}
+	return limit, burst
+}
+
+// burst is what was said, or else what lets a client read every definition of a
+// tenant and write each once.
+func (l *Limits) burst(said int, limit rate.Limit) int {
+	if said != 0 {
+		return said
+	}
+	definitions := l.Definitions
+	if definitions == 0 {
+		definitions = definition.DefaultLimit
+	}
+	return max(int(2*limit), 2*definitions)
 }
 
 func (l *Limits) freeFailures() int {
@@ -46,8 +68,8 @@ func (l *Limits) freeFailures() int {
 	return l.FreeFailures
 }
 
-// clients remembers, for each address, how much it asked for and how often it
-// failed to authenticate.
+// clients remembers, for each address, how much it asked for without a key that
+// is right, and how often it failed to authenticate.
 type clients struct {
 	now func() time.Time
 
@@ -85,16 +107,16 @@ func (c *clients) get(addr netip.Addr, limits *Limits) *client {
 		c.recent.Remove(oldest)
 		delete(c.byAddr, oldest.Value.(*client).addr)
 	}
-	cl := &client{addr: addr, limiter: rate.NewLimiter(limits.rate(), limits.burst())}
+	cl := &client{addr: addr, limiter: rate.NewLimiter(limits.ofAddress())}
 	c.byAddr[addr] = c.recent.PushFront(cl)
 	return cl
 }
 
-// take counts one request against the address's limit. It returns how long
-// the address has to wait before this request, 0 to let it in, and how long
-// keys from it are not looked at.
+// take counts one request without a right key against the address's limit. It
+// returns how long the address has to wait before this request, 0 to let it in,
+// and how long keys from it are not looked at.
 func (c *clients) take(addr netip.Addr, limits *Limits, now time.Time) (wait, blocked time.Duration) {
-	limit, burst := limits.rate(), limits.burst()
+	limit, burst := limits.ofAddress()
 	if limit < 0 && limits.freeFailures() < 0 {
 		return 0, 0
 	}
@@ -107,16 +129,41 @@ func (c *clients) take(addr netip.Addr, limits *Limits, now time.Time) (wait, bl
 	if limit < 0 {
 		return 0, blocked
 	}
-	if cl.limiter.Limit() != limit || cl.limiter.Burst() != burst {
-		cl.limiter.SetLimitAt(now, limit)
-		cl.limiter.SetBurstAt(now, burst)
+	return takeFrom(cl.limiter, limit, burst, now), blocked
+}
+
+// takeFrom takes one from a limiter that may have been made by other settings.
+func takeFrom(l *rate.Limiter, limit rate.Limit, burst int, now time.Time) (wait time.Duration) {
+	if l.Limit() != limit || l.Burst() != burst {
+		l.SetLimitAt(now, limit)
+		l.SetBurstAt(now, burst)
 	}
-	reservation := cl.limiter.ReserveN(now, 1)
+	reservation := l.ReserveN(now, 1)
 	if wait = reservation.DelayFrom(now); wait > 0 {
 		reservation.CancelAt(now)
 	}
-	return wait, blocked
+	return wait
 }
+
+// keyBudgets hold how much each key asked for. Only keys that were right have
+// one, so that nobody can make it grow.
+type keyBudgets struct{ byID sync.Map } // string → *rate.Limiter
+
+// take counts one request against the key's limit, as [clients.take] does.
+func (b *keyBudgets) take(id string, limits *Limits, now time.Time) (wait time.Duration) {
+	limit, burst := limits.ofKey()
+	if limit < 0 {
+		return 0
+	}
+	v, ok := b.byID.Load(id)
+	if !ok {
+		v, _ = b.byID.LoadOrStore(id, rate.NewLimiter(limit, burst))
+	}
+	return takeFrom(v.(*rate.Limiter), limit, burst, now)
+}
+
+// forget drops a key that was revoked.
+func (b *keyBudgets) forget(id string) { b.byID.Delete(id) }
 
 // failed counts a failed authentication.
 func (c *clients) failed(addr netip.Addr, limits *Limits) {
@@ -139,26 +186,25 @@ func (c *clients) failed(addr netip.Addr, limits *Limits) {
 	}
 }
 
-// accepted remembers a secret that was right.
-func (c *clients) accepted(addr netip.Addr, hash KeyHash, limits *Limits) {
+// admit remembers a secret that was right. While keys from the address are not
+// looked at, one that was not right from here before is not; then it returns how
+// long that goes on.
+func (c *clients) admit(addr netip.Addr, hash KeyHash, limits *Limits, now time.Time) (blocked time.Duration) {
 	if limits.freeFailures() < 0 {
-		return
+		return 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cl := c.get(addr, limits)
-	if !slices.Contains(cl.good[:], hash) {
-		cl.good[cl.next%len(cl.good)] = hash
-		cl.next++
+	if slices.Contains(cl.good[:], hash) {
+		return 0
 	}
-}
-
-// knows reports whether the secret was right from this address before.
-func (c *clients) knows(addr netip.Addr, hash KeyHash) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.byAddr[addr]
-	return ok && slices.Contains(e.Value.(*client).good[:], hash)
+	if blocked = cl.blockedUntil.Sub(now); blocked > 0 {
+		return blocked
+	}
+	cl.good[cl.next%len(cl.good)] = hash
+	cl.next++
+	return 0
 }
 
 // remoteAddr is the address that limits are counted against: of the

@@ -95,6 +95,9 @@ type Config struct {
 	// KeyStore keeps the keys made through the API. Without one none can be
 	// made; those of the configuration work.
 	KeyStore *KeyStore
+	// UsageFile is where it is kept from one process to the next when each key
+	// was used last. It may be deleted. Empty: nowhere.
+	UsageFile string
 	// Listen is the address of the API, such as ":8443"; only [Server.Run]
 	// and [Server.Listen] need it.
 	Listen string
@@ -139,13 +142,20 @@ type Tenant struct {
 	Repository  Repository
 }
 
-// Limits bound what one address may ask for.
+// Limits bound what may be asked for: with a right key, with that key; without
+// one, from one address. Many keys can share an address.
 type Limits struct {
 	// Rate is how many requests a second one address may make over time; 0:
 	// 100; negative: no limit.
 	Rate float64
-	// Burst is how many it may make at once. 0: twice the rate.
+	// Burst is how many it may make at once. 0: twice the rate, and not less
+	// than twice the number of definitions that a tenant may have.
 	Burst int
+	// KeyRate and KeyBurst are the same for one key. 0: as Rate and Burst.
+	KeyRate  float64
+	KeyBurst int
+	// Definitions is how many a tenant may have. 0: [definition.DefaultLimit].
+	Definitions int
 	// FreeFailures is how many failed authentications one address has free
 	// before each further one makes it wait, twice as long each time. 0: 5;
 	// negative: no such delay.

@@ -339,7 +339,9 @@ type (
 		DisplayName string `json:"displayName"`
 		Role        string `json:"role"`
 		CreatedBy   string `json:"createdBy"`
+		CreatorKey  string `json:"createdByKey"`
 		CreatedAt   string `json:"createdAt"`
+		LastUsedAt  string `json:"lastUsedAt"`
 		ExpiresAt   string `json:"expiresAt"`
 		Key         string `json:"key"`
 	}

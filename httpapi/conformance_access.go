@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -79,7 +80,7 @@ var accessChecks = []conformanceCheck{
 	{"an API key is shown once, works at once, and is listed without itself", func(p *probe) {
 		mine, _, _ := splitToken(p.key)
 		made, plaintext := p.newKey(`"role":"admin"`)
-		if !strings.HasPrefix(made.ID, "ak-") || made.Role != "admin" || made.DisplayName != "conformance" || made.CreatedBy != mine || made.ExpiresAt != "" {
+		if !strings.HasPrefix(made.ID, "ak-") || made.Role != "admin" || made.DisplayName != "conformance" || made.CreatorKey != mine || made.ExpiresAt != "" || made.LastUsedAt != "" {
 			p.bad("the answer is %+v", made)
 		}
 		p.utc("createdAt", made.CreatedAt)
@@ -90,12 +91,18 @@ var accessChecks = []conformanceCheck{
 		}
 		var list struct{ Items []keyBody }
 		p.decode(r, &list)
+		byID := map[string]keyBody{}
 		for _, k := range list.Items {
-			if k.ID == made.ID {
-				return
-			}
+			byID[k.ID] = k
 		}
-		p.bad("%s is not listed", made.ID)
+		if byID[made.ID].ID == "" {
+			p.fatal("%s is not listed", made.ID)
+		}
+		p.utc("lastUsedAt", byID[made.ID].LastUsedAt)
+		p.utc("lastUsedAt", byID[mine].LastUsedAt)
+		if made.CreatedBy == "" || made.CreatedBy != byID[mine].DisplayName {
+			p.bad("createdBy is %q; want the name of the key that made it, %q", made.CreatedBy, byID[mine].DisplayName)
+		}
 	}},
 	{"a revoked key is refused at once", func(p *probe) {
 		made, plaintext := p.newKey(`"role":"admin"`)
@@ -107,14 +114,24 @@ var accessChecks = []conformanceCheck{
 		p.refused(p.call(http.MethodDelete, "/apikeys/"+made.ID, ""), 404)
 		p.refused(p.call(http.MethodDelete, "/apikeys/x", ""), 404)
 	}},
-	{"a key may expire, in the future only", func(p *probe) {
-		at := time.Now().UTC().Add(time.Hour).Truncate(time.Second).Format(time.RFC3339)
-		made, plaintext := p.newKey(fmt.Sprintf(`"role":"readonly","expiresAt":%q`, at))
-		if made.ExpiresAt != at {
-			p.bad("expiresAt came back as %q; sent %q", made.ExpiresAt, at)
+	{"a key may expire, in the future only, and expiresAt comes back as it was sent", func(p *probe) {
+		soon := time.Now().Add(time.Hour)
+		for _, at := range []string{
+			soon.UTC().Format(time.RFC3339), "2037-01-01T02:00:00+02:00", "2037-01-01T02:00:00.5Z", "2037-01-01t02:00:00z",
+			"2037-01-01T02:00:00.120-00:00", "2037-01-01T02:00:00.000000001+00:00",
+		} {
+			made, plaintext := p.newKey(fmt.Sprintf(`"role":"readonly","expiresAt":%q`, at))
+			if made.ExpiresAt != at {
+				p.bad("expiresAt came back as %q; sent %q", made.ExpiresAt, at)
+			}
+			var list struct{ Items []keyBody }
+			p.decode(p.want(p.get("/apikeys"), 200), &list)
+			if !slices.ContainsFunc(list.Items, func(k keyBody) bool { return k.ID == made.ID && k.ExpiresAt == at }) {
+				p.bad("expiresAt %q is listed as another", at)
+			}
+			p.want(p.get("", "Authorization: Bearer "+plaintext), 200)
 		}
-		p.want(p.get("", "Authorization: Bearer "+plaintext), 200)
-		for _, at := range []string{`"2020-01-01T00:00:00Z"`, `"9999-12-31T23:59:59-10:00"`, `"tomorrow"`, `"2099-01-01"`, `1893456000`, `""`} {
+		for _, at := range []string{`"2020-01-01T00:00:00Z"`, `"9999-12-31T23:59:59-10:00"`, `"tomorrow"`, `"2099-01-01"`, `"2099-01-01T00:00:00"`, `"2099-01-01T00:00:00,5Z"`, `"2099-02-30T00:00:00Z"`, `"2099-01-01T0:00:00Z"`, `1893456000`, `""`} {
 			p.refused(p.call(http.MethodPost, "/apikeys", `{"displayName":"x","role":"admin","expiresAt":`+at+`}`), 400, "expiresAt")
 		}
 	}},

@@ -155,6 +155,7 @@ type keyRequest struct {
 	displayName string
 	role        Role
 	expiresAt   time.Time // zero: never
+	expiresText string    // as it was sent
 }
 
 func parseKeyRequest(body []byte, now time.Time) (k keyRequest, err error) {
@@ -172,16 +173,12 @@ func parseKeyRequest(body []byte, now time.Time) (k keyRequest, err error) {
 		return k, err
 	}
 	k.expiresAt, err = optional(o, "expiresAt", func(s string) (time.Time, error) {
-		t, err := time.Parse(time.RFC3339, s)
-		switch {
-		case err != nil:
-			return t, &definition.FieldError{Field: "expiresAt", Reason: "must be a time as in RFC 3339, such as 2030-01-31T12:00:00Z"}
-		case t.UTC().Year() > 9999:
-			return t, &definition.FieldError{Field: "expiresAt", Reason: "must lie before the year 10000, in UTC too; leave it out for a key that never expires"}
-		case !t.After(now):
-			return t, &definition.FieldError{Field: "expiresAt", Reason: "must lie in the future"}
+		t, err := ParseExpiry(s)
+		if err == nil && !t.After(now) {
+			err = &definition.FieldError{Field: "expiresAt", Reason: "must lie in the future"}
 		}
-		return t.UTC().Truncate(time.Second), nil
+		k.expiresText = s
+		return t, err
 	})
 	return k, err
 }

@@ -42,6 +42,9 @@
 //   - In an answer lastSyncTime, vaultVersion, commit, kubernetesVersion, and
 //     the resourceVersion of a tenant without a commit, are null until there
 //     is something to tell; expiresAt is absent.
+//   - A request with a right key is counted against that key's budget, any other
+//     against the address's. By default both are the same, and let a client read
+//     every definition of a tenant at once and write each.
 //   - A key's holder who changes between guesses is one address: an IPv6 /64
 //     counts as one. While an address is made to wait after failures, keys that
 //     were accepted from it before go on working.
@@ -74,11 +77,12 @@
 //   - A compromised server process holds the vault and cluster credentials, and
 //     thereby all that they open: confine those. It can't hide what it changed
 //     in definitions from clones of the repository that exist elsewhere.
-//   - A client that floods, trickles or sends garbage is bounded: requests and
-//     failed authentications per address, connections in all and per address,
-//     header and body size, time for each, streams of one connection, depth of
-//     a body; and, per tenant, bodies being read and requests that wait. Behind
-//     a proxy all clients have one address unless it is named as trusted.
+//   - A client that floods, trickles or sends garbage is bounded: requests per
+//     key, those without one and failed authentications per address, connections
+//     in all and per address, header and body size, time for each, streams of
+//     one connection, depth of a body; and, per tenant, bodies being read and
+//     requests that wait. Behind a proxy all clients have one address unless it
+//     is named as trusted.
 //   - /metrics names tenants and clusters and needs no key: give it an address
 //     of its own where the API is public.
 package httpapi

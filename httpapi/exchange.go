@@ -89,17 +89,13 @@ func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) 
 		h["Connection"] = connectionClose
 	}
 
-	wait, blocked := s.clients.take(x.remote, &x.state.limits, x.began)
-	if wait > 0 {
-		s.metrics.limited.Inc()
-		x.fail(tooMany(wait, "too many requests from your address"))
-		return
-	}
+	check := x.takeFromAddress
 	if needsKey(r) {
-		if err := x.authenticate(blocked); err != nil {
-			x.fail(err)
-			return
-		}
+		check = x.authenticate
+	}
+	if err := check(); err != nil {
+		x.fail(err)
+		return
 	}
 	if r.URL.RawPath != "" {
 		x.fail(errEscaped)

@@ -146,9 +146,9 @@ func FuzzKeyRequest(f *testing.F) {
 			t.Errorf("expires at %s, which is past", k.expiresAt)
 		}
 		// What is stored comes back as it was.
-		line := appendKey(nil, &Key{ID: "ak-aaaa", DisplayName: k.displayName, Role: k.role, CreatedAt: now, ExpiresAt: k.expiresAt})
+		line := (&Server{usage: new(usage)}).appendKey(nil, nil, &Key{ID: "ak-aaaa", DisplayName: k.displayName, Role: k.role, CreatedAt: now, ExpiresAt: k.expiresAt, ExpiresText: k.expiresText})
 		var back keyBody
-		if err := json.Unmarshal(append(line, '}'), &back); err != nil || back.DisplayName != k.displayName {
+		if err := json.Unmarshal(append(line, '}'), &back); err != nil || back.DisplayName != k.displayName || back.ExpiresAt != k.expiresText {
 			t.Errorf("rendered as %s: %v", line, err)
 		}
 	})

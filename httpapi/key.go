@@ -78,13 +78,38 @@ type Key struct {
 	Role        Role
 	DisplayName string    // see [ParseDisplayName]; becomes the author of commits
 	CreatedBy   string    // id of the key that made it; empty for keys from the configuration
+	CreatorName string    // what that one was called then; empty where it was not kept
 	CreatedAt   time.Time // UTC; zero where the configuration does not say
 	ExpiresAt   time.Time // refused from this instant on; zero: never
+	ExpiresText string    // ExpiresAt as it was written; empty: RFC 3339 in UTC
 }
 
 // expired reports whether the key is refused at the given time.
 func (k *Key) expired(now time.Time) bool {
 	return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt)
+}
+
+// rfc3339 is stricter than package time, which takes a comma and an hour of one
+// digit, and as lenient as RFC 3339, which takes lower-case letters.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$`)
+
+// ParseExpiry parses the time at which a key ends, which must be one of RFC 3339.
+// A failure matches [definition.ErrInvalid].
+func ParseExpiry(s string) (time.Time, error) {
+	bad := func(reason string) (time.Time, error) {
+		return time.Time{}, &definition.FieldError{Field: "expiresAt", Reason: reason}
+	}
+	if !rfc3339.MatchString(s) {
+		return bad("must be a time as in RFC 3339, such as 2030-01-31T12:00:00Z")
+	}
+	t, err := time.Parse(time.RFC3339, strings.ToUpper(s))
+	if err != nil {
+		return bad("is no time that there is; write one such as 2030-01-31T12:00:00Z")
+	}
+	if t = t.UTC(); t.Year() > 9999 {
+		return bad("must lie before the year 10000, in UTC too; leave it out for a key that never expires")
+	}
+	return t, nil
 }
 
 var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)

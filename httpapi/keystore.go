@@ -44,8 +44,10 @@ type storedKey struct {
 	DisplayName string    `json:"displayName"`
 	Hash        string    `json:"hash"`
 	CreatedBy   string    `json:"createdBy"`
+	CreatorName string    `json:"creatorName,omitempty"`
 	CreatedAt   time.Time `json:"createdAt"`
 	ExpiresAt   time.Time `json:"expiresAt,omitzero"`
+	ExpiresText string    `json:"expiresText,omitempty"`
 }
 
 const keyFileSuffix = ".json"
@@ -85,7 +87,10 @@ func readKey(path string) (*Key, error) {
 	if err := json.Unmarshal(content, &stored); err != nil {
 		return nil, err
 	}
-	key := Key{CreatedBy: stored.CreatedBy, CreatedAt: stored.CreatedAt, ExpiresAt: stored.ExpiresAt}
+	key := Key{
+		CreatedBy: stored.CreatedBy, CreatorName: stored.CreatorName, CreatedAt: stored.CreatedAt,
+		ExpiresAt: stored.ExpiresAt, ExpiresText: stored.ExpiresText,
+	}
 	var errs [5]error
 	key.ID, errs[0] = ParseKeyID(stored.ID)
 	key.Tenant, errs[1] = gitstore.ParseTenantName(stored.Tenant)
@@ -133,7 +138,8 @@ func (ks *KeyStore) add(key Key) error {
 	}
 	content, err := json.MarshalIndent(storedKey{
 		ID: key.ID, Tenant: key.Tenant.String(), Role: string(key.Role), DisplayName: key.DisplayName,
-		Hash: key.Hash.String(), CreatedBy: key.CreatedBy, CreatedAt: key.CreatedAt, ExpiresAt: key.ExpiresAt,
+		Hash: key.Hash.String(), CreatedBy: key.CreatedBy, CreatorName: key.CreatorName, CreatedAt: key.CreatedAt,
+		ExpiresAt: key.ExpiresAt, ExpiresText: key.ExpiresText,
 	}, "", "  ")
 	if err != nil {
 		return err

@@ -113,10 +113,12 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
+	running.Go(func() { s.keepUsage(ctx) })
 	<-ctx.Done()
 	s.stop()
 	err := s.shutdown(servers)
 	running.Wait()
+	s.saveUsage()
 	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
 		err = errors.Join(cause, err)
 	}

@@ -141,6 +141,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	w.do("GET", "/readyz", "", "")
 	broken.Limits = Limits{Rate: 1e-9, Burst: 1}
 	w.reconfigure(broken)
+	w.do("GET", "/healthz", "", "") // what the address has
 	each(w.admin)
 
 	all := loadedDescription(t).described()

@@ -25,6 +25,8 @@ type Server struct {
 	scrape      http.Handler
 	description []byte // of the API, as JSON
 	clients     *clients
+	budgets     keyBudgets
+	usage       *usage
 	rendered    renderings
 	shares      sync.Map // gitstore.TenantName → *share
 	state       atomic.Pointer[state]
@@ -71,6 +73,9 @@ func New(cfg Config) (*Server, error) {
 		s.scrape = promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{})
 	}
 	s.clients = newClients(s.now)
+	if s.usage, err = openUsage(cfg.UsageFile); err != nil {
+		s.log.Warn("begins anew", "error", err)
+	}
 	if err := s.Reconfigure(cfg.Settings); err != nil {
 		return nil, err
 	}

@@ -67,7 +67,11 @@ func loadConfig(path string) (*config, error) {
 		pollInterval:  or(d.PollInterval, reconcile.DefaultPollInterval),
 		workers:       or(d.Workers, reconcile.DefaultWorkers),
 		definitions:   d.Limits.Definitions,
-		limits:        httpapi.Limits{Rate: d.Limits.RequestsPerSecond, Burst: d.Limits.Burst},
+		limits: httpapi.Limits{
+			Rate: d.Limits.RequestsPerSecond, Burst: d.Limits.Burst,
+			KeyRate: d.Limits.KeyPerSecond, KeyBurst: d.Limits.KeyBurst,
+			Definitions: d.Limits.Definitions,
+		},
 		committer: gitstore.Identity{
 			Name:  or(d.Committer.Name, "secretsync"),
 			Email: or(d.Committer.Email, "secretsync@localhost"),
@@ -111,6 +115,8 @@ func (d *document) checkServer(c *config) {
 	d.atLeast("limits.definitions", float64(d.Limits.Definitions), 0)
 	d.atLeast("limits.requestsPerSecond", d.Limits.RequestsPerSecond, 0)
 	d.atLeast("limits.burst", float64(d.Limits.Burst), 0)
+	d.atLeast("limits.keyRequestsPerSecond", d.Limits.KeyPerSecond, 0)
+	d.atLeast("limits.keyBurst", float64(d.Limits.KeyBurst), 0)
 	if err := c.logLevel.UnmarshalText([]byte(or(d.Log.Level, "info"))); err != nil {
 		d.wrong("log.level", "%q is no level; use debug, info, warn or error", d.Log.Level)
 	}
@@ -224,7 +230,7 @@ func (d *document) parseKey(field string, tenant gitstore.TenantName, in keyFile
 	if err != nil {
 		d.wrong(field, "%v", err)
 	}
-	return httpapi.Key{ID: id, Hash: hash, Tenant: tenant, Role: role, DisplayName: displayName, ExpiresAt: in.ExpiresAt.UTC()}
+	return httpapi.Key{ID: id, Hash: hash, Tenant: tenant, Role: role, DisplayName: displayName, CreatedAt: in.CreatedAt.UTC(), ExpiresAt: in.ExpiresAt.UTC()}
 }
 
 // parseVault fills what the tenant leaves out from the settings that tenants

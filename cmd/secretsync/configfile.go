@@ -53,6 +53,8 @@ type (
 		Definitions       int     `yaml:"definitions"`
 		RequestsPerSecond float64 `yaml:"requestsPerSecond"`
 		Burst             int     `yaml:"burst"`
+		KeyPerSecond      float64 `yaml:"keyRequestsPerSecond"`
+		KeyBurst          int     `yaml:"keyBurst"`
 	}
 	vaultFile struct {
 		Address   string    `yaml:"address"`
@@ -104,6 +106,7 @@ type (
 		DisplayName string    `yaml:"displayName"`
 		Role        string    `yaml:"role"`
 		Hash        string    `yaml:"hash"`
+		CreatedAt   time.Time `yaml:"createdAt"`
 		ExpiresAt   time.Time `yaml:"expiresAt"`
 	}
 )

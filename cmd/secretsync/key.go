@@ -42,7 +42,7 @@ holds only its hash. Put the printed lines under tenants.<tenant>.keys.`,
 			}
 			var expiresAt time.Time
 			if expires != "" {
-				if expiresAt, err = time.Parse(time.RFC3339, expires); err != nil {
+				if expiresAt, err = httpapi.ParseExpiry(expires); err != nil {
 					return fmt.Errorf("--expires: %q is not a time such as 2027-01-31T00:00:00Z", expires)
 				}
 				if !expiresAt.After(time.Now()) {
@@ -50,7 +50,7 @@ holds only its hash. Put the printed lines under tenants.<tenant>.keys.`,
 				}
 			}
 			made, plaintext := httpapi.NewKey(gitstore.TenantName{}, parsedRole, displayName)
-			stanza, err := yaml.Marshal([]keyStanza{{made.ID, made.DisplayName, string(made.Role), made.Hash.String(), expiresAt}})
+			stanza, err := yaml.Marshal([]keyStanza{{made.ID, made.DisplayName, string(made.Role), made.Hash.String(), time.Now().UTC().Truncate(time.Second), expiresAt}})
 			if err != nil {
 				return err
 			}
@@ -73,5 +73,6 @@ type keyStanza struct {
 	DisplayName string    `yaml:"displayName"`
 	Role        string    `yaml:"role"`
 	Hash        string    `yaml:"hash"`
+	CreatedAt   time.Time `yaml:"createdAt"`
 	ExpiresAt   time.Time `yaml:"expiresAt,omitempty"`
 }

@@ -165,6 +165,7 @@ func (p *program) assemble(cfg *config) error {
 		Settings:      settings(cfg, repositories),
 		Reconciler:    p.reconciler,
 		KeyStore:      p.keys,
+		UsageFile:     filepath.Join(cfg.dataDir, "keys-used.json"),
 		Listen:        cfg.listen,
 		MetricsListen: cfg.metricsListen,
 		CertFile:      cfg.tlsCert,
