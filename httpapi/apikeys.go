@@ -56,7 +56,7 @@ func (s *Server) deleteKey(x *exchange) (*answer, error) {
 	}
 	x.subject = id
 	if key := x.state.keys[id]; key != nil && key.Tenant == x.tenant.Name {
-		return nil, &problem{status: http.StatusConflict, sentence: fmt.Sprintf("API key %s stands in the server's configuration: the operator can remove it there", id)}
+		return nil, &problem{status: http.StatusConflict, sentence: fmt.Sprintf("API key %q stands in the server's configuration: the operator can remove it there", id)}
 	}
 	found, err := s.cfg.KeyStore.remove(x.tenant.Name, id)
 	if err != nil {

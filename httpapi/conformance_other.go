@@ -22,7 +22,8 @@ var otherChecks = []conformanceCheck{
 			} `json:"status"`
 		}
 		var t, later tenant
-		p.decode(p.want(p.get(""), 200), &t)
+		r := p.want(p.get(""), 200)
+		p.decode(r, &t)
 		if t.Name != p.tenant || t.DisplayName == "" || t.Status.Phase != "Active" || !fullSHA.MatchString(t.ResourceVersion) {
 			p.bad("%+v", t)
 		}
@@ -30,6 +31,14 @@ var otherChecks = []conformanceCheck{
 		p.create("[]")
 		if p.decode(p.get(""), &later); later.ResourceVersion == t.ResourceVersion || later.CreatedAt != t.CreatedAt {
 			p.bad("after a commit %+v; before it %+v", later, t)
+		}
+		etag := r.header.Get("ETag")
+		if !strings.HasPrefix(etag, `"`) || len(etag) < 3 {
+			p.bad("ETag is %q; want a strong one", etag)
+		}
+		now := p.want(p.get("", "If-None-Match: "+etag, "If-None-Match: *"), 200)
+		if (now.header.Get("ETag") == etag) != bytes.Equal(now.body, r.body) {
+			p.bad("ETag %s of %s; %s of %s", etag, r.body, now.header.Get("ETag"), now.body)
 		}
 	}},
 	{"clusters are listed, and each can be had alone", func(p *probe) {
@@ -47,12 +56,16 @@ var otherChecks = []conformanceCheck{
 				p.bad("cluster %s has the phase %q", c.Name, c.Status.Phase)
 			}
 			var one cluster
-			p.decode(p.want(p.get("/clusters/"+c.Name), 200), &one)
+			r := p.want(p.get("/clusters/"+c.Name), 200)
+			p.decode(r, &one)
+			if etag := r.header.Get("ETag"); !strings.HasPrefix(etag, `"`) || len(etag) < 3 {
+				p.bad("ETag of %s is %q; want a strong one", c.Name, etag)
+			}
 			if one.Name != c.Name {
 				p.bad("GET of %s answers %s", c.Name, one.Name)
 			}
 		}
-		p.refused(p.get("/clusters/conformance-nowhere"), 404)
+		p.refused(p.get("/clusters/conformance-nowhere"), 404, `\"conformance-nowhere\"`)
 	}},
 	{"history lists the commits that changed the definition, newest first, in pages", func(p *probe) {
 		s := p.create("[]")
@@ -93,6 +106,68 @@ var otherChecks = []conformanceCheck{
 		p.refused(p.get("/secrets/"+s.Name+"/history?limit=3;x"), 400, "query")
 		for _, query := range []string{"limit=0", "limit=x", "limit=-1", "cursor=x", "limit=100000000000000000000"} {
 			p.refused(p.get("/secrets/"+s.Name+"/history?"+query), 400, query[:strings.Index(query, "=")])
+		}
+	}},
+	{"the list comes in pages for who asks, each definition once, and without target statuses as a summary", func(p *probe) {
+		made := map[string]secretBody{}
+		for range 5 {
+			s := p.create("[" + p.target() + "]")
+			made[s.Name] = s
+		}
+		var whole struct{ Items []secretBody }
+		r := p.want(p.get("/secrets"), 200)
+		p.decode(r, &whole)
+		if bytes.Contains(r.body, []byte(`"continue":`)) {
+			p.bad("the whole list has continue")
+		}
+		type page struct {
+			Items    []secretBody `json:"items"`
+			Continue *string      `json:"continue"`
+		}
+		var names []string
+		query := "?limit=2"
+		for pages := 0; query != ""; pages++ {
+			if pages > len(whole.Items) {
+				p.fatal("paging does not end")
+			}
+			var got page
+			p.decode(p.want(p.get("/secrets"+query), 200), &got)
+			if len(got.Items) > 2 {
+				p.bad("%d definitions on a page of 2", len(got.Items))
+			}
+			for _, s := range got.Items {
+				names = append(names, s.Name)
+			}
+			query = ""
+			if got.Continue != nil {
+				query = "?limit=2&continue=" + *got.Continue
+			}
+			if pages == 0 { // what is added and removed meanwhile moves no other one
+				p.want(p.call(http.MethodDelete, "/secrets/"+p.create("[]").Name, ""), 204)
+			}
+		}
+		var want []string
+		for _, s := range whole.Items {
+			want = append(want, s.Name)
+		}
+		if !slices.Equal(names, want) {
+			p.bad("the pages hold %v; the list %v", names, want)
+		}
+		var rest page
+		p.decode(p.want(p.get("/secrets?limit=1000&summary=true"), 200), &rest)
+		var summary struct{ Items []secretBody }
+		r = p.want(p.get("/secrets?summary=true"), 200)
+		p.decode(r, &summary)
+		if bytes.Contains(r.body, []byte("syncStatuses")) || len(summary.Items) != len(whole.Items) || len(rest.Items) != len(whole.Items) {
+			p.bad("the summary is %s", r.body)
+		}
+		for _, s := range summary.Items {
+			if was := made[s.Name]; was.Name != "" && (s.ResourceVersion != was.ResourceVersion || len(s.Sync) != 1 || s.Status.Phase != was.Status.Phase || len(s.Status.Conditions) != 1) {
+				p.bad("%+v; it was made as %+v", s, was)
+			}
+		}
+		for _, query := range []string{"limit=0", "limit=x", "limit=1001", "limit=", "continue=x", "continue=MTp4", "summary=yes", "summary="} {
+			p.refused(p.get("/secrets?"+query), 400, query[:strings.Index(query, "=")])
 		}
 	}},
 	{"POST …/sync answers 202", func(p *probe) {

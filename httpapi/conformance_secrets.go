@@ -174,13 +174,14 @@ var secretChecks = []conformanceCheck{
 		if r := p.want(p.call(http.MethodDelete, "/secrets/"+made.Name, ""), 204); len(r.body) != 0 {
 			p.bad("body %q", r.body)
 		}
-		p.refused(p.get("/secrets/"+made.Name), 404, made.Name)
+		p.refused(p.get("/secrets/"+made.Name), 404, `\"`+made.Name+`\"`)
+		p.refused(p.get("/secrets/ghost"), 404, `\"ghost\"`)
 		p.refused(p.call(http.MethodDelete, "/secrets/"+made.Name, ""), 404)
 		p.refused(p.call(http.MethodPatch, "/secrets/"+made.Name, `{"sync":[]}`), 404)
 	}},
 	{"a name that exists already is 409", func(p *probe) {
 		made := p.create("[]")
-		p.refused(p.call(http.MethodPost, "/secrets", fmt.Sprintf(`{"name":%q,"secretPath":"b"}`, made.Name)), 409, made.Name)
+		p.refused(p.call(http.MethodPost, "/secrets", fmt.Sprintf(`{"name":%q,"secretPath":"b"}`, made.Name)), 409, `\"`+made.Name+`\"`)
 	}},
 	{"a target that another definition claims is accepted, with TargetConflict and a Warning that names the holder", func(p *probe) {
 		target := p.sharedTarget()

@@ -21,9 +21,14 @@
 //     description as well. Every other request below /api needs a key first, so
 //     that a path that does not exist is 401 without one. With one it is 404,
 //     and a method that does not exist is 405 with Allow.
-//   - A path with a percent sign that stands for an ordinary character is 400.
-//     No name needs one, and what a proxy before us took it for is unknown.
-//     Nothing is redirected: a doubled or trailing slash is 404.
+//   - A path with a percent sign is 404: no name needs one, and what a proxy
+//     before us took it for is unknown. Nothing is redirected: a doubled or
+//     trailing slash is 404.
+//   - The ETag of a tenant and of a cluster, whose answers stand for no one
+//     commit, is a hash of the answer: another one whenever the answer is. As
+//     with the others, If-None-Match is not honoured.
+//   - Pages of a list go by name: each definition that stands from the first page
+//     to the last is on exactly one of them, as it stood when that was asked for.
 //   - Two Authorization headers are 401. A malformed If-Match is 400; a
 //     well-formed tag that is no revision matches nothing, 412.
 //   - Without Content-Type a body is taken for what it holds. With one it must
@@ -49,7 +54,11 @@
 //     counts as one. While an address is made to wait after failures, keys that
 //     were accepted from it before go on working.
 //   - What net/http refuses before it is a request (a header over the limit,
-//     bytes that are no HTTP) is answered by net/http, in plain text.
+//     bytes that are no HTTP, plain HTTP where TLS is spoken) is an error in the
+//     form that all have, with an id that stands in no log. It can't be had where
+//     HTTP/2 refuses: streams and connections end there by the protocol's own
+//     codes, and too large a header is 431 in HTML. Who is too slow with a header
+//     gets no answer.
 //
 // # Threat model
 //

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/textproto"
 	"strings"
 
@@ -9,6 +11,13 @@ import (
 
 // etag is a definition's strong entity tag.
 func etag(r gitstore.Revision) string { return `"` + r.String() + `"` }
+
+// bodyETag is the strong entity tag of an answer that stands for no one commit:
+// another one whenever a byte of the answer is another.
+func bodyETag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + hex.EncodeToString(sum[:20]) + `"`
+}
 
 // parseIfMatch reads the If-Match header fields of a write (RFC 9110, section
 // 13.1.1). Absent, the write is unconditional. A malformed field is refused:

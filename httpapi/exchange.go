@@ -79,7 +79,7 @@ func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) 
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.requestID}
 	setSecurityHeaders(h)
-	if r.TLS != nil {
+	if overTLS(r) {
 		h["Strict-Transport-Security"] = hsts
 	}
 	if len(r.TransferEncoding) > 0 {
@@ -98,7 +98,7 @@ func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) 
 		return
 	}
 	if r.URL.RawPath != "" {
-		x.fail(errEscaped)
+		x.fail(errNoRoute)
 		return
 	}
 	if r.Method == http.MethodOptions && r.URL.Path == "*" {

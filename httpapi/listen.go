@@ -84,7 +84,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	api := s.httpServer(s.Handler())
-	listener := s.bound.api
+	var listener net.Listener = politeListener{s.bound.api}
 	if s.cfg.CertFile != "" {
 		certificate, err := newCertificate(s.cfg.CertFile, s.cfg.KeyFile, s.log, s.now)
 		if err != nil {
@@ -93,14 +93,14 @@ func (s *Server) Run(ctx context.Context) error {
 		api.TLSConfig = &tls.Config{
 			MinVersion:     tls.VersionTLS12,
 			GetCertificate: certificate.get,
-			NextProtos:     []string{"h2", "http/1.1"},
+			NextProtos:     []string{http2Protocol, "http/1.1"},
 		}
-		listener = tls.NewListener(listener, api.TLSConfig)
+		listener = newTLSListener(listener, api.TLSConfig)
 	}
 	servers := map[*http.Server]net.Listener{api: listener}
 	if s.bound.metrics != nil {
 		metrics := s.httpServer(s.metricsHandler())
-		servers[metrics] = s.bound.metrics
+		servers[metrics] = politeListener{s.bound.metrics}
 	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -173,6 +173,7 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		MaxHeaderBytes:               maxHeaderBytes,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is answered like the rest
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ConnContext:                  markSecured,
 		// What net/http reports are clients that hung up or spoke no TLS.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}

@@ -94,6 +94,14 @@ func TestTLSFollowsTheCertificateFiles(t *testing.T) {
 	if _, err := get(&tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS12}); err != nil {
 		t.Errorf("TLS 1.2: %v", err)
 	}
+	one := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, Protocols: new(http.Protocols)}
+	one.Protocols.SetHTTP1(true)
+	defer one.CloseIdleConnections()
+	if r, err := (&http.Client{Transport: one}).Get("https://" + addr + "/healthz"); err != nil {
+		t.Errorf("HTTP/1.1 over TLS: %v", err)
+	} else if r.Body.Close(); r.ProtoMajor != 1 || r.Header.Get("Strict-Transport-Security") == "" {
+		t.Errorf("HTTP/%d over TLS with %v; want HTTP/1.1, marked as secured", r.ProtoMajor, r.Header)
+	}
 	if _, err := get(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
 		t.Error("TLS 1.1 was accepted")
 	}

@@ -36,9 +36,8 @@ var (
 	errExpired   = &problem{status: http.StatusUnauthorized, sentence: "the API key has expired: ask an admin of the tenant for a new one"}
 	errTenant    = &problem{status: http.StatusForbidden, sentence: "this API key gives no access to that tenant"}
 	errRole      = &problem{status: http.StatusForbidden, sentence: "admin access required"}
-	errNoRoute   = &problem{status: http.StatusNotFound, sentence: "no such path: /api/v1/openapi.json lists what there is"}
+	errNoRoute   = &problem{status: http.StatusNotFound, sentence: "no such path: /api/v1/openapi.json lists what there is, and none has a character that must be percent-encoded"}
 	errMethod    = &problem{status: http.StatusMethodNotAllowed, sentence: "this method does not exist here: the Allow header lists those that do"}
-	errEscaped   = &problem{status: http.StatusBadRequest, sentence: "path: must be written without percent-encoding; no name needs it"}
 	errMediaType = &problem{status: http.StatusUnsupportedMediaType, sentence: `the body must be JSON: send the header "Content-Type: application/json" (curl -d sends another unless told so with -H)`}
 	errEncoding  = &problem{status: http.StatusUnsupportedMediaType, sentence: "the body must be plain JSON: send it without Content-Encoding"}
 	errTooLarge  = &problem{status: http.StatusRequestEntityTooLarge, sentence: "the body is over 1 MiB"}

@@ -16,6 +16,26 @@ import (
 // appendSecret appends a definition as the contract's Secret. What has not
 // happened yet (a first sync) is null.
 func appendSecret(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte {
+	b = appendDesired(b, e)
+	b = append(appendStatus(b, status), `,"syncStatuses":[`...)
+	for i := range status.Targets {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendTargetStatus(b, &status.Targets[i])
+	}
+	return appendOrigin(append(b, "]}"...), e)
+}
+
+// appendSummary appends a definition as appendSecret does, without the statuses
+// of its targets.
+func appendSummary(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte {
+	b = appendStatus(appendDesired(b, e), status)
+	return appendOrigin(append(b, '}'), e)
+}
+
+// appendDesired appends what shall be synced where, up to the status.
+func appendDesired(b []byte, e *gitstore.Entry) []byte {
 	b = appendName(append(b, `{"name":`...), e.Name)
 	b = appendName(append(b, `,"secretPath":`...), e.Definition.SecretPath)
 	b = append(b, `,"sync":[`...)
@@ -30,13 +50,17 @@ func appendSecret(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte 
 		}
 		b = append(b, '}')
 	}
-	b = append(b, `],"status":`...)
-	b = appendStatus(b, status)
+	return append(b, `],"status":`...)
+}
+
+// appendOrigin appends where a definition comes from, and ends it.
+func appendOrigin(b []byte, e *gitstore.Entry) []byte {
 	b = appendName(append(b, `,"resourceVersion":`...), e.Revision)
 	b = appendTime(append(b, `,"createdAt":`...), e.Created)
 	return append(b, '}')
 }
 
+// appendStatus appends the status up to the targets'.
 func appendStatus(b []byte, s *reconcile.Status) []byte {
 	b = appendString(append(b, `{"phase":`...), string(s.Phase))
 	b = append(b, `,"conditions":[{"type":"Ready","status":`...)
@@ -48,14 +72,7 @@ func appendStatus(b []byte, s *reconcile.Status) []byte {
 	b = appendString(append(b, `,"reason":`...), string(s.Ready.Reason))
 	b = appendString(append(b, `,"message":`...), s.Ready.Message)
 	b = appendTime(append(b, `,"lastTransitionTime":`...), s.Ready.LastTransition)
-	b = append(b, `}],"syncStatuses":[`...)
-	for i := range s.Targets {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendTargetStatus(b, &s.Targets[i])
-	}
-	return append(b, "]}"...)
+	return append(b, "}]"...)
 }
 
 func appendTargetStatus(b []byte, t *reconcile.TargetStatus) []byte {

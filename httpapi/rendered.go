@@ -15,8 +15,9 @@ const maxRendered = 64 << 20
 // subject is what an answer is about: one definition, or, without a name, the
 // tenant's whole list.
 type subject struct {
-	tenant gitstore.TenantName
-	name   definition.Name
+	tenant  gitstore.TenantName
+	name    definition.Name
+	summary bool // of the list
 }
 
 // rendered is an answer to a GET as it was given, good while neither what it

@@ -27,36 +27,6 @@ func (x *exchange) refusal(err error, name definition.Name) error {
 	return err
 }
 
-func (s *Server) listSecrets(x *exchange) (*answer, error) {
-	// The version first: what changes after it makes the list one of the past,
-	// never one that stays.
-	version := s.cfg.Reconciler.Version(x.tenant.Name)
-	snapshot, err := x.snapshot()
-	if err != nil {
-		return nil, err
-	}
-	about := subject{tenant: x.tenant.Name}
-	r := s.rendered.get(about, snapshot, version)
-	if r == nil {
-		r = newRendered(snapshot, version, s.renderList(x.tenant.Name, snapshot.Entries()))
-		s.rendered.put(about, r)
-	}
-	return &answer{status: http.StatusOK, rendered: r, body: r.body}, nil
-}
-
-func (s *Server) renderList(tenant gitstore.TenantName, entries []*gitstore.Entry) []byte {
-	body := make([]byte, 0, 64+768*len(entries))
-	body = append(body, `{"items":[`...)
-	for i, e := range entries {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		status := s.cfg.Reconciler.Status(tenant, e)
-		body = appendSecret(body, e, &status)
-	}
-	return append(body, "]}\n"...)
-}
-
 func (s *Server) getSecret(x *exchange) (*answer, error) {
 	if x.r.URL.RawQuery != "" {
 		query, err := x.query()
@@ -80,7 +50,7 @@ func (s *Server) getSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	about := subject{x.tenant.Name, e.Name}
+	about := subject{tenant: x.tenant.Name, name: e.Name}
 	r := s.rendered.get(about, e, version)
 	if r == nil {
 		status := s.cfg.Reconciler.Status(x.tenant.Name, e)

@@ -24,7 +24,8 @@ func (s *Server) getTenant(x *exchange) (*answer, error) {
 	b = appendTime(append(b, `,"createdAt":`...), t.Repository.Created())
 	b = append(b, `,"status":{"phase":"Active"`...)
 	b = appendProblems(b, t.Repository.Problems(), snapshot.Problems())
-	return &answer{status: http.StatusOK, body: append(b, "}}\n"...)}, nil
+	b = append(b, "}}\n"...)
+	return &answer{status: http.StatusOK, etag: bodyETag(b), body: b}, nil
 }
 
 // mostProblems is how many are told in an answer; a push can bring any number
@@ -66,7 +67,8 @@ func (s *Server) getCluster(x *exchange) (*answer, error) {
 	name := x.params.ByName("name")
 	for _, c := range s.cfg.Reconciler.Clusters(x.tenant.Name) {
 		if c.Name.String() == name {
-			return &answer{status: http.StatusOK, body: append(appendCluster(nil, &c), '\n')}, nil
+			body := append(appendCluster(nil, &c), '\n')
+			return &answer{status: http.StatusOK, etag: bodyETag(body), body: body}, nil
 		}
 	}
 	return nil, noSuch("cluster", name, x.tenant)
