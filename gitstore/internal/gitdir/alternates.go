@@ -8,21 +8,28 @@ import (
 	"strings"
 )
 
-// deepestAlternate is how far alternates of alternates are followed, as Git
-// has it.
-const deepestAlternate = 5
+const (
+	// deepestAlternate is how far alternates of alternates are followed, as Git
+	// has it.
+	deepestAlternate = 5
+	// mostAlternates bounds the folders that belong to a repository. Git has no
+	// such bound, and takes no time for each of them that counts.
+	mostAlternates = 256
+)
 
-// scanAlternates reads which other folders belong to this one.
-func (o *objects) scanAlternates() error {
+// scanAlternates reads which other folders belong to this one. Each counts once
+// for the whole repository, as with Git: seen holds those that were met, and one
+// that names itself, or is named by two others, is not gone through again.
+func (o *objects) scanAlternates(seen map[string]bool) error {
 	list, err := readFile(o.fs, filepath.Join(o.dir, "info", "alternates"), 1<<20)
-	if errors.Is(err, fs.ErrNotExist) || o.depth == deepestAlternate {
-		return nil
+	if o.depth == deepestAlternate || errors.Is(err, fs.ErrNotExist) {
+		list = nil
 	} else if err != nil {
 		return err
 	}
-	known := make(map[string]*objects)
+	gone := make(map[string]*objects)
 	for _, a := range *o.alternates.Load() {
-		known[a.dir] = a
+		gone[a.dir] = a
 	}
 	var alternates []*objects
 	var failed error
@@ -30,15 +37,27 @@ func (o *objects) scanAlternates() error {
 		if !filepath.IsAbs(dir) {
 			dir = filepath.Join(o.dir, dir)
 		}
-		a := known[dir]
+		if dir = filepath.Clean(dir); seen[dir] {
+			continue
+		}
+		if len(seen) > mostAlternates {
+			failed = errors.Join(failed, fmt.Errorf("more than %d folders are named; git repack -a -d makes none of them needed: %w", mostAlternates, ErrTooLarge))
+			break
+		}
+		seen[dir] = true
+		a := gone[dir]
+		delete(gone, dir)
 		if a == nil {
-			a = newObjects(o.fs, dir)
+			a = newObjects(o.fs, o.handles, dir)
 			a.depth = o.depth + 1
 		}
-		failed = errors.Join(failed, a.scan())
+		failed = errors.Join(failed, a.scanInto(seen))
 		alternates = append(alternates, a)
 	}
 	o.alternates.Store(&alternates)
+	for _, a := range gone {
+		failed = errors.Join(failed, a.close())
+	}
 	if failed != nil {
 		return fmt.Errorf("alternate objects: %w", failed)
 	}

@@ -54,6 +54,7 @@ func TestReferencesThatConflictByFolder(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			made := newRepository(t)
 			test.prepare(t, made)
+			must(t, made.Close())
 			r, err := Open(Config{Dir: made.Dir(), Ref: test.ref, FS: Disk{}, Clock: made.clock, Observer: silent{}, Slots: make(chan struct{}, 1)})
 			if err != nil {
 				t.Fatal(err)

@@ -220,7 +220,7 @@ func (c *consolidation) write(ctx context.Context) (int, error) {
 // verifyPack reads objects back from the draft of a pack: what they replace is
 // about to be removed.
 func verifyPack(ctx context.Context, place packPlace, ids []Hash) error {
-	p, err := openPack(place.fs, place.draft(""))
+	p, err := openPack(place.fs, new(handles), place.draft(""))
 	if err != nil {
 		return err
 	}

@@ -38,13 +38,40 @@ type File interface {
 // Disk is the real file system.
 type Disk struct{}
 
+// OpenFile opens a regular file; anything else it refuses, at once. To wait for
+// whoever writes into a pipe would take as long as he likes, and can't be given
+// up. A folder is only found out when it is read.
 func (Disk) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
+	if flag&os.O_EXCL != 0 { // nothing is there
+		return openFile(name, flag, perm)
+	}
+	f, err := openFile(name, flag|syscall.O_NONBLOCK, perm)
+	if errors.Is(err, syscall.ENXIO) { // a pipe that nobody reads, or a socket
+		return nil, &fs.PathError{Op: "open", Path: name, Err: ErrNotFile}
+	} else if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: name, Err: ErrNotFile}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func openFile(name string, flag int, perm fs.FileMode) (File, error) {
 	f, err := os.OpenFile(name, flag, perm)
 	if err != nil {
 		return nil, err
 	}
 	return f, nil
 }
+
+// ErrNotFile says that something is a pipe, a device or the like where a file is
+// to be.
+var ErrNotFile = errors.New("not a file; remove it")
 
 func (Disk) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 func (Disk) Lstat(name string) (fs.FileInfo, error)     { return os.Lstat(name) }
@@ -135,6 +162,20 @@ func MkdirAll(fsys FileSystem, dir string, perm fs.FileMode) error {
 		return MkdirAll(fsys, dir, perm)
 	}
 	return err
+}
+
+// mkdirBelow is MkdirAll for a folder in a repository, or the repository's own:
+// that is never made. One that is gone is being mended, and an empty one in its
+// place would be in the way.
+func mkdirBelow(fsys FileSystem, repo, dir string, perm fs.FileMode) error {
+	_, err := fsys.Lstat(dir)
+	if dir == repo || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := mkdirBelow(fsys, repo, filepath.Dir(dir), perm); err != nil {
+		return err
+	}
+	return MkdirAll(fsys, dir, perm)
 }
 
 // removeIfThere removes a file that may be gone already.

@@ -12,6 +12,10 @@
 //     dropped, reachable or not: that is for the operator, with git gc.
 //   - What Git refuses to work with is not written to, also if it becomes so
 //     while it is open, and no reference is made that conflicts with another.
+//   - A folder is open once at a time, whatever its names; Git is no party to
+//     that. What is gone is not made anew, and what is put in its place is read.
+//   - What is in the folder costs bounded files, memory and time: what is no
+//     file is refused, of many packs few are open.
 //   - Where core.sharedRepository, core.logAllRefUpdates and
 //     extensions.preciousObjects are set they are honoured. Only the
 //     repository's own configuration counts, without what that includes.

@@ -202,6 +202,7 @@ func TestSharedRepositoriesGetTheModesThatGitGives(t *testing.T) {
 			if err := os.RemoveAll(filepath.Join(r.Dir(), ownFolder)); err != nil {
 				t.Fatal(err)
 			}
+			must(t, r.Close())
 			r, err := reopened(r.Dir())
 			if err != nil {
 				t.Fatal(err)

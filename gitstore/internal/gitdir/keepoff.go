@@ -31,7 +31,7 @@ const gcPatience = 12 * time.Hour
 // keptOff says why maintenance is kept off; nothing where it may go on. tell
 // says that somebody ought to know.
 func (m *maintenance) keptOff() (why string, tell bool, err error) {
-	if err := m.r.config.check(); err != nil {
+	if err := m.r.check(); err != nil {
 		return "", false, err
 	}
 	if m.r.config.get().precious {

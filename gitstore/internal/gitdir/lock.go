@@ -34,7 +34,7 @@ func (b *ref) acquire(ctx context.Context) error {
 			return nil
 		case errors.Is(err, fs.ErrNotExist):
 			// Git removes folders of references that become empty.
-			if err := MkdirAll(b.fs, filepath.Dir(b.lock()), 0o755); err != nil {
+			if err := mkdirBelow(b.fs, b.repo, filepath.Dir(b.lock()), 0o755); err != nil {
 				return err
 			}
 			if _, err := b.fs.Lstat(b.draft()); err != nil {

@@ -14,8 +14,9 @@ import (
 // for again among the files as they stand then. Replacements and grafts are
 // not followed: a commit is what its name says.
 type objects struct {
-	fs  FileSystem
-	dir string // the objects folder
+	fs      FileSystem
+	dir     string // the objects folder
+	handles *handles
 
 	rescan     sync.Mutex              // held while packs is made anew
 	packs      atomic.Pointer[[]*pack] // newest first
@@ -26,8 +27,8 @@ type objects struct {
 }
 
 // newObjects makes the objects of a folder, which is not looked at yet.
-func newObjects(fsys FileSystem, dir string) *objects {
-	o := &objects{fs: fsys, dir: dir, buried: make(map[string]bool)}
+func newObjects(fsys FileSystem, open *handles, dir string) *objects {
+	o := &objects{fs: fsys, dir: dir, handles: open, buried: make(map[string]bool)}
 	o.packs.Store(new([]*pack))
 	o.alternates.Store(new([]*objects))
 	return o
@@ -36,6 +37,11 @@ func newObjects(fsys FileSystem, dir string) *objects {
 // scan makes the list of packs anew. A pack with a damaged index is left out:
 // its objects are then missing, and the error says which file is to blame.
 func (o *objects) scan() error {
+	return o.scanInto(map[string]bool{filepath.Clean(o.dir): true})
+}
+
+// scanInto is scan, but for the folders that were seen already.
+func (o *objects) scanInto(seen map[string]bool) error {
 	o.rescan.Lock()
 	defer o.rescan.Unlock()
 	dir := filepath.Join(o.dir, "pack")
@@ -64,7 +70,7 @@ func (o *objects) scan() error {
 			kept = append(kept, p)
 			continue
 		}
-		p, err := openPack(o.fs, base)
+		p, err := openPack(o.fs, o.handles, base)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // gone again
 		case errors.Is(err, ErrCorrupt): // matters if an object is missing
@@ -80,7 +86,7 @@ func (o *objects) scan() error {
 	for _, gone := range known {
 		failed = errors.Join(failed, gone.close())
 	}
-	return errors.Join(failed, o.scanAlternates())
+	return errors.Join(failed, o.scanAlternates(seen))
 }
 
 // missing returns the error of an object that is nowhere, with the damage that

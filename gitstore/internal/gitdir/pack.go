@@ -17,6 +17,7 @@ import (
 // and may be closed at any time: who is reading then opens them again.
 type pack struct {
 	fs    FileSystem
+	among *handles
 	stem  string // path without ".pack"
 	count int
 
@@ -39,8 +40,8 @@ const (
 )
 
 // openPack reads the index of a pack far enough to search it.
-func openPack(fsys FileSystem, base string) (*pack, error) {
-	p := &pack{fs: fsys, stem: base}
+func openPack(fsys FileSystem, among *handles, base string) (*pack, error) {
+	p := &pack{fs: fsys, among: among, stem: base}
 	f, err := p.indexHandle()
 	if err != nil {
 		return nil, err
@@ -85,16 +86,24 @@ func (p *pack) packHandle() (File, error)  { return p.handle(&p.packFile, ".pack
 
 func (p *pack) handle(f *File, extension string) (File, error) {
 	p.used.Store(true)
+	opened, isNew, err := p.openOnce(f, extension)
+	if isNew {
+		p.among.admit(p) // which may close others, so that nothing is locked here
+	}
+	return opened, err
+}
+
+func (p *pack) openOnce(f *File, extension string) (_ File, isNew bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if *f == nil {
 		opened, err := p.fs.OpenFile(p.stem+extension, os.O_RDONLY, 0)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		*f = opened
+		*f, isNew = opened, true
 	}
-	return *f, nil
+	return *f, isNew, nil
 }
 
 func (p *pack) close() error {
@@ -241,8 +250,8 @@ func packBase(name string) (string, bool) {
 }
 
 // newPack is openPack for a pack that was just written, with a copy of its index.
-func newPack(fsys FileSystem, base string, index []byte) *pack {
-	p := &pack{fs: fsys, stem: base, index: bytes.Clone(index)}
+func newPack(fsys FileSystem, among *handles, base string, index []byte) *pack {
+	p := &pack{fs: fsys, among: among, stem: base, index: bytes.Clone(index)}
 	if err := p.parseIndexHeader(index, int64(len(index))); err != nil {
 		panic(err) // we made it
 	}

@@ -38,7 +38,7 @@ const (
 // in a repository that was never told, where allow is false, and in one that was
 // told the same before.
 func (r *Repository) AllowForcePush(allow bool) error {
-	if err := r.config.check(); err != nil {
+	if err := r.check(); err != nil {
 		return err
 	}
 	wanted, block, other := "refused", forcePushRefused, forcePushAllowed

@@ -40,7 +40,7 @@ func (b *ref) appendLog(path, line string) error {
 	flag := os.O_WRONLY | os.O_APPEND
 	if b.config.get().reflog {
 		flag |= os.O_CREATE
-		if err := MkdirAll(b.fs, filepath.Dir(path), 0o755); err != nil {
+		if err := mkdirBelow(b.fs, b.repo, filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
 	} else if _, err := b.fs.Lstat(path); err != nil {

@@ -64,6 +64,7 @@ type Config struct {
 type Repository struct {
 	dir      string
 	created  time.Time
+	claim    *claim
 	config   *configuration
 	fs       FileSystem
 	clock    clock.Clock
@@ -76,7 +77,7 @@ type Repository struct {
 }
 
 // Open opens the repository of a folder; it fails if there is none, or one in a
-// format that isn't known. Damage within shows when an object is read.
+// format that isn't known, and with [ErrInUse] if it is open already. Damage within shows when an object is read.
 func Open(cfg Config) (*Repository, error) {
 	head, err := cfg.FS.Lstat(filepath.Join(cfg.Dir, "HEAD"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,9 +85,13 @@ func Open(cfg Config) (*Repository, error) {
 	} else if err != nil {
 		return nil, err
 	}
+	claimed := &claim{dir: cfg.Dir}
+	if err := claimed.check(); err != nil {
+		return nil, err
+	}
 	config, err := openConfiguration(cfg.FS, cfg.Dir)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, claimed.close())
 	}
 	cfg.FS = sharedFS{cfg.FS, config}
 	created := config.get().created
@@ -103,9 +108,9 @@ func Open(cfg Config) (*Repository, error) {
 		cfg.Grace = packGrace
 	}
 	r := &Repository{
-		dir: cfg.Dir, created: created, config: config, fs: cfg.FS, clock: cfg.Clock, observer: cfg.Observer,
+		dir: cfg.Dir, created: created, claim: claimed, config: config, fs: cfg.FS, clock: cfg.Clock, observer: cfg.Observer,
 		committer: cfg.Committer,
-		objects:   newObjects(cfg.FS, filepath.Join(cfg.Dir, "objects")),
+		objects:   newObjects(cfg.FS, new(handles), filepath.Join(cfg.Dir, "objects")),
 	}
 	r.followed.Store(r.newRef(cfg.Ref))
 	_ = r.objects.scan() // what fails shows as soon as an object is looked for
@@ -145,9 +150,10 @@ func (r *Repository) Dir() string { return r.dir }
 func (r *Repository) Created() time.Time { return r.created }
 
 // Head returns the commit the reference points to; zero where there is none.
-// It fails if the repository is of a format by now that isn't known.
+// It fails if the repository is of a format by now that isn't known, or another
+// one that is in use.
 func (r *Repository) Head() (Hash, error) {
-	if err := r.config.check(); err != nil {
+	if err := r.check(); err != nil {
 		return Hash{}, err
 	}
 	return r.ref().read()
@@ -202,7 +208,15 @@ func (r *Repository) Round(ctx context.Context) (int, error) { return r.maintena
 func (r *Repository) CloseIdle() { r.objects.closeIdle() }
 
 // Close closes all files. Nobody may read any more.
-func (r *Repository) Close() error { return r.objects.close() }
+func (r *Repository) Close() error { return errors.Join(r.objects.close(), r.claim.close()) }
+
+// check fails unless we may work on what is in the folder now.
+func (r *Repository) check() error {
+	if err := r.claim.check(); err != nil {
+		return err
+	}
+	return r.config.check()
+}
 
 // RefFolders returns the folders in which it shows that somebody moves the
 // reference: its own, and that of packed-refs. One that isn't there and can't
@@ -210,7 +224,7 @@ func (r *Repository) Close() error { return r.objects.close() }
 func (r *Repository) RefFolders() []string {
 	var folders []string
 	for _, dir := range []string{filepath.Dir(r.ref().path()), r.dir} {
-		if err := MkdirAll(r.fs, dir, 0o755); err == nil {
+		if err := mkdirBelow(r.fs, r.dir, dir, 0o755); err == nil {
 			folders = append(folders, dir)
 		}
 	}
@@ -244,7 +258,7 @@ func (r *Repository) packPlace(name string) packPlace {
 // with [ErrUnsettled] if it was moved but may not outlive a power cut; else, if
 // it fails, nothing has changed.
 func (r *Repository) Advance(ctx context.Context, objects *PackBuilder, from, to Hash) error {
-	if err := r.config.check(); err != nil {
+	if err := r.check(); err != nil {
 		return err
 	}
 	pack, idx, name := objects.finish()
@@ -272,16 +286,16 @@ func (r *Repository) Advance(ctx context.Context, objects *PackBuilder, from, to
 	if err != nil {
 		return err
 	}
-	r.objects.add(newPack(r.fs, place.final(""), idx))
+	r.objects.add(newPack(r.fs, r.objects.handles, place.final(""), idx))
 	return nil
 }
 
 // Probe finds out whether the repository can be written to again.
 func (r *Repository) Probe(ctx context.Context) error {
-	if err := r.config.check(); err != nil {
+	if err := r.check(); err != nil {
 		return err
 	}
-	if err := errors.Join(MkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755), r.ref().recover(), r.ref().settle(ctx)); err != nil {
+	if err := errors.Join(mkdirBelow(r.fs, r.dir, filepath.Join(r.dir, ownFolder), 0o755), r.ref().recover(), r.ref().settle(ctx)); err != nil {
 		return err
 	}
 	if _, err := r.fs.Lstat(r.ref().lock()); err == nil {
@@ -313,7 +327,7 @@ func (r *Repository) Probe(ctx context.Context) error {
 
 // Tidy removes what a process of ours left unfinished when it was killed.
 func (r *Repository) Tidy() error {
-	if err := MkdirAll(r.fs, filepath.Join(r.dir, ownFolder), 0o755); err != nil {
+	if err := mkdirBelow(r.fs, r.dir, filepath.Join(r.dir, ownFolder), 0o755); err != nil {
 		return err
 	}
 	r.ref().doubt()

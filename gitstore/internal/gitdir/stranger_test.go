@@ -1,0 +1,207 @@
+package gitdir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+// What is here was found by people who tried to make trouble with what they put
+// into a repository's folder.
+
+// A pipe makes who opens it wait for somebody at the other end, for good.
+func TestAPipeInThePlaceOfAFileIsRefused(t *testing.T) {
+	for _, name := range []string{"HEAD", "config", "packed-refs", "refs/heads/main", "shallow", "gc.pid", "objects/info/alternates", "secretsync/kept", "logs/refs/heads/main"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRepository(t)
+			mustGit(t, r.Dir(), "config", "core.logAllRefUpdates", "true")
+			commitFile(t, r, "a", "a")
+			must(t, r.Close())
+			path := filepath.Join(r.Dir(), name)
+			must(t, removeIfThere(Disk{}, path))
+			must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+			must(t, syscall.Mkfifo(path, 0o644))
+
+			// Any error will do, or none where the file doesn't matter.
+			var refused error
+			note := func(err error) { refused = errors.Join(refused, err) }
+			r, err := reopened(r.Dir())
+			if note(err); err == nil {
+				defer r.Close()
+				note(r.objects.scan())
+				_, err := r.Head()
+				note(err)
+				_, err = r.HeadRef()
+				note(err)
+				_, err = r.Shallow(Hash{1})
+				note(err)
+				_, err = r.ReadOwn("kept", 1<<10)
+				note(err)
+				_, err = r.Round(t.Context())
+				note(err)
+				note(r.ref().conflict())
+				note(r.ref().log(Hash{}, Hash{1}))
+			}
+			if !errors.Is(refused, ErrNotFile) || !strings.Contains(refused.Error(), name) {
+				t.Errorf("got %v", refused)
+			}
+		})
+	}
+}
+
+// Fourteen lines that name the folder itself, or others that name each other,
+// made half a million of folders to be searched.
+func TestAlternatesThatNameEachOtherCountOnce(t *testing.T) {
+	r := newRepository(t)
+	lender := newRepository(t)
+	id := commitFile(t, lender, "a", "a")
+	folder := func(r *Repository) string { return filepath.Join(r.Dir(), "objects") }
+	list := strings.Repeat("../objects\n"+folder(lender)+"\n./../objects/.\n", 40)
+	for _, dir := range []string{folder(r), folder(lender)} {
+		must(t, os.WriteFile(filepath.Join(dir, "info", "alternates"), []byte(list), 0o644))
+	}
+	var count func(*objects) int
+	count = func(o *objects) int {
+		n := 1
+		for _, a := range *o.alternates.Load() {
+			n += count(a)
+		}
+		return n
+	}
+	must(t, r.objects.scan())
+	if n := count(r.objects); n != 2 {
+		// Of the lender's list, its own folder is meant by one more name.
+		t.Errorf("%d folders of objects", n)
+	}
+	if _, err := r.Reader(t.Context(), 1<<20).Read(id, KindCommit, MaxCommit); err != nil {
+		t.Error(err)
+	}
+
+	must(t, os.Remove(filepath.Join(folder(r), "info", "alternates")))
+	must(t, r.objects.scan())
+	if _, err := r.Reader(t.Context(), 1<<20).Read(id, KindCommit, MaxCommit); !errors.Is(err, ErrMissing) {
+		t.Errorf("an object of an alternate that is none any more: %v", err)
+	}
+}
+
+// Links make of one folder any number of names.
+func TestTooManyAlternatesAreRefused(t *testing.T) {
+	r := newRepository(t)
+	var list strings.Builder
+	for n := range 14 {
+		name := fmt.Sprint("l", n)
+		must(t, os.Symlink(".", filepath.Join(r.Dir(), "objects", name)))
+		fmt.Fprintln(&list, name)
+	}
+	must(t, os.WriteFile(filepath.Join(r.Dir(), "objects/info/alternates"), []byte(list.String()), 0o644))
+	if err := r.objects.scan(); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Two who work on one folder would take each other's lock for one that a crash
+// left.
+func TestAFolderIsOneRepositorysAtATime(t *testing.T) {
+	r := newRepository(t)
+	link := filepath.Join(t.TempDir(), "other.git")
+	must(t, os.Symlink(r.Dir(), link))
+	if _, err := reopened(link); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), link) {
+		t.Errorf("under another name: %v", err)
+	}
+
+	// Another folder is put in its place, or that of another one.
+	other := newRepository(t)
+	kept := r.Dir() + ".kept"
+	must(t, os.Rename(r.Dir(), kept))
+	if err := advance(t, r); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("while it is away: %v", err)
+	}
+	must(t, os.Symlink(other.Dir(), r.Dir()))
+	if err := advance(t, r); !errors.Is(err, ErrInUse) {
+		t.Errorf("on another one that is in use: %v", err)
+	}
+	must(t, os.Remove(r.Dir()))
+	must(t, os.Rename(kept, r.Dir()))
+	must(t, advance(t, r))
+
+	must(t, r.Close())
+	again, err := reopened(link)
+	must(t, err)
+	must(t, again.Close())
+}
+
+// openCounter counts the files that are open at a time.
+type openCounter struct {
+	Disk
+	now, most atomic.Int64
+}
+
+type countedFile struct {
+	File
+	of *openCounter
+}
+
+func (c *openCounter) OpenFile(name string, flag int, perm os.FileMode) (File, error) {
+	f, err := c.Disk.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	for n := c.now.Add(1); n > c.most.Load(); {
+		c.most.Store(n)
+	}
+	return countedFile{f, c}, nil
+}
+
+func (f countedFile) Close() error {
+	f.of.now.Add(-1)
+	return f.File.Close()
+}
+
+func TestOfManyPacksFewAreOpenAtATime(t *testing.T) {
+	disk := new(openCounter)
+	dir := filepath.Join(t.TempDir(), "test.git")
+	must(t, Init(disk, dir, "refs/heads/main", "", time.Now()))
+	r, err := Open(Config{Dir: dir, Ref: "refs/heads/main", FS: disk, Clock: clock.RealClock{}, Observer: silent{}, Slots: make(chan struct{}, 1)})
+	must(t, err)
+	var made []Hash
+	for n := range mostOpenPacks + 40 {
+		made = append(made, commitFile(t, r, "a", fmt.Sprint(n))) // a pack each
+	}
+	read := func() error {
+		reader := r.Reader(context.Background(), 1<<30)
+		for _, id := range made {
+			if _, err := reader.Read(id, KindCommit, MaxCommit); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	disk.most.Store(0)
+	must(t, read())
+	if most := disk.most.Load(); most > mostOpenPacks+4 {
+		t.Errorf("%d files were open at a time", most)
+	}
+	// Who reads a pack that is closed under him opens it again.
+	done := make(chan error)
+	for range 4 {
+		go func() { done <- read() }()
+	}
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	must(t, r.Close())
+	if open := disk.now.Load(); open != 0 {
+		t.Errorf("%d files are open after the end", open)
+	}
+}
