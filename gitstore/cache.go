@@ -65,11 +65,10 @@ func (r *Repository) saveCache() {
 		header := fmt.Sprintf("%s%x\n", cacheVersion, sha256.Sum256(text))
 		err = r.git.WriteOwn(cacheFile, []byte(header), text) // a torn cache is noticed
 	}
-	if err != nil {
-		r.log.Warn("the index was not cached; the next start takes longer", "tenant", r.tenant.s, "error", err)
-		return
+	r.complain("the index was not cached; the next start takes longer", err)
+	if err == nil {
+		r.cached = r.state.head
 	}
-	r.cached = r.state.head
 }
 
 // restoreCache returns what the cache says, if it is to be believed, else nil.

@@ -46,5 +46,7 @@ var causes = []struct {
 	{gitdir.ErrOverBudget, "the newest commit costs too much to take in; push one with less in it"},
 	{gitdir.ErrTooCostly, "an object of the newest commit costs too much to read; push one without it"},
 	{gitdir.ErrTooLarge, "an object of the repository is too large to be read"},
+	{gitdir.ErrInUse, "it is in use already, as another tenant's or by another process; each tenant needs one of its own"},
+	{gitdir.ErrNotFile, "something in the repository is no file, such as a pipe; have the operator remove it"},
 	{fs.ErrNotExist, "the repository, or a file of it, is not there"},
 }

@@ -117,3 +117,16 @@ func listed(some []string, all int, quote func(string) string) string {
 	}
 	return b.String()
 }
+
+// complain logs why something could not be done that is tried again and again:
+// once, till it is another cause, or done.
+func (r *Repository) complain(what string, err error) {
+	if err == nil {
+		delete(r.complaints, what)
+		return
+	}
+	if r.complaints[what] != err.Error() {
+		r.complaints[what] = err.Error()
+		r.log.Warn(what, "tenant", r.tenant.s, "error", err)
+	}
+}

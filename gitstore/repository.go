@@ -73,10 +73,11 @@ type Repository struct {
 	seen    bool // something was there where the repository is to be
 	refused refusal
 
-	settings   Settings // that are in force
-	switched   bool     // another branch is followed than state is of
-	pushesTold bool     // Git knows which pushes to refuse
-	drops      []drop   // oldest first; see noteDrop
+	settings   Settings          // that are in force
+	switched   bool              // another branch is followed than state is of
+	pushesTold bool              // Git knows which pushes to refuse
+	drops      []drop            // oldest first; see noteDrop
+	complaints map[string]string // what could not be done, and why, as logged last
 
 	health *health
 }
@@ -167,6 +168,7 @@ func (r *Repository) serve(ctx context.Context) {
 			r.follow(ctx, true) //nolint:errcheck // kept as followFault
 			r.lookAround()
 		case <-tick.C():
+			r.store.watcher.watch(r)
 			if r.follow(ctx, true) == nil && r.health.has(writeFault) {
 				r.setHealth(writeFault, r.git.Probe(ctx))
 			}

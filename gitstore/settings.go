@@ -85,9 +85,9 @@ func (r *Repository) tellPushes() {
 		return
 	}
 	err := r.git.AllowForcePush(r.settings.AllowForcePush)
+	r.complain("allowForcePush could not be written into the repository's configuration; it is tried again", err)
 	if r.pushesTold = err == nil; err != nil {
 		// The cause names files, which are the operator's business.
-		r.log.Warn("allowForcePush could not be written into the repository's configuration; it is tried again", "tenant", r.tenant.s, "error", err)
 		r.problems.set(r, pushProblem, "which pushes Git refuses could not be set; have the operator look into the log")
 		return
 	}

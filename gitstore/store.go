@@ -152,7 +152,7 @@ func (s *Store) newRepository(t TenantName) *Repository {
 		committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval,
 		clock: cfg.Clock, log: cfg.Log, slots: s.slots,
 		queue: newQueue(), changed: make(chan struct{}, 1),
-		state: unreadState(), claims: newClaims(), builder: gitdir.NewPackBuilder(),
+		state: unreadState(), claims: newClaims(), complaints: make(map[string]string), builder: gitdir.NewPackBuilder(),
 		health: newHealth(errOpening), tried: make(chan struct{}), open: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.wanted.Store(s.settingsOf(t))
