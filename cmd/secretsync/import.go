@@ -47,7 +47,8 @@ or as JSON. Nothing but files is read and written.
 A resource becomes a definition only if the Secret would hold the same keys and
 values. What does not come along is told, each with file, line, reason and what
 to do: "refused" is in no definition, "left" is missing from one, and "note" is
-good to know. No file that differs is overwritten without --force.
+good to know. A definition that its path has already gets more targets and stays
+else as it is; no other file that differs is overwritten without --force.
 
 Besides it tells which Vault policy the tenant's login needs, and the commands
 that hand the live Secrets over without a gap: to be run when the definitions are
@@ -244,38 +245,57 @@ type importedFile struct {
 const (
 	stateNew       = "new"
 	stateUnchanged = "unchanged"
+	stateExtended  = "extended" // a definition that gets more targets, and is else as it was
 	stateReplaced  = "replaced"
 )
+
+// encode returns a definition's file: a new one, or the one that is there with
+// more targets.
+func encode(d definition.Definition, there []byte) (content []byte, extends bool, err error) {
+	if old, err := definition.Parse(definition.Folder+"/"+d.Name.String()+definition.FileSuffix, there); err != nil || old.SecretPath != d.SecretPath {
+		return definition.Encode(d), false, nil
+	}
+	content, err = definition.Edit(there, d.Sync)
+	return content, true, err
+}
 
 // files encodes the plan and compares it with what is there.
 func (o *importOptions) files(plan *migrate.Plan) ([]importedFile, error) {
 	var files []importedFile
+	var failed []error
+	add := func(path string, mode fs.FileMode, make func(there []byte) (content []byte, extends bool, err error)) {
+		there, err := os.ReadFile(path)
+		absent := errors.Is(err, fs.ErrNotExist)
+		if err != nil && !absent {
+			failed = append(failed, err)
+			return
+		}
+		content, extends, err := make(there)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", path, err))
+			return
+		}
+		f := importedFile{path: path, content: content, mode: mode, state: stateReplaced}
+		switch {
+		case absent:
+			f.state = stateNew
+		case bytes.Equal(there, content):
+			f.state = stateUnchanged
+		case extends:
+			f.state = stateExtended
+		case !o.force && !o.dryRun:
+			failed = append(failed, fmt.Errorf("%s: is there and differs; compare it with --dry-run --output json, and overwrite it by --force", path))
+		}
+		files = append(files, f)
+	}
 	for _, carried := range plan.Definitions {
 		d := carried.Definition
-		files = append(files, importedFile{path: filepath.Join(o.out, definition.Folder, d.Name.String()+definition.FileSuffix), content: definition.Encode(d), mode: 0o644})
+		add(filepath.Join(o.out, definition.Folder, d.Name.String()+definition.FileSuffix), 0o644, func(there []byte) ([]byte, bool, error) { return encode(d, there) })
 	}
 	if script := plan.Handover(); o.handover != "" && script != "" {
-		files = append(files, importedFile{path: o.handover, content: []byte(script), mode: 0o755})
+		add(o.handover, 0o755, func([]byte) ([]byte, bool, error) { return []byte(script), false, nil })
 	}
-	var differing []error
-	for i := range files {
-		f := &files[i]
-		there, err := os.ReadFile(f.path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			f.state = stateNew
-		case err != nil:
-			return nil, err
-		case bytes.Equal(there, f.content):
-			f.state = stateUnchanged
-		default:
-			f.state = stateReplaced
-			if !o.force && !o.dryRun {
-				differing = append(differing, fmt.Errorf("%s: is there and differs; compare it with --dry-run --output json, and overwrite it by --force", f.path))
-			}
-		}
-	}
-	return files, errors.Join(differing...)
+	return files, errors.Join(failed...)
 }
 
 func writeAll(files []importedFile) error {

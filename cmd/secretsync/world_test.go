@@ -126,7 +126,9 @@ func (w *world) put(path string, data map[string]any) error {
 }
 
 func (w *world) environment() []string {
+	neighbours, _ := filepath.Abs("testdata/neighbours")
 	return []string{
+		"NEIGHBOURS=" + neighbours,
 		"SECRETSYNC=" + w.url,
 		"KEY=" + w.keys["admin"],
 		"REPOSITORY=" + w.repository("acme"),

@@ -25,8 +25,8 @@ type Options struct {
 	// VaultAddress is the tenant's vault. Where it is empty all resources must be
 	// of one vault.
 	VaultAddress string
-	// Existing are the definitions the repository holds already: no other one is
-	// given their names or their targets.
+	// Existing are the definitions the repository holds already. One of the same
+	// path gets more targets, and no other one is given their names or targets.
 	Existing []definition.Definition
 }
 

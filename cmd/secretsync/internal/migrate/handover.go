@@ -31,29 +31,45 @@ const (
 const handoverHead = `#!/bin/sh
 # Hands Secrets over to tenant %[1]s without a gap: each stays where it is, with
 # its value, while its owner changes. For the cluster that definitions call
-# %[2]s; kubectl must be set to it.
+# %[2]s; kubectl must be set to it. It can be stopped and run again.
 #
 # First commit and push the definitions, and see that each target's status is
 # NotOwned: then secretsync reads the value and waits for nothing but this.
 # What GitOps applies has to leave Git first, or it is applied again.
 #
-#   state        owner of the Secret      who writes it
-#   before       the old controller       the old controller
-#   let_go       nobody                   the old controller
-#   deleted      nobody                   nobody; the Secret stays
-#   annotated    nobody                   secretsync
+#   after      the Secret's owner      who writes it
+#   nothing    the old controller      the old controller
+#   let_go     nobody                  the old controller
+#   drop       nobody                  nobody; the Secret stays
+#   adopt      nobody                  secretsync
 set -eu
+
+# there [-n NAMESPACE] KIND NAME: it exists.
+there() { [ -n "$(kubectl get --ignore-not-found -o name "$@")" ]; }
+
+# change PATCH [-n NAMESPACE] KIND NAME: patches a resource that is still there.
+change() {
+  patch=$1 && shift
+  if there "$@"; then kubectl patch --type merge -p "$patch" "$@"; fi
+}
 
 # let_go NAMESPACE SECRET: nothing is deleted with its owner any more.
 let_go() {
-  kubectl -n "$1" patch secret "$2" --type merge -p '{"metadata":{"ownerReferences":null}}'
-  owners=$(kubectl -n "$1" get secret "$2" -o 'jsonpath={.metadata.ownerReferences}')
+  change '{"metadata":{"ownerReferences":null}}' -n "$1" secret "$2"
+  owners=$(kubectl -n "$1" get secret "$2" --ignore-not-found -o 'jsonpath={.metadata.ownerReferences}')
   [ -z "$owners" ] || { echo "Secret $1/$2 has an owner again; run this once more" >&2; exit 1; }
 }
 
-# adopt NAMESPACE SECRET DEFINITION: allows this definition, and no other, to take it.
+# drop [-n NAMESPACE] KIND NAME: deletes a resource and nothing that it owns. It
+# need not be gone when this returns: its controller does nothing more with it.
+drop() { kubectl delete --ignore-not-found --cascade=orphan --wait=false "$@"; }
+
+# adopt NAMESPACE SECRET DEFINITION: allows this definition, and no other, to take
+# the Secret. One that isn't there is simply made.
 adopt() {
-  kubectl -n "$1" annotate --overwrite secret "$2" "secretsync.dev/adopt=%[1]s/$3"
+  if there -n "$1" secret "$2"; then
+    kubectl -n "$1" annotate --overwrite secret "$2" "secretsync.dev/adopt=%[1]s/$3"
+  fi
 }
 `
 
@@ -94,39 +110,42 @@ func (p *Plan) Handover() string {
 	return b.String()
 }
 
-// Deletion does not wait: what deletes the resource may take its time, and its
-// controller does nothing more with one that is being deleted.
-const orphaning = "--cascade=orphan --wait=false"
+const (
+	orphaned       = `{"target":{"creationPolicy":"Orphan","deletionPolicy":"Retain"}}`
+	patchExternal  = `'{"spec":` + orphaned + `}'`
+	patchClustered = `'{"spec":{"externalSecretSpec":` + orphaned + `}}'`
+	patchStatic    = `'{"spec":{"destination":{"create":false}}}'`
+)
 
-func (m moving) external() string {
+func (m moving) external() string { return m.one(patchExternal, resourceExternal) }
+
+func (m moving) static() string { return m.one(patchStatic, resourceStatic) }
+
+// one hands over the only Secret of a resource.
+func (m moving) one(patch, kind string) string {
 	namespace := m.namespaces[0]
-	return fmt.Sprintf("kubectl -n %s patch %s %s --type merge -p '{\"spec\":{\"target\":{\"creationPolicy\":\"Orphan\",\"deletionPolicy\":\"Retain\"}}}'\n", namespace, resourceExternal, m.object) +
+	return fmt.Sprintf("change %s -n %s %s %s\n", patch, namespace, kind, m.object) +
 		fmt.Sprintf("let_go %s %s\n", namespace, m.secret) +
-		fmt.Sprintf("kubectl -n %s delete %s %s %s\n", namespace, resourceExternal, m.object, orphaning) +
+		fmt.Sprintf("drop -n %s %s %s\n", namespace, kind, m.object) +
 		fmt.Sprintf("adopt %s %s %s\n", namespace, m.secret, m.definition)
 }
 
+// clusterExternal hands over a Secret in each namespace. The controller passes the
+// change of the one resource on to those that it made, which is waited for.
 func (m moving) clusterExternal() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "kubectl patch %s %s --type merge -p '{\"spec\":{\"externalSecretSpec\":{\"target\":{\"creationPolicy\":\"Orphan\",\"deletionPolicy\":\"Retain\"}}}}'\n", resourceClusterExternal, m.from.name)
+	fmt.Fprintf(&b, "change %s %s %s\n", patchClustered, resourceClusterExternal, m.from.name)
 	for _, namespace := range m.namespaces {
-		fmt.Fprintf(&b, "kubectl -n %s wait %s %s --for='jsonpath={.spec.target.creationPolicy}=Orphan' --timeout=2m\n", namespace, resourceExternal, m.object)
+		one := fmt.Sprintf("-n %s %s %s", namespace, resourceExternal, m.object)
+		fmt.Fprintf(&b, "if there %s; then kubectl wait --for='jsonpath={.spec.target.creationPolicy}=Orphan' --timeout=2m %s; fi\n", one, one)
 		fmt.Fprintf(&b, "let_go %s %s\n", namespace, m.secret)
 	}
-	fmt.Fprintf(&b, "kubectl delete %s %s %s\n", resourceClusterExternal, m.from.name, orphaning)
+	fmt.Fprintf(&b, "drop %s %s\n", resourceClusterExternal, m.from.name)
 	for _, namespace := range m.namespaces {
-		fmt.Fprintf(&b, "kubectl -n %s delete %s %s --ignore-not-found %s\n", namespace, resourceExternal, m.object, orphaning)
+		fmt.Fprintf(&b, "drop -n %s %s %s\n", namespace, resourceExternal, m.object)
 		fmt.Fprintf(&b, "adopt %s %s %s\n", namespace, m.secret, m.definition)
 	}
 	return b.String()
-}
-
-func (m moving) static() string {
-	namespace := m.namespaces[0]
-	return fmt.Sprintf("kubectl -n %s patch %s %s --type merge -p '{\"spec\":{\"destination\":{\"create\":false}}}'\n", namespace, resourceStatic, m.object) +
-		fmt.Sprintf("let_go %s %s\n", namespace, m.secret) +
-		fmt.Sprintf("kubectl -n %s delete %s %s %s\n", namespace, resourceStatic, m.object, orphaning) +
-		fmt.Sprintf("adopt %s %s %s\n", namespace, m.secret, m.definition)
 }
 
 // Policy returns the Vault policy that the tenant's login needs, and no more

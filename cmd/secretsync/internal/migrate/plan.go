@@ -89,6 +89,7 @@ func (c *converter) oneClaim() {
 			held[t.Place(d.Name)] = d
 		}
 	}
+	keepers := c.keepers()
 	c.refuse(func(w *wish) (string, string) {
 		for _, place := range w.targets {
 			for path, other := range claims[place] {
@@ -96,12 +97,23 @@ func (c *converter) oneClaim() {
 					return fmt.Sprintf("the Secret %s is also that of %s, with another value", place, other.from), "give each its own Secret"
 				}
 			}
-			if d, ok := held[place]; ok && d.SecretPath != w.secretPath {
-				return fmt.Sprintf("the Secret %s is a target of definition %s already, with another value", place, d.Name), "take it out there first"
+			if d, ok := held[place]; ok && d.Name != keepers[w.secretPath] {
+				return fmt.Sprintf("the Secret %s is a target of definition %s already", place, d.Name), "take it out there first"
 			}
 		}
 		return "", ""
 	})
+}
+
+// keepers returns the definition that each path has already, the lesser of two.
+func (c *converter) keepers() map[definition.SecretPath]definition.Name {
+	names := make(map[definition.SecretPath]definition.Name)
+	for _, d := range c.options.Existing {
+		if name := names[d.SecretPath]; name.IsZero() || d.Name.String() < name.String() {
+			names[d.SecretPath] = d.Name
+		}
+	}
+	return names
 }
 
 var notInLabel = regexp.MustCompile(`[^a-z0-9]+`)
@@ -120,13 +132,10 @@ func nameFrom(text string) definition.Name {
 // need no secretName; where another path has the same, its path's, with a number
 // if need be. A path that has a definition already keeps its name.
 func (c *converter) names(byPath map[definition.SecretPath][]*wish) map[definition.SecretPath]definition.Name {
-	names := make(map[definition.SecretPath]definition.Name)
+	names := c.keepers()
 	taken := make(map[definition.Name]bool)
 	for _, d := range c.options.Existing {
 		taken[d.Name] = true
-		if _, ok := byPath[d.SecretPath]; ok && (names[d.SecretPath].IsZero() || d.Name.String() < names[d.SecretPath].String()) {
-			names[d.SecretPath] = d.Name
-		}
 	}
 	wanted := make(map[definition.Name]int)
 	paths := slices.SortedFunc(maps.Keys(byPath), func(a, b definition.SecretPath) int { return cmp.Compare(a.String(), b.String()) })
@@ -168,20 +177,33 @@ func nameOfSecrets(wishes []*wish) definition.Name {
 	return name
 }
 
-// carry adds the definition of a path.
+// carry adds the definition of a path. One that is there already keeps its
+// targets, in their order, and gets more.
 func (p *Plan) carry(name definition.Name, path definition.SecretPath, wishes []*wish) error {
 	places := make(map[definition.Place]bool)
 	var from []string
+	var targets []definition.Target
+	there := make(map[definition.Place]bool)
+	for _, d := range p.option.Existing {
+		if d.Name != name {
+			continue
+		}
+		targets = slices.Clone(d.Sync)
+		for _, t := range d.Sync {
+			there[t.Place(name)] = true
+		}
+	}
 	for _, w := range wishes {
 		from = append(from, w.from.String())
 		for _, place := range w.targets {
-			places[place] = true
+			if !there[place] {
+				places[place] = true
+			}
 		}
 	}
-	if len(places) > definition.MaxTargets {
-		return fmt.Errorf("%s would have %d targets, and a definition has at most %d", path, len(places), definition.MaxTargets)
+	if n := len(targets) + len(places); n > definition.MaxTargets {
+		return fmt.Errorf("%s would have %d targets, and a definition has at most %d", path, n, definition.MaxTargets)
 	}
-	var targets []definition.Target
 	for _, place := range slices.SortedFunc(maps.Keys(places), func(a, b definition.Place) int { return cmp.Compare(a.String(), b.String()) }) {
 		t := definition.Target{Cluster: place.Cluster, Namespace: place.Namespace, SecretName: place.Secret}
 		if (definition.Target{}).Secret(name) == place.Secret {
