@@ -18,17 +18,12 @@ var makeTargets = map[string]bool{"make demo": true, "make test": true}
 // Every command of the README works as it stands there, in the order in which
 // a reader comes to it.
 func TestTheCommandsOfTheReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(readme), -1)
+	blocks := commandsOf(t, "../../README.md")
 	if len(blocks) < 10 {
 		t.Fatalf("found %d blocks of commands", len(blocks))
 	}
 	w := readmeWorld(t)
-	for _, block := range blocks {
-		script := strings.TrimSpace(block[1])
+	for _, script := range blocks {
 		if makeTargets[script] {
 			if out, err := exec.Command("make", "-C", "../..", "-n", strings.TrimPrefix(script, "make ")).CombinedOutput(); err != nil {
 				t.Errorf("%s: %v\n%s", script, err, out)
@@ -50,20 +45,47 @@ func TestTheCommandsOfTheReadme(t *testing.T) {
 	}
 }
 
-func TestTheLinksOfTheReadmeLeadSomewhere(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// commandsOf returns the blocks of commands in a page.
+func commandsOf(t *testing.T, path string) []string {
+	t.Helper()
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	links := regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(string(readme), -1)
-	if len(links) < 5 {
-		t.Fatalf("found %d links", len(links))
+	var blocks []string
+	for _, block := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(page), -1) {
+		blocks = append(blocks, strings.TrimSpace(block[1]))
 	}
+	return blocks
+}
+
+func TestTheLinksOfThePagesLeadSomewhere(t *testing.T) {
+	pages, err := filepath.Glob("../../examples/*/README.md")
+	if err != nil || len(pages) < 4 {
+		t.Fatalf("found %d pages: %v", len(pages), err)
+	}
+	for path, least := range map[string]int{"../../README.md": 5, pages[0]: 1} {
+		if n := checkLinks(t, path); n < least {
+			t.Errorf("found %d links in %s", n, path)
+		}
+	}
+	for _, path := range pages[1:] {
+		checkLinks(t, path)
+	}
+}
+
+func checkLinks(t *testing.T, path string) int {
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(string(page), -1)
 	for _, link := range links {
-		if _, err := os.Stat(filepath.Join("../..", link[1])); err != nil {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(path), link[1])); err != nil {
 			t.Error(err)
 		}
 	}
+	return len(links)
 }
 
 // readmeWorld holds what the demonstration shows: a definition db-password.

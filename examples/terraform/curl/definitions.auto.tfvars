@@ -1,0 +1,6 @@
+definitions = {
+  smtp-password = {
+    secret_path = "production/smtp"
+    sync        = [{ cluster = "production", namespace = "default" }]
+  }
+}
