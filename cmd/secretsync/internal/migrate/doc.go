@@ -14,7 +14,8 @@
 // What it guarantees:
 //   - A resource becomes part of a definition only if the Secret would hold the
 //     same keys and values. Where a field could make another Secret of it, the
-//     resource is refused as a whole.
+//     resource is refused as a whole. One key is excepted, and told: _raw, which
+//     Vault Secrets Operator adds to every Secret unless it is told not to.
 //   - Nothing is dropped in silence. Each field that is not carried over, known or
 //     unknown, is a [Finding] with file, line, reason and remedy.
 //   - The same resources give the same plan, in whatever order they come.

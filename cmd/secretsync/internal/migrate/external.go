@@ -171,7 +171,7 @@ func (c *converter) readExternalSpec(r *Resource, spec *object, w *wish) {
 			c.add(r.finding(Refused, spec.line("dataFrom"), spec.at("dataFrom"), reason, remedyKeys))
 		}
 		for _, o := range from {
-			o.ignore("extract", "find", "rewrite", "sourceRef")
+			o.ignore("extract", "find", "rewrite", "select", "sourceRef")
 		}
 		c.useStore(r, spec, nil, w, "")
 		return
@@ -187,6 +187,7 @@ func (c *converter) readSource(r *Resource, spec, from *object, w *wish) {
 	}
 	refuse(from, "find", "takes all values that match, and a definition names one", "write one definition for each value")
 	refuse(from, "rewrite", "renames keys, and a definition copies them under their own names", remedyKeys)
+	refuse(from, "select", "takes some of the keys, and a definition copies all of them", remedyKeys)
 	source := from.object("sourceRef")
 	refuse(source, "generatorRef", "makes a value anew, and a definition copies one from Vault", remedyStays)
 	source.ignore("generator")
@@ -297,6 +298,9 @@ func (c *converter) useStore(r *Resource, spec, from *object, w *wish, key strin
 		return
 	}
 	switch {
+	case s.provider == "kubernetes":
+		c.add(r.finding(Refused, reference.lineOfNode(), reference.path, "the store copies another Secret on, and a definition copies a value from Vault", "add its namespaces as targets to the definition of the value that this Secret holds"))
+		return
 	case s.provider != "vault":
 		c.add(r.finding(Refused, reference.lineOfNode(), reference.path, "the store's provider is "+plain(s.provider)+", and values come from Vault", "bring the value into Vault first, or "+remedyStays))
 		return
