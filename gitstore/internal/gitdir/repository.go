@@ -65,6 +65,7 @@ type Repository struct {
 	dir      string
 	created  time.Time
 	claim    *claim
+	layout   *layout
 	config   *configuration
 	fs       FileSystem
 	clock    clock.Clock
@@ -89,6 +90,10 @@ func Open(cfg Config) (*Repository, error) {
 	if err := claimed.check(); err != nil {
 		return nil, err
 	}
+	lies := &layout{fs: cfg.FS, dir: cfg.Dir}
+	if err := lies.check(); err != nil {
+		return nil, errors.Join(err, claimed.close())
+	}
 	config, err := openConfiguration(cfg.FS, cfg.Dir)
 	if err != nil {
 		return nil, errors.Join(err, claimed.close())
@@ -108,7 +113,7 @@ func Open(cfg Config) (*Repository, error) {
 		cfg.Grace = packGrace
 	}
 	r := &Repository{
-		dir: cfg.Dir, created: created, claim: claimed, config: config, fs: cfg.FS, clock: cfg.Clock, observer: cfg.Observer,
+		dir: cfg.Dir, created: created, claim: claimed, layout: lies, config: config, fs: cfg.FS, clock: cfg.Clock, observer: cfg.Observer,
 		committer: cfg.Committer,
 		objects:   newObjects(cfg.FS, new(handles), filepath.Join(cfg.Dir, "objects")),
 	}
@@ -213,6 +218,9 @@ func (r *Repository) Close() error { return errors.Join(r.objects.close(), r.cla
 // check fails unless we may work on what is in the folder now.
 func (r *Repository) check() error {
 	if err := r.claim.check(); err != nil {
+		return err
+	}
+	if err := r.layout.check(); err != nil {
 		return err
 	}
 	return r.config.check()

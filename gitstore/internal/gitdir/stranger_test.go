@@ -205,3 +205,53 @@ func TestOfManyPacksFewAreOpenAtATime(t *testing.T) {
 		t.Errorf("%d files are open after the end", open)
 	}
 }
+
+// What Git says of HEAD is found out by asking it.
+func TestAFolderThatGitTakesForNoRepositoryIsRefused(t *testing.T) {
+	write := func(content string) func(dir string) error {
+		return func(dir string) error { return os.WriteFile(filepath.Join(dir, "HEAD"), []byte(content), 0o644) }
+	}
+	remove := func(name string) func(dir string) error {
+		return func(dir string) error { return os.RemoveAll(filepath.Join(dir, name)) }
+	}
+	for what, change := range map[string]func(dir string) error{
+		"empty HEAD":            write(""),
+		"zeros instead of HEAD": write(strings.Repeat("\x00", 21)),
+		"garbage":               write("garbage\n"),
+		"a reference elsewhere": write("ref: main\n"),
+		"a part of a commit":    write(strings.Repeat("1", 39)),
+		"a commit":              write(strings.Repeat("1", 40) + "\n"),
+		"capital letters":       write(strings.Repeat("A", 40)),
+		"zeros":                 write(strings.Repeat("0", 40)),
+		"another branch":        write("ref: refs/heads/other\n"),
+		"no space":              write("ref:refs/heads/main"),
+		"more spaces":           write("ref: \t refs/heads/main\n\n"),
+		"something before":      write(" ref: refs/heads/main\n"),
+		"no HEAD":               remove("HEAD"),
+		"no refs":               remove("refs"),
+		"a link to the branch": func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "HEAD")), os.Symlink("refs/heads/main", filepath.Join(dir, "HEAD")))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newRepository(t)
+			commitFile(t, r, "a", "a")
+			must(t, change(r.Dir()))
+			_, refused := stockGit(t, r.Dir(), "--git-dir=.", "rev-parse", "--git-dir")
+			_, err := r.Head()
+			if (err != nil) != (refused != nil) {
+				t.Errorf("Git says %v, we say %v", refused, err)
+			}
+			must(t, r.Close())
+			again, opened := reopened(r.Dir())
+			if opened == nil {
+				must(t, again.Close())
+			}
+			for _, err := range []error{err, opened} {
+				if _, ok := errors.AsType[*FormatError](err); ok != (refused != nil) {
+					t.Errorf("Git says %v, we say %v", refused, err)
+				}
+			}
+		})
+	}
+}
