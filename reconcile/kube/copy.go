@@ -1,0 +1,194 @@
+package kube
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unique"
+)
+
+// What a copy carries. Labels and annotations of other people stay beside them.
+const (
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// LabelTenant is what the watch selects by, whatever it says.
+	LabelTenant = "secretsync.dev/tenant"
+	LabelName   = "secretsync.dev/name"
+
+	AnnotationCommit       = "secretsync.dev/commit"
+	AnnotationVaultPath    = "secretsync.dev/vault-path"
+	AnnotationVaultVersion = "secretsync.dev/vault-version"
+	// AnnotationVaultCreated is the created_time of the version: it tells a
+	// path whose versions began again at 1 from the one that was copied.
+	AnnotationVaultCreated = "secretsync.dev/vault-created"
+	AnnotationHash         = "secretsync.dev/hash"
+
+	// AnnotationAdopt on a Secret that is not ours allows one definition,
+	// written <tenant>/<definition>, to take it over.
+	AnnotationAdopt = "secretsync.dev/adopt"
+
+	// ManagedBy is the value of LabelManagedBy, FieldManager the name under
+	// which our changes stand in a Secret's managed fields.
+	ManagedBy    = "secretsync"
+	FieldManager = "secretsync"
+
+	// TypeOpaque is the type of a Secret where no other is asked for.
+	TypeOpaque = "Opaque"
+)
+
+// Key is where a Secret stands in a cluster.
+type Key struct{ Namespace, Name string }
+
+func (k Key) String() string { return k.Namespace + "/" + k.Name }
+
+// Owner says whose copy a Secret is: a tenant's definition.
+type Owner struct{ Tenant, Name string }
+
+func (o Owner) String() string { return o.Tenant + "/" + o.Name }
+
+// Stamp is where the data of a copy came from.
+type Stamp struct {
+	Path    string
+	Version int    // 0: not a number
+	Created string // as the vault wrote it
+}
+
+// Desired is a copy as it should stand.
+type Desired struct {
+	Key
+	Owner
+	Stamp
+	Commit string
+	Type   string // empty is TypeOpaque
+	Data   map[string][]byte
+	// Labels and Annotations are set beside ours.
+	Labels, Annotations map[string]string
+}
+
+// String hides the data.
+func (d Desired) String() string { return "copy " + d.Owner.String() + " for " + d.Key.String() }
+
+func (d Desired) kind() string {
+	if d.Type == "" {
+		return TypeOpaque
+	}
+	return d.Type
+}
+
+// Copy is what is kept of a Secret that was seen or written: never its data.
+// It is not changed after it was handed out.
+type Copy struct {
+	// Owner is whose copy the labels say it is. Of a Secret without them it is
+	// the one whose copy the hash proves it to be, or zero: it is not ours.
+	Owner
+	Stamp         // as its annotations say
+	Commit string // as its annotations say
+	// Digest is the keyed hash of what it holds.
+	Digest Digest
+	// Intact: the hash that it carries is Digest, so that we wrote just these
+	// data for this owner in this place of this cluster.
+	Intact bool
+	// Watched: it bears LabelTenant, so that the watch tells of its changes.
+	// Whoever cares for one that is not has to read it one by one.
+	Watched bool
+	// Labelled: it bears all three labels as they are for Owner.
+	Labelled bool
+
+	UID             string
+	ResourceVersion string
+	Type            string
+	Immutable       bool // it refuses updates
+	Owned           bool // it has an owner reference
+	// Deleting: somebody deleted it, and Finalizers keep it.
+	Deleting   bool
+	Finalizers []string
+	// Adopt is the owner, as text, that its annotation allows to take it over.
+	Adopt string
+	// Manager is who made the last change of what is ours on it, if that was
+	// somebody else; nil where it was us or nobody can tell.
+	Manager *Manager
+	// Altered: admission made something else of what we wrote, and this is it.
+	// It stays while what we wrote and what became of it stay the same.
+	Altered *Alteration
+	// Unconfirmed: our write was answered, but the watch has not told yet what
+	// became of it; so Altered may still come.
+	Unconfirmed bool
+
+	hasLabels, hasAnnotations bool  // any, ours or others'
+	ours                      int64 // when our field manager changed it last, in Unix seconds
+}
+
+// Right reports whether the Secret is the owner's copy of just that version,
+// whole and of that type (empty is TypeOpaque). It is false for nil.
+func (c *Copy) Right(o Owner, s Stamp, kind string) bool {
+	return c != nil && c.Labelled && c.Owner == o && c.Intact && !c.Deleting && c.Stamp == s && c.Type == Desired{Type: kind}.kind()
+}
+
+// String describes it for logs and tests.
+func (c *Copy) String() string {
+	if c == nil {
+		return "no Secret"
+	}
+	return fmt.Sprintf("%+v", struct {
+		Owner, Stamp                                          string
+		Intact, Watched, Labelled, Immutable, Owned, Deleting bool
+		UID, ResourceVersion, Type, Adopt                     string
+		Finalizers                                            []string
+		Manager                                               *Manager
+		Altered                                               *Alteration
+	}{
+		c.Owner.String(), fmt.Sprintf("%s@%d", c.Path, c.Version), c.Intact, c.Watched, c.Labelled, c.Immutable, c.Owned, c.Deleting,
+		c.UID, c.ResourceVersion, c.Type, c.Adopt, c.Finalizers, c.Manager, c.Altered,
+	})
+}
+
+// Adoptable reports whether the Secret itself allows o to take it over.
+func (c *Copy) Adoptable(o Owner) bool { return c != nil && c.Adopt == o.String() }
+
+// Manager is who changed a copy beside us, as its managed fields tell.
+type Manager struct {
+	Name string    // such as kubectl-edit
+	Time time.Time // to the second
+	// Second: it goes by our own name, but we did not do it: another server of
+	// ours writes to the same copy.
+	Second bool
+}
+
+// Alteration is how a Secret that admission let pass differs from what was
+// sent. It names no text that admission chose.
+type Alteration struct {
+	Labels      []string // of ours and of Desired's, changed or removed
+	Annotations []string // the same
+	Changed     []string // keys of the data whose values were changed
+	Removed     []string // keys of the data that were removed
+	Added       int      // number of data keys that were added
+	Type        bool     // it is of another type
+}
+
+// String says it in words, for a message.
+func (a *Alteration) String() string {
+	var parts []string
+	list := func(what string, names []string) {
+		if len(names) > 0 {
+			parts = append(parts, what+" "+strings.Join(names, ", "))
+		}
+	}
+	list("changes the data keys", a.Changed)
+	list("removes the data keys", a.Removed)
+	switch {
+	case a.Added == 1:
+		parts = append(parts, "adds a data key")
+	case a.Added > 1:
+		parts = append(parts, "adds data keys")
+	}
+	list("changes the labels", a.Labels)
+	list("changes the annotations", a.Annotations)
+	if a.Type {
+		parts = append(parts, "changes the type")
+	}
+	if len(parts) == 0 {
+		return "changes it" // what exactly is not known
+	}
+	return strings.Join(parts, ", ")
+}
+
+func intern(s string) string { return unique.Make(s).Value() }

@@ -1,0 +1,207 @@
+package kube
+
+import (
+	"bytes"
+	"hash/maphash"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"secretsync/reconcile/fault"
+)
+
+// newer reports whether resource version a comes after b. One that is not
+// understood counts as newer, so that it is taken in.
+func newer(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err != nil || order > 0
+}
+
+// observe makes of a Secret what is kept of it. claims are those whose copy it
+// may be though its labels don't say so.
+func (c *Cluster) observe(s *corev1.Secret, claims ...Owner) *Copy {
+	identity := c.Identity()
+	key := Key{s.Namespace, s.Name}
+	r := described(&s.ObjectMeta)
+	r.Type = intern(string(s.Type))
+	r.Immutable = s.Immutable != nil && *s.Immutable
+	hash := s.Annotations[AnnotationHash]
+	// Its labels may be somebody else's, by whose hand ever: the hash decides.
+	labels := r.Owner
+	for i, o := range append([]Owner{labels}, claims...) {
+		if digest := c.hasher.Sum(identity, key, o, s.Data); i == 0 || hash == digest.String() {
+			r.Owner, r.Digest = o, digest
+		}
+		if r.Intact = hash != "" && hash == r.Digest.String(); r.Intact {
+			break
+		}
+	}
+	r.Labelled = r.Labelled && r.Owner == labels
+	return r
+}
+
+// described fills in what a Secret's metadata say.
+func described(m *metav1.ObjectMeta) *Copy {
+	r := &Copy{
+		Stamp:           Stamp{Path: m.Annotations[AnnotationVaultPath], Created: m.Annotations[AnnotationVaultCreated]},
+		Commit:          intern(m.Annotations[AnnotationCommit]),
+		UID:             string(m.UID),
+		ResourceVersion: m.ResourceVersion,
+		Owned:           len(m.OwnerReferences) > 0,
+		Deleting:        m.DeletionTimestamp != nil,
+		Finalizers:      m.Finalizers,
+		Adopt:           m.Annotations[AnnotationAdopt],
+		hasLabels:       m.Labels != nil,
+		hasAnnotations:  m.Annotations != nil,
+	}
+	r.Manager, r.ours = lastChange(m.ManagedFields)
+	// A version that is no number is not the right one: 0 stands for that.
+	r.Version, _ = strconv.Atoi(m.Annotations[AnnotationVaultVersion])
+	tenant, watched := m.Labels[LabelTenant]
+	if r.Watched = watched; watched {
+		r.Owner = Owner{Tenant: intern(tenant), Name: m.Labels[LabelName]}
+		if r.Name == m.Name {
+			r.Name = m.Name // one string in memory
+		}
+		r.Labelled = m.Labels[LabelManagedBy] == ManagedBy && r.Tenant != "" && r.Name != ""
+	}
+	return r
+}
+
+// lastChange tells from the managed fields who made the last change of what is
+// ours, and when we made one last. Where two made one within the same second it
+// is the other, not us. last is nil if it was us or nobody can tell: whoever only
+// removes something leaves no trace.
+func lastChange(fields []metav1.ManagedFieldsEntry) (last *Manager, ours int64) {
+	var newest *metav1.ManagedFieldsEntry
+	for i := range fields {
+		e := &fields[i]
+		if e.Time == nil || e.FieldsV1 == nil || e.Subresource != "" || !touches(e.FieldsV1) {
+			continue
+		}
+		if e.Manager == FieldManager {
+			ours = max(ours, e.Time.Unix())
+		}
+		if newest == nil || e.Time.After(newest.Time.Time) || e.Time.Equal(newest.Time) && newest.Manager == FieldManager {
+			newest = e
+		}
+	}
+	if newest == nil || newest.Manager == FieldManager {
+		return nil, ours
+	}
+	return &Manager{Name: fault.Clean(newest.Manager), Time: newest.Time.Time}, ours
+}
+
+// touches reports whether a field set holds any field of ours.
+func touches(fields *metav1.FieldsV1) bool {
+	raw := fields.GetRawBytes()
+	for _, ours := range ourFields {
+		if bytes.Contains(raw, ours) {
+			return true
+		}
+	}
+	return false
+}
+
+var ourFields = [][]byte{[]byte(`"f:data"`), []byte(`"f:secretsync.dev/`), []byte(`"f:` + LabelManagedBy + `"`), []byte(`"f:type"`), []byte(`"f:immutable"`)}
+
+// same reports whether two states of a Secret differ in nothing that anybody
+// here has to act on.
+func (c *Copy) same(o *Copy) bool {
+	return c.Owner == o.Owner && c.Stamp == o.Stamp && c.Commit == o.Commit && c.Digest == o.Digest && c.Intact == o.Intact &&
+		c.Watched == o.Watched && c.Labelled == o.Labelled && c.UID == o.UID && c.Type == o.Type && c.Immutable == o.Immutable &&
+		c.Owned == o.Owned && c.Deleting == o.Deleting && c.Unconfirmed == o.Unconfirmed && c.Adopt == o.Adopt && slices.Equal(c.Finalizers, o.Finalizers) &&
+		reflect.DeepEqual(c.Altered, o.Altered)
+}
+
+// sent is what a write put into a place, kept until the server has told what
+// became of it: never the data.
+type sent struct {
+	d           Desired // without its data
+	labels      map[string]string
+	annotations map[string]string
+	values      map[string]uint64 // a hash of each value by its key
+}
+
+var seed = maphash.MakeSeed()
+
+// sends notes what is about to be written.
+func (d Desired) sends(hash Digest) *sent {
+	s := &sent{d: d, labels: d.labels(), annotations: d.annotations(hash), values: make(map[string]uint64, len(d.Data))}
+	for key, value := range d.Data {
+		s.values[key] = maphash.Bytes(seed, value)
+	}
+	s.d.Data = nil
+	return s
+}
+
+func (d Desired) labels() map[string]string {
+	all := maps.Clone(d.Labels)
+	if all == nil {
+		all = make(map[string]string, 3)
+	}
+	all[LabelManagedBy], all[LabelTenant], all[LabelName] = ManagedBy, d.Tenant, d.Owner.Name
+	return all
+}
+
+func (d Desired) annotations(hash Digest) map[string]string {
+	all := maps.Clone(d.Annotations)
+	if all == nil {
+		all = make(map[string]string, 5)
+	}
+	all[AnnotationCommit] = d.Commit
+	all[AnnotationVaultPath] = d.Path
+	all[AnnotationVaultVersion] = strconv.Itoa(d.Version)
+	all[AnnotationVaultCreated] = d.Created
+	all[AnnotationHash] = hash.String()
+	return all
+}
+
+// alteredMeta tells what became of the labels and annotations that were sent.
+func (s *sent) alteredMeta(m *metav1.ObjectMeta) (a Alteration) {
+	differ := func(sent, got map[string]string) (names []string) {
+		for name, text := range sent {
+			if there, ok := got[name]; !ok || there != text {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	a.Labels, a.Annotations = differ(s.labels, m.Labels), differ(s.annotations, m.Annotations)
+	return a
+}
+
+// altered tells what became of all that was sent; nil if it stands as it was sent.
+func (s *sent) altered(got *corev1.Secret) *Alteration {
+	a := s.alteredMeta(&got.ObjectMeta)
+	for key, hash := range s.values {
+		switch value, ok := got.Data[key]; {
+		case !ok:
+			a.Removed = append(a.Removed, key)
+		case maphash.Bytes(seed, value) != hash:
+			a.Changed = append(a.Changed, key)
+		}
+	}
+	for key := range got.Data {
+		if _, ok := s.values[key]; !ok {
+			a.Added++
+		}
+	}
+	slices.Sort(a.Removed)
+	slices.Sort(a.Changed)
+	a.Type = string(got.Type) != s.d.kind()
+	return a.orNil()
+}
+
+func (a Alteration) orNil() *Alteration {
+	if len(a.Labels)+len(a.Annotations)+len(a.Changed)+len(a.Removed)+a.Added == 0 && !a.Type {
+		return nil
+	}
+	return &a
+}

@@ -1,0 +1,81 @@
+package kube
+
+import (
+	"errors"
+	"time"
+)
+
+// Refusal is what kind of answer a request to a cluster got, as far as it makes
+// a difference to whoever asked.
+//
+//	refusal              whose trouble                       worth trying again soon
+//	None                 nobody's
+//	Unavailable          the request's or the cluster's      yes; if it is the cluster's, Outage comes by itself
+//	Unauthorized         the cluster's                       no; the connection begins anew by itself
+//	Throttled            the cluster's                       yes, after Refused.After
+//	Exists               the place's: read it                yes
+//	Conflict             the place's: it was changed         yes, with what is known by then
+//	Gone                 the place's: no Secret stands there yes
+//	NoNamespace          the namespace's                     no; Observer tells
+//	NamespaceEnding      the namespace's                     no; Observer tells
+//	Forbidden            the rights of our user              no; a person has to act
+//	Denied               admission: webhook, policy, quota   no; a person has to act
+//	AdmissionFailed      a webhook that has to agree fails   yes
+//	Invalid              the object's                        no; a person has to act
+//	Kept                 finalizers keep the old Secret      no; Observer tells
+type Refusal uint8
+
+// The refusals.
+const (
+	None Refusal = iota
+	// Unavailable: no answer, or one that says "not now": a connection that
+	// broke, a time limit, 408, 410, 5xx. Nobody knows whether it was done.
+	Unavailable
+	Unauthorized    // 401: the cluster does not know us
+	Throttled       // 429
+	Exists          // 409: a Secret of that name stands there
+	Conflict        // 409: the Secret is not the one that was meant, or changed since
+	Gone            // 404 of the Secret
+	NoNamespace     // 404 of the namespace
+	NamespaceEnding // 403 because the namespace is being deleted
+	Forbidden       // 403: our user has no right to do this
+	Denied          // 4xx: a webhook, a policy or a quota says no to this write
+	AdmissionFailed // 5xx: a webhook that has to be asked can't be; the cluster itself is well
+	Invalid         // 400, 413, 422 and the like: the server takes no such object
+	Kept            // finalizers keep the Secret that had to go; nothing was done
+)
+
+var refusalNames = [...]string{
+	"ok", "unavailable", "unauthorized", "throttled", "exists", "conflict", "gone", "namespace_missing",
+	"namespace_terminating", "forbidden", "denied", "admission_failed", "invalid", "kept",
+}
+
+// String is the refusal's name in metrics.
+func (r Refusal) String() string { return refusalNames[r] }
+
+// Refused is the error of every request to a cluster that did not succeed.
+type Refused struct {
+	Refusal Refusal
+	// Message says why, fit for everybody who may read a status: it holds
+	// nothing that was sent, no text of an admission webhook, no address and no
+	// path. It begins in lower case and goes on where a sentence that names
+	// cluster and Secret ends in a colon.
+	Message string
+	// After is how long the server asks to wait; zero where it does not.
+	After time.Duration
+}
+
+func (r *Refused) Error() string { return r.Message }
+
+// RefusalOf returns what kind of refusal an error of this package is. An error
+// that is none, such as that of a context, counts as Unavailable; nil is None.
+func RefusalOf(err error) Refusal {
+	var r *Refused
+	switch {
+	case err == nil:
+		return None
+	case errors.As(err, &r):
+		return r.Refusal
+	}
+	return Unavailable
+}

@@ -1,0 +1,375 @@
+package vault
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/utils/clock"
+
+	"secretsync/reconcile/fault"
+)
+
+// Options are what a [Broker] works with besides its configuration.
+type Options struct {
+	Tenant      string        // its name, for the log
+	Interval    time.Duration // between two polls of a path; zero is DefaultInterval
+	Concurrency int           // reads under way at once; zero is DefaultConcurrency
+
+	// Limits is shared by the brokers of a process, so that those that read the
+	// same mount keep to its rate limit together. Nil is one of its own.
+	Limits *Limits
+
+	Clock clock.WithTicker // nil is the real clock
+	Log   *slog.Logger     // nil discards
+
+	// Requested is told of every request that was answered or failed: its kind
+	// (data, metadata, login, renew, lookup, revoke, mount, unwrap) and its
+	// outcome ("ok", "throttled" or a reason). Nil is nobody.
+	Requested func(kind, outcome string, took time.Duration)
+
+	// Changed is called when the outage came, went or changed. Nil is nobody.
+	// It must not block, and is never called from within a method of the
+	// broker's.
+	Changed func()
+}
+
+// A Broker serves the values of one tenant.
+type Broker struct {
+	o   Options
+	log *slog.Logger
+
+	down    atomic.Pointer[fault.Outage]
+	pending chan struct{} // holds one where the loop has to look again
+
+	mu   sync.Mutex
+	ctx  context.Context // of Run; nil before it and after its end
+	wg   sync.WaitGroup  // goroutines that Run waits for
+	cfg  Config
+	news []*Source // whose callbacks are to be made once mu is given up
+
+	interval    time.Duration
+	concurrency int
+	places      uint64 // counts the changes of where the values lie
+	logins      uint64 // counts the changes of how to log in, and where
+	client      *client
+	session     session
+	files       followed
+	version1    mountKind
+	asking      sync.Mutex // held by who finds out about version1; taken before mu
+
+	outageChanged bool // Options.Changed is to be called
+	toldOutage    bool // the log says that the vault is unusable
+
+	reads  reads
+	polls  wheel
+	values values
+}
+
+// New makes a broker that does nothing until it is Run. Sources can be had and
+// asked from the start.
+func New(cfg Config, o Options) *Broker {
+	if o.Limits == nil {
+		o.Limits = &Limits{}
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	b := &Broker{o: o, pending: make(chan struct{}, 1)}
+	b.log = o.Log.With("tenant", o.Tenant, "vault", cfg.Address)
+	now := o.Clock.Now()
+	b.down.Store(&fault.Outage{Fault: *fault.Transient(fault.Pending, fault.ReasonQueued, "logging in to Vault"), Since: now})
+	b.adopt(cfg, o.Interval, o.Concurrency)
+	b.polls.reset(b.interval, now)
+	return b
+}
+
+// adopt sets what follows from a configuration at once.
+func (b *Broker) adopt(cfg Config, interval time.Duration, concurrency int) {
+	if interval <= 0 {
+		interval = DefaultInterval
+	}
+	if concurrency <= 0 {
+		concurrency = DefaultConcurrency
+	}
+	if cfg.Connections > 0 {
+		concurrency = min(concurrency, cfg.Connections)
+	}
+	b.cfg, b.interval, b.concurrency = cfg, interval, concurrency
+	b.reads.limit = b.o.Limits.at(place{cfg.Address, strings.Trim(cfg.Namespace, "/"), strings.Trim(cfg.Mount, "/")})
+	b.reads.own = nil
+	if cfg.RequestsPerSecond > 0 {
+		b.reads.own = rate.NewLimiter(rate.Limit(cfg.RequestsPerSecond), max(1, int(cfg.RequestsPerSecond/20)))
+	}
+}
+
+// Run works until ctx ends, and returns when everything it started has ended.
+// Between two things to do it is one goroutine that sleeps.
+func (b *Broker) Run(ctx context.Context) {
+	b.mu.Lock()
+	b.ctx = ctx
+	b.mu.Unlock()
+	for ctx.Err() == nil {
+		b.mu.Lock()
+		now := b.o.Clock.Now()
+		sleep := b.turn(now).Sub(now)
+		b.unlock()
+		if sleep <= 0 {
+			continue
+		}
+		timer := b.o.Clock.NewTimer(sleep)
+		select {
+		case <-ctx.Done():
+		case <-b.pending:
+		case <-timer.C():
+		}
+		timer.Stop()
+	}
+	b.mu.Lock()
+	b.ctx = nil // nothing begins any more
+	b.unlock()
+	b.wg.Wait()
+	b.mu.Lock()
+	c, held, down := b.client, b.session.grant, b.down.Load() != nil
+	b.mu.Unlock()
+	if c == nil {
+		return
+	}
+	if held.leased && !down {
+		// So that a restart does not leave it behind.
+		b.giveBack(ctx, c, held.token)
+	}
+	c.http.CloseIdleConnections()
+}
+
+// turn begins everything that is due, and returns when to come back.
+func (b *Broker) turn(now time.Time) time.Time {
+	next := never(now)
+	at := func(t time.Time) {
+		if t.Before(next) {
+			next = t
+		}
+	}
+	at(b.followFiles(now))
+	at(b.polls.turn(now, func(s *Source) { b.poll(s, now) }))
+	b.later(now)
+	b.values.expire(now)
+	down := b.down.Load() != nil
+	if b.client != nil && !b.files.force {
+		what, when := b.session.next(down, b.reads.waiting() || len(b.reads.parked) > 0, b.interval)
+		switch {
+		case what == noTask:
+		case when.After(now):
+			at(when)
+		default:
+			b.session.busy = true
+			c, held, known, verify, within, epoch := b.client, b.session.grant, b.session.unwrapped, b.session.refusals > 0, maxLookup, b.logins
+			if down {
+				within = b.session.lookupWithin()
+			}
+			b.start(func(ctx context.Context) { b.carryOut(ctx, what, c, held, known, verify, within, epoch) })
+		}
+	}
+	at(b.dispatch(now))
+	at(b.reads.later.first(next))
+	at(b.values.first(next))
+	return next
+}
+
+// start runs f on a goroutine that Run waits for.
+func (b *Broker) start(f func(context.Context)) {
+	ctx := b.ctx
+	b.wg.Go(func() { f(ctx) })
+}
+
+// unlock gives mu up and then makes the callbacks that are due.
+func (b *Broker) unlock() {
+	news := b.news
+	b.news = nil
+	outage := b.outageChanged && b.o.Changed != nil
+	b.outageChanged = false
+	b.mu.Unlock()
+	if outage {
+		b.o.Changed()
+	}
+	for _, s := range news {
+		if s.changed != nil {
+			s.changed()
+		}
+	}
+}
+
+// poke has the loop look again.
+func (b *Broker) poke() {
+	select {
+	case b.pending <- struct{}{}:
+	default:
+	}
+}
+
+// Configure takes in another configuration. What differs changes and nothing
+// else: where login, address and the namespace of the login are the same, the
+// session goes on; where only the place of the values differs, they are read
+// anew. Zero values of interval and concurrency are the defaults.
+func (b *Broker) Configure(cfg Config, interval time.Duration, concurrency int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.poke()
+	now := b.o.Clock.Now()
+	old, oldInterval := b.cfg, b.interval
+	b.adopt(cfg, interval, concurrency)
+	var changed []string
+	if b.interval != oldInterval {
+		changed = append(changed, "interval")
+		b.polls.reset(b.interval, now)
+		b.files.due = now
+	}
+	if old.place() != cfg.place() {
+		changed = append(changed, "place")
+		b.places++
+		b.version1 = mountKind{}
+		b.forget(now)
+	}
+	moved := old.Address != cfg.Address
+	if moved {
+		b.log = b.o.Log.With("tenant", b.o.Tenant, "vault", cfg.Address)
+	}
+	if moved || old.loginNamespace() != cfg.loginNamespace() || !reflect.DeepEqual(old.credentials(), cfg.credentials()) {
+		changed = append(changed, "login")
+		b.logins++
+		b.session.unwrapped = unwrapped{}
+		b.session.refusals = 0
+		b.session.hurry()
+		if moved {
+			// No token goes to an address that did not give it.
+			if c, held := b.client, b.session.grant; b.ctx != nil && c != nil && held.leased {
+				b.start(func(ctx context.Context) { b.giveBack(ctx, c, held.token) })
+			}
+			b.session.drop()
+			b.quietOutage(now)
+		} else if b.session.token != "" {
+			b.session.again, b.session.replaced, b.session.because = true, true, "the configuration changed"
+		}
+	}
+	if old.connection() != cfg.connection() {
+		changed = append(changed, "connection")
+		b.files.force, b.files.due = true, now
+		if moved {
+			b.client = nil
+		}
+	}
+	if b.client != nil {
+		b.client = b.client.with(cfg)
+		b.files.due = now
+	}
+	if len(changed) > 0 {
+		b.log.Info("vault configuration changed", "what", strings.Join(changed, " "))
+	}
+}
+
+// quietOutage says that a login is under way, where the vault was usable.
+func (b *Broker) quietOutage(now time.Time) {
+	b.setOutage(failed(answered, fault.Transient(fault.Pending, fault.ReasonQueued, "logging in to Vault"), ""), now)
+}
+
+// Reread looks at the files that the configuration names now; it happens by
+// itself once an interval. Where the vault denied something, a fresh login is
+// tried. It returns at once.
+func (b *Broker) Reread() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.files.due = b.o.Clock.Now()
+	b.session.freshAt = time.Time{}
+	if b.session.token == "" {
+		b.session.hurry()
+	}
+	b.polls.each(func(s *Source) {
+		if s.fault != nil && s.fault.Reason == fault.ReasonVaultForbidden {
+			b.enqueue(s, wanted)
+		}
+	})
+	b.poke()
+}
+
+// Outage tells why the vault takes no requests of this tenant; nil while it
+// does. Before the first login it says that this is under way.
+func (b *Broker) Outage() *fault.Outage { return b.down.Load() }
+
+// Source begins to follow a path: relative to mount and prefix, well-formed.
+// changed is called when its State changed in more than Checked, and when a
+// value that was requested came. It must not block, may call the source, and is
+// never called from within a method of this package; it may be called once more
+// while Close is under way.
+func (b *Broker) Source(path string, changed func()) *Source {
+	s := &Source{b: b, path: path, changed: changed}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.polls.add(s)
+	b.poke()
+	return s
+}
+
+// place is where the values lie: Address, Namespace, Mount and Prefix.
+func (c Config) place() [4]string {
+	return [4]string{c.Address, strings.Trim(c.Namespace, "/"), strings.Trim(c.Mount, "/"), strings.Trim(c.Prefix, "/")}
+}
+
+// connection is what a connection is made by.
+func (c Config) connection() [5]string {
+	return [5]string{c.Address, c.CAFile, c.ServerName, c.ClientCertFile, c.ClientKeyFile}
+}
+
+// credentials is the part of the configuration that says how to log in.
+func (c Config) credentials() any {
+	login := Config{Token: c.Token, TokenFile: c.TokenFile, AppRole: c.AppRole, Kubernetes: c.Kubernetes, JWT: c.JWT, Cert: c.Cert}
+	if c.Cert != nil {
+		login.ClientCertFile, login.ClientKeyFile = c.ClientCertFile, c.ClientKeyFile
+	}
+	return login
+}
+
+// forget makes every value unknown, and has those that somebody looked at read
+// anew.
+func (b *Broker) forget(now time.Time) {
+	b.polls.each(func(s *Source) {
+		looked := s.known || s.w != nil && s.w.held > 0
+		s.known, s.confirmed, s.fault, s.version, s.since, s.dataUntil = false, false, nil, Version{}, now.UnixNano(), 0
+		if w := s.w; w != nil {
+			w.seen, w.confirmedTo, w.confirming, w.tries = Version{}, Version{}, time.Time{}, 0
+			b.values.drop(s)
+		}
+		if looked {
+			b.enqueue(s, wanted)
+			s.tell()
+		}
+	})
+}
+
+// recover is called when the vault is back. What waits for it goes on, not all
+// at once: few reads at first, and the polls that were missed spread over a
+// moment.
+func (b *Broker) recover(now time.Time) {
+	const moment = 800 * time.Millisecond
+	r := &b.reads
+	r.ramp = max(2, b.concurrency/8)
+	atOnce := 2 * b.concurrency
+	missed := &r.queue[periodic]
+	for n := missed.len(); n > atOnce; n-- {
+		s := missed.pop()
+		if s.class != periodic || s.running {
+			continue
+		}
+		s.class = none
+		r.later.add(s, now.Add(time.Duration(rand.Int64N(int64(moment)))), periodic)
+	}
+}

@@ -1,0 +1,32 @@
+// Package vault owns every conversation with the vaults that hold the values:
+// HashiCorp Vault or OpenBao, KV version 2.
+//
+// A [Broker] serves one tenant. It logs in and stays logged in, follows the
+// files that its configuration names, reads each value once however many want
+// it, and asks once an interval whether it changed. A [Source] is one path of
+// it: what is known of its value can be looked at from memory at any time, and
+// a callback tells when that changed.
+//
+//	         asks (Refresh, Look, Request)      polls, once an interval
+//	                      └────────► queue ◄────────┘
+//	                                   │ at most Concurrency at once, no faster than the vault allows
+//	session: token, breaker ──────► one read a path ──────► State, Value ──────► changed()
+//
+// It guarantees:
+//   - Values live in memory only while somebody holds a [Request] for them, and
+//     for some seconds after a read that found a new one; their bytes are bounded.
+//   - What is known right stays known through an outage, a rate limit of the
+//     vault and a refused token: those are told by [Broker.Outage], or not at all.
+//   - An answer that is older than one seen before counts only after it was
+//     asked again, at the active node where the vault knows the header for it.
+//   - A vault that is down is asked by one probe at a time; what waited goes on
+//     when it is back, spread so that it is not run over.
+//   - The state of files never makes an error of [New] or [Broker.Configure]:
+//     a file that is missing or bad is an outage with its cause.
+//   - Variables of the Vault programs in the environment change nothing: the
+//     library's client takes token, namespace and headers from them and fails
+//     on ones it can't read, which is why requests are made here.
+//   - No value, token or credential is in a message or a log line. Messages,
+//     which tenants read, hold no addresses and no paths of the operator's
+//     machine either; those go into the log.
+package vault

@@ -1,0 +1,95 @@
+package vault
+
+import (
+	"context"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// followed is what was last seen of the files that a configuration names.
+type followed struct {
+	due        time.Time
+	busy       bool
+	force      bool // the connection is to be made anew whatever the files say
+	connection fingerprint
+	login      fingerprint // nil before the first look
+}
+
+// followFiles looks at the files if it is time, on a goroutine of its own:
+// files may lie on a disk that hangs.
+func (b *Broker) followFiles(now time.Time) (next time.Time) {
+	f := &b.files
+	switch {
+	case f.busy:
+		return never(now)
+	case f.due.After(now):
+		return f.due
+	}
+	f.busy, f.due = true, now.Add(max(b.interval*9/10, 100*time.Millisecond))
+	if b.client == nil {
+		f.due = now.Add(min(b.interval, 5*time.Second))
+	}
+	cfg, before, force := b.cfg, f.connection, f.force || b.client == nil
+	b.start(func(ctx context.Context) {
+		connection, login := fingerprintOf(cfg.connectionFiles()), fingerprintOf(cfg.loginFiles())
+		changes := connection.changes(before)
+		var id identity
+		var bad *failure
+		if force || len(changes) > 0 {
+			id, bad = cfg.identity()
+		}
+		b.mu.Lock()
+		defer b.poke()
+		defer b.unlock()
+		f.busy = false
+		if b.cfg.connection() != cfg.connection() || !reflect.DeepEqual(b.cfg.credentials(), cfg.credentials()) {
+			f.due = time.Time{} // configured anew meanwhile
+			return
+		}
+		first := f.login == nil
+		if force || len(changes) > 0 {
+			b.connect(id, bad, changes, first)
+		}
+		loginChanges := login.changes(f.login)
+		f.connection, f.login, f.force = connection, login, false
+		if len(loginChanges) > 0 && !first {
+			b.loginFilesChanged(loginChanges)
+		}
+	})
+	return never(now)
+}
+
+// connect makes a client of what the files held. One that works is not given
+// up for files that are bad.
+func (b *Broker) connect(id identity, bad *failure, changes []string, first bool) {
+	now := b.o.Clock.Now()
+	if bad != nil {
+		if b.client == nil || b.client.made != b.cfg.connection() {
+			b.client = nil
+			b.setOutage(bad, now)
+			return
+		}
+		b.log.Warn("vault files not taken in; the connection goes on as it was", "files", strings.Join(changes, " "), "cause", bad.Message, "detail", bad.detail)
+		return
+	}
+	old := b.client
+	b.client = newClient(b.cfg, id, b.o.Requested)
+	b.session.hurry()
+	if old != nil {
+		old.http.CloseIdleConnections()
+	}
+	if !first && len(changes) > 0 {
+		b.log.Info("vault files changed; connecting anew", "files", strings.Join(changes, " "))
+	}
+}
+
+func (b *Broker) loginFilesChanged(changes []string) {
+	s := &b.session
+	b.log.Info("vault files changed; logging in anew", "files", strings.Join(changes, " "))
+	s.refusals = 0
+	s.hurry()
+	if s.token != "" {
+		s.again, s.because = true, "its files changed"
+	}
+}

@@ -1,0 +1,154 @@
+package vault
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Limits are the rates at which vaults take requests, as their answers tell.
+// The zero value is ready; one is shared by all brokers of a process.
+type Limits struct {
+	mu sync.Mutex
+	of map[place]*limit
+}
+
+// place is what a quota of a vault can be set on, or lies above. Two mounts of
+// one vault have limits of their own, so that the quota of one does not slow the
+// other; under a quota on both each finds its share by itself.
+type place struct{ address, namespace, mount string }
+
+func (l *Limits) at(p place) *limit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of == nil {
+		l.of = make(map[place]*limit)
+	}
+	if l.of[p] == nil {
+		l.of[p] = &limit{}
+	}
+	return l.of[p]
+}
+
+// limit is the rate that one mount takes: none until it answers 429. Then it is
+// what it took before, and a little less with each further 429; it is raised
+// slowly at first and, as long as no 429 comes, ever faster, until it is gone.
+//
+//	none ──429──► what was observed ──no 429──► +5 % a second ──5 s──► +50 % a second ──► none
+//	                    ▲                              │
+//	                    └────────────429───────────────┘
+type limit struct {
+	mu      sync.Mutex
+	limiter *rate.Limiter // nil while there is no limit
+	until   time.Time     // nothing before: the vault asked to wait
+	cut     time.Time
+	raised  time.Time
+
+	window time.Time // of the rate that is observed
+	passed int
+	last   float64 // a second, in the window before
+}
+
+const (
+	observed   = time.Second // window of the observed rate
+	least      = 0.5         // requests a second
+	most       = 5000        // beyond it there is no limit
+	cautious   = 5 * time.Second
+	perRequest = 1
+)
+
+// take lets one request begin, or says how long it has to wait.
+func (l *limit) take(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if wait := l.until.Sub(now); wait > 0 {
+		return wait
+	}
+	l.raise(now)
+	if l.limiter == nil {
+		return 0
+	}
+	r := l.limiter.ReserveN(now, perRequest)
+	wait := r.DelayFrom(now)
+	if wait > 0 {
+		r.CancelAt(now)
+	}
+	return wait
+}
+
+// raise lets the rate grow with the time that passed without a 429.
+func (l *limit) raise(now time.Time) {
+	if l.limiter == nil {
+		return
+	}
+	seconds := now.Sub(l.raised).Seconds()
+	if seconds < 0.2 {
+		return
+	}
+	l.raised = now
+	grows := 0.05
+	if now.Sub(l.cut) > cautious {
+		grows = 0.5
+	}
+	l.set(now, float64(l.limiter.Limit())*(1+grows*min(seconds, 2)))
+	if l.limiter.Limit() > most {
+		l.limiter = nil
+	}
+}
+
+func (l *limit) set(now time.Time, perSecond float64) {
+	burst := max(1, int(perSecond/20))
+	if l.limiter == nil {
+		l.limiter = rate.NewLimiter(rate.Limit(perSecond), burst)
+		l.limiter.ReserveN(now, burst) // what passed before has used it up
+		return
+	}
+	l.limiter.SetLimitAt(now, rate.Limit(perSecond))
+	l.limiter.SetBurstAt(now, burst)
+}
+
+// ok tells of a request that the vault took.
+func (l *limit) ok(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.roll(now)
+	l.passed++
+}
+
+func (l *limit) roll(now time.Time) {
+	if d := now.Sub(l.window); d >= observed {
+		l.last = float64(l.passed) / d.Seconds()
+		l.window, l.passed = now, 0
+	}
+}
+
+// refused tells of a 429. It reports whether the rate is lower now.
+func (l *limit) refused(now time.Time, after time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if until := now.Add(after); until.After(l.until) {
+		l.until = until
+	}
+	if now.Sub(l.cut) < observed/2 {
+		return false // of the same burst
+	}
+	l.roll(now)
+	took := max(l.last, float64(l.passed)/max(observed.Seconds(), now.Sub(l.window).Seconds()))
+	if l.limiter != nil {
+		took = min(took, float64(l.limiter.Limit()))
+	}
+	l.cut, l.raised = now, now
+	l.set(now, max(least, 0.8*took))
+	return true
+}
+
+// rate is what is let through a second now; 0 is no limit.
+func (l *limit) rate() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.limiter == nil {
+		return 0
+	}
+	return float64(l.limiter.Limit())
+}

@@ -1,0 +1,82 @@
+package vault
+
+import "time"
+
+// values are the values in memory: those that a request holds, and those that a
+// read found new, for the request that is likely to follow.
+type values struct {
+	bytes     int
+	held      fifo[entry]
+	unclaimed fifo[entry]
+}
+
+type entry struct {
+	s     *Source
+	value *Value
+	until time.Time
+}
+
+func (e entry) valid() bool { return e.s.w != nil && e.s.w.value == e.value }
+
+const (
+	valuesMost = 32 << 20
+	unclaimed  = 5 * time.Second
+)
+
+// keep holds a value in memory, and drops others if they are too many: first
+// those that nobody asked for, then those that have been there for longest.
+func (v *values) keep(s *Source, value *Value, now time.Time) {
+	v.drop(s)
+	w := s.work()
+	w.value, w.wanted = value, false
+	v.bytes += value.Size
+	list := &v.held
+	if w.held == 0 {
+		list = &v.unclaimed
+	}
+	list.push(entry{s, value, now.Add(unclaimed)})
+	for v.bytes > valuesMost && v.unclaimed.len() > 0 {
+		if e := v.unclaimed.pop(); e.valid() {
+			v.drop(e.s)
+		}
+	}
+	for v.bytes > valuesMost && v.held.len() > 1 {
+		if e := v.held.pop(); e.valid() && e.value != value {
+			v.drop(e.s)
+		}
+	}
+	for v.held.len() > 0 && !v.held.peek().valid() {
+		v.held.pop()
+	}
+}
+
+// drop lets go of a source's value.
+func (v *values) drop(s *Source) {
+	if s.w != nil && s.w.value != nil {
+		v.bytes -= s.w.value.Size
+		s.w.value = nil
+		s.w.wanted = s.w.held > 0 && s.w.wanted
+	}
+}
+
+// expire drops values that nobody asked for in time.
+func (v *values) expire(now time.Time) {
+	for v.unclaimed.len() > 0 && !v.unclaimed.peek().until.After(now) {
+		switch e := v.unclaimed.pop(); {
+		case !e.valid():
+		case e.s.w.held > 0:
+			v.held.push(e) // claimed meanwhile
+		default:
+			v.drop(e.s)
+			e.s.tidy()
+		}
+	}
+}
+
+// first returns when the first of them is dropped, at most by.
+func (v *values) first(by time.Time) time.Time {
+	if v.unclaimed.len() > 0 && v.unclaimed.peek().until.Before(by) {
+		return v.unclaimed.peek().until
+	}
+	return by
+}

@@ -1,0 +1,272 @@
+package vault
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"secretsync/examples/devstack"
+	"secretsync/reconcile/fault"
+)
+
+// many follows that many paths, each with a value, and waits until all are known.
+func (w *world) many(n int) []*Source {
+	w.t.Helper()
+	sources := make([]*Source, n)
+	for i := range sources {
+		path := fmt.Sprintf("db-%d", i)
+		w.put(path, map[string]any{"a": "1"})
+		sources[i] = w.source(path)
+		sources[i].Look()
+	}
+	w.until("all known", func() bool {
+		return all(sources, func(s State) bool { return s.Version.Number == 1 && s.Fault == nil })
+	})
+	return sources
+}
+
+func all(sources []*Source, holds func(State) bool) bool {
+	for _, s := range sources {
+		if !holds(s.State()) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestAVaultThatIsDownIsProbedByOneRequestAtATimeAndRecoversByItself(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]devstack.Fault{
+		"connections are reset":       {Reset: true},
+		"sealed":                      {Status: http.StatusServiceUnavailable},
+		"an error of its own":         {Status: http.StatusInternalServerError},
+		"a standby that sends nobody": {Status: 473},
+		"answers are cut short":       {Truncate: 20},
+		"it does not answer in time":  {Drop: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy := new(proxyOf)
+			w := newWorld(t, proxy.before, withAppRole(time.Hour), func(w *world) { w.cfg.Timeout = time.Second })
+			sources := w.many(50)
+			proxy.Inject(f)
+			o := w.down(fault.ReasonVaultUnavailable)
+			if !o.Again || o.Since.IsZero() {
+				t.Errorf("%+v", o)
+			}
+			before := proxy.Requests()
+			began := time.Now()
+			w.until("ten probes", func() bool { return proxy.Requests() >= before+10 })
+			if took := time.Since(began); took < 1500*time.Millisecond {
+				t.Errorf("ten requests in %s", took)
+			}
+			// What was known right stays so.
+			if !all(sources, func(s State) bool { return s.Version.Number == 1 && s.Fault == nil && s.Known }) {
+				t.Error("a path has lost what was known of it")
+			}
+			v := w.put("db-7", map[string]any{"a": "2"})
+			fresh := w.source("fresh")
+			w.put("fresh", map[string]any{"a": "1"})
+			r := fresh.Request()
+			defer r.Release()
+			back := time.Now()
+			proxy.Clear()
+			if f.Drop {
+				proxy.Disconnect()
+			}
+			w.up()
+			w.until("the new path's value", func() bool { _, ok := r.Value(); return ok })
+			w.until("the new version", func() bool { return sources[7].State().Version.Number == v })
+			w.until("all looked at again", func() bool { return all(sources, func(s State) bool { return s.Checked.After(back) }) })
+			if n := w.lines(`msg="vault unusable"`); n > 2 {
+				t.Errorf("the log says %d times that it is unusable", n)
+			}
+		})
+	}
+}
+
+// The real thing instead of a proxy: a Vault that is sealed, stopped and
+// started again.
+func TestASealedAndAStoppedVault(t *testing.T) {
+	t.Parallel()
+	stack, err := alone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stack.Close() })
+	w := newWorldOn(t, stack, withAppRole(time.Hour))
+	sources := w.many(5)
+	w.must(w.vault.Seal(w.ctx))
+	if o := w.down(fault.ReasonVaultUnavailable); !strings.Contains(o.Message, "sealed") {
+		t.Errorf("%q", o.Message)
+	}
+	w.must(w.vault.Unseal(w.ctx))
+	w.up()
+	w.vault.Stop()
+	w.down(fault.ReasonVaultUnavailable)
+	w.must(w.vault.Start(w.ctx))
+	w.up()
+	since := time.Now()
+	w.until("all looked at again", func() bool {
+		return all(sources, func(s State) bool { return s.Checked.After(since) && s.Fault == nil })
+	})
+}
+
+func TestOnePathThatFailsDoesNotCloseTheVault(t *testing.T) {
+	t.Parallel()
+	proxy := new(proxyOf)
+	w := newWorld(t, proxy.before)
+	w.put("good", map[string]any{"a": "1"})
+	w.put("bad", map[string]any{"a": "1"})
+	proxy.Inject(devstack.Fault{Match: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/bad") }, Status: 500})
+	good, bad := w.source("good"), w.source("bad")
+	bad.Look()
+	if f := w.fails(bad, fault.ReasonVaultUnavailable); !f.Again || bad.State().Known {
+		t.Errorf("%+v", f)
+	}
+	w.holds(good, 1)
+	w.holds(good, w.put("good", map[string]any{"a": "2"}))
+	if f := bad.State().Fault; f == nil || f.Reason != fault.ReasonVaultUnavailable {
+		t.Errorf("%+v", f)
+	}
+	proxy.Clear()
+	w.holds(bad, 1)
+	if n := w.lines(`msg="vault unusable"`); n > 0 {
+		t.Errorf("the log says %d times that it is unusable", n)
+	}
+}
+
+func TestABlipIsToldToNobody(t *testing.T) {
+	t.Parallel()
+	proxy := new(proxyOf)
+	w := newWorld(t, proxy.before, every(time.Hour))
+	w.put("db", map[string]any{"a": "1"})
+	s := w.source("db")
+	w.holds(s, 1)
+	for _, blip := range []devstack.Fault{{Status: 500}, {Reset: true}, {Truncate: 10}, {Status: 408}, {Status: 412}, {Status: 400}} {
+		blip.Times, blip.Match = 1, about("/data/")
+		proxy.Inject(blip)
+		before := s.State().Since
+		s.Refresh()
+		w.until("the read", func() bool { return !s.State().Asked })
+		if now := s.State(); now.Fault != nil || now.Since != before {
+			t.Errorf("%+v: %+v", blip, now)
+		}
+	}
+}
+
+// A quota of 5 requests a second with 20 polls a second is what the first of
+// these is.
+func TestAQuotaOfTheVaultSlowsReadsDownAndBreaksNothing(t *testing.T) {
+	t.Parallel()
+	const paths = 60
+	proxy := new(proxyOf)
+	w := newWorld(t, proxy.before, withAppRole(time.Hour), every(3*time.Second), func(w *world) {
+		w.must(w.vault.Mount(w.ctx, w.name))
+		w.cfg.Mount = w.name
+		w.must(w.vault.ReadPolicy(w.ctx, w.name, w.name, ""))
+	})
+	sources := w.many(paths)
+	_, err := w.vault.Client.Logical().Write("sys/quotas/rate-limit/"+w.name, map[string]any{"rate": 5, "path": w.name + "/"})
+	w.must(err)
+	tooMany := 0
+	requests := counted(proxy.Proxy, about("/"+w.name+"/metadata/"))
+	began, bad := time.Now(), ""
+	w.until("half a minute's worth of reads", func() bool {
+		for _, s := range sources {
+			if state := s.State(); state.Fault != nil || state.Version.Number != 1 {
+				bad = fmt.Sprintf("%s: %+v", s.Path(), state)
+			}
+		}
+		if o := w.b.Outage(); o != nil {
+			bad = o.Message
+		}
+		return time.Since(began) > 15*time.Second
+	})
+	if bad != "" {
+		t.Errorf("what is known right has become %s", bad)
+	}
+	answered := 0
+	for _, s := range sources {
+		if s.State().Checked.After(began) {
+			answered++
+		}
+	}
+	tooMany = int(requests.Load())
+	t.Logf("%d requests in 15 s, %d of %d paths looked at", tooMany, answered, paths)
+	if tooMany > 150 {
+		t.Errorf("%d requests in 15 s against a quota of 5 a second", tooMany)
+	}
+	if answered < 30 {
+		t.Errorf("only %d paths were looked at in 15 s", answered)
+	}
+	// A new value and a question of a person's go ahead of the polls.
+	v := w.put2("db-3", map[string]any{"a": "2"})
+	sources[3].Refresh()
+	w.holds(sources[3], v)
+	if n := w.lines("level=WARN"); n > 2 {
+		t.Errorf("%d warnings", n)
+	}
+	_, err = w.vault.Client.Logical().Delete("sys/quotas/rate-limit/" + w.name)
+	w.must(err)
+	since := time.Now()
+	w.until("all looked at", func() bool { return all(sources, func(s State) bool { return s.Checked.After(since) }) })
+}
+
+// put2 writes a value of a mount that may be limited.
+func (w *world) put2(path string, data map[string]any) (version int) {
+	w.t.Helper()
+	w.until("the write", func() bool {
+		v, err := w.vault.PutSecret(w.ctx, w.cfg.Mount, w.name+"/"+path, data)
+		version = v
+		return err == nil
+	})
+	return version
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	t.Parallel()
+	proxy := new(proxyOf)
+	w := newWorld(t, proxy.before, every(time.Hour))
+	sources := w.many(5)
+	proxy.Inject(devstack.Fault{Times: 1, Match: about("/data/"), Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"2"}}})
+	sources[0].Refresh()
+	data := counted(proxy.Proxy, about("/data/"))
+	w.logged("vault limits the rate")
+	began := time.Now()
+	for _, s := range sources {
+		s.Refresh()
+	}
+	w.until("a read", func() bool { return data.Load() > 0 })
+	if took := time.Since(began); took < 1500*time.Millisecond {
+		t.Errorf("it was asked again after %s", took)
+	}
+	w.until("all read", func() bool { return all(sources, func(s State) bool { return !s.Asked && s.Fault == nil }) })
+}
+
+func TestAVaultThatThrottlesLoginsIsNotDown(t *testing.T) {
+	t.Parallel()
+	proxy := new(proxyOf)
+	w := newWorld(t, proxy.before, withAppRole(time.Hour), func(w *world) {
+		proxy.Inject(devstack.Fault{Times: 5, Status: http.StatusTooManyRequests})
+	})
+	w.put("db", map[string]any{"a": "1"})
+	w.holds(w.source("db"), 1)
+	if n := w.lines("vault unusable"); n > 0 {
+		t.Errorf("the log says %d times that it is unusable", n)
+	}
+}
+
+func TestATenantsOwnBoundIsKept(t *testing.T) {
+	t.Parallel()
+	proxy := new(proxyOf)
+	w := newWorld(t, proxy.before, every(time.Hour), func(w *world) { w.cfg.RequestsPerSecond = 20 })
+	metadata := counted(proxy.Proxy, about("/metadata/"))
+	began := time.Now()
+	w.many(40)
+	if took, n := time.Since(began), metadata.Load(); took < 1800*time.Millisecond {
+		t.Errorf("%d reads in %s", n, took)
+	}
+}

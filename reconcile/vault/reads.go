@@ -1,0 +1,424 @@
+package vault
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"secretsync/reconcile/fault"
+)
+
+// class orders what waits to be read.
+type class uint8
+
+const (
+	none     class = iota
+	urgent         // asked for by a person
+	wanted         // new, changed, or to be tried again
+	periodic       // due for another look
+	classes
+)
+
+// periodicShare: one of so many reads is a periodic one while any waits, so that
+// a flood of new paths does not stop the looking.
+const periodicShare = 16
+
+// reads is what waits to be read and what is under way.
+type reads struct {
+	limit *limit        // what the vault takes
+	own   *rate.Limiter // what the configuration allows; nil is no bound
+
+	queue   [classes]fifo[*Source]
+	later   timers
+	parked  []*Source // denied; they are read again after the login that is under way
+	turns   int
+	reading int // workers
+	ramp    int // at most so many after an outage; 0 is no such bound
+
+	limitedUntil time.Time
+	toldLimit    time.Time
+}
+
+// waiting reports whether anything waits.
+func (r *reads) waiting() bool {
+	for c := urgent; c < classes; c++ {
+		if r.head(c) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// head returns the first source that waits in a class, and drops what stands
+// before it that was raised to another or closed.
+func (r *reads) head(c class) *Source {
+	q := &r.queue[c]
+	for q.len() > 0 {
+		if s := q.peek(); s.class == c && !s.running && !s.closed {
+			return s
+		}
+		q.pop()
+	}
+	return nil
+}
+
+func (r *reads) next() *Source {
+	order := [...]class{urgent, wanted, periodic}
+	if r.turns++; r.turns%periodicShare == 0 {
+		order = [...]class{periodic, urgent, wanted}
+	}
+	for _, c := range order {
+		if s := r.head(c); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+func (b *Broker) allowed() int {
+	if r := b.reads.ramp; r > 0 && r < b.concurrency {
+		return r
+	}
+	return b.concurrency
+}
+
+// usable reports whether a read may begin.
+func (b *Broker) usable() bool {
+	return b.ctx != nil && b.client != nil && b.session.token != "" && !b.session.doubt && b.down.Load() == nil
+}
+
+// enqueue has a source read. It waits at most once, with the highest class it
+// was given; one that is being read waits until that has ended.
+func (b *Broker) enqueue(s *Source, c class) {
+	if s.closed || s.parked || s.class != none && s.class <= c {
+		return
+	}
+	s.class = c
+	if s.running {
+		return // finish puts it into the queue
+	}
+	b.reads.queue[c].push(s)
+	if now := b.o.Clock.Now(); !b.dispatch(now).Equal(never(now)) {
+		b.poke() // the loop has to come back for it
+	}
+}
+
+// dispatch starts workers for what waits, and returns when to come back where
+// the rate forbids it now.
+func (b *Broker) dispatch(now time.Time) time.Time {
+	r := &b.reads
+	if !b.usable() {
+		return never(now)
+	}
+	waiting := 0
+	for c := urgent; c < classes; c++ {
+		waiting += r.queue[c].len()
+	}
+	if waiting == 0 {
+		return never(now)
+	}
+	if r.limitedUntil.After(now) {
+		return r.limitedUntil
+	}
+	for ; waiting > 0 && r.reading < b.allowed(); waiting-- {
+		r.reading++
+		b.start(b.work)
+	}
+	return never(now)
+}
+
+// never is so late that it is looked again before that.
+func never(now time.Time) time.Time { return now.Add(time.Hour) }
+
+// read is one read under way.
+type read struct {
+	s          *Source
+	client     *client
+	token      string
+	generation uint32
+	places     uint64
+	data       bool // else metadata
+	active     bool // to be answered by the active node
+	refresh    uint32
+	began      time.Time
+}
+
+// outcome is what came of it.
+type outcome struct {
+	version Version
+	value   *Value // of a read of data
+	f       *failure
+	unfit   *failure // why a Secret can't hold the value
+}
+
+// work reads what waits until nothing does.
+func (b *Broker) work(ctx context.Context) {
+	for {
+		b.mu.Lock()
+		r, ok := b.begin(b.o.Clock.Now())
+		if !ok {
+			b.reads.reading--
+			b.mu.Unlock()
+			return
+		}
+		b.mu.Unlock()
+		o := r.do(ctx, b.o.Clock.Now)
+		if o.f != nil && o.f.Reason == fault.ReasonValueNotFound {
+			o.f = b.notVersion1(ctx, r, o.f)
+		}
+		b.mu.Lock()
+		if ctx.Err() == nil {
+			b.finish(r, o, b.o.Clock.Now())
+		}
+		b.unlock()
+	}
+}
+
+// begin takes the next source that waits.
+func (b *Broker) begin(now time.Time) (read, bool) {
+	r := &b.reads
+	if !b.usable() || r.reading > b.allowed() {
+		return read{}, false
+	}
+	s := r.next()
+	if s == nil {
+		return read{}, false
+	}
+	if wait := r.take(now); wait > 0 {
+		r.limitedUntil = now.Add(wait)
+		b.poke()
+		return read{}, false
+	}
+	r.queue[s.class].pop()
+	s.class, s.running, s.due = none, true, 0
+	next := read{s: s, client: b.client, token: b.session.token, generation: b.session.generation, places: b.places, began: now}
+	next.data = uint32(now.Unix()) < s.dataUntil || s.wantsValue()
+	if w := s.w; w != nil {
+		next.data = next.data || w.asked != w.done || w.tries > 0 && w.held > 0 && w.value == nil
+		next.active = !w.confirming.IsZero() || !w.seen.IsZero() || w.tries > 0
+		next.refresh = w.asked
+	}
+	return next, true
+}
+
+// take lets one read begin by the rates, or says how long it has to wait.
+func (r *reads) take(now time.Time) time.Duration {
+	if r.own != nil {
+		reservation := r.own.ReserveN(now, 1)
+		if wait := reservation.DelayFrom(now); wait > 0 {
+			reservation.CancelAt(now)
+			return wait
+		}
+	}
+	return r.limit.take(now)
+}
+
+func (r *read) do(ctx context.Context, now func() time.Time) (o outcome) {
+	if !r.data {
+		o.version, o.f = r.client.readMetadata(ctx, r.s.path, r.token, r.active, now())
+		return o
+	}
+	if o.value, o.f = r.client.readData(ctx, r.s.path, r.token, r.active); o.f == nil {
+		o.version, o.unfit = o.value.Version, o.value.check(r.client.full(r.s.path))
+	}
+	return o
+}
+
+const (
+	// metadataAgain is after how long a policy that denied metadata is tried again.
+	metadataAgain = time.Hour
+	retryFirst    = 250 * time.Millisecond
+)
+
+// finish takes in what came of a read.
+func (b *Broker) finish(r read, o outcome, now time.Time) {
+	s := r.s
+	s.running = false
+	again := s.class // asked for while it was read
+	s.class = none
+	if s.closed {
+		return
+	}
+	defer func() { b.enqueueIf(s, again) }()
+	if r.places != b.places {
+		again = wanted
+		return
+	}
+	kind := answered
+	if o.f != nil {
+		kind = o.f.kind
+	}
+	if kind == answered {
+		b.worked(r, now)
+	}
+	switch {
+	case kind == throttled:
+		b.throttle(o.f, now)
+		again = soonest(again, r.class(s))
+	case kind == doubtful:
+		again = soonest(again, b.doubted(r, o.f, now))
+	case kind == denied && !r.data:
+		// Perhaps only the metadata is denied; the data tells.
+		s.dataUntil = uint32(now.Add(metadataAgain).Unix())
+		again = soonest(again, r.class(s))
+	case kind == denied || kind == invalidToken:
+		if b.mayChange(r, o.f, now) {
+			s.parked = true
+			b.reads.parked = append(b.reads.parked, s)
+			b.unparkIfIdle()
+			return
+		}
+		s.dataUntil = uint32(now.Add(metadataAgain).Unix())
+		s.stands(r, Version{}, o.f, now)
+	default:
+		b.learn(r, o, now)
+	}
+	if s.w != nil && s.w.asked != s.w.done && s.due == 0 {
+		again = urgent
+	}
+	if s.wantsValue() && s.due == 0 {
+		again = soonest(again, wanted)
+	}
+	s.tidy()
+}
+
+func (b *Broker) enqueueIf(s *Source, c class) {
+	if c != none {
+		b.enqueue(s, c)
+	}
+}
+
+// soonest is the more urgent of two classes; none is the least.
+func soonest(a, b class) class {
+	if a == none || b != none && b < a {
+		return b
+	}
+	return a
+}
+
+// class is what a read goes back into the queue as.
+func (r *read) class(s *Source) class {
+	if s.w != nil && s.w.asked != s.w.done {
+		return urgent
+	}
+	if s.known && !s.wantsValue() {
+		return periodic
+	}
+	return wanted
+}
+
+// worked notes that the vault answered a read.
+func (b *Broker) worked(r read, now time.Time) {
+	b.reads.limit.ok(now)
+	if r.generation == b.session.generation {
+		b.session.refusals = 0
+	}
+	if !b.session.busy {
+		b.session.doubt = false // it works
+	}
+	if b.reads.ramp > 0 {
+		if b.reads.ramp++; b.reads.ramp >= b.concurrency {
+			b.reads.ramp = 0
+		}
+		b.dispatch(now)
+	}
+}
+
+// throttle notes a 429: nothing is wrong, but it goes on more slowly.
+func (b *Broker) throttle(f *failure, now time.Time) {
+	const quiet = 10 * time.Minute
+	slower := b.reads.limit.refused(now, f.After)
+	if slower && (b.reads.toldLimit.IsZero() || now.Sub(b.reads.toldLimit) > quiet) {
+		b.reads.toldLimit = now
+		b.log.Warn("vault limits the rate of requests; reads keep to it", "perSecond", b.reads.limit.rate(), "detail", f.detail)
+	}
+}
+
+// doubted handles a read that found the vault unavailable, be it only for this
+// path: the session finds out. Once is told to nobody.
+func (b *Broker) doubted(r read, f *failure, now time.Time) class {
+	s := r.s
+	b.session.doubt = true
+	b.poke()
+	w := s.work()
+	if w.tries++; w.tries == 1 {
+		return r.class(s)
+	}
+	if w.tries == 2 {
+		b.log.Debug("vault path not read", "path", s.path, "cause", f.Message, "detail", f.detail)
+	}
+	s.stands(r, Version{}, f, now)
+	pause := min(retryFirst<<min(w.tries-2, 12), b.interval)
+	b.reads.later.add(s, now.Add(max(f.After, time.Duration(float64(pause)*(0.8+0.4*rand.Float64())))), wanted)
+	b.poke()
+	return none
+}
+
+// mayChange reports whether a denial may be over after the login that is under
+// way, or one that it asks for: the role may have got a further policy, and the
+// token may have been revoked.
+func (b *Broker) mayChange(r read, f *failure, now time.Time) bool {
+	s := &b.session
+	switch {
+	case r.generation != s.generation:
+		return true // it was read with a token that is replaced already
+	case f.kind == invalidToken:
+		b.tokenRefused(r.generation, now)
+		b.poke()
+		return true
+	case s.token == "":
+		return true
+	case b.cfg.Token != "":
+		return false
+	case b.cfg.TokenFile != "":
+		if r.refreshing() {
+			b.files.due = now
+			b.poke()
+		}
+		return false
+	case s.again:
+		return true
+	case now.Sub(s.freshAt) >= b.interval, r.refreshing() && s.began.Before(r.s.w.askedAt):
+		s.freshAt = now
+		s.again, s.because = true, "the vault denies reading a path"
+		b.poke()
+		return true
+	}
+	return false
+}
+
+func (r *read) refreshing() bool { return r.s.w != nil && r.refresh != r.s.w.done }
+
+// unpark has what was denied read again.
+func (b *Broker) unpark() {
+	parked := b.reads.parked
+	b.reads.parked = nil
+	for _, s := range parked {
+		s.parked = false
+		b.enqueue(s, wanted)
+	}
+}
+
+// unparkIfIdle does so where no login is to come: it has ended meanwhile.
+func (b *Broker) unparkIfIdle() {
+	if b.session.token != "" && !b.session.again {
+		b.unpark()
+	}
+}
+
+// poll asks whether a value changed, if that was not asked just now.
+func (b *Broker) poll(s *Source, now time.Time) {
+	if s.due != 0 || s.running || s.known && now.UnixNano()-s.checked < int64(b.interval/8) {
+		return
+	}
+	b.enqueue(s, periodic)
+}
+
+// later puts what was put off into the queue.
+func (b *Broker) later(now time.Time) {
+	for _, t := range b.reads.later.turn(now) {
+		b.enqueue(t.s, t.class)
+	}
+}

@@ -1,0 +1,340 @@
+package vault
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"secretsync/reconcile/fault"
+)
+
+// session is what is known of the login, and the breaker. At most one request
+// of its own is under way at a time, whatever the number of values, and it is
+// made by the broker when next says so.
+//
+//	state     token  outage   its next request              after it
+//	out       no     yes      login, with backoff           in, or out with the cause
+//	in        yes    no       renewal, or a login that is   in
+//	                          wanted though there is one
+//	doubtful  yes    no       lookup, at once; no read      in, or lost
+//	                          begins meanwhile
+//	lost      yes    yes      lookup, every 250 ms to 2 s   in; out if the token is refused
+//
+// The broker's mutex guards it.
+type session struct {
+	grant
+	generation uint32    // counts the tokens
+	began      time.Time // of the login that gave the token
+	whole      time.Duration
+	renewAt    time.Time // zero: never
+
+	busy  bool // a request of its own is under way
+	doubt bool // a read found the vault unavailable
+
+	again    bool      // a login is wanted although there is a token
+	because  string    // of it, for the log
+	replaced bool      // the configured login is another: the token goes if the login fails
+	freshAt  time.Time // when a denial last brought a login about
+
+	failedAt time.Time // of the last request of its own, if it failed; else zero
+	denial   bool      // it failed for something that a person has to mend
+	after    time.Duration
+	tries    int // such failures in a row
+	jitter   float64
+	refusals int // tokens in a row that were refused before anything was read
+
+	unwrapped unwrapped
+	toldLogin string // what the log last said of a login that failed while a token was held
+}
+
+type task uint8
+
+const (
+	noTask task = iota
+	logIn
+	renew
+	probe
+)
+
+const (
+	probeFirst = 250 * time.Millisecond
+	probeMost  = 2 * time.Second
+	// probeWaiting is as long as a probe waits while somebody waits for the
+	// vault: copies are to be right within half a second of its return.
+	probeWaiting = 350 * time.Millisecond
+	denialFirst  = time.Second
+	denialMost   = time.Minute
+	renewRetry   = 5 * time.Second
+)
+
+// next tells which request is next, and when.
+func (s *session) next(down, waiting bool, interval time.Duration) (task, time.Time) {
+	switch {
+	case s.busy:
+		return noTask, time.Time{}
+	case s.token == "":
+		return logIn, s.retryAt(waiting, interval)
+	case down:
+		return probe, s.retryAt(waiting, interval)
+	case s.doubt:
+		return probe, time.Time{}
+	case s.again:
+		return logIn, s.retryAt(waiting, interval)
+	case s.renewAt.IsZero():
+		return noTask, time.Time{}
+	case s.renewable:
+		return renew, s.renewAt
+	}
+	return logIn, s.renewAt
+}
+
+func (s *session) retryAt(waiting bool, interval time.Duration) time.Time {
+	if s.failedAt.IsZero() {
+		return time.Time{}
+	}
+	var pause time.Duration
+	switch doublings := min(s.tries-1, 10); {
+	case s.denial:
+		pause = min(denialFirst<<doublings, min(max(interval, denialFirst), denialMost))
+	case waiting:
+		pause = min(probeFirst<<doublings, probeWaiting)
+	default:
+		pause = min(probeFirst<<doublings, probeMost)
+	}
+	return s.failedAt.Add(max(s.after, time.Duration(float64(pause)*s.jitter)))
+}
+
+// failed notes that a request of the session's own failed.
+func (s *session) failed(f *failure, now time.Time) {
+	denial := f.Reason == fault.ReasonVaultForbidden
+	if denial != s.denial {
+		s.tries = 0
+	}
+	s.failedAt, s.denial, s.after = now, denial, f.After
+	s.tries++
+	s.jitter = 0.85 + 0.3*rand.Float64()
+}
+
+// hurry makes the next request due now.
+func (s *session) hurry() { s.failedAt, s.tries = time.Time{}, 0 }
+
+// lookupWithin bounds a probe. While the vault is down they are short, so that
+// one that hangs does not outlast the vault's return by long; every third is
+// longer, for a vault that is up but slow.
+func (s *session) lookupWithin() time.Duration {
+	return time.Second << (s.tries % 3)
+}
+
+// holds takes in a token.
+func (s *session) holds(g grant, began, now time.Time, canLogin bool) {
+	if g.token != s.token {
+		s.generation++
+	}
+	s.grant, s.began, s.whole = g, began, g.ttl
+	s.renewAt = time.Time{}
+	if g.ttl > 0 && (g.renewable || canLogin) {
+		s.renewIn(now, g.ttl)
+	}
+	s.again, s.because, s.replaced, s.doubt = false, "", false, false
+	s.hurry()
+}
+
+// renewIn sets the time of the next renewal to two thirds of a lifetime.
+func (s *session) renewIn(now time.Time, ttl time.Duration) {
+	soonest := time.Second
+	if !s.leased {
+		soonest = 10 * time.Second // a token that was given to us may come to its end
+	}
+	s.renewAt = now.Add(max(soonest, time.Duration(float64(ttl)*2/3*(0.9+0.2*rand.Float64()))))
+}
+
+// drop forgets the token.
+func (s *session) drop() {
+	s.grant, s.renewAt, s.again, s.replaced, s.doubt = grant{}, time.Time{}, false, false, false
+}
+
+// carryOut makes a request of the session's own. It runs on a goroutine of its
+// own, one at a time.
+func (b *Broker) carryOut(ctx context.Context, what task, c *client, held grant, known unwrapped, verify bool, within time.Duration, epoch uint64) {
+	began := b.o.Clock.Now()
+	var g grant
+	var f *failure
+	switch what {
+	case logIn:
+		if g, f = c.login(ctx, &known); f == nil && verify {
+			if _, refused := c.lookup(ctx, g.token, maxLookup); refused != nil && refused.kind == invalidToken {
+				g, f = grant{}, refused.as("Vault does not accept the token that it gave for the tenant's login; check the role's settings, such as the addresses its tokens are bound to")
+			}
+		}
+	case renew:
+		g, f = c.renew(ctx, held.token)
+	case probe:
+		g, f = c.lookup(ctx, held.token, within)
+	}
+	b.mu.Lock()
+	s := &b.session
+	s.busy = false
+	now := b.o.Clock.Now()
+	var giveBack grant
+	switch {
+	case ctx.Err() != nil:
+		giveBack = g
+	case epoch != b.logins:
+		giveBack = g // of a configuration that is no longer in force
+	case what == logIn:
+		s.unwrapped = known
+		giveBack = b.loggedIn(g, f, began, now)
+	case what == renew:
+		b.renewed(g, f, now)
+	case what == probe:
+		b.probed(f, now)
+	}
+	b.mu.Unlock()
+	b.poke()
+	if giveBack.leased {
+		b.giveBack(ctx, c, giveBack.token)
+	}
+}
+
+// loggedIn takes in the outcome of a login, and returns the token that it
+// replaces.
+func (b *Broker) loggedIn(g grant, f *failure, began, now time.Time) (old grant) {
+	s := &b.session
+	defer b.unpark()
+	if f == nil {
+		if s.token != g.token {
+			old = s.grant
+		}
+		if s.because != "" {
+			b.log.Info("logged in to the vault anew", "because", s.because, "changed", s.token != g.token)
+		}
+		s.holds(g, began, now, b.cfg.Token == "")
+		s.toldLogin = ""
+		b.setOutage(nil, now)
+		return old
+	}
+	if f.kind == throttled {
+		b.throttle(f, now)
+	}
+	s.failed(f, now)
+	if s.token != "" && !s.replaced {
+		if s.toldLogin != f.Message {
+			s.toldLogin = f.Message
+			b.log.Warn("vault login failed; the token that is held stays in use", "because", s.because, "reason", f.Reason, "cause", f.Message, "detail", f.detail)
+		}
+		s.doubt = s.doubt || f.kind == doubtful
+		if s.denial && (s.renewAt.IsZero() || s.renewAt.After(now)) {
+			s.again = false // the next change of the files, or the next denial, tries again
+			s.hurry()
+		}
+		return grant{}
+	}
+	old = s.grant
+	s.drop()
+	if f.kind == throttled {
+		f = failed(throttled, fault.New(fault.Pending, fault.ReasonQueued, "Vault takes no login at the moment (429, too many requests); it is asked again"), f.detail)
+	}
+	b.setOutage(f, now)
+	return old
+}
+
+func (b *Broker) renewed(g grant, f *failure, now time.Time) {
+	s := &b.session
+	canLogin := b.cfg.Token == ""
+	switch {
+	case f == nil && canLogin && (g.ttl < s.whole*2/3 || !g.renewable):
+		s.again, s.because = true, "the token nears its greatest lifetime"
+		s.renewAt = now.Add(renewRetry) // not reached unless the login is denied
+	case f == nil && g.ttl > 0:
+		s.renewIn(now, g.ttl)
+	case f == nil:
+		s.renewAt = time.Time{}
+	case f.kind == invalidToken:
+		b.tokenRefused(s.generation, now)
+	case f.kind == throttled:
+		b.throttle(f, now)
+		s.renewAt = now.Add(max(f.After, renewRetry))
+	case f.kind == doubtful:
+		s.renewAt = now.Add(renewRetry)
+		s.doubt = true
+	default:
+		b.log.Warn("vault token can't be renewed", "cause", f.Message, "detail", f.detail)
+		s.renewable = false
+		s.renewAt = time.Time{}
+		if canLogin {
+			s.renewAt = now.Add(s.whole / 6)
+		}
+	}
+}
+
+func (b *Broker) probed(f *failure, now time.Time) {
+	s := &b.session
+	s.doubt = false
+	switch {
+	case f != nil && f.kind == doubtful:
+		s.failed(f, now)
+		b.setOutage(f, now)
+		return
+	case f != nil && f.kind == invalidToken:
+		// It answers again, but it may have lost our token, as a vault does that
+		// was restored.
+		b.tokenRefused(s.generation, now)
+		return
+	case f != nil && f.kind == throttled:
+		b.throttle(f, now)
+	}
+	// That it may not look says nothing of the token: the reads will.
+	s.hurry()
+	b.setOutage(nil, now)
+}
+
+// tokenRefused notes that the vault does not accept a token. The next login is
+// due, at once unless the last one's token was refused as well.
+func (b *Broker) tokenRefused(generation uint32, now time.Time) {
+	s := &b.session
+	if s.generation != generation || s.token == "" {
+		return
+	}
+	s.refusals++ // from the second on, a token is looked up before it is used
+	s.drop()
+	s.hurry()
+}
+
+// giveBack revokes a token that a login gave and that is no longer needed.
+func (b *Broker) giveBack(ctx context.Context, c *client, token string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if f := c.revoke(ctx, token); f != nil {
+		b.log.Debug("vault token not given back", "reason", f.Reason)
+	}
+}
+
+// setOutage makes f the reason why nothing is asked of the vault; nil is none.
+func (b *Broker) setOutage(f *failure, now time.Time) {
+	old := b.down.Load()
+	if f == nil {
+		if old == nil {
+			return
+		}
+		b.down.Store(nil)
+		b.outageChanged = true
+		if b.toldOutage {
+			b.log.Info("vault usable", "after", now.Sub(old.Since).Round(time.Millisecond))
+		}
+		b.toldOutage = false
+		b.recover(now)
+		return
+	}
+	next := &fault.Outage{Fault: f.Fault, Since: now}
+	if old != nil && old.Reason == f.Reason {
+		next.Since = old.Since
+	}
+	b.down.Store(next)
+	if old == nil || old.Reason != f.Reason || old.Message != f.Message {
+		b.outageChanged = true
+		if f.Reason != fault.ReasonQueued {
+			b.log.Warn("vault unusable", "reason", f.Reason, "cause", f.Message, "detail", f.detail)
+			b.toldOutage = true
+		}
+	}
+}

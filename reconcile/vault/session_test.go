@@ -1,0 +1,495 @@
+package vault
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	vaultapi "github.com/hashicorp/vault/api"
+
+	"secretsync/examples/devstack"
+	"secretsync/reconcile/fault"
+)
+
+// token is what the broker holds.
+func (w *world) token() string {
+	w.b.mu.Lock()
+	defer w.b.mu.Unlock()
+	return w.b.session.token
+}
+
+func TestAnAppRoleIsLoggedInOnceAndItsTokenRenewed(t *testing.T) {
+	t.Parallel()
+	proxy := new(proxyOf)
+	w := newWorld(t, proxy.before, withAppRole(4*time.Second))
+	w.put("db", map[string]any{"a": "1"})
+	s := w.source("db")
+	w.holds(s, 1)
+	renewals, logins := counted(proxy.Proxy, about("/renew-self")), counted(proxy.Proxy, about("/login"))
+	w.until("three renewals", func() bool { return renewals.Load() >= 3 }) // it outlives its first lifetime
+	v := w.put("db", map[string]any{"a": "2"})
+	w.holds(s, v)
+	if n := logins.Load(); n != 0 {
+		t.Errorf("%d further logins", n)
+	}
+	if n := w.lines("vault unusable"); n > 0 {
+		t.Errorf("the vault was unusable %d times", n)
+	}
+}
+
+func TestATokenNearItsGreatestLifetimeIsReplacedInTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withAppRole(2*time.Second), func(w *world) {
+		_, err := w.vault.Client.Logical().Write("auth/approle/role/"+w.name, map[string]any{"token_max_ttl": "4s"})
+		w.must(err)
+	})
+	w.put("db", map[string]any{"a": "1"})
+	s := w.source("db")
+	w.holds(s, 1)
+	first := w.token()
+	w.until("a third token", func() bool { return w.token() != first && strings.Count(w.logs.String(), "greatest lifetime") >= 2 })
+	w.holds(s, w.put("db", map[string]any{"a": "2"}))
+	if n := w.lines("vault unusable"); n > 0 {
+		t.Errorf("the vault was unusable %d times", n)
+	}
+}
+
+func TestARevokedTokenIsReplacedByOneLogin(t *testing.T) {
+	t.Parallel()
+	proxy := new(proxyOf)
+	w := newWorld(t, proxy.before, withAppRole(time.Hour))
+	var sources []*Source
+	for i := range 30 {
+		path := fmt.Sprintf("db-%d", i)
+		w.put(path, map[string]any{"a": "1"})
+		sources = append(sources, w.source(path))
+	}
+	for _, s := range sources {
+		w.holds(s, 1)
+	}
+	for range 2 { // the second time within the same minute
+		logins := counted(proxy.Proxy, about("/login"))
+		token := w.token()
+		w.must(w.vault.Client.Auth().Token().RevokeTree(token))
+		since := time.Now()
+		for _, s := range sources {
+			w.until("all read again", func() bool { return s.State().Checked.After(since) })
+			if f := s.State().Fault; f != nil {
+				t.Errorf("%s: %v", s.Path(), f)
+			}
+		}
+		if n := logins.Load(); n != 1 || w.token() == token {
+			t.Errorf("%d logins", n)
+		}
+	}
+	if n := w.lines("vault unusable"); n > 0 {
+		t.Errorf("the vault was unusable %d times", n)
+	}
+}
+
+// The role gets a further policy after a denial: the token that is held never
+// has it.
+func TestAFurtherPolicyIsInForceAfterOneFreshLoginAnInterval(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		interval time.Duration
+		ask      func(*world, *Source)
+	}{
+		"by itself within an interval": {interval: time.Second, ask: func(*world, *Source) {}},
+		"when a read is asked for":     {interval: time.Hour, ask: func(_ *world, s *Source) { s.Refresh() }},
+		"on Reread":                    {interval: time.Hour, ask: func(w *world, _ *Source) { w.b.Reread() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy := new(proxyOf)
+			w := newWorld(t, proxy.before, withAppRole(time.Hour), every(test.interval), func(w *world) {
+				w.must(w.vault.ReadPolicy(w.ctx, w.name, "secret", w.name+"/open"))
+				w.must(w.vault.ReadPolicy(w.ctx, w.name+"-shut", "secret", w.name+"/shut"))
+			})
+			w.put("open/db", map[string]any{"a": "1"})
+			w.put("shut/db", map[string]any{"a": "1"})
+			open, shut := w.source("open/db"), w.source("shut/db")
+			w.holds(open, 1)
+			shut.Look()
+			if f := w.fails(shut, fault.ReasonVaultForbidden); !strings.Contains(f.Message, "secret/"+w.name+"/shut/db") || f.Again {
+				t.Errorf("%+v", f)
+			}
+			logins := counted(proxy.Proxy, about("/login"))
+			if test.interval < time.Minute {
+				began := time.Now()
+				w.until("three more logins", func() bool { return logins.Load() >= 3 })
+				if took := time.Since(began); took < 2*test.interval {
+					t.Errorf("three logins within %s", took)
+				}
+			}
+			_, err := w.vault.Client.Logical().Write("auth/approle/role/"+w.name, map[string]any{"token_policies": []string{w.name, w.name + "-shut"}})
+			w.must(err)
+			test.ask(w, shut)
+			w.holds(shut, 1)
+			if f := open.State().Fault; f != nil {
+				t.Errorf("the other path: %v", f)
+			}
+			if n := w.lines("vault unusable"); n > 0 {
+				t.Errorf("the vault was unusable %d times", n)
+			}
+		})
+	}
+}
+
+func TestATokenThatStillWorksIsReplacedByTheFilesNewOne(t *testing.T) {
+	t.Parallel()
+	for _, reread := range []bool{false, true} {
+		t.Run(fmt.Sprintf("reread=%v", reread), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(w *world) {
+				w.cfg.Token, w.cfg.TokenFile = "", w.file("token", w.vault.RootToken)
+				if reread {
+					w.o.Interval = time.Hour
+				}
+			})
+			w.put("db", map[string]any{"a": "1"})
+			s := w.source("db")
+			w.holds(s, 1)
+			w.must(w.vault.ReadPolicy(w.ctx, w.name, "secret", w.name))
+			next, err := w.vault.Token(w.ctx, time.Hour, w.name)
+			w.must(err)
+			look := func() {
+				if reread {
+					w.b.Reread()
+				}
+			}
+			// What is no token does not take the good one away.
+			w.file("token", `{"auth": {"client_token": "hvs.x"}}`)
+			look()
+			w.logged("vault login failed", "holds JSON")
+			s.Refresh()
+			w.until("a read", func() bool { return !s.State().Asked })
+			if s.State().Fault != nil || w.b.Outage() != nil {
+				t.Errorf("%+v, %+v", s.State().Fault, w.b.Outage())
+			}
+			w.file("token", next+"\n")
+			look()
+			w.until("the new token", func() bool { return w.token() == next })
+			w.holds(s, w.put("db", map[string]any{"a": "2"}))
+			if strings.Contains(w.logs.String(), next) || w.lines("vault unusable") > 0 {
+				t.Error("the log holds the token or an outage")
+			}
+		})
+	}
+}
+
+func TestFilesThatAreMissingOrBadAreAnOutageWithTheCause(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		bad    func(*world)
+		reason fault.Reason
+		says   string
+		mend   func(*world)
+	}{
+		"a token file that is not there": {
+			bad:    func(w *world) { w.cfg.Token, w.cfg.TokenFile = "", w.dir+"/token" },
+			reason: fault.ReasonVaultForbidden, says: "tokenFile names: it does not exist",
+			mend: func(w *world) { w.file("token", w.vault.RootToken) },
+		},
+		"a token file with JSON": {
+			bad:    func(w *world) { w.cfg.Token, w.cfg.TokenFile = "", w.file("token", "{\n\"token\": \"hvs.x\"}") },
+			reason: fault.ReasonVaultForbidden, says: "it holds JSON; put only the token",
+			mend: func(w *world) { w.file("token", w.vault.RootToken) },
+		},
+		"an empty token file": {
+			bad:    func(w *world) { w.cfg.Token, w.cfg.TokenFile = "", w.file("token", "\n") },
+			reason: fault.ReasonVaultForbidden, says: "it is empty",
+			mend: func(w *world) { w.file("token", w.vault.RootToken) },
+		},
+		"a token file of two lines": {
+			bad:    func(w *world) { w.cfg.Token, w.cfg.TokenFile = "", w.file("token", "a\nb") },
+			reason: fault.ReasonVaultForbidden, says: "more than one word",
+			mend: func(w *world) { w.file("token", w.vault.RootToken) },
+		},
+		"a folder in place of the token file": {
+			bad:    func(w *world) { w.cfg.Token, w.cfg.TokenFile = "", w.dir },
+			reason: fault.ReasonVaultForbidden, says: "it can't be read",
+		},
+		"a token that is wrong": {
+			bad:    func(w *world) { w.cfg.Token, w.cfg.TokenFile = "", w.file("token", "hvs.wrong") },
+			reason: fault.ReasonVaultForbidden, says: "refuses the tenant's token",
+			mend: func(w *world) { w.file("token", w.vault.RootToken) },
+		},
+		"a secret id that is missing": {
+			bad: func(w *world) {
+				withAppRole(time.Hour)(w)
+				w.cfg.AppRole.SecretIDFile += ".none"
+			},
+			reason: fault.ReasonVaultForbidden, says: "appRole.secretIDFile names: it does not exist",
+			mend: func(w *world) {
+				id, err := w.vault.Client.Logical().Write("auth/approle/role/"+w.name+"/secret-id", nil)
+				w.must(err)
+				w.file("secret-id.none", id.Data["secret_id"].(string))
+			},
+		},
+		"a CA bundle that is missing": {
+			bad:    func(w *world) { w.cfg.CAFile = w.dir + "/ca" },
+			reason: fault.ReasonVaultUnavailable, says: "caFile names: it does not exist",
+			mend: func(w *world) { w.file("ca", pemOf(w.t)) },
+		},
+		"a CA bundle without a certificate": {
+			bad:    func(w *world) { w.cfg.CAFile = w.file("ca", "nothing") },
+			reason: fault.ReasonVaultUnavailable, says: "it holds no PEM certificate",
+			mend: func(w *world) { w.file("ca", pemOf(w.t)) },
+		},
+		"a client certificate without its key": {
+			bad: func(w *world) {
+				w.cfg.ClientCertFile, w.cfg.ClientKeyFile = w.file("crt", pemOf(w.t)), w.file("key", "nothing")
+			},
+			reason: fault.ReasonVaultUnavailable, says: "are no certificate with its key",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, test.bad)
+			w.put("db", map[string]any{"a": "1"})
+			s := w.source("db")
+			s.Look()
+			if o := w.down(test.reason); !strings.Contains(o.Message, test.says) {
+				t.Errorf("%q", o.Message)
+			}
+			if line := w.logged("vault unusable", string(test.reason)); !strings.Contains(line, "wrong") && !strings.Contains(line, "refuses") && !strings.Contains(line, w.dir) && !strings.Contains(line, "certificate") {
+				t.Errorf("the log does not tell which file: %s", line)
+			}
+			if strings.Contains(w.logs.String(), "hvs.") {
+				t.Error("a token is in the log")
+			}
+			if test.mend == nil {
+				return
+			}
+			test.mend(w)
+			w.up()
+			w.holds(s, 1)
+		})
+	}
+}
+
+// logins is a vault whose other ways to log in are played by the test: it looks
+// at what is sent to auth/<mount>/login and gives a real token for it.
+type logins struct {
+	*httptest.Server
+	w     *world
+	check func(r *http.Request, body map[string]any) error
+
+	mu    sync.Mutex
+	seen  []http.Header // of every request
+	count atomic.Int64
+}
+
+func (l *logins) handler(w *world) http.Handler {
+	upstream, err := url.Parse(w.vault.Address)
+	w.must(err)
+	forward := httputil.NewSingleHostReverseProxy(upstream)
+	l.w = w
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		l.mu.Lock()
+		l.seen = append(l.seen, r.Header.Clone())
+		l.mu.Unlock()
+		if l.check == nil || !strings.HasPrefix(r.URL.Path, "/v1/auth/") || !strings.HasSuffix(r.URL.Path, "/login") {
+			r.Header.Del("X-Vault-Namespace") // this Vault has none
+			forward.ServeHTTP(rw, r)
+			return
+		}
+		l.count.Add(1)
+		text, _ := io.ReadAll(r.Body)
+		var body map[string]any
+		err := json.Unmarshal(text, &body)
+		if err == nil {
+			err = l.check(r, body)
+		}
+		if err != nil {
+			rw.WriteHeader(http.StatusBadRequest)
+			json.NewEncoder(rw).Encode(map[string]any{"errors": []string{err.Error()}})
+			return
+		}
+		token, err := w.vault.Token(r.Context(), time.Hour, w.name)
+		if err != nil {
+			rw.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		json.NewEncoder(rw).Encode(map[string]any{"auth": map[string]any{"client_token": token, "lease_duration": 3600, "renewable": true}})
+	})
+}
+
+func (l *logins) before(w *world) {
+	w.t.Helper()
+	l.Server = httptest.NewServer(l.handler(w))
+	w.t.Cleanup(l.Server.Close)
+	w.cfg.Address = l.URL
+	w.must(w.vault.ReadPolicy(w.ctx, w.name, "secret", w.name))
+}
+
+func TestEachWayToLogInSendsWhatItNeeds(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		configure func(*world)
+		path      string
+		body      map[string]any
+	}{
+		"kubernetes": {
+			configure: func(w *world) {
+				w.cfg.Kubernetes = &KubernetesAuth{Mount: "clusters/staging", Role: "syncer", TokenFile: w.file("jwt", "ey.a.b\n")}
+			},
+			path: "/v1/auth/clusters/staging/login", body: map[string]any{"role": "syncer", "jwt": "ey.a.b"},
+		},
+		"jwt": {
+			configure: func(w *world) { w.cfg.JWT = &JWTAuth{Role: "syncer", TokenFile: w.file("jwt", "ey.a.b")} },
+			path:      "/v1/auth/jwt/login", body: map[string]any{"role": "syncer", "jwt": "ey.a.b"},
+		},
+		"an AppRole without a secret id": {
+			configure: func(w *world) { w.cfg.AppRole = &AppRole{Mount: "/machines/", RoleID: "r"} },
+			path:      "/v1/auth/machines/login", body: map[string]any{"role_id": "r"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &logins{check: func(r *http.Request, body map[string]any) error {
+				if got, want := fmt.Sprint(r.URL.Path, body), fmt.Sprint(test.path, test.body); got != want {
+					return fmt.Errorf("got %s, want %s", got, want)
+				}
+				return nil
+			}}
+			w := newWorld(t, l.before, func(w *world) { w.cfg.Token = ""; test.configure(w) })
+			w.put("db", map[string]any{"a": "1"})
+			w.holds(w.source("db"), 1)
+			if files := w.cfg.loginFiles(); len(files) > 0 {
+				// Another token in the file is another login, within an interval.
+				before := l.count.Load()
+				w.file("jwt", "ey.a.c")
+				w.until("another login", func() bool { return l.count.Load() > before })
+				w.logged("vault login failed", "stays in use")
+				if o := w.b.Outage(); o != nil {
+					t.Errorf("%+v", o)
+				}
+			}
+		})
+	}
+}
+
+func TestTheLoginMayBeAtAnotherNamespaceThanTheMount(t *testing.T) {
+	t.Parallel()
+	l := &logins{check: func(r *http.Request, _ map[string]any) error {
+		if r.Header.Get("X-Vault-Token") != "" {
+			return fmt.Errorf("a login with a token")
+		}
+		return nil
+	}}
+	w := newWorld(t, l.before, func(w *world) {
+		w.cfg.Token, w.cfg.JWT = "", &JWTAuth{Role: "r", TokenFile: w.file("jwt", "ey")}
+		w.cfg.Namespace, w.cfg.AuthNamespace = "teams/payments", "root"
+	})
+	w.put("db", map[string]any{"a": "1"})
+	w.holds(w.source("db"), 1)
+	w.stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if got := l.seen[0].Get("X-Vault-Namespace"); got != "" {
+		t.Errorf("the login went to %q", got)
+	}
+	if got := l.seen[1].Get("X-Vault-Namespace"); got != "teams/payments" {
+		t.Errorf("the read went to %q", got)
+	}
+	if got := l.seen[len(l.seen)-1].Get("X-Vault-Namespace"); got != "" {
+		t.Errorf("the token was given back at %q", got)
+	}
+}
+
+func TestAWrappedSecretIDIsUnwrappedOnce(t *testing.T) {
+	t.Parallel()
+	wrap := func(w *world) string {
+		client, err := w.vault.NewClient(w.vault.RootToken)
+		w.must(err)
+		client.SetWrappingLookupFunc(func(string, string) string { return "10m" })
+		secret, err := client.Logical().Write("auth/approle/role/"+w.name+"/secret-id", nil)
+		w.must(err)
+		return secret.WrapInfo.Token
+	}
+	w := newWorld(t, withAppRole(time.Hour), func(w *world) {
+		w.file("secret-id", wrap(w))
+		w.cfg.AppRole.Wrapped = true
+	})
+	w.put("db", map[string]any{"a": "1"})
+	s := w.source("db")
+	w.holds(s, 1)
+	token := w.token()
+	w.must(w.vault.Client.Auth().Token().RevokeTree(token))
+	w.until("another login with the same secret id", func() bool { return w.token() != token && w.token() != "" })
+
+	// One that was used by somebody else is told.
+	used := wrap(w)
+	_, err := w.vault.Client.Logical().Unwrap(used)
+	w.must(err)
+	w.file("secret-id", used)
+	line := w.logged("vault login failed", "was used before or has expired")
+	if strings.Contains(line, used) {
+		t.Error("the wrapping token is in the log")
+	}
+	w.file("secret-id", wrap(w))
+	token = w.token()
+	w.until("a login with the new one", func() bool { return w.token() != token && w.token() != "" })
+	w.holds(s, 1)
+}
+
+func TestATokenThatMayNotLookAtItselfIsTakenAsItIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) {
+		w.must(w.vault.ReadPolicy(w.ctx, w.name, "secret", w.name))
+		secret, err := w.vault.Client.Auth().Token().Create(&vaultapi.TokenCreateRequest{Policies: []string{w.name}, NoDefaultPolicy: true, TTL: "1h"})
+		w.must(err)
+		w.cfg.Token = secret.Auth.ClientToken
+	})
+	w.put("db", map[string]any{"a": "1"})
+	s := w.source("db")
+	w.holds(s, 1)
+	// A doubt about the vault ends though the lookup is denied.
+	w.b.mu.Lock()
+	w.b.session.doubt = true
+	w.b.mu.Unlock()
+	w.holds(s, w.put("db", map[string]any{"a": "2"}))
+	if n := w.lines("vault unusable"); n > 0 {
+		t.Errorf("the vault was unusable %d times", n)
+	}
+	w.must(w.vault.Client.Auth().Token().RevokeTree(w.cfg.Token))
+	w.down(fault.ReasonVaultForbidden)
+}
+
+func TestATokenIsGivenBackAtTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withAppRole(time.Hour))
+	w.up()
+	token := w.token()
+	w.stop()
+	if _, err := w.vault.Client.Auth().Token().Lookup(token); err == nil {
+		t.Error("it is still good")
+	}
+}
+
+func TestALookupThatTimesOutDoesNotSayThatTheTokenIsRefused(t *testing.T) {
+	t.Parallel()
+	proxy := new(proxyOf)
+	w := newWorld(t, proxy.before, func(w *world) {
+		w.cfg.Timeout = 300 * time.Millisecond
+		proxy.Inject(devstack.Fault{Match: about("lookup-self"), Drop: true})
+	})
+	w.source("db").Look()
+	if o := w.down(fault.ReasonVaultUnavailable); !strings.Contains(o.Message, "no answer in time") || !o.Again {
+		t.Errorf("%+v", o)
+	}
+	proxy.Clear()
+	proxy.Disconnect()
+	w.up()
+}

@@ -1,0 +1,281 @@
+package vault
+
+import (
+	"sync"
+	"time"
+
+	"secretsync/reconcile/fault"
+)
+
+// Version names one version of a value. Both parts together tell apart a path
+// that was removed and began again at 1.
+type Version struct {
+	Number  int
+	Created string // created_time, as the vault wrote it
+}
+
+// IsZero reports whether it names none.
+func (v Version) IsZero() bool { return v.Number == 0 }
+
+// Before reports whether v was made before w, by what the vault says of when.
+// Of times that can't be read none is before another.
+func (v Version) Before(w Version) bool {
+	if v.Created == w.Created {
+		return false
+	}
+	a, err := time.Parse(time.RFC3339Nano, v.Created)
+	if err != nil {
+		return false
+	}
+	b, err := time.Parse(time.RFC3339Nano, w.Created)
+	return err == nil && a.Before(b)
+}
+
+// State is what is known of a path's value.
+type State struct {
+	// Version is the newest one known, also where Fault says that it can't be
+	// copied; zero while there is none.
+	Version Version
+	// Fault is why there is no value to copy: ValueNotFound, ValueDeleted,
+	// InvalidKey, ValueTooLarge, VaultForbidden, or VaultUnavailable where the
+	// vault works but not for this path. Nil where there is one, or nothing is
+	// known. Whether the vault can be reached at all is Broker.Outage.
+	Fault *fault.Fault
+	// Asked says that a read that was asked for (Refresh) has not ended:
+	// meanwhile Version may be an old one.
+	Asked bool
+	// Known says that the vault gave an answer since the start: Version or Fault.
+	Known bool
+	// Checked is when the vault last confirmed Version and Fault.
+	Checked time.Time
+	// Confirmed says that Version is older than one seen before (an earlier
+	// answer, or what Confirm told) and that the vault kept to it while it was
+	// asked again: it was turned back, such as by a restored backup.
+	Confirmed bool
+	// Since is when Version or Fault last changed, and Stood when the vault last
+	// confirmed what they were before.
+	Since, Stood time.Time
+}
+
+// A Source is one path of a tenant's vault that is followed. There may be
+// hundreds of thousands; what most of them don't need most of the time is in
+// work.
+type Source struct {
+	b       *Broker
+	path    string
+	changed func()
+
+	// Guarded by the broker's mutex.
+	version   Version
+	fault     *fault.Fault
+	w         *work
+	checked   int64 // nanoseconds of Unix time
+	stood     int64 // checked, of what was known before
+	since     int64
+	due       int64  // when it is to be read, if not by a poll; 0 is never
+	dataUntil uint32 // seconds of Unix time; until then the data is asked, not the metadata
+	slot      int32  // of the wheel
+	position  int32  // in the slot
+	class     class  // it waits with; none is not at all
+	running   bool   // it is being read
+	parked    bool   // it waits for a login
+	known     bool
+	confirmed bool
+	closed    bool
+}
+
+// work is what belongs to a source that somebody wants something of.
+type work struct {
+	held    int    // requests
+	value   *Value // of Source.version; nil where it is not in memory
+	wanted  bool   // somebody looked for the value since it was dropped
+	asked   uint32 // counts the calls of Refresh
+	done    uint32 // the last that was answered
+	askedAt time.Time
+	tries   int // reads that found the vault unavailable, in a row
+
+	// seen is a version that was made after Source.version: it was answered
+	// before, or a copy bears it. confirming is since when older answers came;
+	// confirmedTo is what seen was when the vault had kept to its answer.
+	seen        Version
+	confirming  time.Time
+	pauses      int
+	confirmedTo Version
+}
+
+// work returns what belongs to a source that is wanted.
+func (s *Source) work() *work {
+	if s.w == nil {
+		s.w = &work{}
+	}
+	return s.w
+}
+
+// tidy lets go of it when nothing is wanted any more.
+func (s *Source) tidy() {
+	if w := s.w; w != nil && w.held == 0 && w.value == nil && w.asked == w.done && w.tries == 0 && w.seen.IsZero() && w.confirmedTo.IsZero() {
+		s.w = nil
+	}
+}
+
+// Path returns the path as it was given.
+func (s *Source) Path() string { return s.path }
+
+// Close ends following it. Requests of it give no value any more.
+func (s *Source) Close() {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = true
+	s.b.polls.remove(s)
+	s.b.values.drop(s)
+	s.w = nil
+}
+
+// State returns what is known, from memory.
+func (s *Source) State() State {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	state := State{
+		Version: s.version, Fault: s.fault, Known: s.known, Confirmed: s.confirmed,
+		Asked: s.w != nil && s.w.asked != s.w.done,
+	}
+	if s.checked != 0 {
+		state.Checked = time.Unix(0, s.checked)
+	}
+	if s.stood != 0 {
+		state.Stood = time.Unix(0, s.stood)
+	}
+	if s.since != 0 {
+		state.Since = time.Unix(0, s.since)
+	}
+	return state
+}
+
+// Look has the version read soon, if nothing is known yet.
+func (s *Source) Look() {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if !s.known && s.due == 0 {
+		s.b.enqueue(s, wanted)
+	}
+}
+
+// Refresh has the value read again now, ahead of everything. State.Asked holds
+// until a read that began after it has ended.
+func (s *Source) Refresh() {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if s.closed {
+		return
+	}
+	now := s.b.o.Clock.Now()
+	w := s.work()
+	w.asked++
+	w.askedAt = now
+	s.due = 0
+	s.b.enqueue(s, urgent)
+	s.b.refreshed(now)
+}
+
+// refreshed has a login tried again that was denied: whoever asks for a read
+// may have mended it.
+func (b *Broker) refreshed(now time.Time) {
+	if s := &b.session; s.token == "" && s.denial && now.Sub(s.failedAt) >= denialFirst {
+		s.hurry()
+		b.files.due = now
+		b.poke()
+	}
+}
+
+// Confirm tells that a copy bears a version that was made after State.Version.
+// The vault is asked again, with pauses, until it answers one that is no older
+// than seen, or has kept to its answer for some ten seconds: then State.Confirmed.
+// To say the same again costs nothing.
+func (s *Source) Confirm(seen Version) {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if s.closed || !s.version.Before(seen) {
+		return
+	}
+	w := s.work()
+	if s.confirmed && !w.confirmedTo.Before(seen) || !w.confirming.IsZero() && !w.seen.Before(seen) {
+		return
+	}
+	w.seen, w.confirmedTo, w.confirming, w.pauses = seen, Version{}, s.b.o.Clock.Now(), 0
+	s.confirmed = false
+	s.due = 0
+	s.b.enqueue(s, wanted)
+}
+
+// Request asks for the value. It is read once, however many requests there are,
+// and held in memory until the last is released.
+func (s *Source) Request() *Request {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	r := &Request{s: s}
+	if s.closed {
+		return r
+	}
+	w := s.work()
+	w.held++
+	w.wanted = true
+	s.fetch()
+	return r
+}
+
+// fetch has the value read if it is wanted and could be there.
+func (s *Source) fetch() {
+	if s.wantsValue() && s.due == 0 {
+		s.b.enqueue(s, wanted)
+	}
+}
+
+// wantsValue reports whether somebody waits for the value.
+func (s *Source) wantsValue() bool {
+	return s.w != nil && s.w.held > 0 && s.w.wanted && s.w.value == nil && s.fault == nil
+}
+
+// A Request is a reference to a value.
+type Request struct {
+	s       *Source
+	release sync.Once
+}
+
+// Value returns the value of State.Version. It is false while it is not there:
+// not read yet, or dropped because the values in memory were too many; it is
+// then read, and changed tells when to look again. Where State.Fault says that
+// there is none, none comes.
+func (r *Request) Value() (*Value, bool) {
+	s := r.s
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if s.closed || s.w == nil {
+		return nil, false
+	}
+	if s.w.value != nil {
+		return s.w.value, true
+	}
+	s.w.wanted = true
+	s.fetch()
+	return nil, false
+}
+
+// Release gives the reference up. More than once does no harm.
+func (r *Request) Release() {
+	r.release.Do(func() {
+		s := r.s
+		s.b.mu.Lock()
+		defer s.b.mu.Unlock()
+		if s.closed || s.w == nil {
+			return
+		}
+		if s.w.held--; s.w.held == 0 {
+			s.b.values.drop(s)
+			s.w.wanted = false
+			s.tidy()
+		}
+	})
+}

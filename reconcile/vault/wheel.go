@@ -1,0 +1,80 @@
+package vault
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// wheel holds all sources of a broker, each in a slot of the interval, so that
+// their polls are spread evenly over it with one timer for all. A source keeps
+// its slot; the wheel is the list of all sources as well.
+type wheel struct {
+	slots   [][]*Source
+	quantum time.Duration
+	begin   time.Time // when slot 0 was due in the first round
+	done    int64     // slots since begin that were handled
+	placed  uint64
+	offset  float64
+}
+
+// finest is the shortest time between two slots.
+const finest = 5 * time.Millisecond
+
+// reset gives the wheel another interval; the sources stay in it.
+func (w *wheel) reset(interval time.Duration, now time.Time) {
+	old := w.slots
+	n := max(1, min(1000, int(interval/finest)))
+	*w = wheel{slots: make([][]*Source, n), quantum: max(interval/time.Duration(n), 1), begin: now, offset: rand.Float64()}
+	for _, slot := range old {
+		for _, s := range slot {
+			w.add(s)
+		}
+	}
+}
+
+// add puts a source into a slot. Multiples of the golden ratio fill the circle
+// evenly, however many there are.
+func (w *wheel) add(s *Source) {
+	w.placed++
+	_, at := math.Modf(float64(w.placed)*(math.Phi-1) + w.offset)
+	s.slot = int32(at * float64(len(w.slots)))
+	s.position = int32(len(w.slots[s.slot]))
+	w.slots[s.slot] = append(w.slots[s.slot], s)
+}
+
+func (w *wheel) remove(s *Source) {
+	slot := w.slots[s.slot]
+	last := len(slot) - 1
+	slot[s.position] = slot[last]
+	slot[s.position].position = s.position
+	slot[last] = nil
+	w.slots[s.slot] = slot[:last]
+	s.slot = -1
+}
+
+func (w *wheel) each(f func(*Source)) {
+	for _, slot := range w.slots {
+		for _, s := range slot {
+			f(s)
+		}
+	}
+}
+
+// turn handles the slots whose time has come, each at most once, and returns
+// when the next one with a source is due.
+func (w *wheel) turn(now time.Time, due func(*Source)) time.Time {
+	passed := int64(now.Sub(w.begin) / w.quantum)
+	rounds := int64(len(w.slots))
+	for w.done = max(w.done, passed-rounds); w.done < passed; w.done++ {
+		for _, s := range w.slots[w.done%rounds] {
+			due(s)
+		}
+	}
+	for i := range rounds {
+		if len(w.slots[(w.done+i)%rounds]) > 0 {
+			return w.begin.Add(time.Duration(w.done+i+1) * w.quantum)
+		}
+	}
+	return never(now)
+}
