@@ -54,7 +54,8 @@ type Repository interface {
 }
 
 // StatusSource tells how a definition stands now, without waiting. Version is
-// another one as soon as any of the tenant's statuses may be.
+// another one as soon as any of the tenant's statuses may be in more than when
+// it was synced last.
 type StatusSource interface {
 	Status(gitstore.TenantName, *gitstore.Entry) reconcile.Status
 	Version(gitstore.TenantName) uint64
@@ -71,8 +72,10 @@ type Syncer interface {
 	SyncNow(gitstore.TenantName, definition.Name)
 }
 
-// ClusterSource tells a tenant's clusters and how they stand, without waiting.
+// ClusterSource tells a tenant's clusters and how they stand, and how all that
+// it depends on does, without waiting.
 type ClusterSource interface {
+	Tenant(gitstore.TenantName) reconcile.TenantStatus
 	Clusters(gitstore.TenantName) []reconcile.ClusterStatus
 }
 

@@ -154,7 +154,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 func exerciseOrphans(t *testing.T, w *world) {
 	w.reconciler.orphans = []reconcile.Orphan{
 		{Cluster: mustCluster(t, "production"), Namespace: "default", Secret: "old", Definition: "old", VaultPath: "a/b", Commit: "c0ffee"},
-		{Cluster: mustCluster(t, "staging"), Namespace: "default", Secret: "old", Definition: "old"},
+		{Cluster: mustCluster(t, "staging"), Namespace: "default", Secret: "old", Definition: "old", Doubt: "it was edited"},
 	}
 	const one = "/orphans/production/default/old"
 	w.must(200, "GET", "/orphans", "")
@@ -216,7 +216,7 @@ func TestEveryReasonIsDescribed(t *testing.T) {
 		described = append(described, v.(string))
 	}
 	var declared []string
-	files, err := filepath.Glob("../reconcile/*.go")
+	files, err := filepath.Glob("../reconcile/fault/*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,6 +244,6 @@ func TestEveryReasonIsDescribed(t *testing.T) {
 	slices.Sort(declared)
 	slices.Sort(described)
 	if !slices.Equal(declared, described) {
-		t.Errorf("package reconcile has the reasons %v; described are %v", declared, described)
+		t.Errorf("package fault has the reasons %v; described are %v", declared, described)
 	}
 }

@@ -9,15 +9,15 @@ import (
 )
 
 // OrphanKeeper knows the copies that no definition claims any more, and deletes
-// one that is named to it. While it can't tell, errors match
-// [reconcile.ErrNotYet].
+// one that is named to it, if it is proven to be one. While it can't tell, errors
+// match [reconcile.ErrNotYet].
 type OrphanKeeper interface {
-	Orphans(gitstore.TenantName) ([]reconcile.Orphan, error)
+	Orphans(context.Context, gitstore.TenantName) ([]reconcile.Orphan, error)
 	RemoveOrphan(context.Context, gitstore.TenantName, reconcile.Orphan) error
 }
 
 func (s *Server) listOrphans(x *exchange) (*answer, error) {
-	orphans, err := s.cfg.Reconciler.Orphans(x.tenant.Name)
+	orphans, err := s.cfg.Reconciler.Orphans(x.r.Context(), x.tenant.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (s *Server) listOrphans(x *exchange) (*answer, error) {
 // deleteOrphan deletes a Secret from a cluster: the one call of the API that
 // does. It must be an orphan of the tenant's at this moment.
 func (s *Server) deleteOrphan(x *exchange) (*answer, error) {
-	orphans, err := s.cfg.Reconciler.Orphans(x.tenant.Name)
+	orphans, err := s.cfg.Reconciler.Orphans(x.r.Context(), x.tenant.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -59,5 +59,8 @@ func appendOrphan(b []byte, o *reconcile.Orphan) []byte {
 	b = appendString(append(b, `,"definition":`...), o.Definition)
 	b = appendString(append(b, `,"secretPath":`...), o.VaultPath)
 	b = appendString(append(b, `,"commit":`...), o.Commit)
+	if o.Doubt != "" {
+		b = appendString(append(b, `,"doubt":`...), o.Doubt)
+	}
 	return append(b, '}')
 }

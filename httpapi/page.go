@@ -112,9 +112,9 @@ func (s *Server) listSecrets(x *exchange) (*answer, error) {
 		return &answer{status: http.StatusOK, body: s.renderList(x.tenant.Name, wanted, snapshot.Entries())}, nil
 	}
 	about := subject{tenant: x.tenant.Name, summary: wanted.summary}
-	r := s.rendered.get(about, snapshot, version)
+	r := s.rendered.get(about, snapshot, version, s.now())
 	if r == nil {
-		r = newRendered(snapshot, version, s.renderList(x.tenant.Name, wanted, snapshot.Entries()))
+		r = newRendered(snapshot, version, s.now(), s.renderList(x.tenant.Name, wanted, snapshot.Entries()))
 		s.rendered.put(about, r)
 	}
 	return &answer{status: http.StatusOK, rendered: r, body: r.body}, nil

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
@@ -20,11 +21,18 @@ type subject struct {
 	summary bool // of the list
 }
 
-// rendered is an answer to a GET as it was given, good while neither what it
-// was made from nor any status of the tenant has changed. It is immutable.
+// maxAge is how long an answer is good at most. When a target was synced last
+// goes on with every look at the vault that finds nothing new, which is no reason
+// to make all answers anew each time; it is told to the second.
+const maxAge = time.Second
+
+// rendered is an answer to a GET as it was given, good for a moment while
+// neither what it was made from nor any status of the tenant has changed. It is
+// immutable.
 type rendered struct {
 	from    any    // the *gitstore.Entry or *gitstore.Snapshot
 	version uint64 // of the tenant's statuses
+	made    time.Time
 	body    []byte
 	etag    []string // header values, made once
 	length  []string
@@ -33,8 +41,8 @@ type rendered struct {
 	gzip []byte
 }
 
-func newRendered(from any, version uint64, body []byte) *rendered {
-	return &rendered{from: from, version: version, body: body, length: []string{strconv.Itoa(len(body))}}
+func newRendered(from any, version uint64, now time.Time, body []byte) *rendered {
+	return &rendered{from: from, version: version, made: now, body: body, length: []string{strconv.Itoa(len(body))}}
 }
 
 // compressed returns the body as gzip, made once.
@@ -50,12 +58,12 @@ type renderings struct {
 	bytes     atomic.Int64
 }
 
-func (rs *renderings) get(about subject, from any, version uint64) *rendered {
+func (rs *renderings) get(about subject, from any, version uint64, now time.Time) *rendered {
 	v, ok := rs.bySubject.Load(about)
 	if !ok {
 		return nil
 	}
-	if r := v.(*rendered); r.from == from && r.version == version {
+	if r := v.(*rendered); r.from == from && r.version == version && now.Sub(r.made) < maxAge {
 		return r
 	}
 	return nil

@@ -51,11 +51,11 @@ func (s *Server) getSecret(x *exchange) (*answer, error) {
 		return nil, err
 	}
 	about := subject{tenant: x.tenant.Name, name: e.Name}
-	r := s.rendered.get(about, e, version)
+	r := s.rendered.get(about, e, version, s.now())
 	if r == nil {
 		status := s.cfg.Reconciler.Status(x.tenant.Name, e)
 		a := secretAnswer(http.StatusOK, e, &status)
-		r = newRendered(e, version, a.body)
+		r = newRendered(e, version, s.now(), a.body)
 		r.etag = []string{a.etag}
 		s.rendered.put(about, r)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
@@ -103,8 +104,8 @@ func TestKeptAnswersAreBounded(t *testing.T) {
 	body := make([]byte, 10<<20)
 	for i := range 20 {
 		about := subject{tenant: mustTenant(t, fmt.Sprintf("t%d", i))}
-		rs.put(about, newRendered(nil, 1, body))
-		rs.put(about, newRendered(nil, 2, body))
+		rs.put(about, newRendered(nil, 1, time.Time{}, body))
+		rs.put(about, newRendered(nil, 2, time.Time{}, body))
 		if n := rs.bytes.Load(); n > maxRendered {
 			t.Fatalf("%d bytes are kept", n)
 		}

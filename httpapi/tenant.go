@@ -22,7 +22,7 @@ func (s *Server) getTenant(x *exchange) (*answer, error) {
 		b = appendName(b, head)
 	}
 	b = appendTime(append(b, `,"createdAt":`...), t.Repository.Created())
-	b = append(b, `,"status":{"phase":"Active"`...)
+	b = appendString(append(b, `,"status":{"phase":`...), string(s.cfg.Reconciler.Tenant(t.Name).Phase))
 	b = appendProblems(b, t.Repository.Problems(), snapshot.Problems())
 	b = append(b, "}}\n"...)
 	return &answer{status: http.StatusOK, etag: bodyETag(b), body: b}, nil

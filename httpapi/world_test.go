@@ -238,7 +238,11 @@ func (f *standIn) Clusters(gitstore.TenantName) []reconcile.ClusterStatus {
 	return f.clusters
 }
 
-func (f *standIn) Orphans(gitstore.TenantName) ([]reconcile.Orphan, error) {
+func (f *standIn) Tenant(gitstore.TenantName) reconcile.TenantStatus {
+	return reconcile.TenantStatus{Phase: reconcile.PhaseActive, Reason: reconcile.ReasonSynced}
+}
+
+func (f *standIn) Orphans(context.Context, gitstore.TenantName) ([]reconcile.Orphan, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.orphans), f.orphansFault

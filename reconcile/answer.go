@@ -5,41 +5,59 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/fault"
 )
 
 // Status works out how a definition stands now. It goes by the entry that is
 // given: targets of it that the reconciler has not come to yet are Pending.
 func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status {
 	path, sync := desired(e)
-	standing := make([]standing, len(sync))
+	standings := make([]standing, len(sync))
 	t := r.tenant(name)
 	if t == nil {
 		for i, spec := range sync {
-			f := queued("tenant %s is not configured here", name)
-			standing[i].TargetStatus = TargetStatus{Target: spec, Secret: spec.Secret(e.Name), State: f.state, Reason: f.reason, Message: f.message}
+			standings[i] = notAtWork(spec, e.Name, queued("tenant %s is not configured here", name))
 		}
-		return sum(e, standing)
+		return sum(e, standings)
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	known := t.definitions[e.Name]
+	now := r.clock.Now()
 	for i, spec := range sync {
-		standing[i] = t.stands(t.targetOf(known, e.Name, path, spec, i), e.Name, spec)
+		x := targetOf(known, e.Name, path, spec, i)
+		switch {
+		case x != nil && x.refused == nil:
+			standings[i] = x.stands(now).full(x.owner)
+		case x != nil:
+			standings[i] = notAtWork(spec, e.Name, x.refused)
+		default:
+			_, refused := t.admit(spec)
+			if refused == nil {
+				refused = queued("not tried yet")
+			}
+			standings[i] = notAtWork(spec, e.Name, refused)
+		}
 	}
-	return sum(e, standing)
+	return sum(e, standings)
 }
 
-// targetOf finds the target at work for a place and path. t.mu is held.
-func (t *tenant) targetOf(d *followed, name definition.Name, path definition.SecretPath, spec definition.Target, hint int) *target {
+// notAtWork is how a target stands that nothing is done for.
+func notAtWork(spec definition.Target, name definition.Name, f *fault.Fault) standing {
+	return standing{TargetStatus: TargetStatus{Target: spec, Secret: spec.Secret(name), State: f.State, Reason: f.Reason, Message: f.Message}}
+}
+
+// targetOf finds the target at work for a place and path; hint is where it
+// likely is.
+func targetOf(d *followed, name definition.Name, path definition.SecretPath, spec definition.Target, hint int) *target {
 	if d == nil {
 		return nil
 	}
 	place := spec.Place(name)
-	same := func(x *target) bool { return x.unit.path == path && x.spec.Place(name) == place }
+	same := func(x *target) bool { return x.path == path && x.spec.Place(name) == place }
 	if hint < len(d.targets) && same(d.targets[hint]) {
 		return d.targets[hint]
 	}
@@ -47,67 +65,6 @@ func (t *tenant) targetOf(d *followed, name definition.Name, path definition.Sec
 		return d.targets[i]
 	}
 	return nil
-}
-
-// standing is a target's status with since when it holds.
-type standing struct {
-	TargetStatus
-	since time.Time
-}
-
-// stands works out how one target stands: what is refused, what is down, and
-// else what it was found to be at last. x is nil where nothing was done for it.
-func (t *tenant) stands(x *target, name definition.Name, spec definition.Target) standing {
-	s := standing{TargetStatus: TargetStatus{Target: spec, Secret: spec.Secret(name)}}
-	var o *outcome
-	if x != nil {
-		o = x.outcome.Load()
-	}
-	if o != nil {
-		s.State, s.Reason, s.Message, s.since = o.state, o.reason, o.message, o.since
-		s.LastSync, s.VaultVersion = o.lastSync, o.version
-		s.Commit, _ = gitstore.ParseRevision(o.commit) // zero where somebody edited it
-	}
-	over := func(f *fault, since time.Time) {
-		s.State, s.Reason, s.Message, s.since = f.state, f.reason, f.message, since
-	}
-	cluster, refused := t.admit(spec)
-	if x != nil && x.cluster != nil && s.VaultVersion == 0 {
-		// Not looked at yet, or not while the vault could be asked: the copy tells.
-		s.VaultVersion, s.Commit = x.cluster.bears(x)
-	}
-	switch {
-	case refused != nil:
-		over(refused, time.Time{})
-		return s
-	case o == nil:
-		over(queued("not tried yet"), time.Time{})
-	case o.reason == ReasonSynced && x.unit.force.Load():
-		over(readAgain(), *x.unit.askedAt.Load())
-	}
-	if down := cluster.down.Load(); down != nil {
-		over(named(down, "cluster "+spec.Cluster.String()), down.since)
-	} else if down := t.session.down.Load(); down != nil && (o == nil || concernsVault(o.reason)) {
-		over(&down.fault, down.since)
-	}
-	return s
-}
-
-// named says of which cluster an outage is, as the tenant names it.
-func named(down *outage, what string) *fault {
-	f := down.fault
-	f.message = what + ": " + f.message
-	return &f
-}
-
-// concernsVault tells the outcomes that a vault which can't be asked casts doubt
-// on from those that stand whatever the vault says.
-func concernsVault(r Reason) bool {
-	switch r {
-	case ReasonSynced, ReasonQueued, ReasonValueNotFound, ReasonValueDeleted, ReasonInvalidKey, ReasonValueTooLarge, ReasonVaultForbidden, ReasonVaultUnavailable:
-		return true
-	}
-	return false
 }
 
 // sum makes a definition's phase and condition of its targets' standing.
@@ -172,23 +129,70 @@ func phase(count map[State]int, invalid bool) Phase {
 	return PhaseActive
 }
 
+// Tenant tells how what a tenant as a whole depends on stands.
+func (r *Reconciler) Tenant(name gitstore.TenantName) TenantStatus {
+	t := r.tenant(name)
+	if t == nil {
+		f := queued("tenant %s is not configured here", name)
+		return TenantStatus{Phase: PhasePending, Reason: f.Reason, Message: f.Message}
+	}
+	count := make(map[State]int)
+	s := TenantStatus{Phase: PhaseActive, Reason: ReasonSynced}
+	worst := State(Synced)
+	add := func(down *fault.Outage, of string) State {
+		if down == nil {
+			count[Synced]++
+			return Synced
+		}
+		count[down.State]++
+		if worst == Synced || worst == Pending && down.State == Error {
+			worst, s.Reason, s.Message = down.State, down.Reason, of+down.Message
+		}
+		return down.State
+	}
+	failed := !t.repository.Snapshot().Read()
+	if failed {
+		worst, s.Reason, s.Message = Error, ReasonInvalidDefinition, "the repository can't be read"
+	}
+	failed = add(t.broker.Outage(), "") == Error || failed
+	clear(count)
+	t.mu.RLock()
+	for alias, g := range t.grants {
+		add(g.connection.outage(), "cluster "+alias.String()+": ")
+	}
+	t.mu.RUnlock()
+	switch {
+	case failed, count[Error] > 0 && count[Error] == len(t.grants):
+		s.Phase = PhaseFailed
+	case count[Error] > 0:
+		s.Phase = PhaseDegraded
+	case worst == Pending:
+		s.Phase = PhasePending
+	}
+	return s
+}
+
 // Clusters returns the clusters registered for a tenant, sorted by name.
 func (r *Reconciler) Clusters(name gitstore.TenantName) []ClusterStatus {
 	t := r.tenant(name)
 	if t == nil {
 		return nil
 	}
-	all := make([]ClusterStatus, 0, len(t.clusters))
-	for alias, g := range t.clusters {
-		all = append(all, g.cluster.status(alias))
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	all := make([]ClusterStatus, 0, len(t.grants))
+	for alias, g := range t.grants {
+		all = append(all, g.connection.status(alias))
 	}
 	slices.SortFunc(all, func(a, b ClusterStatus) int { return strings.Compare(a.Name.String(), b.Name.String()) })
 	return all
 }
 
 // Version returns another number than before if the Status of any of the
-// tenant's entries may be another than before. Who keeps statuses takes it
-// first and the statuses then, and keeps them while it is the same.
+// tenant's entries may be another than before, but for LastSync, which also
+// goes on with each look at the vault that finds nothing new. Who keeps
+// statuses takes it first and the statuses then, and keeps them while it is the
+// same.
 func (r *Reconciler) Version(name gitstore.TenantName) uint64 {
 	t := r.tenant(name)
 	if t == nil {
@@ -207,7 +211,7 @@ func (r *Reconciler) Wait(ctx context.Context, name gitstore.TenantName, n defin
 			return nil, Status{}, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
 		}
 		changed := t.changes.wait() // before looking, so that nothing is missed
-		e, ok := t.spec.Repository.Snapshot().Get(n)
+		e, ok := t.repository.Snapshot().Get(n)
 		if !ok {
 			return nil, Status{}, fmt.Errorf("definition %s: %w", n, gitstore.ErrNotFound)
 		}

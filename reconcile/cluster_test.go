@@ -179,7 +179,7 @@ func TestWhatAClusterForbidsIsSaid(t *testing.T) {
 	w.put("db", map[string]any{"a": "canary-value-1"})
 	w.define("db", "production/.")
 	s := w.status("db", ReasonForbidden)
-	if s.State != Error || !strings.Contains(s.Message, "cannot create") || strings.Contains(s.Message, "canary") {
+	if s.State != Error || !strings.Contains(s.Message, "does not let us create Secrets") || strings.Contains(s.Message, "canary") {
 		t.Errorf("%+v", s)
 	}
 	// Namespaces can't be seen there; a missing one is noticed by the refusal.
@@ -222,28 +222,11 @@ func TestWhatAnAdmissionPolicyRefusesIsSaidWithoutTheValue(t *testing.T) {
 	w.put("db", map[string]any{"a": canary})
 	w.define("db", "production/.")
 	s := w.status("db", ReasonForbidden)
-	if !strings.Contains(s.Message, "no Secrets are wanted here") || !strings.Contains(s.Message, w.name) {
+	if !strings.Contains(s.Message, w.name) { // which is the policy's too
 		t.Errorf("the cause is not told: %s", s.Message)
 	}
 	if strings.Contains(s.Message, canary) || strings.Contains(s.Message, base64.StdEncoding.EncodeToString([]byte(canary))) {
 		t.Errorf("the value is told: %s", s.Message)
-	}
-}
-
-func TestAnotherReasonIsProbedSoonAfterALongOutage(t *testing.T) {
-	var p patience
-	for range 20 {
-		p.next(ReasonClusterUnreachable)
-	}
-	if wait := p.next(ReasonForbidden); wait > clusterProbeFirst {
-		t.Errorf("the first refusal after an outage is waited out %s", wait)
-	}
-	var longest time.Duration
-	for range 20 {
-		longest = p.next(ReasonForbidden)
-	}
-	if longest < 30*time.Second {
-		t.Errorf("a cluster that goes on refusing is asked again after %s", longest)
 	}
 }
 

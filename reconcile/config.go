@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,8 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/kube"
+	"secretsync/reconcile/vault"
 )
 
 // Repository is what the reconciler needs to know of one tenant's repository.
@@ -24,14 +27,17 @@ type Repository interface {
 	// Wait blocks until the current snapshot is another one than after, and
 	// returns it.
 	Wait(ctx context.Context, after *gitstore.Snapshot) (*gitstore.Snapshot, error)
+	// History returns the commits in the history of HEAD that changed a
+	// definition, newest first, a page at a time.
+	History(ctx context.Context, name definition.Name, after gitstore.Revision, limit int) (events []gitstore.Event, next gitstore.Revision, err error)
 }
 
 // Defaults of [Config] and its parts.
 const (
 	DefaultPollInterval   = time.Minute
-	DefaultWorkers        = 32
+	DefaultWorkers        = vault.DefaultConcurrency
 	DefaultClusterWrites  = 32
-	DefaultRequestTimeout = 15 * time.Second
+	DefaultRequestTimeout = vault.DefaultTimeout
 )
 
 // Config is everything a [Reconciler] works with.
@@ -46,8 +52,8 @@ type Config struct {
 	// PollInterval is how often the vault is asked whether a value changed.
 	// Zero is DefaultPollInterval. The polls are spread evenly over it.
 	PollInterval time.Duration
-	// Workers is how many vault paths of one tenant are worked on at once.
-	// Zero is DefaultWorkers.
+	// Workers is how many values of one tenant are read at once. Zero is
+	// DefaultWorkers.
 	Workers int
 
 	Clock   clock.WithTicker      // nil is the real clock
@@ -55,15 +61,14 @@ type Config struct {
 	Metrics prometheus.Registerer // nil registers nothing
 }
 
-// Cluster is one physical cluster, registered once by the operator; tenants
-// get grants on it.
+// Cluster is one registered cluster; tenants get grants on it.
 type Cluster struct {
-	// Name is the operator's name for it: unique, not seen by tenants.
+	// Name is the operator's name for it: unique, not seen by tenants. Several
+	// names may lead to one and the same cluster, which is found out.
 	Name string
 	// Kubeconfig is the path of a kubeconfig file, and Context the context in
-	// it (empty: its current one). The file is read again when the cluster
-	// refuses the credentials. With neither Kubeconfig nor REST, the service
-	// account of the pod is used.
+	// it (empty: its current one). The file, and those it names, are followed.
+	// With neither Kubeconfig nor REST, the service account of the pod is used.
 	Kubeconfig string
 	Context    string
 	// REST is used as it is if set, instead of Kubeconfig.
@@ -75,8 +80,10 @@ type Cluster struct {
 	// Writes is the greatest number of writes under way at once. Zero is
 	// DefaultClusterWrites.
 	Writes int
-	// Timeout bounds each request. Zero is DefaultRequestTimeout.
+	// Timeout bounds each request but listings. Zero is DefaultRequestTimeout.
 	Timeout time.Duration
+	// ListTimeout bounds each page of a listing. Zero is kube.DefaultListTimeout.
+	ListTimeout time.Duration
 }
 
 // Tenant is one tenant: its repository, its vault and what it may reach.
@@ -99,40 +106,16 @@ type Grant struct {
 	Namespaces []string
 }
 
-// Vault says where a tenant's values lie and how to log in. Exactly one of
-// Token, TokenFile, AppRole and Kubernetes is set.
-type Vault struct {
-	Address   string // such as https://vault.example.org:8200
-	Namespace string // of Vault Enterprise or OpenBao; empty is the root
-	Mount     string // of a KV v2 engine, such as "secret" or "teams/payments"
-	Prefix    string // path below the mount that the tenant is confined to; empty is the whole mount
+// Vault says where a tenant's values lie and how to log in.
+type Vault = vault.Config
 
-	CAFile     string // PEM bundle that signs the server's certificate; empty is the system's
-	ServerName string // expected in the certificate; empty is the address's host
-
-	Token      string // a token as it is
-	TokenFile  string // a file with a token; read again when the token is refused
-	AppRole    *AppRole
-	Kubernetes *KubernetesAuth
-
-	// Timeout bounds each request. Zero is DefaultRequestTimeout.
-	Timeout time.Duration
-}
-
-// AppRole logs in with a role id and a secret id.
-type AppRole struct {
-	Mount        string // empty is "approle"
-	RoleID       string
-	SecretID     string
-	SecretIDFile string // read at every login; instead of SecretID
-}
-
-// KubernetesAuth logs in with a service account token.
-type KubernetesAuth struct {
-	Mount     string // empty is "kubernetes"
-	Role      string
-	TokenFile string // read at every login; empty is the pod's own token
-}
+// The ways to log in to a vault besides a token.
+type (
+	AppRole        = vault.AppRole
+	KubernetesAuth = vault.KubernetesAuth
+	JWTAuth        = vault.JWTAuth
+	CertAuth       = vault.CertAuth
+)
 
 func interval(cfg Config, spec Tenant) time.Duration {
 	switch {
@@ -144,7 +127,36 @@ func interval(cfg Config, spec Tenant) time.Duration {
 	return DefaultPollInterval
 }
 
-// check finds what can't work in a configuration.
+// connect is the cluster as its room takes it.
+func (c Cluster) connect(cfg Config) kube.Config {
+	k := kube.Config{
+		Name: c.Name, Kubeconfig: c.Kubeconfig, Context: c.Context,
+		QPS: c.QPS, Timeout: c.Timeout, ListTimeout: c.ListTimeout, Interval: cfg.PollInterval,
+	}
+	if c.REST != nil {
+		k.REST, k.Kubeconfig, k.Context = c.REST, "", ""
+	}
+	for _, t := range cfg.Tenants {
+		for _, g := range t.Clusters {
+			if g.Cluster == c.Name {
+				k.Namespaces = append(k.Namespaces, g.Namespaces...)
+			}
+		}
+	}
+	slices.Sort(k.Namespaces)
+	k.Namespaces = slices.Compact(k.Namespaces)
+	return k
+}
+
+func (c Cluster) writes() int {
+	if c.Writes > 0 {
+		return c.Writes
+	}
+	return DefaultClusterWrites
+}
+
+// check finds mistakes in the configuration itself. What else is wrong, such as
+// a file that is missing, is a status of what it concerns.
 func check(cfg Config) error {
 	clusters := make(map[string]bool)
 	for _, c := range cfg.Clusters {
@@ -152,6 +164,12 @@ func check(cfg Config) error {
 			return fmt.Errorf("cluster %q: give every cluster a name of its own", c.Name)
 		}
 		clusters[c.Name] = true
+		if c.Writes < 0 {
+			return fmt.Errorf("cluster %s: the number of writes must not be negative", c.Name)
+		}
+	}
+	if cfg.PollInterval < 0 || cfg.Workers < 0 {
+		return errors.New("the poll interval and the number of workers must not be negative")
 	}
 	tenants := make(map[gitstore.TenantName]bool)
 	for _, t := range cfg.Tenants {
@@ -162,12 +180,12 @@ func check(cfg Config) error {
 			return fmt.Errorf("tenant %s: listed twice", t.Name)
 		case t.Repository == nil:
 			return fmt.Errorf("tenant %s: no repository", t.Name)
-		case cfg.PollInterval < 0 || t.PollInterval < 0:
+		case t.PollInterval < 0:
 			return fmt.Errorf("tenant %s: the poll interval must not be negative", t.Name)
 		}
 		tenants[t.Name] = true
-		if n := t.Vault.logins(); n != 1 {
-			return fmt.Errorf("tenant %s: vault: %d ways to log in are given; give exactly one of token, tokenFile, appRole and kubernetes", t.Name, n)
+		if err := t.Vault.Check(); err != nil {
+			return fmt.Errorf("tenant %s: %w", t.Name, err)
 		}
 		for alias, g := range t.Clusters {
 			if !clusters[g.Cluster] {
@@ -180,14 +198,10 @@ func check(cfg Config) error {
 			}
 		}
 	}
-	return nil
-}
-
-func (v Vault) logins() (n int) {
-	for _, given := range []bool{v.Token != "", v.TokenFile != "", v.AppRole != nil, v.Kubernetes != nil} {
-		if given {
-			n++
+	for _, c := range cfg.Clusters {
+		if err := c.connect(cfg).Check(); err != nil {
+			return err
 		}
 	}
-	return n
+	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"secretsync/examples/devstack"
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/kube"
 )
 
 // TestWhateverHappensItConverges has commits, new values, hand edits, deletions
@@ -161,14 +162,14 @@ func (c *chaos) change() {
 		c.must(perr)
 		definition, derr := definition.New(c.parse(name), path, c.targets(d.places))
 		c.must(derr)
-		_, err = c.repo.Create(c.ctx, c.by(), definition)
+		_, err = c.repo.Apply(c.ctx, c.by(), gitstore.Strict, gitstore.Creation(definition))
 	case c.rand.IntN(3) == 0:
 		c.must(c.repo.Delete(c.ctx, c.by(), c.parse(name), gitstore.Unconditional()))
 		delete(c.definitions, name)
 		return
 	default:
 		d.places = c.somePlaces(name)
-		_, err = c.repo.Patch(c.ctx, c.by(), c.parse(name), gitstore.Unconditional(), c.targets(d.places))
+		_, err = c.repo.Apply(c.ctx, c.by(), gitstore.Strict, gitstore.PatchOf(c.parse(name), gitstore.Unconditional(), c.targets(d.places)))
 	}
 	if claimed := (*gitstore.ClaimError)(nil); errors.As(err, &claimed) {
 		return // another definition has one of the places
@@ -206,7 +207,7 @@ func (c *chaos) value() {
 func (c *chaos) meddle() {
 	cluster := []string{"production", "staging"}[c.rand.IntN(2)]
 	secrets := c.stack.Cluster(cluster).Admin.CoreV1().Secrets(c.namespace)
-	list, err := secrets.List(c.ctx, metav1.ListOptions{LabelSelector: ownSelector})
+	list, err := secrets.List(c.ctx, metav1.ListOptions{LabelSelector: kube.LabelTenant})
 	c.must(err)
 	if len(list.Items) == 0 {
 		return
@@ -219,20 +220,29 @@ func (c *chaos) meddle() {
 		s.Data = map[string][]byte{"edited": []byte("by hand")}
 		_, err = secrets.Update(c.ctx, s, metav1.UpdateOptions{})
 	case 2:
-		s.Annotations[AnnotationVaultVersion] = "99"
+		s.Annotations[kube.AnnotationVaultVersion] = "99"
 		s.Labels["theirs"] = "stays"
 		_, err = secrets.Update(c.ctx, s, metav1.UpdateOptions{})
 	case 3:
 		// Only of a copy that is right: nothing would prove that another is ours.
-		if !newHasher(testKey).observe(s).intact {
+		if !c.intact(cluster, s) {
 			return
 		}
-		delete(s.Labels, LabelManagedBy)
+		delete(s.Labels, []string{kube.LabelManagedBy, kube.LabelTenant}[c.rand.IntN(2)])
 		_, err = secrets.Update(c.ctx, s, metav1.UpdateOptions{})
 	}
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		c.must(err)
 	}
+}
+
+// intact tells whether a copy's hash proves it to be ours.
+func (c *chaos) intact(cluster string, s *corev1.Secret) bool {
+	kubeSystem, err := c.stack.Cluster(cluster).Admin.CoreV1().Namespaces().Get(c.ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	c.must(err)
+	owner := kube.Owner{Tenant: s.Labels[kube.LabelTenant], Name: s.Labels[kube.LabelName]}
+	sum := kube.NewHasher(testKey).Sum(string(kubeSystem.UID), kube.Key{Namespace: s.Namespace, Name: s.Name}, owner, s.Data)
+	return s.Annotations[kube.AnnotationHash] == sum.String()
 }
 
 // fault breaks something for a while.
@@ -303,7 +313,7 @@ func (c *chaos) agrees() {
 
 // isCopy tells whether a Secret is a definition's copy of a value.
 func (c *chaos) isCopy(s *corev1.Secret, name string, v chaosValue) bool {
-	return s != nil && maps.Equal(texts(s), v.data) && s.Labels[LabelName] == name && s.Labels[LabelTenant] == c.name && s.Labels[LabelManagedBy] == managedBy
+	return s != nil && maps.Equal(texts(s), v.data) && s.Labels[kube.LabelName] == name && s.Labels[kube.LabelTenant] == c.name && s.Labels[kube.LabelManagedBy] == kube.ManagedBy
 }
 
 // differs says in what a definition is not as the model has it.

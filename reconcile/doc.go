@@ -2,23 +2,84 @@
 // the tenants' repositories desire and what their vaults hold, and says at any
 // moment how far it has come.
 //
-// It owns every conversation with Vault and with the clusters. Its work is
-// gather, plan, apply: what concerns one vault path of one tenant is gathered,
-// a pure function turns it into ordered steps, each with its reason, and the
-// steps are applied. A value is read once for all its targets and lives only
-// until they are written.
+// # Three places, one function
 //
-// It guarantees:
+// What is desired stands in Git, what it is worth in the vault, and what of it is
+// there in the cluster. Each of the three can be looked at from memory at any
+// time, and calls back when it changed:
+//
+//	what is asked     looked at by                    calls when it changed
+//	what is desired   the claims of a [place]         tenant.take (desire.go)
+//	what it is worth  vault.Source.State              origin.changed (desire.go)
+//	what stands       kube.Cluster.Look               connection.Changed (connection.go)
+//
+// Work is keyed by place: a Secret's name in a namespace of one physical cluster,
+// by whatever name that is registered. A call, a retry or a commit only marks a
+// place as due. A worker takes it, looks at all three (gather, place.go), decides
+// once what is to be done, which is a pure function (decide, decide.go), does it
+// (act.go) and notes how it ended. Nothing waits in the middle: a value that is
+// not in memory is asked for, and its coming marks the place as due again.
+//
+//	Git ── take ──► claims ─┐                      ┌─ stay, wait: nothing
+//	vault ─ changed ────────┼─► due ─► decide ─────┼─ know, confirm, fetch: ask the vault
+//	cluster ─ Changed ──────┘    ▲       │         ├─ read, try: ask the cluster
+//	                             │       ▼         └─ create, update, replace: write
+//	time ── again ───────────────┘     status
+//
+// A status is the same decision, made of the same things at the moment it is
+// asked for. So it says Pending as soon as a write is necessary, and never Synced
+// where no Secret stands.
+//
+// # The states of a place
+//
+// What is remembered of a place between two passes is its record (place.go). By
+// what was decided last and what the record holds it is in one of these states:
+//
+//	held up      something else must change first: the cluster, the namespace, the value, whose Secret stands there
+//	asking       the version or the value was asked of the vault; the record holds the request
+//	looking      the one Secret in the place is being read: the watch does not tell of it
+//	writing      the copy is being written
+//	confirming   it was answered; what admission made of it will be told by the watch; the record holds what was sent
+//	right        value and copy agree; the record holds that copy
+//	put off      an attempt failed; the record holds its cause and when to try again
+//	contended    the copy was changed once too often; the record holds the fight and how long it pauses
+//	altered      admission makes something else of it; the record holds what was sent and when it was tried
+//
+//	              ┌────────────── whatever it depends on changes ─────────────┐
+//	              ▼                                                           │
+//	 claimed ─► (decide) ──► held up ─────────────────────────────────────────┤
+//	              │                                                           │
+//	              ├────────► looking ── it is known whose it is ──────────────┤
+//	              │                                                           │
+//	              ├────────► asking ─── the value came ───────────────────────┤
+//	              │                                                           │
+//	              └────────► writing ──── refused ────► put off ── its time ──┤
+//	                            │                                             │
+//	                         answered                                         │
+//	                            ▼                                             │
+//	                        confirming ── as it was sent ──► right ── drift ──┤
+//	                            │                                             │
+//	                            │      drift, too often ──► contended ─ pause ┤
+//	                            │                                             │
+//	                            └── as something else ────► altered ─ a dry ──┘
+//	                                                                run an
+//	                                                               interval
+//
+// At rest a place has no timer and nothing under way.
+//
+// # What is guaranteed
+//
 //   - A Secret that does not bear the tenant's labels is never written, unless
 //     it bears the annotation that allows exactly this definition to adopt it,
 //     or a keyed hash proves that it is our own copy with its labels removed.
 //   - No Secret is ever deleted, except to replace our own copy where its type
-//     or its immutability forbids an update, and on the explicit removal of
-//     orphans.
+//     or its immutability forbids an update, after a dry run of the create, and
+//     on the explicit removal of an orphan that is proven to be one.
 //   - A copy that is right is not written, after a restart neither.
-//   - A cluster or a vault that is slow or down holds up only what needs it.
-//   - Status never says Synced where no Secret stands, and no value, token or
-//     key leaves the package in a status, a log line, a metric or an event.
+//   - A cluster or a vault that is slow or down holds up only what needs it, and
+//     one tenant's slow writes hold up no other's.
+//   - No value, token or key leaves the package in a status, a log line, a metric
+//     or an event.
 //
 // It loses nothing at a crash: all it remembers is rebuilt from the
 // repositories, the vaults and the annotations on the copies.

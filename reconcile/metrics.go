@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"secretsync/reconcile/kube"
+	"secretsync/reconcile/queue"
 )
 
 // metrics are what the reconciler tells Prometheus. Durations are in seconds.
@@ -15,6 +18,8 @@ type metrics struct {
 	writes *prometheus.CounterVec
 	sync   *prometheus.HistogramVec
 }
+
+var _ kube.Metrics = (*metrics)(nil)
 
 var requestBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
@@ -29,7 +34,7 @@ func newMetrics(to prometheus.Registerer, r *Reconciler) (*metrics, error) {
 			Name: "secretsync_kubernetes_request_seconds", Help: "Requests to clusters by verb and outcome; a watch counts until it begins.", Buckets: requestBuckets,
 		}, []string{"cluster", "verb", "outcome"}),
 		passes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "secretsync_pass_seconds", Help: "Passes over one vault path by priority, until every step was handed on.", Buckets: requestBuckets,
+			Name: "secretsync_pass_seconds", Help: "Passes over one Secret by priority, with the write if there was one.", Buckets: requestBuckets,
 		}, []string{"priority"}),
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "secretsync_writes_total", Help: "Copies written by what was done.",
@@ -50,22 +55,17 @@ func newMetrics(to prometheus.Registerer, r *Reconciler) (*metrics, error) {
 	return m, nil
 }
 
-func (m *metrics) vaultRequest(kind string, f *fault, took time.Duration) {
-	outcome := "ok"
-	if f != nil {
-		outcome = string(f.reason)
-	}
+func (m *metrics) vaultRequest(kind, outcome string, took time.Duration) {
 	m.vault.WithLabelValues(kind, outcome).Observe(took.Seconds())
 }
 
-var refusalNames = [...]string{"ok", "unavailable", "unauthorized", "throttled", "exists", "conflict", "gone", "namespace_missing", "namespace_terminating", "forbidden"}
-
-func (m *metrics) kubeRequest(cluster, verb string, err error, took time.Duration) {
-	m.kube.WithLabelValues(cluster, verb, refusalNames[refusalOf(err)]).Observe(took.Seconds())
+// Request counts a request to a cluster.
+func (m *metrics) Request(cluster, verb string, outcome kube.Refusal, took time.Duration) {
+	m.kube.WithLabelValues(cluster, verb, outcome.String()).Observe(took.Seconds())
 }
 
-func (m *metrics) passed(p priority, took time.Duration) {
-	m.passes.WithLabelValues(p.String()).Observe(took.Seconds())
+func (m *metrics) passed(k queue.Kind, took time.Duration) {
+	m.passes.WithLabelValues(k.String()).Observe(took.Seconds())
 }
 
 func (m *metrics) wrote(cluster string, a action) {
@@ -84,8 +84,8 @@ var (
 	lastSyncDesc  = prometheus.NewDesc("secretsync_last_sync_timestamp_seconds", "When a target of the tenant was last found or made right, in Unix time.", []string{"tenant"}, nil)
 	vaultUpDesc   = prometheus.NewDesc("secretsync_vault_up", "Whether the tenant's vault takes requests (1) or its breaker is open (0).", []string{"tenant"}, nil)
 	clusterUpDesc = prometheus.NewDesc("secretsync_cluster_up", "Whether the cluster takes work (1) or its breaker is open (0).", []string{"cluster"}, nil)
-	depthDesc     = prometheus.NewDesc("secretsync_queue_depth", "What waits for a worker.", []string{"queue", "priority"}, nil)
-	ageDesc       = prometheus.NewDesc("secretsync_queue_oldest_seconds", "How long the oldest of it has waited.", []string{"queue", "priority"}, nil)
+	depthDesc     = prometheus.NewDesc("secretsync_queue_depth", "Secrets that wait for a worker.", []string{"queue", "priority"}, nil)
+	ageDesc       = prometheus.NewDesc("secretsync_queue_oldest_seconds", "How long the first of them has waited.", []string{"queue", "priority"}, nil)
 )
 
 func (standingCollector) Describe(to chan<- *prometheus.Desc) {
@@ -104,44 +104,57 @@ func (s standingCollector) Collect(to chan<- prometheus.Metric) {
 		}
 		return 0
 	}
-	queueGauges := func(name string, depth [priorities]int, oldest [priorities]time.Duration) {
-		for p := range priorities {
-			gauge(depthDesc, float64(depth[p]), name, p.String())
-			gauge(ageDesc, oldest[p].Seconds(), name, p.String())
-		}
-	}
 	at := s.r.at.Load()
 	for name, t := range at.tenants {
-		type kind struct {
-			state  State
-			reason Reason
-		}
-		count := make(map[kind]int)
-		var last time.Time
-		t.it.mu.RLock()
-		for n, d := range t.it.definitions {
-			for _, x := range d.targets {
-				s := t.it.stands(x, n, x.spec)
-				count[kind{s.State, s.Reason}]++
-				if s.LastSync.After(last) {
-					last = s.LastSync
-				}
-			}
-		}
-		t.it.mu.RUnlock()
+		count, last := t.it.count()
 		for k, n := range count {
 			gauge(targetsDesc, float64(n), name.String(), string(k.state), string(k.reason))
 		}
 		if !last.IsZero() {
 			gauge(lastSyncDesc, float64(last.UnixNano())/1e9, name.String())
 		}
-		gauge(vaultUpDesc, truth(t.it.session.down.Load() == nil), name.String())
+		gauge(vaultUpDesc, truth(t.it.broker.Outage() == nil), name.String())
 	}
-	for name, c := range at.clusters {
-		gauge(clusterUpDesc, truth(c.it.down.Load() == nil), name)
-		depth, oldest := c.it.lane.depths()
-		queueGauges("cluster:"+name, depth, oldest)
+	counted := make(map[*site]bool)
+	for name, c := range at.connections {
+		gauge(clusterUpDesc, truth(c.it.outage() == nil), name)
+		// Two names of one cluster have one queue.
+		where := s.r.atlas.siteOf(c.it)
+		q := where.queue.Load()
+		if q == nil || counted[where] {
+			continue
+		}
+		counted[where] = true
+		for k, w := range q.Waiting() {
+			gauge(depthDesc, float64(w.Count), "cluster:"+name, queue.Kind(k).String())
+			gauge(ageDesc, w.Oldest.Seconds(), "cluster:"+name, queue.Kind(k).String())
+		}
 	}
-	depth, oldest := s.r.units.depths()
-	queueGauges("paths", depth, oldest)
+}
+
+// kind is how a target stands, as metrics tell it.
+type kind struct {
+	state  State
+	reason Reason
+}
+
+// count counts the targets by how they stand, and returns when one was synced
+// last.
+func (t *tenant) count() (count map[kind]int, last time.Time) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	count = make(map[kind]int)
+	now := t.clock.Now()
+	for _, d := range t.definitions {
+		for _, x := range d.targets {
+			if x.refused != nil {
+				count[kind{x.refused.State, x.refused.Reason}]++
+				continue
+			}
+			s := x.stands(now)
+			count[kind{s.State, s.Reason}]++
+			last = later(last, s.LastSync)
+		}
+	}
+	return count, last
 }

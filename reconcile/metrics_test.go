@@ -13,6 +13,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	"secretsync/gitstore"
+	"secretsync/gitstore/gitstoretest"
 )
 
 // TestDashboardAndAlertsAskForMetricsThatAreThere holds the files under
@@ -21,6 +24,8 @@ func TestDashboardAndAlertsAskForMetricsThatAreThere(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	w := newWorld(t, func(w *world) { w.config.Metrics = registry })
+	// A store of the same server, whose metrics are asked for as well.
+	gitstoretest.MustOpen(t, gitstore.Config{Dir: t.TempDir(), Metrics: registry}).MustRepository("acme")
 	w.put("db", map[string]any{"a": "1"})
 	w.define("db", "production/.")
 	w.synced("db")
@@ -31,7 +36,7 @@ func TestDashboardAndAlertsAskForMetricsThatAreThere(t *testing.T) {
 	// A copy is in the cluster before its write is answered, and so counted.
 	families := w.gathered(registry, func(families []*dto.MetricFamily) bool {
 		from := labelValues(families, "from")
-		return from[askedByCommit] && from[askedByValue] && from[askedByDrift]
+		return from[causeCommit] && from[causeValue] && from[causeDrift]
 	})
 	there := make(map[string][]string) // labels by name
 	for _, f := range families {

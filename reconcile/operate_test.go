@@ -77,17 +77,17 @@ func TestOrphansAreListedAndRemovedOnlyAsListed(t *testing.T) {
 	}
 	w.synced("kept", "left", "edited", "claimed")
 	w.reachable() // orphans are told when all clusters were listed
-	if orphans, err := w.r.Orphans(w.tenant()); err != nil || len(orphans) != 0 {
+	if orphans, err := w.r.Orphans(w.ctx, w.tenant()); err != nil || len(orphans) != 0 {
 		t.Fatalf("%v, %v", orphans, err)
 	}
 	for _, name := range []string{"left", "edited", "claimed"} {
 		w.remove(name)
 	}
 	w.statusWhere("kept", "orphans", func(Status) bool {
-		orphans, err := w.r.Orphans(w.tenant())
+		orphans, err := w.r.Orphans(w.ctx, w.tenant())
 		return err == nil && len(orphans) == 3
 	})
-	orphans, err := w.r.Orphans(w.tenant())
+	orphans, err := w.r.Orphans(w.ctx, w.tenant())
 	w.must(err)
 	byName := map[string]Orphan{}
 	for _, o := range orphans {
@@ -104,7 +104,7 @@ func TestOrphansAreListedAndRemovedOnlyAsListed(t *testing.T) {
 	}
 	w.define("claimed", "production/.")
 	w.statusWhere("claimed", "Active in the newest commit", func(s Status) bool {
-		_, err := w.r.Orphans(w.tenant())
+		_, err := w.r.Orphans(w.ctx, w.tenant())
 		return s.Phase == PhaseActive && err == nil
 	})
 	if err := w.r.RemoveOrphan(w.ctx, w.tenant(), byName["claimed"]); !errors.Is(err, gitstore.ErrConflict) {
@@ -141,7 +141,7 @@ func TestALostRepositoryMakesNoOrphans(t *testing.T) {
 		})
 		// Once the clusters were listed nothing but the repository keeps it from telling.
 		w.reachable()
-		if orphans, err := w.r.Orphans(w.tenant()); !errors.Is(err, ErrNotYet) {
+		if orphans, err := w.r.Orphans(w.ctx, w.tenant()); !errors.Is(err, ErrNotYet) {
 			t.Errorf("%s: %v, %v", what, orphans, err)
 		}
 		w.restart(func() error {
@@ -150,7 +150,7 @@ func TestALostRepositoryMakesNoOrphans(t *testing.T) {
 	}
 	w.synced("db")
 	w.statusWhere("db", "that there are no orphans", func(Status) bool {
-		orphans, err := w.r.Orphans(w.tenant())
+		orphans, err := w.r.Orphans(w.ctx, w.tenant())
 		return err == nil && len(orphans) == 0
 	})
 }
@@ -297,51 +297,6 @@ func TestUsersOfTheClusterAreToldByEvents(t *testing.T) {
 	}
 }
 
-func TestAFightOverACopyIsDamped(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, func(w *world) { w.config.PollInterval = time.Hour })
-	w.put("db", map[string]any{"a": "1"})
-	w.define("db", "production/.")
-	w.synced("db")
-	secrets := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace)
-	events, err := secrets.Watch(w.ctx, metav1.ListOptions{})
-	w.must(err)
-	defer events.Stop()
-	repairs, told := 0, false
-	began, shortest, tick := time.Now(), time.After(4*time.Second), time.NewTicker(20*time.Millisecond)
-	defer tick.Stop()
-	for fighting := true; fighting || !told; {
-		if time.Since(began) > deadline {
-			t.Fatalf("no word about the fight after %d repairs", repairs)
-		}
-		e, found := w.repo.Snapshot().Get(w.parse("db"))
-		if s := w.r.Status(w.tenant(), e); found && s.Targets[0].State == Pending && strings.Contains(s.Targets[0].Message, "goes on changing") {
-			told = true
-		}
-		select {
-		case <-tick.C:
-		case e := <-events.ResultChan():
-			s, ok := e.Object.(*corev1.Secret)
-			if ok && string(s.Data["a"]) == "1" {
-				repairs++
-				s.Data["a"] = []byte("theirs")
-				if _, err := secrets.Update(w.ctx, s, metav1.UpdateOptions{}); err != nil && refusalOf(err) != refusedConflict {
-					w.must(err)
-				}
-			}
-		case <-shortest:
-			fighting = false
-		}
-	}
-	// However slow it went: so many in each window that it touched.
-	windows := 2 + int(time.Since(began)/repairWindow)
-	if repairs < 2 || repairs > windows*(repairsMost+1)+1 {
-		t.Errorf("%d repairs in %d windows", repairs, windows)
-	}
-	w.synced("db")
-	w.holds("production/./db", map[string]string{"a": "1"})
-}
-
 func TestAConfigurationThatCantWorkIsRefused(t *testing.T) {
 	alias, _ := definition.ParseClusterName("production")
 	repo := gitstoretest.MustOpen(t, gitstore.Config{}).MustRepository("acme").Repository
@@ -376,7 +331,6 @@ func TestAConfigurationThatCantWorkIsRefused(t *testing.T) {
 			c.Tenants[0].Vault.Prefix = "../other"
 		},
 		"a vault address without scheme": func(c *Config) { c.Tenants[0].Vault.Address = "vault:8200" },
-		"a CA file that is not there":    func(c *Config) { c.Tenants[0].Vault.CAFile = "/nowhere" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := good()

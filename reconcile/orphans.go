@@ -9,18 +9,23 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/kube"
 )
 
-// Orphan is a copy of a tenant's that no definition of it claims any more: the
-// target or the definition was removed, and the Secret stayed.
+// Orphan is a Secret that bears a tenant's labels and that no definition of it
+// claims, by whatever name of its cluster.
 type Orphan struct {
 	Cluster    definition.ClusterName // as the tenant names it
 	Namespace  string
 	Secret     string
-	Definition string // whose copy it was
-	VaultPath  string // what it is a copy of
-	Commit     string // what it came from
-	uid, rv    string
+	Definition string // whose copy it was, as it says
+	VaultPath  string // what it is a copy of, as it says
+	Commit     string // what it came from, as it says
+	// Doubt is why it is not proven to be a copy of ours that nobody needs any
+	// more; empty where it is. One that is in doubt is shown and never deleted.
+	Doubt string
+
+	uid, version string
 }
 
 // ErrNotYet: what is asked for can't be told before everything was seen.
@@ -28,32 +33,65 @@ type Orphan struct {
 var ErrNotYet = errors.New("not known yet")
 
 // Orphans lists a tenant's orphans in the namespaces that are granted to it,
-// sorted by place. It lists none rather than too many: while a cluster is not
-// reachable, the repository not read, or there are copies but no commit, as
-// where the repository was lost, the error matches ErrNotYet.
-func (r *Reconciler) Orphans(name gitstore.TenantName) ([]Orphan, error) {
+// sorted by place, each once. It lists none rather than too many: while a cluster
+// is not reachable, the repository not read, or there are copies but no commit,
+// as where the repository was lost, the error matches ErrNotYet.
+func (r *Reconciler) Orphans(ctx context.Context, name gitstore.TenantName) ([]Orphan, error) {
 	t := r.tenant(name)
 	if t == nil {
 		return nil, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
 	}
+	orphans, err := t.unclaimed()
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]map[string]bool) // the commits of each definition
+	for i := range orphans {
+		if orphans[i].Doubt == "" {
+			if err := t.prove(ctx, &orphans[i], known); err != nil {
+				return nil, err
+			}
+		}
+	}
+	slices.SortFunc(orphans, func(a, b Orphan) int { return strings.Compare(a.place(), b.place()) })
+	return orphans, nil
+}
+
+// unclaimed lists what no definition claims, all of it at one moment.
+func (t *tenant) unclaimed() ([]Orphan, error) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if err := t.knowsHead(); err != nil {
 		return nil, err
 	}
+	t.atlas.mu.RLock()
+	defer t.atlas.mu.RUnlock()
+	refused := t.refusedPlaces()
 	orphans := []Orphan{}
-	for alias, g := range t.clusters {
-		if g.cluster.down.Load() != nil {
+	listed := make(map[string]bool) // two names of one cluster show the same Secret twice
+	for alias, g := range t.grants {
+		if g.connection.outage() != nil {
 			return nil, fmt.Errorf("what is an orphan is %w: cluster %s can't be listed now", ErrNotYet, alias)
 		}
-		orphans = append(orphans, g.cluster.orphans(t, alias, g)...)
+		for at, c := range g.connection.kube.Copies() {
+			if !g.allows(at.Namespace) || listed[c.UID] || refused[at] || !t.isUnclaimed(g.connection.site, at, c) {
+				continue
+			}
+			listed[c.UID] = true
+			o := Orphan{
+				Cluster: alias, Namespace: at.Namespace, Secret: at.Name, Definition: c.Name,
+				VaultPath: c.Path, Commit: c.Commit, uid: c.UID, version: c.ResourceVersion,
+			}
+			if !c.Intact {
+				o.Doubt = "its hash does not hold: it was edited, or copied by somebody from elsewhere, or written by another server"
+			}
+			orphans = append(orphans, o)
+		}
 	}
 	if len(orphans) > 0 && t.taken.Head().IsZero() {
-		return nil, noCommit(name)
+		return nil, fmt.Errorf("what is an orphan is %w: there are copies, but the repository of tenant %s has no commit; if it was lost, bring it back", ErrNotYet, t.name)
 	}
-	slices.SortFunc(orphans, func(a, b Orphan) int { return strings.Compare(a.place(), b.place()) })
-	// Two names of one cluster show the same Secret twice.
-	return slices.CompactFunc(orphans, func(a, b Orphan) bool { return a.uid == b.uid }), nil
+	return orphans, nil
 }
 
 // knowsHead returns nil if what is known to be claimed is what HEAD says. t.mu is
@@ -66,53 +104,42 @@ func (t *tenant) knowsHead() error {
 		return fmt.Errorf("what is an orphan is %w: tenant %s has %d more definitions than it is allowed, and who they claim is not known; remove some in Git", ErrNotYet, t.name, t.taken.Surplus())
 	case slices.ContainsFunc(t.taken.Problems(), func(p definition.FileError) bool { return p.Path == definition.Folder }):
 		return fmt.Errorf("what is an orphan is %w: %s of tenant %s is no folder at HEAD; mend that in Git", ErrNotYet, definition.Folder, t.name)
-	case t.taken != t.spec.Repository.Snapshot():
+	case t.taken != t.repository.Snapshot():
 		return fmt.Errorf("what is an orphan is %w: the newest commit of tenant %s is being taken in", ErrNotYet, t.name)
 	}
 	return nil
 }
 
-// noCommit is told where there are copies but nothing was ever committed.
-func noCommit(name gitstore.TenantName) error {
-	return fmt.Errorf("what is an orphan is %w: there are copies, but the repository of tenant %s has no commit; if it was lost, bring it back", ErrNotYet, name)
-}
-
-func (o Orphan) place() string { return o.Cluster.String() + "/" + o.Namespace + "/" + o.Secret }
-
-// orphans lists those in one cluster. t.mu is held for reading.
-func (c *cluster) orphans(t *tenant, alias definition.ClusterName, g grant) []Orphan {
-	var found []Orphan
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for name, ns := range c.namespaces {
-		if !g.allows(name) {
-			continue
-		}
-		for _, p := range ns.places {
-			if t.isOrphan(p) {
-				found = append(found, Orphan{
-					Cluster: alias, Namespace: p.key.namespace, Secret: p.key.name, Definition: p.copy.name,
-					VaultPath: p.copy.path, Commit: p.copy.commit, uid: string(p.copy.uid), rv: p.copy.rv,
-				})
+// refusedPlaces are those that targets at HEAD name and the configuration
+// refuses, whatever their cluster: one that is not registered may be this one by
+// a name that was taken away, or is still to come. t.mu is held for reading.
+func (t *tenant) refusedPlaces() map[kube.Key]bool {
+	places := make(map[kube.Key]bool)
+	for _, d := range t.definitions {
+		for _, x := range d.targets {
+			if x.refused != nil {
+				places[x.at] = true
 			}
 		}
 	}
-	return found
+	return places
 }
 
-// isOrphan reports whether a place holds a copy of the tenant's that none of
-// its definitions claims. t.mu and the cluster's mu are held.
-func (t *tenant) isOrphan(p *place) bool {
-	if p.copy == nil || !p.copy.labelled || p.copy.tenant != t.name.String() {
+// isUnclaimed reports whether a Secret bears the tenant's labels and none of
+// its definitions claims its place. t.mu and atlas.mu are held for reading.
+func (t *tenant) isUnclaimed(s *site, at kube.Key, c *kube.Copy) bool {
+	if !c.Watched || c.Tenant != t.name.String() {
 		return false
 	}
-	for _, claim := range p.claims {
-		if claim.owner.tenant == p.copy.tenant {
-			return false
+	if p := s.at(at); p != nil {
+		for _, claim := range p.claimed() {
+			if claim.tenant == t {
+				return false
+			}
 		}
 	}
 	// A file that never was valid may well mean to claim it.
-	name, err := definition.ParseName(p.copy.name)
+	name, err := definition.ParseName(c.Name)
 	if err != nil {
 		return true
 	}
@@ -120,50 +147,92 @@ func (t *tenant) isOrphan(p *place) bool {
 	return d == nil || d.entry.Usable()
 }
 
+// historyPage is how many commits of a definition are read at a time.
+const historyPage = 1000
+
+// prove looks whether the commit that an orphan bears is one of HEAD's history
+// that changed its definition. Where it is not, history was rewritten, the
+// repository is not the one it came from, or another server wrote it: it may
+// well be needed.
+func (t *tenant) prove(ctx context.Context, o *Orphan, known map[string]map[string]bool) error {
+	commits := known[o.Definition]
+	if commits == nil {
+		commits = make(map[string]bool)
+		known[o.Definition] = commits
+		name, err := definition.ParseName(o.Definition)
+		if err != nil {
+			o.Doubt = "its label names no definition"
+			return nil
+		}
+		for after := (gitstore.Revision{}); ; {
+			events, next, err := t.repository.History(ctx, name, after, historyPage)
+			if err != nil {
+				return fmt.Errorf("what is an orphan is %w: the history of definition %s can't be read: %w", ErrNotYet, name, err)
+			}
+			for _, e := range events {
+				commits[e.Revision.String()] = true
+			}
+			if after = next; after.IsZero() {
+				break
+			}
+		}
+	}
+	if !commits[o.Commit] {
+		o.Doubt = "the commit it came from is not in the history of the branch: history was rewritten, or it came from another repository"
+	}
+	return nil
+}
+
+func (o Orphan) place() string { return o.Cluster.String() + "/" + o.Namespace + "/" + o.Secret }
+
 // RemoveOrphan deletes an orphan from its cluster, exactly as it was listed: if
-// it changed since, or is claimed again, it stays, and the error matches
-// gitstore.ErrConflict. One that is gone already is no error.
+// it changed since, is claimed again, or is in doubt, it stays, and the error
+// matches gitstore.ErrConflict. One that is gone already is no error.
 func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName, o Orphan) error {
-	t := r.tenant(name)
-	if t == nil {
-		return fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
+	orphans, err := r.Orphans(ctx, name)
+	if err != nil {
+		return err
 	}
-	g, ok := t.clusters[o.Cluster]
-	if !ok || !g.allows(o.Namespace) {
-		return fmt.Errorf("%s is not granted to tenant %s: %w", o.place(), name, gitstore.ErrNotFound)
+	i := slices.IndexFunc(orphans, func(now Orphan) bool { return now.uid == o.uid && now.version == o.version })
+	switch {
+	case i < 0:
+		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.place(), gitstore.ErrConflict)
+	case orphans[i].Doubt != "":
+		return fmt.Errorf("%s is not proven to be an orphan: %s; if you know that nobody needs it, delete it with kubectl: %w", o.place(), orphans[i].Doubt, gitstore.ErrConflict)
 	}
-	c := g.cluster
-	if down := c.down.Load(); down != nil {
-		return fmt.Errorf("cluster %s: %s: %w", o.Cluster, down.message, ErrNotYet)
-	}
-	key := placeKey{o.Namespace, o.Secret}
+	return r.tenant(name).remove(ctx, orphans[i])
+}
+
+// remove deletes an orphan that was proven a moment ago, if it is not claimed by
+// now.
+func (t *tenant) remove(ctx context.Context, o Orphan) error {
+	at := kube.Key{Namespace: o.Namespace, Name: o.Secret}
 	t.mu.RLock()
-	c.mu.Lock()
-	var seen *record
-	known := t.knowsHead()
-	if known == nil && t.taken.Head().IsZero() {
-		known = noCommit(name)
+	g, granted := t.grants[o.Cluster]
+	var c *kube.Copy
+	err := t.knowsHead()
+	if granted && err == nil {
+		c = g.connection.kube.Look(at).Copy
+		if c == nil || c.UID != o.uid || c.ResourceVersion != o.version || t.refusedPlaces()[at] || !t.isUnclaimed(t.atlas.siteOf(g.connection), at, c) {
+			c = nil
+		}
 	}
-	if ns := c.namespaces[o.Namespace]; ns != nil && ns.places[o.Secret] != nil && t.isOrphan(ns.places[o.Secret]) {
-		seen = ns.places[o.Secret].copy
-	}
-	c.mu.Unlock()
 	t.mu.RUnlock()
-	if known != nil {
-		return known
-	}
-	if seen == nil || string(seen.uid) != o.uid || seen.rv != o.rv {
+	switch {
+	case err != nil:
+		return err
+	case c == nil:
 		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.place(), gitstore.ErrConflict)
 	}
-	err := c.client.Load().delete(ctx, key, seen.uid, seen.rv)
-	switch refusalOf(err) {
-	case refusedNot:
-		t.log.Info("orphan removed", "cluster", o.Cluster.String(), "secret", key.String(), "definition", o.Definition)
+	err = g.connection.kube.Delete(ctx, at, c)
+	switch kube.RefusalOf(err) {
+	case kube.None:
+		t.log.Info("orphan removed", "cluster", o.Cluster.String(), "secret", at.String(), "definition", o.Definition)
 		return nil
-	case refusedGone, refusedNamespaceMissing:
+	case kube.Gone, kube.NoNamespace:
 		return nil
-	case refusedConflict:
+	case kube.Conflict:
 		return fmt.Errorf("%s changed meanwhile; list the orphans again: %w", o.place(), gitstore.ErrConflict)
 	}
-	return fmt.Errorf("%s was not removed: %s", o.place(), serverSaid(err, nil))
+	return fmt.Errorf("%s was not removed: %w", o.place(), err)
 }

@@ -5,47 +5,53 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/fault"
 )
 
 // State is how a target stands.
-type State string
+type State = fault.State
 
 // The states of a target.
 const (
-	Synced  State = "Synced"
-	Pending State = "Pending" // nothing failed, something is still to be done
-	Error   State = "Error"
+	Synced  = fault.Synced
+	Pending = fault.Pending
+	Error   = fault.Error
 )
 
-// Reason is why a target or a definition stands as it does: one word for
-// programs; the message beside it is for people.
-type Reason string
+// Reason is why a target or a definition stands as it does; package fault says
+// what each means.
+type Reason = fault.Reason
 
-// The reasons, with the state each belongs to.
+// The reasons.
 const (
-	ReasonSynced               Reason = "Synced"               // Synced: value and copy agree
-	ReasonQueued               Reason = "Queued"               // Pending: not tried yet
-	ReasonValueNotFound        Reason = "ValueNotFound"        // Pending: no value at the vault path yet
-	ReasonNamespaceNotFound    Reason = "NamespaceNotFound"    // Pending
-	ReasonNamespaceTerminating Reason = "NamespaceTerminating" // Pending
-	ReasonValueDeleted         Reason = "ValueDeleted"         // Error: newest version deleted or destroyed
-	ReasonInvalidKey           Reason = "InvalidKey"           // Error: Kubernetes does not allow a key of the value
-	ReasonValueTooLarge        Reason = "ValueTooLarge"        // Error: over 1 MiB
-	ReasonNotOwned             Reason = "NotOwned"             // Error: a Secret of that name is not ours
-	ReasonTargetConflict       Reason = "TargetConflict"       // Error: another definition holds the target
-	ReasonClusterNotFound      Reason = "ClusterNotFound"      // Error: not registered for the tenant
-	ReasonNamespaceNotAllowed  Reason = "NamespaceNotAllowed"  // Error: not granted to the tenant
-	ReasonClusterUnreachable   Reason = "ClusterUnreachable"   // Error
-	ReasonForbidden            Reason = "Forbidden"            // Error: the cluster says no
-	ReasonVaultUnavailable     Reason = "VaultUnavailable"     // Error: sealed, down or slow
-	ReasonVaultForbidden       Reason = "VaultForbidden"       // Error: the vault says no
-	ReasonInvalidDefinition    Reason = "InvalidDefinition"    // of a definition: its file is invalid at HEAD
+	ReasonSynced               = fault.ReasonSynced
+	ReasonQueued               = fault.ReasonQueued
+	ReasonValueNotFound        = fault.ReasonValueNotFound
+	ReasonNamespaceNotFound    = fault.ReasonNamespaceNotFound
+	ReasonNamespaceTerminating = fault.ReasonNamespaceTerminating
+	ReasonSecretTerminating    = fault.ReasonSecretTerminating
+	ReasonValueDeleted         = fault.ReasonValueDeleted
+	ReasonInvalidKey           = fault.ReasonInvalidKey
+	ReasonValueTooLarge        = fault.ReasonValueTooLarge
+	ReasonNotOwned             = fault.ReasonNotOwned
+	ReasonTypeMismatch         = fault.ReasonTypeMismatch
+	ReasonTargetConflict       = fault.ReasonTargetConflict
+	ReasonAltered              = fault.ReasonAltered
+	ReasonContended            = fault.ReasonContended
+	ReasonClusterNotFound      = fault.ReasonClusterNotFound
+	ReasonNamespaceNotAllowed  = fault.ReasonNamespaceNotAllowed
+	ReasonClusterUnreachable   = fault.ReasonClusterUnreachable
+	ReasonForbidden            = fault.ReasonForbidden
+	ReasonVaultUnavailable     = fault.ReasonVaultUnavailable
+	ReasonVaultForbidden       = fault.ReasonVaultForbidden
+	ReasonInvalidDefinition    = fault.ReasonInvalidDefinition
+	ReasonInternalError        = fault.ReasonInternalError
 )
 
-// Phase sums a definition's targets up.
+// Phase sums up how several things stand.
 type Phase string
 
-// The phases of a definition.
+// The phases of a definition; those of a tenant are told at [TenantStatus].
 const (
 	PhaseActive   Phase = "Active"   // every target synced; also with no target
 	PhasePending  Phase = "Pending"  // nothing failed, something still to be done
@@ -60,7 +66,7 @@ type TargetStatus struct {
 	State        State
 	Reason       Reason
 	Message      string            // the cause and the remedy in words; empty when Synced
-	LastSync     time.Time         // when the copy was last found or made right; zero is never since the start
+	LastSync     time.Time         // when copy and vault were last known to agree; zero is never since the start
 	VaultVersion int               // the version the copy holds; 0 where it is not known
 	Commit       gitstore.Revision // the commit the copy came from; zero where it is not known
 }
@@ -86,4 +92,15 @@ type ClusterStatus struct {
 	Reachable         bool
 	Message           string // why it is not reachable; else empty
 	KubernetesVersion string // such as v1.37.2; empty until it was reached
+}
+
+// TenantStatus is how what a tenant as a whole depends on stands: its
+// repository, its vault and its clusters.
+type TenantStatus struct {
+	// Phase is Active where all can be used, Pending before all were asked for
+	// the first time, Degraded where a cluster can't be used, and Failed where
+	// the repository, the vault or every cluster can't.
+	Phase   Phase
+	Reason  Reason // of what is worst; ReasonSynced where nothing is wrong
+	Message string // the same in words
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"secretsync/examples/devstack"
@@ -297,7 +298,7 @@ func (w *world) get(place string) *corev1.Secret {
 		parts[1] = w.namespace
 	}
 	s, err := w.stack.Cluster(parts[0]).Admin.CoreV1().Secrets(parts[1]).Get(w.ctx, parts[2], metav1.GetOptions{})
-	if refusalOf(err) == refusedGone {
+	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	w.must(err)

@@ -6,14 +6,10 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"path"
 	"slices"
-	"strings"
 	"time"
-
-	"k8s.io/client-go/tools/clientcmd"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
@@ -36,6 +32,7 @@ type config struct {
 	definitions           int // the most a tenant may have; 0: the store's default
 	limits                httpapi.Limits
 	trustedProxies        []netip.Prefix
+	warnings              []string // files it names that can't be read now
 	clusters              []reconcile.Cluster
 	tenants               []tenantConfig
 }
@@ -84,6 +81,7 @@ func loadConfig(path string) (*config, error) {
 	if err := d.err(); err != nil {
 		return nil, err
 	}
+	c.warnings = d.warnings
 	return c, nil
 }
 
@@ -142,31 +140,6 @@ func (d *document) parseProxies() []netip.Prefix {
 		proxies = append(proxies, prefix)
 	}
 	return proxies
-}
-
-func (d *document) parseClusters() []reconcile.Cluster {
-	var clusters []reconcile.Cluster
-	for _, name := range slices.Sorted(maps.Keys(d.Clusters)) {
-		field, in := "clusters."+name, d.Clusters[name]
-		if _, err := definition.ParseClusterName(name); err != nil {
-			d.wrong(field, "%v", err)
-		}
-		switch {
-		case in.Kubeconfig == "" && !in.InCluster:
-			d.wrong(field, "has no kubeconfig; name one, or set inCluster: true for the cluster the server runs in")
-		case in.Kubeconfig != "" && in.InCluster:
-			d.wrong(field, "has both kubeconfig and inCluster; keep one")
-		}
-		d.checkKubeconfig(field, d.file(in.Kubeconfig), in.Context)
-		d.atLeast(field+".concurrency", float64(in.Concurrency), 0)
-		clusters = append(clusters, reconcile.Cluster{
-			Name:       name,
-			Kubeconfig: d.file(in.Kubeconfig),
-			Context:    in.Context,
-			Writes:     in.Concurrency,
-		})
-	}
-	return clusters
 }
 
 func (d *document) parseTenants() []tenantConfig {
@@ -233,69 +206,6 @@ func (d *document) parseKey(field string, tenant gitstore.TenantName, in keyFile
 	return httpapi.Key{ID: id, Hash: hash, Tenant: tenant, Role: role, DisplayName: displayName, CreatedAt: in.CreatedAt.UTC(), ExpiresAt: in.ExpiresAt.UTC()}
 }
 
-// parseVault fills what the tenant leaves out from the settings that tenants
-// share.
-func (d *document) parseVault(field string, in vaultFile) reconcile.Vault {
-	shared := d.Vault
-	v := reconcile.Vault{
-		Address:   or(in.Address, shared.Address),
-		CAFile:    d.file(or(in.CAFile, shared.CAFile)),
-		Namespace: or(in.Namespace, shared.Namespace),
-		Mount:     or(in.Mount, shared.Mount),
-		Prefix:    or(in.Prefix, shared.Prefix),
-	}
-	if u, err := url.Parse(v.Address); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		d.wrong(field+".address", "%q is no URL of a vault; write one such as https://vault.example.com:8200, here or under vault", v.Address)
-	}
-	d.checkFile(field+".caFile", v.CAFile)
-	if v.Mount == "" {
-		d.wrong(field+".mount", "is missing; name the KV v2 mount, such as secret")
-	}
-	for _, p := range []struct{ field, value string }{{"mount", v.Mount}, {"prefix", v.Prefix}} {
-		if _, err := definition.ParseSecretPath(p.value); p.value != "" && err != nil {
-			d.wrong(field+"."+p.field, "%q must be a relative path without empty, \".\" or \"..\" segments", p.value)
-		}
-	}
-	auth := in.Auth
-	if auth == nil {
-		auth = shared.Auth
-	}
-	d.parseAuth(field+".auth", auth, &v)
-	return v
-}
-
-func (d *document) parseAuth(field string, in *authFile, v *reconcile.Vault) {
-	if in == nil {
-		in = &authFile{}
-	}
-	ways := 0
-	if in.Token != nil {
-		ways++
-		d.needed(field+".token.file", in.Token.File, "the file that holds the token")
-		d.checkFile(field+".token.file", d.file(in.Token.File))
-		v.TokenFile = d.file(in.Token.File)
-	}
-	if a := in.AppRole; a != nil {
-		ways++
-		d.needed(field+".appRole.roleID", a.RoleID, "the role's id, from: vault read auth/approle/role/<role>/role-id")
-		d.needed(field+".appRole.secretIDFile", a.SecretIDFile, "the file that holds the secret id")
-		d.checkFile(field+".appRole.secretIDFile", d.file(a.SecretIDFile))
-		v.AppRole = &reconcile.AppRole{Mount: or(a.Mount, "approle"), RoleID: a.RoleID, SecretIDFile: d.file(a.SecretIDFile)}
-	}
-	if k := in.Kubernetes; k != nil {
-		ways++
-		d.needed(field+".kubernetes.role", k.Role, "the role of the vault's kubernetes auth method")
-		v.Kubernetes = &reconcile.KubernetesAuth{
-			Mount:     or(k.Mount, "kubernetes"),
-			Role:      k.Role,
-			TokenFile: d.file(or(k.TokenFile, "/var/run/secrets/kubernetes.io/serviceaccount/token")),
-		}
-	}
-	if ways != 1 {
-		d.wrong(field, "gives %d ways to log in; give exactly one of appRole, kubernetes and token", ways)
-	}
-}
-
 func (d *document) parseGrants(field string, in map[string]grantFile) map[definition.ClusterName]reconcile.Grant {
 	grants := map[definition.ClusterName]reconcile.Grant{}
 	for _, name := range slices.Sorted(maps.Keys(in)) {
@@ -343,29 +253,6 @@ func (d *document) checkFile(field, path string) {
 		return
 	}
 	f.Close()
-}
-
-// checkKubeconfig makes sure that a file says how to reach a cluster; whether it
-// is the right one only that cluster knows.
-func (d *document) checkKubeconfig(field, path, context string) {
-	if path == "" {
-		return
-	}
-	kubeconfig, err := clientcmd.LoadFromFile(path)
-	if err != nil {
-		d.wrong(field+".kubeconfig", "can't be read: %v", err)
-		return
-	}
-	if context == "" {
-		context = kubeconfig.CurrentContext
-	}
-	if kubeconfig.Contexts[context] == nil {
-		d.wrong(field, "has no context %q in kubeconfig %s; name one of those it has (%s)", context, path, strings.Join(slices.Sorted(maps.Keys(kubeconfig.Contexts)), ", "))
-		return
-	}
-	if _, err := clientcmd.NewNonInteractiveClientConfig(*kubeconfig, context, nil, nil).ClientConfig(); err != nil {
-		d.wrong(field+".kubeconfig", "can't be used: %v", err)
-	}
 }
 
 func (d *document) checkInterval(field string, interval time.Duration) {

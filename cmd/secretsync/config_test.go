@@ -92,7 +92,7 @@ func TestTheSampleConfigurationShowsEveryField(t *testing.T) {
 	}
 	for _, typeName := range []string{
 		"configFile", "tlsFile", "logFile", "committerFile", "limitsFile", "vaultFile", "authFile",
-		"tokenAuthFile", "appRoleAuthFile", "kubernetesAuthFile", "clusterFile", "tenantFile", "grantFile", "keyFile",
+		"tokenAuthFile", "appRoleAuthFile", "kubernetesAuthFile", "jwtAuthFile", "certAuthFile", "clusterFile", "tenantFile", "grantFile", "keyFile",
 	} {
 		fields := fieldsOf(typeName)
 		if len(fields) == 0 {
@@ -137,7 +137,7 @@ func TestATenantMayHaveItsOwnBranch(t *testing.T) {
 func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 	tests := map[string]struct{ old, new, want string }{
 		"an unknown field at the top":         {"dataDir: data", "datadir: data", ":1: datadir: unknown field; known here: branch, clusters, committer, dataDir"},
-		"an unknown field deep inside":        {"mount: secret", "mont: secret", ":11: mont: unknown field; known here: address, auth, caFile, mount"},
+		"an unknown field deep inside":        {"mount: secret", "mont: secret", ":11: mont: unknown field; known here: address, auth, authNamespace, caFile, clientCertFile"},
 		"a field twice":                       {"dataDir: data", "dataDir: data\ndataDir: other", `:2: mapping key "dataDir" already defined at line 1`},
 		"text where a duration is wanted":     {"dataDir: data", "dataDir: data\npollInterval: often", ":2: pollInterval: is a text where a duration such as 30s or 1m is wanted"},
 		"a number where a duration is wanted": {"dataDir: data", "dataDir: data\npollInterval: 5", ":2: pollInterval: is a number where a duration such as 30s or 1m is wanted"},
@@ -149,18 +149,19 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 		"no poll interval at all":             {"dataDir: data", "dataDir: data\npollInterval: 0s", ":2: pollInterval: 0s is too short; use at least 1s"},
 		"a poll interval that is too short":   {"dataDir: data", "dataDir: data\npollInterval: 1ms", ":2: pollInterval: 1ms is too short; use at least 1s"},
 		"half of a certificate":               {"dataDir: data", "dataDir: data\ntls: {certFile: token}", ":2: tls: certFile and keyFile go together"},
-		"a kubeconfig without any context":    {"kubeconfig: kubeconfig", "kubeconfig: /dev/null", `:7: clusters.production: has no context "" in kubeconfig /dev/null`},
-		"a kubeconfig that is none":           {"kubeconfig: kubeconfig", "kubeconfig: token", ":8: clusters.production.kubeconfig: can't be read:"},
-		"a context that does not exist":       {"kubeconfig: kubeconfig", "kubeconfig: kubeconfig\n    context: x", `:7: clusters.production: has no context "x" in kubeconfig`},
 		"a text after a quoted one":           {"dataDir: data", `dataDir: "data" x`, ":1: did not find expected key; check the indentation, quotes"},
-		"a file that does not exist":          {"kubeconfig: kubeconfig", "kubeconfig: nowhere", ":8: clusters.production.kubeconfig: can't be read:"},
 		"a cluster without credentials":       {"    kubeconfig: kubeconfig", "    context: x", ":7: clusters.production: has no kubeconfig; name one"},
 		"a cluster with two credentials":      {"kubeconfig: kubeconfig", "kubeconfig: kubeconfig\n    inCluster: true", "has both kubeconfig and inCluster; keep one"},
 		"a vault address without scheme":      {"https://vault", "vault", ":11: tenants.acme.vault.address: \"vault.example.com:8200\" is no URL"},
 		"no vault mount":                      {"mount: secret, ", "", ":11: tenants.acme.vault.mount: is missing"},
 		"a prefix that climbs":                {"prefix: acme", "prefix: ../acme", ":11: tenants.acme.vault.prefix: "},
-		"no way to log in":                    {"    token: {file: token}", "    {}", "gives 0 ways to log in; give exactly one of appRole, kubernetes and token"},
+		"no way to log in":                    {"    token: {file: token}", "    {}", "gives 0 ways to log in; give exactly one of appRole, cert, jwt, kubernetes and token"},
 		"two ways to log in":                  {"token: {file: token}", "token: {file: token}\n    kubernetes: {role: acme}", "gives 2 ways to log in"},
+		"a JWT login without its file":        {"token: {file: token}", "jwt: {role: acme}", "jwt.tokenFile: is missing; give the file that holds the token"},
+		"a login without its certificate":     {"token: {file: token}", "cert: {}", "auth.cert: is missing; give clientCertFile and clientKeyFile"},
+		"a certificate without its key":       {"mount: secret", "clientCertFile: token, mount: secret", "tenants.acme.vault: vault: give clientCertFile and clientKeyFile, or neither"},
+		"a timeout in which nothing answers":  {"kubeconfig: kubeconfig", "kubeconfig: kubeconfig\n    timeout: 1ms", "clusters.production.timeout: 1ms is too short"},
+		"a rate below zero":                   {"kubeconfig: kubeconfig", "kubeconfig: kubeconfig\n    requestsPerSecond: -1", "clusters.production.requestsPerSecond: is -1"},
 		"an AppRole without its id":           {"token: {file: token}", "appRole: {secretIDFile: token}", "appRole.roleID: is missing; give the role's id"},
 		"a cluster that is not registered":    {"      production:\n        names", "      prod:\n        names", `:13: tenants.acme.clusters.prod: there is no cluster "prod" under clusters`},
 		"a grant without namespaces":          {`namespaces: ["*"]`, "namespaces: []", `:14: tenants.acme.clusters.production.namespaces: is missing`},
@@ -186,6 +187,29 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), "secretsync.yaml") || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got  %s\nwant …%s…", err, tt.want)
+			}
+		})
+	}
+}
+
+// A file may come later, and concerns only who needs it.
+func TestAFileThatIsNotThereIsAWarning(t *testing.T) {
+	for name, tt := range map[string]struct{ old, new, want string }{
+		"a kubeconfig without any context": {"kubeconfig: kubeconfig", "kubeconfig: /dev/null", `:7: clusters.production: has no context "" in kubeconfig /dev/null`},
+		"a kubeconfig that is none":        {"kubeconfig: kubeconfig", "kubeconfig: token", ":8: clusters.production.kubeconfig: can't be read:"},
+		"a context that does not exist":    {"kubeconfig: kubeconfig", "kubeconfig: kubeconfig\n    context: x", `:7: clusters.production: has no context "x" in kubeconfig`},
+		"a kubeconfig that is not there":   {"kubeconfig: kubeconfig", "kubeconfig: nowhere", ":8: clusters.production.kubeconfig: can't be read:"},
+		"a token that is not there":        {"token: {file: token}", "token: {file: nowhere}", "tenants.acme.vault.auth.token.file: can't be read:"},
+		"a secret id that is not there":    {"token: {file: token}", "appRole: {roleID: r, secretIDFile: nowhere}", "tenants.acme.vault.auth.appRole.secretIDFile: can't be read:"},
+		"a CA that is not there":           {"mount: secret", "caFile: nowhere, mount: secret", ":11: tenants.acme.vault.caFile: can't be read:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := loadConfig(writeConfig(t, strings.Replace(rightConfig, tt.old, tt.new, 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(cfg.warnings) != 1 || !strings.Contains(cfg.warnings[0], tt.want) {
+				t.Errorf("warnings %q, want %q", cfg.warnings, tt.want)
 			}
 		})
 	}

@@ -57,17 +57,26 @@ type (
 		KeyBurst          int     `yaml:"keyBurst"`
 	}
 	vaultFile struct {
-		Address   string    `yaml:"address"`
-		CAFile    string    `yaml:"caFile"`
-		Namespace string    `yaml:"namespace"`
-		Mount     string    `yaml:"mount"`
-		Prefix    string    `yaml:"prefix"`
-		Auth      *authFile `yaml:"auth"`
+		Address           string        `yaml:"address"`
+		CAFile            string        `yaml:"caFile"`
+		ServerName        string        `yaml:"serverName"`
+		ClientCertFile    string        `yaml:"clientCertFile"`
+		ClientKeyFile     string        `yaml:"clientKeyFile"`
+		Namespace         string        `yaml:"namespace"`
+		AuthNamespace     string        `yaml:"authNamespace"`
+		Mount             string        `yaml:"mount"`
+		Prefix            string        `yaml:"prefix"`
+		Timeout           time.Duration `yaml:"timeout"`
+		Connections       int           `yaml:"connections"`
+		RequestsPerSecond float64       `yaml:"requestsPerSecond"`
+		Auth              *authFile     `yaml:"auth"`
 	}
 	authFile struct {
 		Token      *tokenAuthFile      `yaml:"token"`
 		AppRole    *appRoleAuthFile    `yaml:"appRole"`
 		Kubernetes *kubernetesAuthFile `yaml:"kubernetes"`
+		JWT        *jwtAuthFile        `yaml:"jwt"`
+		Cert       *certAuthFile       `yaml:"cert"`
 	}
 	tokenAuthFile struct {
 		File string `yaml:"file"`
@@ -76,6 +85,16 @@ type (
 		Mount        string `yaml:"mount"`
 		RoleID       string `yaml:"roleID"`
 		SecretIDFile string `yaml:"secretIDFile"`
+		Wrapped      bool   `yaml:"wrapped"`
+	}
+	jwtAuthFile struct {
+		Mount     string `yaml:"mount"`
+		Role      string `yaml:"role"`
+		TokenFile string `yaml:"tokenFile"`
+	}
+	certAuthFile struct {
+		Mount string `yaml:"mount"`
+		Role  string `yaml:"role"`
 	}
 	kubernetesAuthFile struct {
 		Mount     string `yaml:"mount"`
@@ -83,10 +102,13 @@ type (
 		TokenFile string `yaml:"tokenFile"`
 	}
 	clusterFile struct {
-		Kubeconfig  string `yaml:"kubeconfig"`
-		Context     string `yaml:"context"`
-		InCluster   bool   `yaml:"inCluster"`
-		Concurrency int    `yaml:"concurrency"`
+		Kubeconfig        string        `yaml:"kubeconfig"`
+		Context           string        `yaml:"context"`
+		InCluster         bool          `yaml:"inCluster"`
+		Concurrency       int           `yaml:"concurrency"`
+		RequestsPerSecond float64       `yaml:"requestsPerSecond"`
+		Timeout           time.Duration `yaml:"timeout"`
+		ListTimeout       time.Duration `yaml:"listTimeout"`
 	}
 	tenantFile struct {
 		DisplayName    string               `yaml:"displayName"`
@@ -123,6 +145,7 @@ type document struct {
 	path     string
 	lines    map[string]int // by field path, such as "tenants.acme.vault.mount"
 	problems []string
+	warnings []string
 	configFile
 }
 
@@ -180,6 +203,15 @@ func (d *document) index(path string, n *yaml.Node) {
 // wrong records that a field is wrong. The line is that of the field, or of
 // the nearest field around it that is written in the file.
 func (d *document) wrong(field, format string, args ...any) {
+	d.problems = append(d.problems, d.said(field, format, args...))
+}
+
+// warn records what the operator should know of a field that is right.
+func (d *document) warn(field, format string, args ...any) {
+	d.warnings = append(d.warnings, d.said(field, format, args...))
+}
+
+func (d *document) said(field, format string, args ...any) string {
 	line := 0
 	for at := field; at != "" && line == 0; at = at[:max(strings.LastIndexAny(at, ".["), 0)] {
 		line = d.lines[at]
@@ -188,7 +220,7 @@ func (d *document) wrong(field, format string, args ...any) {
 	if line > 0 {
 		place = fmt.Sprintf("%s:%d", d.path, line)
 	}
-	d.problems = append(d.problems, fmt.Sprintf("%s: %s: %s", place, field, fmt.Sprintf(format, args...)))
+	return fmt.Sprintf("%s: %s: %s", place, field, fmt.Sprintf(format, args...))
 }
 
 // err returns what [document.wrong] recorded, or nil.

@@ -16,6 +16,7 @@ type orphan struct {
 	Definition string
 	SecretPath string
 	Commit     string
+	Doubt      string // why it is not proven to be one; it is not deleted then
 }
 
 func (o *orphan) place() string { return o.Cluster + "/" + o.Namespace + "/" + o.SecretName }
@@ -30,8 +31,11 @@ func newOrphans() *cobra.Command {
 that none of them claims any more. They stay, with their labels, until somebody
 deletes them: a workload may still use them.
 
-With --delete those that are listed are deleted, each only if it still is one.
-Without it nothing is changed.`,
+Some are in doubt: a Secret that was edited or copied from elsewhere, or whose
+commit is not in the branch's history. They are listed with the reason.
+
+With --delete those that are listed are deleted, each only if it still is an
+orphan and there is no doubt. Without it nothing is changed.`,
 		Example: `  secretsync orphans --url https://secretsync.example.org --tenant acme --key-file key
   secretsync orphans --url https://secretsync.example.org --tenant acme --key-file key --delete`,
 		Args: cobra.NoArgs,
@@ -43,8 +47,13 @@ Without it nothing is changed.`,
 			if !remove {
 				return printOrphans(cmd, list.Items)
 			}
-			failed := 0
+			failed, doubted := 0, 0
 			for _, o := range list.Items {
+				if o.Doubt != "" {
+					doubted++
+					fmt.Fprintf(cmd.OutOrStdout(), "kept %s: %s\n", o.place(), o.Doubt)
+					continue
+				}
 				if err := c.call(cmd.Context(), http.MethodDelete, "/orphans/"+o.place(), nil); err != nil {
 					failed++
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", o.place(), err)
@@ -52,7 +61,7 @@ Without it nothing is changed.`,
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "deleted %s\n", o.place())
 			}
-			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%d deleted, %d left\n", len(list.Items)-failed, failed); err != nil || failed == 0 {
+			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%d deleted, %d left\n", len(list.Items)-failed-doubted, failed+doubted); err != nil || failed == 0 {
 				return err
 			}
 			return errReported
@@ -69,9 +78,9 @@ func printOrphans(cmd *cobra.Command, orphans []orphan) error {
 		return err
 	}
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "CLUSTER\tNAMESPACE\tSECRET\tDEFINITION\tCOMMIT")
+	fmt.Fprintln(table, "CLUSTER\tNAMESPACE\tSECRET\tDEFINITION\tCOMMIT\tDOUBT")
 	for _, o := range orphans {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.10s\n", o.Cluster, o.Namespace, o.SecretName, o.Definition, o.Commit)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.10s\t%s\n", o.Cluster, o.Namespace, o.SecretName, o.Definition, o.Commit, o.Doubt)
 	}
 	return table.Flush()
 }

@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"secretsync/reconcile"
 )
 
 // settleTime is how long the configuration file must stay as it is before it
@@ -16,7 +21,8 @@ import (
 const settleTime = 200 * time.Millisecond
 
 // followConfig puts a changed configuration in force, on SIGHUP and when the
-// file changes, until ctx ends. One that is wrong changes nothing.
+// file changes, until ctx ends. One that is wrong changes nothing. On SIGHUP the
+// files that it names are looked at again as well.
 func (p *program) followConfig(ctx context.Context, running *config) error {
 	changed, missed, stop := p.watchConfig()
 	defer stop()
@@ -32,6 +38,9 @@ func (p *program) followConfig(ctx context.Context, running *config) error {
 		case <-p.hangup:
 			seen = configSource(p.path)
 			running = p.reload(running)
+			if p.reconciler != nil {
+				p.reconciler.Reread()
+			}
 		case err := <-missed:
 			p.log.Warn("a change of the configuration file may have been missed; send SIGHUP after a change", "error", err)
 		case <-changed:
@@ -91,10 +100,19 @@ func (p *program) reload(running *config) *config {
 		}
 		return running
 	}
-	if fields := needRestart(running, next); len(fields) > 0 {
+	for _, warning := range next.warnings {
+		p.log.Warn("a file that the configuration names is not usable now; it is looked at again by itself", "warning", warning)
+	}
+	fields := needRestart(running, next)
+	if len(fields) > 0 {
 		p.log.Warn("these settings take effect at the next start", "fields", fields)
 	}
-	p.log.Info("the new configuration is in force", "tenants", len(next.tenants), "clusters", len(next.clusters))
+	changes := changesOf(running, next)
+	if len(changes) == 0 {
+		p.log.Info("the configuration is in force as before; the files it names are looked at again once a poll interval, and on SIGHUP now", "notYet", fields)
+		return next
+	}
+	p.log.Info("the new configuration is in force", "changed", changes, "notYet", fields, "tenants", len(next.tenants), "clusters", len(next.clusters))
 	return next
 }
 
@@ -122,6 +140,63 @@ func (p *program) apply(cfg *config) error {
 	return nil
 }
 
+// changesOf lists what differs and is in force by now, each as its path in the
+// file.
+func changesOf(running, next *config) []string {
+	var changes []string
+	differs := func(field string, a, b any) {
+		if !reflect.DeepEqual(a, b) {
+			changes = append(changes, field)
+		}
+	}
+	differs("pollInterval", running.pollInterval, next.pollInterval)
+	differs("workers", running.workers, next.workers)
+	differs("limits", running.limits, next.limits)
+	differs("trustedProxies", running.trustedProxies, next.trustedProxies)
+	clusters := func(c *config) map[string]reconcile.Cluster {
+		m := make(map[string]reconcile.Cluster)
+		for _, cluster := range c.clusters {
+			m[cluster.Name] = cluster
+		}
+		return m
+	}
+	tenants := func(c *config) map[string]tenantConfig {
+		m := make(map[string]tenantConfig)
+		for _, t := range c.tenants {
+			m[t.name.String()] = t
+		}
+		return m
+	}
+	changes = append(changes, entriesOf("clusters.", clusters(running), clusters(next), func(field string, a, b reconcile.Cluster) {
+		differs(field, a, b)
+	})...)
+	return append(changes, entriesOf("tenants.", tenants(running), tenants(next), func(field string, a, b tenantConfig) {
+		differs(field+".displayName", a.displayName, b.displayName)
+		differs(field+".pollInterval", a.pollInterval, b.pollInterval)
+		differs(field+".vault", a.vault, b.vault)
+		differs(field+".clusters", a.grants, b.grants)
+		differs(field+".keys", a.keys, b.keys)
+	})...)
+}
+
+// entriesOf lists the entries of a mapping that came and went, and has those
+// compared that stay.
+func entriesOf[T any](field string, running, next map[string]T, compare func(string, T, T)) (changes []string) {
+	for _, name := range slices.Sorted(maps.Keys(running)) {
+		if now, ok := next[name]; ok {
+			compare(field+name, running[name], now)
+		} else {
+			changes = append(changes, field+name+" (removed)")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(next)) {
+		if _, ok := running[name]; !ok {
+			changes = append(changes, field+name+" (added)")
+		}
+	}
+	return changes
+}
+
 // needRestart lists the settings that differ and can't change in a running
 // server.
 func needRestart(running, next *config) []string {
@@ -137,7 +212,6 @@ func needRestart(running, next *config) []string {
 		{"hashKeyFile", running.hashKeyFile != next.hashKeyFile},
 		{"committer", running.committer != next.committer},
 		{"log", running.logLevel != next.logLevel || running.logJSON != next.logJSON},
-		{"workers", running.workers != next.workers},
 		{"limits.definitions", running.definitions != next.definitions},
 	} {
 		if f.changed {

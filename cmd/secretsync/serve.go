@@ -33,7 +33,10 @@ func newServe() *cobra.Command {
 meaning of each field is examples/secretsync.yaml in the source.
 
 The configuration is read again on SIGHUP and when the file changes. One that is
-wrong is refused, with its cause in the log, and the old one stays in force.`,
+wrong is refused, with its cause in the log, and the old one stays in force. The
+files that it names (certificates, tokens, kubeconfigs) are looked at again once a
+poll interval, and on SIGHUP; one that is missing or bad stops nobody but who
+needs it.`,
 		Example: `  secretsync serve --config /etc/secretsync/secretsync.yaml
   secretsync serve --config secretsync.yaml --check`,
 		Args: cobra.NoArgs,
@@ -48,6 +51,9 @@ wrong is refused, with its cause in the log, and the old one stays in force.`,
 				return err
 			}
 			if check {
+				for _, warning := range cfg.warnings {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", warning)
+				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: is right: %d tenants, %d clusters\n", path, len(cfg.tenants), len(cfg.clusters))
 				return err
 			}

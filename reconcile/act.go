@@ -1,0 +1,331 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube"
+	"secretsync/reconcile/vault"
+)
+
+// work is what one pass does about a place.
+type work struct {
+	decision
+	in     input
+	place  *place
+	target *target   // that has the place
+	others []*target // that claim it too
+	value  *vault.Value
+}
+
+// pass brings one place as far as it can be brought now: it looks, decides
+// once, does what that says and notes how it ended. What the doing changed
+// makes the place due again.
+func (s *site) pass(ctx context.Context, p *place) {
+	defer s.survive(p)
+	p.urgent.Store(false)
+	w, ok := p.plan(s.clock.Now())
+	if !ok {
+		return
+	}
+	w.tell()
+	switch w.action {
+	case know:
+		w.target.origin.source.Look()
+	case confirm:
+		w.target.origin.source.Confirm(bears(w.in.seen.Copy))
+	case read:
+		w.read(ctx)
+	case try:
+		w.try(ctx)
+	case create, update, replace:
+		w.write(ctx)
+	}
+	if w.again > 0 {
+		s.later(p, w.again)
+	}
+}
+
+// plan gathers, decides, and brings the record up to what was seen. It is false
+// where nobody claims the place any more.
+func (p *place) plan(now time.Time) (*work, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.claims) == 0 {
+		return nil, false
+	}
+	w := &work{place: p, others: p.claims}
+	w.in, w.target = p.gather(now)
+	w.decision = decide(&w.in)
+	if p.note(&w.in, &w.decision) {
+		w.in.record = p.record
+		w.decision = decide(&w.in)
+	}
+	if p.want(w.target, w.decision.value) {
+		// It is in memory already, for another place.
+		w.in.held = true
+		w.decision = decide(&w.in)
+	}
+	if w.action == try || w.action.writes() {
+		w.value, _ = p.record.request.asked.Value()
+		if w.value == nil { // dropped in this very moment
+			w.action = fetch
+		}
+	}
+	p.tenant.Store(&w.target.owner.Tenant)
+	return w, true
+}
+
+// want asks for the value, or gives it up. It reports whether the value was
+// asked for now and is there at once. p.mu is held.
+func (p *place) want(h *target, value bool) bool {
+	r := p.record.request
+	if r != nil && (!value || r.origin != h.origin) {
+		p.release()
+		r = nil
+	}
+	if !value || r != nil {
+		return false
+	}
+	r = &request{origin: h.origin, asked: h.origin.source.Request()}
+	p.record.request = r
+	v, ok := r.asked.Value()
+	return ok && v.Version == h.origin.source.State().Version
+}
+
+// note brings the record up to what was seen, before anything is done. It
+// reports whether that changes what is to be done. p.mu is held.
+func (p *place) note(in *input, d *decision) bool {
+	r := &p.record
+	switch {
+	case d.drift:
+		r.fight = r.fight.disturbed(in.now, r.good.Stamp, in.seen.Copy)
+		r.good = nil
+		r.cause = &cause{by: causeDrift, since: in.now}
+		return true
+	case d.right:
+		r.good, r.attempt, r.look, r.sent = in.seen.Copy, nil, nil, nil
+		if r.cause != nil && r.cause.written {
+			p.site.metrics.synced(r.cause.by, in.now.Sub(r.cause.since))
+		}
+		r.cause = nil
+		if f := r.fight; f != nil {
+			if r.fight = f.settled(in.now); f.over().Before(in.now) && in.now.Sub(f.last) > fightMemory {
+				r.fight = nil
+			}
+			return r.fight != f
+		}
+	case (d.action == fetch || d.action.writes()) && r.cause == nil:
+		r.cause = &cause{by: causeValue, since: in.now}
+		if created, err := time.Parse(time.RFC3339Nano, in.source.Version.Created); err == nil && created.Before(in.now) {
+			r.cause.since = created
+		}
+	}
+	return false
+}
+
+// desired is the copy as it should stand.
+func (w *work) desired() kube.Desired {
+	return kube.Desired{
+		Key: w.in.at, Owner: w.in.owner, Stamp: w.want, Commit: *w.target.commit.Load(), Type: w.in.kind, Data: w.value.Data,
+	}
+}
+
+// read looks at the one Secret that stands in the place.
+func (w *work) read(ctx context.Context) {
+	owners := make([]kube.Owner, len(w.others))
+	for i, t := range w.others {
+		owners[i] = t.owner
+	}
+	c, err := w.target.connection.kube.Read(ctx, w.in.at, owners...)
+	if err != nil {
+		w.failed(ctx, err)
+		return
+	}
+	w.place.looked(c, w.target.tenant.clock.Now())
+	w.place.due()
+}
+
+func (p *place) looked(c *kube.Copy, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.record.look = &look{version: versionOf(c), at: now}
+}
+
+// try finds out without effect what would become of a write, where admission
+// made something else of it before.
+func (w *work) try(ctx context.Context) {
+	altered, err := w.target.connection.kube.Try(ctx, w.in.seen.Copy, w.desired())
+	switch kube.RefusalOf(err) {
+	case kube.Exists, kube.Conflict, kube.Gone:
+		w.read(ctx) // nothing may watch what admission took our labels from
+		return
+	}
+	p := w.place
+	p.mu.Lock()
+	if altered == nil && err == nil {
+		p.record.sent = nil // it would stand as it is sent: write it
+	} else {
+		s := *p.record.sent
+		s.triedAt = w.target.tenant.clock.Now()
+		p.record.sent = &s
+	}
+	p.release()
+	p.mu.Unlock()
+	p.due()
+}
+
+// write makes the copy right.
+func (w *work) write(ctx context.Context) {
+	cluster := w.target.connection.kube
+	var c *kube.Copy
+	var err error
+	switch w.action {
+	case create:
+		c, err = cluster.Create(ctx, w.desired())
+	case update:
+		c, err = cluster.Update(ctx, w.in.seen.Copy, w.desired())
+	case replace:
+		c, err = cluster.Replace(ctx, w.in.seen.Copy, w.desired())
+	}
+	if err != nil {
+		w.failed(ctx, err)
+		return
+	}
+	now := w.target.tenant.clock.Now()
+	w.place.wrote(w, c, now)
+	w.place.site.metrics.wrote(w.target.connection.name, w.action)
+	w.place.site.log.Debug("copy written", "cluster", w.target.connection.name, "tenant", w.in.owner.Tenant, "definition", w.in.owner.Name, "secret", w.in.at.String(),
+		"action", w.action.String(), "why", w.why, "version", w.want.Version)
+	// How it stands now is told at once, not at the end of the queue.
+	if next, ok := w.place.plan(now); ok {
+		next.tell()
+		w.again = next.again
+		if next.action > wait {
+			w.place.due()
+		}
+	}
+}
+
+// wrote notes what was written.
+func (p *place) wrote(w *work, c *kube.Copy, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := &p.record
+	p.release()
+	r.attempt, r.look = nil, nil
+	r.sent = &sent{owner: w.in.owner, stamp: w.want, kind: w.in.kind, triedAt: now}
+	r.good = nil
+	if c.Altered == nil {
+		r.good = c
+	}
+	if r.cause != nil {
+		r.cause.written = true
+	}
+}
+
+// failed notes what a refusal means for the place.
+func (w *work) failed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	now := w.target.tenant.clock.Now()
+	switch kube.RefusalOf(err) {
+	case kube.Exists, kube.Conflict, kube.Gone:
+		// It is not as the watch had told; what is it?
+		if w.action == read {
+			break
+		}
+		w.place.site.log.Debug("another Secret stands there than was thought", "secret", w.in.at.String(), "cause", err.Error())
+		w.read(ctx)
+		w.place.tried(w, nil, now)
+		return
+	case kube.Throttled:
+		w.again = w.target.connection.throttle(after(err), now)
+		w.place.due() // it waits with the others
+		return
+	}
+	f := w.explain(err)
+	w.again = w.place.tried(w, f, now)
+	if w.target.connection.outage() != nil {
+		return // nothing of this cluster is told but that
+	}
+	if next, ok := w.place.plan(now); ok {
+		next.tell()
+	}
+}
+
+// tried notes that an attempt failed, and returns after how long the next may
+// be made. Without a fault it is one that need not be told.
+func (p *place) tried(w *work, f *fault.Fault, now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := p.record.attempt
+	a := &attempt{owner: w.in.owner, want: w.want, version: versionOf(w.in.seen.Copy), there: w.in.seen.Namespace, fault: f, first: now, failures: 1}
+	if old != nil && old.owner == a.owner && old.want == a.want {
+		a.first, a.failures = old.first, old.failures+1
+	}
+	again := w.in.interval
+	switch {
+	case f == nil: // known to be passing: at once, the first times
+		a.version = versionOf(w.target.connection.kube.Look(p.at).Copy)
+		a.fault = queued("it was changed while it was to be written; it is looked at again")
+		if again = 0; a.failures > 3 {
+			again = backoff(a.failures-3, w.in.interval)
+		}
+	case f.Again:
+		again = max(f.After, backoff(a.failures, w.in.interval))
+	}
+	if long := now.Sub(a.first); long > tellAfter && f != nil {
+		told := *f
+		told.Message += fmt.Sprintf("; so it is since %s", a.first.UTC().Format(time.RFC3339))
+		a.fault = &told
+	}
+	a.until = now.Add(again)
+	p.record.attempt = a
+	if again > keepFor {
+		p.release()
+	}
+	return again
+}
+
+const (
+	tellAfter  = time.Minute     // a failure that lasts says since when
+	keepFor    = 2 * time.Second // a value is kept in memory for a next attempt that is so near
+	panicPause = time.Second     // after the first panic
+)
+
+// survive keeps a panic in one pass from costing more than that place a while.
+func (s *site) survive(p *place) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	what := fmt.Sprintf("%T", cause) // what it says may hold anything
+	if err, ok := cause.(runtime.Error); ok {
+		what = err.Error()
+	}
+	s.log.Error("a mistake in this program: a pass over a Secret panicked; it is tried again after a while", "secret", p.at.String(), "panic", what, "stack", string(debug.Stack()))
+	now := s.clock.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := &attempt{panicked: true, failures: 1, first: now, fault: internalError()}
+	if old := p.record.attempt; old != nil && old.panicked {
+		a.failures = old.failures + 1
+	}
+	pause := panicPause << min(a.failures-1, 6)
+	a.until = now.Add(pause)
+	request := p.record.request
+	p.record = record{attempt: a} // what it held may have been the cause
+	s.later(p, pause)
+	defer func() { recover() }()
+	request.asked.Release()
+}
+
+func internalError() *fault.Fault {
+	return fault.Transient(Error, ReasonInternalError, "a mistake in secretsync itself; its log has the details. It is tried again by itself")
+}

@@ -1,0 +1,191 @@
+package reconcile
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube"
+	"secretsync/reconcile/vault"
+)
+
+// told is what was last said of a target: statuses are worked out anew each
+// time, and this is what makes a transition of a difference.
+type told struct {
+	state    State
+	reason   Reason
+	message  string
+	since    time.Time     // when state or reason last changed
+	right    bool          // value and copy agreed
+	version  vault.Version // that of the value meanwhile
+	lastSync time.Time     // when they were last known to
+}
+
+// standing is a target's status with since when it holds.
+type standing struct {
+	TargetStatus           // but for what the copy tells; see full
+	since        time.Time // when state or reason last changed
+	copy         *kube.Copy
+}
+
+// full fills in what the copy tells: it costs more than all the rest, and only
+// those want it who ask for one definition.
+func (s standing) full(o kube.Owner) standing {
+	if c := s.copy; c != nil && c.Owner == o && c.Intact && c.Labelled {
+		s.VaultVersion = c.Version
+		s.Commit, _ = gitstore.ParseRevision(c.Commit) // zero where somebody edited it
+	}
+	return s
+}
+
+// tell says how the targets of a place stand by what was decided.
+func (w *work) tell() {
+	for _, t := range w.others {
+		t.stand(&w.in, &w.decision, w.target)
+	}
+}
+
+// stands works out how a target stands now.
+func (t *target) stands(now time.Time) (s standing) {
+	defer func() {
+		if recover() != nil {
+			// The pass over the place panics in the same way, and logs it.
+			f := internalError()
+			s = standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: f.State, Reason: f.Reason, Message: f.Message}, since: now}
+		}
+	}()
+	in, h, ok := t.look(now)
+	if !ok {
+		f := queued("not tried yet")
+		return standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: f.State, Reason: f.Reason, Message: f.Message}}
+	}
+	d := decide(&in)
+	return t.stand(&in, &d, h)
+}
+
+// look gathers what a status of the target goes by. It is false for one that
+// was withdrawn meanwhile.
+func (t *target) look(now time.Time) (in input, h *target, ok bool) {
+	p := t.place.Load()
+	if p == nil {
+		return in, nil, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.claims) == 0 {
+		return in, nil, false
+	}
+	in, h = p.gather(now)
+	return in, h, true
+}
+
+// stand says how the target stands by what was decided about its place, which
+// h has, and tells of it if that is another way than before.
+func (t *target) stand(in *input, d *decision, h *target) standing {
+	f, since, right := d.fault, d.since, d.right
+	if h != t {
+		f, since, right = conflict(in, t, h), time.Time{}, false
+		if down := t.connection.outage(); down != nil {
+			named := down.Fault
+			named.Message = "cluster " + t.spec.Cluster.String() + ": " + named.Message
+			f, since = &named, down.Since
+		}
+	}
+	s := standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: Synced, Reason: ReasonSynced}, copy: in.seen.Copy}
+	if f != nil {
+		s.State, s.Reason, s.Message = f.State, f.Reason, f.Message
+	}
+	t.mu.Lock()
+	before := t.told
+	t.told.agree(in, right, since)
+	s.LastSync = t.told.lastSync
+	if !since.IsZero() {
+		// An outage lies over what was told: it is one thing, and told by itself.
+		t.mu.Unlock()
+		s.since = since
+		return s
+	}
+	if before.state != s.State || before.reason != s.Reason {
+		t.told.state, t.told.reason, t.told.since = s.State, s.Reason, in.now
+	}
+	t.told.message = s.Message
+	s.since = t.told.since
+	t.mu.Unlock()
+	if before.reason != s.Reason || before.message != s.Message {
+		t.announce(&s, before.reason)
+	}
+	// It did not stand so during an outage that is over.
+	s.since = later(s.since, t.connection.recoveredAt())
+	if concernsVault(s.Reason) || s.Reason == ReasonSynced {
+		s.since = later(s.since, t.tenant.recoveredAt())
+	}
+	return s
+}
+
+// agree keeps when value and copy were last known to agree.
+func (d *told) agree(in *input, right bool, outage time.Time) {
+	switch {
+	case right && d.right:
+		d.lastSync = later(d.lastSync, in.source.Checked)
+	case right:
+		d.lastSync = in.now
+	case d.right && in.source.Version != d.version:
+		d.lastSync = later(d.lastSync, in.source.Stood)
+	case d.right && !outage.IsZero() && outage.Before(in.source.Checked):
+		d.lastSync = later(d.lastSync, outage)
+	case d.right:
+		d.lastSync = later(d.lastSync, in.source.Checked)
+	}
+	d.right, d.version = right, in.source.Version
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// announce tells all who want to know that a target stands in another way.
+func (t *target) announce(s *standing, before Reason) {
+	t.tenant.announce()
+	if before == s.Reason {
+		return
+	}
+	level := slog.LevelDebug
+	if s.State == Error {
+		level = slog.LevelWarn
+		t.warn(s)
+	}
+	if t.tenant.log.Enabled(context.Background(), level) {
+		t.tenant.log.Log(context.Background(), level, transition[level], "definition", t.owner.Name, "cluster", t.spec.Cluster.String(), "secret", t.at.String(), "reason", s.Reason, "cause", s.Message)
+	}
+}
+
+var transition = map[slog.Level]string{slog.LevelDebug: "target settled", slog.LevelWarn: "target not synced"}
+
+// warn tells the users of the cluster, if it is of a kind that helps them: not
+// of the cluster itself, the vault or the configuration.
+func (t *target) warn(s *standing) {
+	switch s.Reason {
+	case ReasonNotOwned, ReasonTypeMismatch, ReasonTargetConflict, ReasonValueDeleted, ReasonInvalidKey, ReasonValueTooLarge, ReasonForbidden, ReasonAltered, ReasonContended:
+		t.connection.kube.Warn(t.at, string(s.Reason), s.Message)
+	}
+}
+
+// conflict says that another target has the place.
+func conflict(in *input, t, h *target) *fault.Fault {
+	switch {
+	case h.owner == t.owner:
+		return targetConflict("another target of this definition is the same Secret %s by the name of cluster %s; remove one", in.at, h.spec.Cluster)
+	case h.owner.Tenant == t.owner.Tenant:
+		return targetConflict("definition %s already fills Secret %s in cluster %s; remove the target from one of the two", h.owner.Name, in.at, t.spec.Cluster)
+	}
+	return targetConflict("Secret %s in cluster %s is already filled from elsewhere; choose another secretName or namespace", in.at, t.spec.Cluster)
+}
+
+func targetConflict(format string, args ...any) *fault.Fault {
+	return fault.New(Error, ReasonTargetConflict, format, args...)
+}
