@@ -130,15 +130,15 @@ func parseCache(w *walk, of BranchName, content []byte) (*state, error) {
 	if s.problem != nil {
 		problems = append(problems, *s.problem)
 	}
-	for raw := s.secrets; len(raw) > 0; {
-		e, size, err := gitdir.NextTreeEntry(raw)
+	for rest := s.secrets; len(rest) > 0; {
+		e, after, err := rest.Next()
 		if err == nil {
 			err = w.reader.Spend(workPerName)
 		}
 		if err != nil {
 			return nil, err
 		}
-		raw = raw[size:]
+		rest = after
 		if w.census != nil && !w.census.served[string(e.Name)] {
 			continue
 		}

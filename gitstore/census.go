@@ -26,17 +26,17 @@ type census struct {
 
 // takeCensus goes through the names of the tree secrets/ of which at most most
 // are served.
-func takeCensus(r *gitdir.Reader, secrets []byte, most int) (*census, error) {
+func takeCensus(r *gitdir.Reader, secrets gitdir.Tree, most int) (*census, error) {
 	definitions, others := lesser[string]{most: most}, lesser[definition.FileError]{most: most}
-	for raw := secrets; len(raw) > 0; {
-		e, size, err := gitdir.NextTreeEntry(raw)
+	for rest := secrets; len(rest) > 0; {
+		e, after, err := rest.Next()
 		if err == nil {
 			err = r.Spend(workPerName)
 		}
 		if err != nil {
 			return nil, err
 		}
-		raw = raw[size:]
+		rest = after
 		file := string(e.Name)
 		if name, problem := definition.NameOfFile(file, e.Mode); problem != nil {
 			others.add(problem.Path+"\x00"+file, *problem)

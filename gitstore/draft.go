@@ -15,8 +15,7 @@ type draft struct {
 	base              *state
 	head              gitdir.Hash
 	time              time.Time
-	root              []byte
-	secrets           []byte
+	root, secrets     gitdir.Tree
 	rootID, secretsID gitdir.Hash // of what is in pack; zero where the tree is not
 	pack              *gitdir.PackBuilder
 	read              func(blob gitdir.Hash) ([]byte, error)
@@ -85,9 +84,9 @@ func (d *draft) commit(by Attribution, committer Identity, now time.Time, e edit
 		file := change.name.String() + definition.FileSuffix
 		if change.mode != 0 {
 			blobs[i] = d.pack.Add(gitdir.KindBlob, change.content)
-			secretsEdit, err = gitdir.SetInTree(secrets, file, change.mode, blobs[i])
+			secretsEdit, err = secrets.Set(file, change.mode, blobs[i])
 		} else {
-			secretsEdit, err = gitdir.RemoveFromTree(secrets, file)
+			secretsEdit, err = secrets.Remove(file)
 		}
 		if err != nil {
 			return err
@@ -97,11 +96,11 @@ func (d *draft) commit(by Attribution, committer Identity, now time.Time, e edit
 	if len(e.files) > 1 {
 		secretsEdit = gitdir.EditBetween(d.secrets, secrets)
 	}
-	rootEdit, err := gitdir.RemoveFromTree(d.root, definition.Folder)
+	rootEdit, err := d.root.Remove(definition.Folder)
 	var secretsID gitdir.Hash
 	if len(secrets) > 0 {
 		secretsID = d.pack.AddTree(d.secretsID, d.secrets, secretsEdit, secrets)
-		rootEdit, err = gitdir.SetInTree(d.root, definition.Folder, filemode.Dir, secretsID)
+		rootEdit, err = d.root.Set(definition.Folder, filemode.Dir, secretsID)
 	}
 	if err != nil {
 		return err

@@ -16,10 +16,10 @@ import (
 // the pointers to shared entries nothing in it is shared with an older one.
 type state struct {
 	head     gitdir.Hash
-	time     time.Time // committer's, of head
-	root     []byte    // the raw tree of head
-	secrets  []byte    // the raw tree secrets/; empty where there is none
-	bulk     int       // the bytes of both, if they are too many to be kept and written anew
+	time     time.Time   // committer's, of head
+	root     gitdir.Tree // the raw tree of head
+	secrets  gitdir.Tree // the raw tree secrets/; empty where there is none
+	bulk     int         // the bytes of both, if they are too many to be kept and written anew
 	snapshot *Snapshot
 	// continues: the state that it was worked out from is on its first-parent line.
 	continues bool

@@ -23,9 +23,9 @@ type walk struct {
 
 	read map[gitdir.Hash]blobRead // what was read of files, by blob
 
-	secrets []byte  // the tree at HEAD
-	census  *census // of it, if one is needed
-	names   int     // at HEAD that are looked for
+	secrets gitdir.Tree // the tree at HEAD
+	census  *census     // of it, if one is needed
+	names   int         // at HEAD that are looked for
 	touched map[string]*touch
 	settled int // of them, for which nothing more has to be looked for
 }
@@ -49,7 +49,7 @@ type touch struct {
 // side is the part of a commit's tree that matters.
 type side struct {
 	rootID, secretsID gitdir.Hash
-	root, secrets     []byte
+	root, secrets     gitdir.Tree
 	problem           *definition.FileError // secrets is something else than a folder
 }
 
@@ -95,8 +95,8 @@ func (w *walk) run(head gitdir.Hash) (*state, error) {
 }
 
 // begin is told what stands at HEAD.
-func (w *walk) begin(secrets []byte) error {
-	w.secrets, w.names = secrets, gitdir.CountEntries(secrets)
+func (w *walk) begin(secrets gitdir.Tree) error {
+	w.secrets, w.names = secrets, secrets.Count()
 	if w.names > w.most || w.base != nil && w.base.snapshot.crowded(w.most) {
 		return w.takeCensus()
 	}
@@ -206,7 +206,7 @@ func (w *walk) side(rootID gitdir.Hash, known side) (side, error) {
 		return side{}, err
 	}
 	s := side{rootID: rootID, root: root}
-	e, _, _, ok, err := gitdir.FindInTree(root, definition.Folder)
+	e, ok, err := s.root.Find(definition.Folder)
 	switch {
 	case err != nil:
 		return side{}, fmt.Errorf("tree %s: %w", rootID, err)

@@ -75,58 +75,23 @@ func (w *deltaWriter) insert(b []byte) {
 }
 
 // edit writes the delta of one edit of base.
-func (w *deltaWriter) edit(base []byte, s TreeEdit) []byte {
-	w.begin(len(base), len(base)-s.remove+len(s.insert))
-	w.copy(0, s.at)
-	w.insert(s.insert)
-	w.copy(s.at+s.remove, len(base)-s.at-s.remove)
+func (w *deltaWriter) edit(base Tree, e TreeEdit) []byte {
+	w.begin(len(base), len(base)-e.Remove+len(e.Insert))
+	w.copy(0, e.At)
+	w.insert(e.Insert)
+	w.copy(e.At+e.Remove, len(base)-e.At-e.Remove)
 	return w.out
 }
 
 // trees writes the delta between two trees, entry by entry.
-func (w *deltaWriter) trees(base, tree []byte) ([]byte, error) {
+func (w *deltaWriter) trees(base, tree Tree) ([]byte, error) {
 	w.begin(len(base), len(tree))
-	from, to := 0, 0 // what is written covers base[:from] and tree[:to]
-	for from < len(base) || to < len(tree) {
-		same, err := commonEntries(base[from:], tree[to:])
-		if err != nil {
-			return nil, err
-		}
-		if len(base)-from == len(tree)-to && commonPrefix(base[from:], tree[to:]) == len(tree)-to {
-			same = len(tree) - to
-		}
-		w.copy(from, same)
-		from, to = from+same, to+same
-		var a, b TreeEntry
-		var sizeA, sizeB int
-		if from < len(base) {
-			if a, sizeA, err = NextTreeEntry(base[from:]); err != nil {
-				return nil, err
-			}
-		}
-		if to < len(tree) {
-			if b, sizeB, err = NextTreeEntry(tree[to:]); err != nil {
-				return nil, err
-			}
-		}
-		order := 0
-		switch {
-		case sizeA == 0 && sizeB == 0:
-			return w.out, nil
-		case sizeA == 0:
-			order = 1
-		case sizeB == 0:
-			order = -1
-		default:
-			order = compareTreeNames(a, b)
-		}
-		if order <= 0 {
-			from += sizeA
-		}
-		if order >= 0 {
-			w.insert(tree[to : to+sizeB])
-			to += sizeB
-		}
-	}
-	return w.out, nil
+	from := 0 // what is written covers base[:from]
+	err := CompareTrees(base, tree, func(s TreeStep) error {
+		w.copy(from, s.Same)
+		w.insert(s.NewRaw)
+		from += s.Same + len(s.OldRaw)
+		return nil
+	})
+	return w.out, err
 }

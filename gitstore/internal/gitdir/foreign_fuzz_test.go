@@ -135,7 +135,7 @@ func newForeignPack(random *rand.Rand) *foreignPack {
 	tree := func() []byte {
 		var b []byte
 		for i := range random.IntN(60) {
-			b = appendTreeEntry(b, 0o100644, fmt.Sprintf("f%03d.yaml", i), Hash{byte(random.IntN(3)), byte(i)})
+			b = TreeEntry{0o100644, []byte(fmt.Sprintf("f%03d.yaml", i)), Hash{byte(random.IntN(3)), byte(i)}}.appendTo(b)
 		}
 		return b
 	}

@@ -16,7 +16,7 @@ func FuzzTreesAreTakenApartAndComparedWithoutPanic(f *testing.F) {
 	f.Add([]byte(""), []byte(one), "b")
 	f.Add([]byte("100644 "), []byte("\x00"), "")
 	f.Fuzz(func(t *testing.T, old, new []byte, file string) {
-		_, _, _, _, _ = FindInTree(old, file)
+		_, _, _ = Tree(old).Find(file)
 		changed := make(map[string]bool)
 		err := DiffTrees(old, new, func(name []byte, _, _ TreeEntry) error {
 			changed[string(name)] = true
@@ -49,15 +49,15 @@ func FuzzTreesAreTakenApartAndComparedWithoutPanic(f *testing.F) {
 }
 
 // treeMap is the last entry of each name, as what is written last wins.
-func treeMap(raw []byte) map[string]string {
+func treeMap(raw Tree) map[string]string {
 	m := make(map[string]string)
 	for len(raw) > 0 {
-		e, size, err := NextTreeEntry(raw)
+		e, rest, err := raw.Next()
 		if err != nil {
 			return m
 		}
-		m[string(e.Name)] += string(raw[:size])
-		raw = raw[size:]
+		m[string(e.Name)] += string(raw[:len(raw)-len(rest)])
+		raw = rest
 	}
 	return m
 }
@@ -69,15 +69,15 @@ func FuzzTreeEditsAreWhatTheirDeltasSay(f *testing.F) {
 		if bytes.IndexByte([]byte(file), 0) >= 0 || file == "" {
 			return
 		}
-		change, err := RemoveFromTree(raw, file)
+		change, err := Tree(raw).Remove(file)
 		if set {
-			change, err = SetInTree(raw, file, filemode.Regular, Hash{7})
+			change, err = Tree(raw).Set(file, filemode.Regular, Hash{7})
 		}
 		if err != nil {
 			return
 		}
 		edited := change.Apply(raw)
-		e, _, _, ok, err := FindInTree(edited, file)
+		e, ok, err := edited.Find(file)
 		if err == nil && set && (!ok || e.ID != Hash{7} || e.Mode != filemode.Regular) {
 			t.Errorf("%q was set and is %v %+v", file, ok, e)
 		}
@@ -97,7 +97,7 @@ func FuzzTreeEditsAreWhatTheirDeltasSay(f *testing.F) {
 
 func FuzzDeltasAndObjectHeadersAreReadWithoutPanic(f *testing.F) {
 	var w deltaWriter
-	f.Add([]byte("base"), slices.Clone(w.edit([]byte("base"), TreeEdit{at: 1, remove: 2, insert: []byte("xyz")})))
+	f.Add([]byte("base"), slices.Clone(w.edit([]byte("base"), TreeEdit{At: 1, Remove: 2, Insert: []byte("xyz")})))
 	f.Add([]byte(""), []byte("\x00\x80"))
 	f.Fuzz(func(t *testing.T, base, delta []byte) {
 		if size, err := deltaResult(delta); err == nil && size <= 1<<20 {

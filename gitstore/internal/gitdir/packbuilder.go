@@ -60,7 +60,7 @@ func (b *PackBuilder) addNamed(id Hash, kind Kind, content []byte) {
 
 // AddTree puts in a tree that is one edit away from another; as a delta where
 // that one is in this pack.
-func (b *PackBuilder) AddTree(former Hash, before []byte, change TreeEdit, tree []byte) Hash {
+func (b *PackBuilder) AddTree(former Hash, before Tree, change TreeEdit, tree Tree) Hash {
 	id := hashObject(KindTree, tree)
 	if _, ok := b.at[id]; ok {
 		return id
@@ -93,7 +93,7 @@ type link struct {
 	steps int
 }
 
-func (b *PackBuilder) chain(former, id Hash, tree []byte, steps int) {
+func (b *PackBuilder) chain(former, id Hash, tree Tree, steps int) {
 	l := link{head: chainTree{id, tree}}
 	if steps > 0 {
 		l = link{head: b.links[former].head, steps: steps}

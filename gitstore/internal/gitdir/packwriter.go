@@ -65,7 +65,7 @@ func (w *packWriter) deflate(content []byte) ([]byte, error) {
 
 // tree writes a tree that is stored whole in its source, with below deltas on
 // top of it there, as a delta of a similar one if there is one.
-func (w *packWriter) tree(id Hash, content []byte, below int) error {
+func (w *packWriter) tree(id Hash, content Tree, below int) error {
 	if hashObject(KindTree, content) != id {
 		return fmt.Errorf("tree %s does not match its name: %w", id, ErrCorrupt)
 	}

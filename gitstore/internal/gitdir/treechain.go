@@ -36,7 +36,7 @@ type folderChain struct {
 
 type chainTree struct {
 	id      Hash
-	content []byte
+	content Tree
 }
 
 // A chainLink is the decision how to store one tree. Whoever has it stores the
@@ -49,7 +49,7 @@ type chainLink struct {
 
 // link decides how to store the next tree of its folder. Below is the number of
 // deltas there will be on top of it.
-func (t *treeChains) link(content []byte, at map[Hash]written, below int) chainLink {
+func (t *treeChains) link(content Tree, at map[Hash]written, below int) chainLink {
 	f := t.folder(content)
 	l := chainLink{folder: f}
 	switch {
@@ -66,7 +66,7 @@ func (t *treeChains) link(content []byte, at map[Hash]written, below int) chainL
 }
 
 // asDelta takes note that the tree was stored as was decided.
-func (l chainLink) asDelta(id Hash, content []byte) {
+func (l chainLink) asDelta(id Hash, content Tree) {
 	f := l.folder
 	f.last = &chainTree{id, content}
 	if l.begins {
@@ -78,16 +78,16 @@ func (l chainLink) asDelta(id Hash, content []byte) {
 }
 
 // whole takes note that the tree was stored whole, whatever was decided.
-func (l chainLink) whole(id Hash, content []byte) {
+func (l chainLink) whole(id Hash, content Tree) {
 	f := l.folder
 	f.last = &chainTree{id, content}
 	f.begin, f.deltas, f.chains = f.last, 0, 0
 }
 
 // folder tells folders apart by the first name in them, which rarely changes.
-func (t *treeChains) folder(content []byte) *folderChain {
+func (t *treeChains) folder(content Tree) *folderChain {
 	first := ""
-	if e, _, err := NextTreeEntry(content); err == nil {
+	if e, _, err := content.Next(); err == nil {
 		first = string(e.Name)
 	}
 	for i, f := range t.folders {
