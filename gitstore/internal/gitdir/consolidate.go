@@ -76,8 +76,8 @@ func (c *consolidation) addLoose(ctx context.Context, list []looseObject) (unfit
 		if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrOverBudget) {
 			continue
 		}
-		if err == nil && hashObject(kind, content) != l.id {
-			err = ErrCorrupt
+		if err == nil {
+			err = Verify(l.id, kind, content)
 		}
 		if room -= int64(len(content)); err != nil {
 			unfit = fmt.Errorf("%s: %w", l.path, err)
@@ -235,7 +235,10 @@ func verifyPack(ctx context.Context, place packPlace, ids []Hash) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil || hashObject(kind, content) != id {
+		if err == nil {
+			err = Verify(id, kind, content)
+		}
+		if err != nil {
 			return fmt.Errorf("object %s reads back wrong from the new pack: %w", id, errors.Join(ErrCorrupt, err))
 		}
 	}
@@ -343,8 +346,8 @@ func (c *consolidation) copyLoose(w *packWriter, l looseObject) error {
 	if err != nil {
 		return err
 	}
-	if hashObject(kind, content) != l.id {
-		return fmt.Errorf("loose %s %s does not match its name: %w", kind, l.id, ErrCorrupt)
+	if err := Verify(l.id, kind, content); err != nil {
+		return err
 	}
 	if kind == KindTree && len(content) >= smallTree {
 		return w.tree(l.id, content, 0)

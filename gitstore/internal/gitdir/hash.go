@@ -4,7 +4,12 @@ import (
 	"crypto/sha1" // Git's object names are SHA-1.
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"hash"
 	"strconv"
+	"sync"
+
+	"github.com/pjbgf/sha1cd"
 )
 
 // Hash is the name of a Git object.
@@ -61,17 +66,48 @@ func kindNamed(name string) (Kind, bool) {
 	return 0, false
 }
 
-// hashObject returns the name of an object.
+// hashObject returns the name of an object that we make. What others made is
+// checked with [Verify].
 func hashObject(kind Kind, content []byte) (h Hash) {
 	d := sha1.New()
+	writeObject(d, kind, content)
+	d.Sum(h[:0])
+	return h
+}
+
+// detectors are hashes that notice when their input was built to collide with
+// another.
+var detectors = sync.Pool{New: func() any { return sha1cd.New() }}
+
+// Verify fails with [ErrCorrupt] if an object has another name, or if it was
+// built to share its name with another object: whoever pushes can try that.
+func Verify(id Hash, kind Kind, content []byte) error {
+	d := detectors.Get().(sha1cd.CollisionResistantHash)
+	defer detectors.Put(d)
+	d.Reset()
+	writeObject(d, kind, content)
+	return verify(id, kind, d)
+}
+
+func verify(id Hash, kind Kind, written sha1cd.CollisionResistantHash) error {
+	sum, collides := written.CollisionResistantSum(nil)
+	if collides {
+		return fmt.Errorf("%s %s was built to share its name with another object: %w", kind, id, ErrCorrupt)
+	}
+	if Hash(sum) != id {
+		return fmt.Errorf("%s %s does not match its name: %w", kind, id, ErrCorrupt)
+	}
+	return nil
+}
+
+// writeObject writes what the name of an object is the hash of.
+func writeObject(d hash.Hash, kind Kind, content []byte) {
 	var header [32]byte
 	b := append(header[:0], kind.String()...)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(len(content)), 10)
 	d.Write(append(b, 0))
 	d.Write(content)
-	d.Sum(h[:0])
-	return h
 }
 
 // The kinds of error of an object that can't be read. Match them with errors.Is.

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/zlib"
 	"errors"
-	"fmt"
 	stdhash "hash"
 	"hash/crc32"
 )
@@ -66,8 +65,8 @@ func (w *packWriter) deflate(content []byte) ([]byte, error) {
 // tree writes a tree that is stored whole in its source, with below deltas on
 // top of it there, as a delta of a similar one if there is one.
 func (w *packWriter) tree(id Hash, content Tree, below int) error {
-	if hashObject(KindTree, content) != id {
-		return fmt.Errorf("tree %s does not match its name: %w", id, ErrCorrupt)
+	if err := Verify(id, KindTree, content); err != nil {
+		return err
 	}
 	link := w.trees.link(content, w.at, below)
 	if link.base != nil {

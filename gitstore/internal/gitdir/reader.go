@@ -72,10 +72,10 @@ func (r *Reader) Read(id Hash, wanted Kind, limit int64) ([]byte, error) {
 // ReadVerified is Read, with the content checked against the name.
 func (r *Reader) ReadVerified(id Hash, wanted Kind, limit int64) ([]byte, error) {
 	content, err := r.Read(id, wanted, limit)
-	if err == nil && hashObject(wanted, content) != id {
-		return nil, fmt.Errorf("%s %s does not match its name: %w", wanted, id, ErrCorrupt)
+	if err != nil {
+		return nil, err
 	}
-	return content, err
+	return content, Verify(id, wanted, content)
 }
 
 func (r *Reader) lookUpIn(o *objects, id Hash, most bounds) (Kind, []byte, error) {
