@@ -89,6 +89,12 @@ func (Disk) SyncDir(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// Errors of a path that runs through a file, or ends at a folder.
+var (
+	errNotFolder error = syscall.ENOTDIR
+	errIsFolder  error = syscall.EISDIR
+)
+
 // readFile returns what a file holds; ErrTooLarge if that is more than limit.
 func readFile(fsys FileSystem, name string, limit int64) ([]byte, error) {
 	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
@@ -208,11 +214,35 @@ func removeAll(fsys FileSystem, name string) error {
 	return removeIfThere(fsys, name)
 }
 
-// ownFolder holds, within a repository, what is ours and not Git's.
-const ownFolder = "secretsync"
+// removeEmpty removes a folder that holds nothing but such folders; it fails if
+// there is anything else.
+func removeEmpty(fsys FileSystem, dir string) error {
+	files, err := fsys.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if !f.IsDir() {
+			break // to remove the folder fails
+		}
+		if err := removeEmpty(fsys, filepath.Join(dir, f.Name())); err != nil {
+			return err
+		}
+	}
+	return removeIfThere(fsys, dir)
+}
 
-// Errors of a path that runs through a file, or ends at a folder.
-var (
-	errNotFolder error = syscall.ENOTDIR
-	errIsFolder  error = syscall.EISDIR
-)
+// unsynced is a file system whose files are in no hurry to reach the disk.
+type unsynced struct{ FileSystem }
+
+func (u unsynced) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
+	f, err := u.FileSystem.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return unsyncedFile{f}, nil
+}
+
+type unsyncedFile struct{ File }
+
+func (unsyncedFile) Sync() error { return nil }

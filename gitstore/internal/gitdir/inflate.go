@@ -48,9 +48,8 @@ func inflateStart(f io.ReaderAt, at int64, most int) ([]byte, error) {
 	return start[:n], nil
 }
 
-// inflateLoose reads the file of a loose object. Before that, spend is told what
-// it takes.
-func inflateLoose(ctx context.Context, f io.ReaderAt, limit int64, spend func(int64) error) (Kind, []byte, error) {
+// inflateLoose reads the file of a loose object.
+func inflateLoose(e *Effort, f io.ReaderAt, limit int64) (Kind, []byte, error) {
 	i := inflaters.Get().(*inflater)
 	defer inflaters.Put(i)
 	if err := i.begin(f, 0); err != nil {
@@ -71,10 +70,10 @@ func inflateLoose(ctx context.Context, f io.ReaderAt, limit int64, spend func(in
 	if size > limit {
 		return 0, nil, fmt.Errorf("object of %d bytes is %w", size, ErrTooLarge)
 	}
-	if err := spend(size + workPerStep); err != nil {
+	if err := e.Spend(size + workPerStep); err != nil {
 		return 0, nil, err
 	}
-	content, err := i.rest(ctx, start, size)
+	content, err := i.rest(e.ctx, start, size)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -1,27 +1,9 @@
 package gitdir
 
 import (
-	"fmt"
 	"path/filepath"
 	"time"
 )
-
-// What a new repository is set up with, besides what Git itself would say:
-// pushed objects are checked, are on disk before the branch moves, and garbage
-// is left to us and to the operator; pushes that drop commits are refused.
-const newConfig = `[core]
-	repositoryformatversion = 0
-	filemode = true
-	bare = true
-	fsync = committed,loose-object
-[receive]
-	fsckObjects = true
-	autogc = false
-[gc]
-	auto = 0
-[secretsync]
-	created = %s
-` + forcePushRefused
 
 // Init makes a bare repository whose HEAD is ref. It appears whole or not at
 // all; till then it is dir with ".new" behind it, which must be nobody else's.
@@ -37,7 +19,7 @@ func Init(fsys FileSystem, dir, ref, description string, now time.Time) error {
 	}
 	files := map[string]string{
 		"HEAD":        "ref: " + ref + "\n",
-		"config":      fmt.Sprintf(newConfig, now.UTC().Format(time.RFC3339)),
+		"config":      newConfig(now),
 		"description": description + "\n",
 	}
 	for name, content := range files {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -60,6 +62,16 @@ func (b *ref) acquire(ctx context.Context) error {
 	}
 }
 
+// held returns an error that matches [ErrHeld] while somebody holds the lock.
+func (b *ref) held() error {
+	if _, err := b.fs.Lstat(b.lock()); err == nil {
+		return b.heldError()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 func (b *ref) heldError() error {
 	since := ""
 	if info, err := b.fs.Lstat(b.lock()); err == nil {
@@ -72,3 +84,51 @@ func (b *ref) heldError() error {
 // nothing be removed. The caller is the only one who works on the branch: it
 // keeps other processes of ours out, and advances come one after the other.
 func (b *ref) recover() error { return removeOwnLock(b.fs, b.draft(), b.lock()) }
+
+// recoverAll is recover for the lock of whichever branch: another one may have
+// been followed when it was left behind.
+func (b *ref) recoverAll() error {
+	draft, err := b.fs.Lstat(b.draft())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	locks, err := b.locksLike(draft, filepath.Join(b.repo, "refs", "heads"))
+	if err != nil {
+		return err
+	}
+	for _, lock := range locks {
+		if err := b.fs.Remove(lock); err != nil {
+			return err
+		}
+	}
+	return b.recover()
+}
+
+// locksLike returns the lock files below a folder that are the same file as one
+// of ours.
+func (b *ref) locksLike(ours fs.FileInfo, dir string) ([]string, error) {
+	files, err := b.fs.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, f := range files {
+		path := filepath.Join(dir, f.Name())
+		if f.IsDir() {
+			below, err := b.locksLike(ours, path)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, below...)
+		} else if strings.HasSuffix(path, ".lock") {
+			if info, err := b.fs.Lstat(path); err == nil && os.SameFile(ours, info) {
+				found = append(found, path)
+			}
+		}
+	}
+	return found, nil
+}

@@ -30,16 +30,14 @@ func (c *linkCounter) Link(old, new string) error {
 func TestALockInAFolderThatLeadsNowhereIsGivenUp(t *testing.T) {
 	disk, clock := new(linkCounter), clocktesting.NewFakeClock(time.Unix(1_700_000_000, 0))
 	dir := filepath.Join(t.TempDir(), "acme.git")
-	must(t, Init(disk, dir, "refs/heads/main", "", clock.Now()))
-	r, err := Open(Config{Dir: dir, Ref: "refs/heads/main", FS: disk, Clock: clock, Observer: silent{}, Slots: make(chan struct{}, 1)})
-	must(t, err)
-	defer r.Close()
-	must(t, os.Remove(filepath.Join(dir, "refs/heads")))
+	must(t, os.MkdirAll(filepath.Join(dir, "refs"), 0o755))
+	must(t, os.MkdirAll(filepath.Join(dir, ownFolder), 0o755))
+	r := &ref{fs: disk, repo: dir, name: "refs/heads/main", clock: clock}
 	must(t, os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "refs/heads")))
-	must(t, r.ref().prepare(Hash{1}))
+	must(t, r.prepare(Hash{1}))
 
 	failed := make(chan error, 1)
-	go func() { failed <- r.ref().acquire(t.Context()) }()
+	go func() { failed <- r.acquire(t.Context()) }()
 	for pauses := 1; ; pauses++ {
 		for !clock.HasWaiters() && len(failed) == 0 {
 			runtime.Gosched() // till it waits for the clock
@@ -58,7 +56,7 @@ func TestALockInAFolderThatLeadsNowhereIsGivenUp(t *testing.T) {
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	closing := errors.New("closing")
-	go func() { failed <- r.ref().acquire(ctx) }()
+	go func() { failed <- r.acquire(ctx) }()
 	cancel(closing)
 	if err := <-failed; !errors.Is(err, closing) {
 		t.Errorf("given up it says %v", err)
@@ -69,27 +67,5 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestAlternatesAreReadAsGitWritesThem(t *testing.T) {
-	for list, want := range map[string][]string{
-		"/a\n/b":                            {"/a", "/b"},
-		"# none\n\n/a\n":                    {"/a"},
-		"/a with space \n":                  {"/a with space "},
-		`"/with \"quotes\" and \\"` + "\n":  {`/with "quotes" and \`},
-		`"/tab\tand\nline"` + "\n/b\n":      {"/tab\tand\nline", "/b"},
-		`"/gr\303\274n"`:                    {"/grün"},
-		"\"/never ends\n/b\n":               {`"/never ends`, "/b"},
-		`"/unknown \q"` + "\n/b\n":          {`"/unknown \q"`, "/b"},
-		`"/octal too short \07"` + "\n":     {`"/octal too short \07"`},
-		`"/` + "\nline\"\n":                 {"/\nline"},
-		`""` + "\n/b\n":                     {"/b"},
-		"/a \"quote\" in the middle\n":      {`/a "quote" in the middle`},
-		"relative/objects\n../../objects\n": {"relative/objects", "../../objects"},
-	} {
-		if got := parseAlternates(list); strings.Join(got, "|") != strings.Join(want, "|") {
-			t.Errorf("%q: %q, want %q", list, got, want)
-		}
 	}
 }

@@ -20,10 +20,6 @@ type looseObject struct {
 const (
 	biggestLoose = 4 << 20 // on disk; bigger ones stay as they are
 	mostLoose    = 20_000  // in one round
-
-	// biggestUnpacked is the size of a loose object, or of a tree to be stored
-	// as a delta, that a round unpacks. A bigger one stays as it is stored.
-	biggestUnpacked = 4 << 20
 )
 
 // listLoose returns the loose objects, oldest first.

@@ -183,10 +183,10 @@ func (m *maintenance) round(ctx context.Context) (int, error) {
 	}
 	made, err := c.write(ctx)
 	if err != nil {
-		var source *sourceError
+		var source *SourceError
 		switch tooMuch := errors.Is(err, ErrOverBudget); {
 		case errors.As(err, &source) && (tooMuch || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooCostly)):
-			m.unfit[source.base] = true
+			m.unfit[source.Stem] = true
 		case tooMuch: // to verify; all of them had a part in it
 			for _, s := range merged {
 				m.unfit[s.pack.stem] = true

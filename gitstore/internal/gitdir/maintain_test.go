@@ -2,7 +2,9 @@ package gitdir
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"k8s.io/utils/clock"
 )
 
@@ -49,7 +52,11 @@ func commitFile(t *testing.T, r *Repository, name, content string) Hash {
 	}
 	b := NewPackBuilder()
 	b.Reset()
-	tree := b.Add(KindTree, []byte(treeOf("100644", name, b.Add(KindBlob, []byte(content)))))
+	file, err := Tree(nil).Set(name, filemode.Regular, b.Add(KindBlob, []byte(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := b.Add(KindTree, file.Apply(nil))
 	text := "tree " + tree.String() + "\n"
 	if !from.IsZero() {
 		text += "parent " + from.String() + "\n"
@@ -66,13 +73,14 @@ func TestAPackThatCannotBeTakenApartStopsMaintenanceOnce(t *testing.T) {
 	r := newRepository(t)
 	commitFile(t, r, "alpha", "one")
 	commitFile(t, r, "beta", "two")
-	b := NewPackBuilder()
-	b.Reset()
-	b.addNamed(Hash{1}, KindTree, []byte(strings.Repeat("not what its name says", smallTree)))
-	pack, idx, base := b.finish()
+	p := newForeignPack(rand.New(rand.NewPCG(0, 0)))
+	tree := []byte(strings.Repeat("not what its name says", 100))
+	p.add(Hash{1}, foreignHeader(int(KindTree), len(tree)), tree)
+	content, idx := p.finish(t)
+	base := fmt.Sprintf("pack-%x", content[len(content)-20:])
 	path := filepath.Join(r.Dir(), "objects/pack", base)
-	for name, content := range map[string][]byte{".pack": pack, ".idx": idx} {
-		if err := os.WriteFile(path+name, content, 0o444); err != nil {
+	for name, part := range map[string][]byte{".pack": content, ".idx": idx} {
+		if err := os.WriteFile(path+name, part, 0o444); err != nil {
 			t.Fatal(err)
 		}
 	}

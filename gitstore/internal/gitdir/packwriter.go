@@ -9,6 +9,12 @@ import (
 	"hash/crc32"
 )
 
+// written is where an object stands in a pack that is being written.
+type written struct {
+	offset int64
+	depth  int // how many deltas lead to it
+}
+
 // packWriter writes a pack of which the number of objects is known.
 type packWriter struct {
 	out     *bufio.Writer
@@ -62,12 +68,9 @@ func (w *packWriter) deflate(content []byte) ([]byte, error) {
 	return w.deflated.Bytes(), err
 }
 
-// tree writes a tree that is stored whole in its source, with below deltas on
-// top of it there, as a delta of a similar one if there is one.
+// tree writes a tree, as a delta of a similar one if there is one. Below is the
+// number of deltas that there will be on top of it.
 func (w *packWriter) tree(id Hash, content Tree, below int) error {
-	if err := Verify(id, KindTree, content); err != nil {
-		return err
-	}
 	link := w.trees.link(content, w.at, below)
 	if link.base != nil {
 		delta, err := w.trees.delta.trees(link.base.content, content)

@@ -55,6 +55,19 @@ func (p packPlace) keep() error {
 
 func (p packPlace) unkeep() error { return removeIfThere(p.fs, p.final(".keep")) }
 
+// rename gives the drafts the name of their pack, once it is known. On failure
+// it returns the place where some of them may be.
+func (p packPlace) rename(name string) (packPlace, error) {
+	named := p
+	named.name = name
+	for _, ext := range []string{".pack", ".idx"} {
+		if err := p.fs.Rename(p.draft(ext), named.draft(ext)); err != nil {
+			return named, err
+		}
+	}
+	return named, nil
+}
+
 // publish gives the drafts their names, index last: Git goes by it.
 func (p packPlace) publish() error {
 	if err := p.fs.Rename(p.draft(".pack"), p.final(".pack")); err != nil {
@@ -77,24 +90,6 @@ func (p packPlace) discard() error {
 	return errors.Join(append(errs, p.unkeep())...)
 }
 
-const (
-	draftPrefix = "draft-"
-	// keepMark stands in the .keep file of a pack whose commits no reference
-	// holds yet, so that a gc meanwhile does not take them for rubbish.
-	keepMark = "secretsync: being committed\n"
-)
-
-// unsynced is a file system whose files are in no hurry to reach the disk.
-type unsynced struct{ FileSystem }
-
-func (u unsynced) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
-	f, err := u.FileSystem.OpenFile(name, flag, perm)
-	if err != nil {
-		return nil, err
-	}
-	return unsyncedFile{f}, nil
-}
-
-type unsyncedFile struct{ File }
-
-func (unsyncedFile) Sync() error { return nil }
+// keepMark stands in the .keep file of a pack whose commits no reference holds
+// yet, so that a gc meanwhile does not take them for rubbish.
+const keepMark = "secretsync: being committed\n"

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -98,7 +96,7 @@ func Open(cfg Config) (*Repository, error) {
 	if err != nil {
 		return nil, errors.Join(err, claimed.close())
 	}
-	cfg.FS = sharedFS{cfg.FS, config}
+	cfg.FS = config.shared(cfg.FS)
 	created := config.get().created
 	if created.IsZero() {
 		created = head.ModTime().UTC()
@@ -199,6 +197,15 @@ func (r *Repository) Shallow(commit Hash) (bool, error) {
 // commits, a line for each.
 const biggestShallow = 16 << 20
 
+// AllowForcePush has Git take, or refuse, pushes that drop commits of a branch,
+// and those that delete the one that HEAD is. What somebody set by hand stays.
+func (r *Repository) AllowForcePush(allow bool) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	return r.config.AllowForcePush(allow)
+}
+
 // Note counts a change: enough of them make a round of maintenance due.
 func (r *Repository) Note() { r.maintenance.note() }
 
@@ -296,133 +303,4 @@ func (r *Repository) Advance(ctx context.Context, objects *PackBuilder, from, to
 	}
 	r.objects.add(newPack(r.fs, r.objects.handles, place.final(""), idx))
 	return nil
-}
-
-// Probe finds out whether the repository can be written to again.
-func (r *Repository) Probe(ctx context.Context) error {
-	if err := r.check(); err != nil {
-		return err
-	}
-	if err := errors.Join(mkdirBelow(r.fs, r.dir, filepath.Join(r.dir, ownFolder), 0o755), r.ref().recover(), r.ref().settle(ctx)); err != nil {
-		return err
-	}
-	if _, err := r.fs.Lstat(r.ref().lock()); err == nil {
-		return r.ref().heldError()
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if at, err := r.ref().read(); err != nil {
-		return err
-	} else if at.IsZero() {
-		if err := r.ref().conflict(); err != nil {
-			return err
-		}
-	}
-	for _, dir := range []string{filepath.Join(r.objects.dir, "pack"), filepath.Join(r.dir, ownFolder)} {
-		name := filepath.Join(dir, "secretsync-probe")
-		if err := removeIfThere(r.fs, name); err != nil {
-			return err
-		}
-		if err := writeFile(r.fs, name, 0o644, make([]byte, 4<<10)); err != nil {
-			return err
-		}
-		if err := r.fs.Remove(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Tidy removes what a process of ours left unfinished when it was killed.
-func (r *Repository) Tidy() error {
-	if err := mkdirBelow(r.fs, r.dir, filepath.Join(r.dir, ownFolder), 0o755); err != nil {
-		return err
-	}
-	r.ref().doubt()
-	if err := r.recoverRef(); err != nil {
-		return err
-	}
-	if err := r.config.recover(); err != nil {
-		return err
-	}
-	for _, dir := range []string{filepath.Join(r.dir, ownFolder), filepath.Join(r.objects.dir, "pack")} {
-		files, err := r.fs.ReadDir(dir)
-		if err != nil {
-			return err
-		}
-		for _, f := range files {
-			if name := filepath.Join(dir, f.Name()); r.leftBehind(name) {
-				if base, ok := strings.CutSuffix(strings.TrimPrefix(f.Name(), draftPrefix), ".idx"); ok {
-					err = r.packPlace(base).discard() // the pack may have its name already
-				}
-				if err != nil {
-					return err
-				}
-				if err := removeIfThere(r.fs, name); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// recoverRef removes the lock that was left behind, whichever reference it is
-// of: another one may have been followed then.
-func (r *Repository) recoverRef() error {
-	draft, err := r.fs.Lstat(r.ref().draft())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	locks, err := r.locksLike(draft, filepath.Join(r.dir, "refs", "heads"))
-	if err != nil {
-		return err
-	}
-	for _, lock := range locks {
-		if err := r.fs.Remove(lock); err != nil {
-			return err
-		}
-	}
-	return r.ref().recover()
-}
-
-// locksLike returns the lock files below a folder that are the same file as one
-// of ours.
-func (r *Repository) locksLike(ours fs.FileInfo, dir string) ([]string, error) {
-	files, err := r.fs.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, f := range files {
-		path := filepath.Join(dir, f.Name())
-		if f.IsDir() {
-			below, err := r.locksLike(ours, path)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, below...)
-		} else if strings.HasSuffix(path, ".lock") {
-			if info, err := r.fs.Lstat(path); err == nil && os.SameFile(ours, info) {
-				found = append(found, path)
-			}
-		}
-	}
-	return found, nil
-}
-
-// leftBehind reports whether a file is an unfinished one of ours.
-func (r *Repository) leftBehind(name string) bool {
-	if filepath.Base(filepath.Dir(name)) == ownFolder {
-		return strings.HasPrefix(filepath.Base(name), draftPrefix)
-	}
-	if filepath.Ext(name) != ".keep" {
-		return false
-	}
-	mark, err := readFile(r.fs, name, int64(len(keepMark)))
-	return err == nil && string(mark) == keepMark
 }

@@ -79,6 +79,10 @@ type sharedFS struct {
 	config *configuration
 }
 
+// shared returns fsys such that what is made with it has the modes that the
+// repository asks for.
+func (c *configuration) shared(fsys FileSystem) FileSystem { return sharedFS{fsys, c} }
+
 func (s sharedFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	f, err := s.FileSystem.OpenFile(name, flag, perm)
 	if err != nil || flag&os.O_CREATE == 0 || s.config.get().sharing == (sharing{}) {

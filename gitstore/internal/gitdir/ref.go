@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"k8s.io/utils/clock"
 )
@@ -96,22 +95,6 @@ func (b *ref) readLoose() (Hash, error) {
 		return Hash{}, fmt.Errorf("%s holds no commit; restore it with git update-ref: %w", b.path(), ErrCorrupt)
 	}
 	return id, nil
-}
-
-func (b *ref) readPacked() (Hash, error) {
-	var id Hash
-	var failed error
-	err := walkPacked(b.fs, b.repo, func(name, digits []byte) bool {
-		if string(name) != b.name {
-			return true
-		}
-		var ok bool
-		if id, ok = ParseHash(digits); !ok {
-			failed = fmt.Errorf("packed-refs: %s holds no commit: %w", b.name, ErrCorrupt)
-		}
-		return false
-	})
-	return id, errors.Join(err, failed)
 }
 
 // ErrUnsettled says that the reference was moved, but that a power cut may undo
@@ -233,24 +216,4 @@ func (b *ref) doubt() {
 	if branch, err := b.fs.Lstat(b.path()); err == nil && os.SameFile(draft, branch) {
 		b.standing = doubtful
 	}
-}
-
-// BranchFolder begins the full name of each branch.
-const BranchFolder = "refs/heads/"
-
-// BranchRef returns the full name of a branch, or why there can't be one of that
-// name.
-func BranchRef(short string) (string, error) {
-	bad := strings.ContainsAny(short, " ~^:?*[\\\x7f") || strings.Contains(short, "..") || strings.Contains(short, "@{") ||
-		strings.Contains(short, "//") || strings.HasPrefix(short, "/") || strings.HasSuffix(short, "/") || strings.HasSuffix(short, ".")
-	for _, c := range short {
-		bad = bad || c < ' '
-	}
-	for part := range strings.SplitSeq(short, "/") {
-		bad = bad || part == "" || part[0] == '.' || strings.HasSuffix(part, ".lock")
-	}
-	if bad {
-		return "", fmt.Errorf("%.80q is no name of a branch, see git help check-ref-format", short)
-	}
-	return BranchFolder + short, nil
 }
