@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/refs"
 )
 
 // mostInBatch is the number of operations from which a batch takes no further
@@ -25,7 +25,7 @@ func (r *Repository) writeBatch(ctx context.Context) {
 	}
 	replies := make([]reply, len(requests))
 	err := r.tryBatch(ctx, requests, replies)
-	for replays := 0; errors.Is(err, gitdir.ErrMoved) && replays < mostReplays; replays++ {
+	for replays := 0; errors.Is(err, refs.ErrMoved) && replays < mostReplays; replays++ {
 		r.metrics.replays.Inc()
 		err = r.tryBatch(ctx, requests, replies)
 	}
@@ -95,7 +95,7 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		// Refusals are as true as what they were judged by.
 		at, err := r.git.Head()
 		if err == nil && at != r.state.head {
-			err = gitdir.ErrMoved
+			err = refs.ErrMoved
 		}
 		return err
 	}

@@ -1,7 +1,7 @@
 package gitstore
 
 // What taking in a commit may cost, in the bytes that package gitdir counts: a
-// walk that takes more is given up, with gitdir.ErrOverBudget, and the tenant is
+// walk that takes more is given up, with pack.ErrOverBudget, and the tenant is
 // told. It is some seconds of one processor, and more for each commit and each
 // definition the tenant is allowed. At 1,000 definitions that is 4.3 GiB and 562
 // KiB for each commit; a repository of 1,000 definitions of usual size takes some

@@ -12,7 +12,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"secretsync/gitstore/definition"
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // The cache spares a start the walk through all of history. It is a file that
@@ -100,7 +100,7 @@ func parseCache(w *walk, of BranchName, content []byte) (*state, error) {
 	if c.Branch != of.s {
 		return nil, errors.New("it is of another branch")
 	}
-	head, ok := gitdir.ParseHash([]byte(c.Head))
+	head, ok := object.ParseHash([]byte(c.Head))
 	if !ok {
 		return nil, errors.New("it names no commit")
 	}
@@ -165,7 +165,7 @@ func parseCache(w *walk, of BranchName, content []byte) (*state, error) {
 
 // restore makes the entry of a file that is in the tree as e from what the
 // cache remembers of its history.
-func (w *walk) restore(name definition.Name, at gitdir.TreeEntry, c cachedEntry) (*Entry, error) {
+func (w *walk) restore(name definition.Name, at object.TreeEntry, c cachedEntry) (*Entry, error) {
 	if c.Blob != at.ID.String() || c.Mode != at.Mode {
 		return nil, fmt.Errorf("it has another version of %s than the commit", name)
 	}
@@ -198,7 +198,7 @@ func (w *walk) restore(name definition.Name, at gitdir.TreeEntry, c cachedEntry)
 		if e.Source, err = ParseRevision(c.Source); err != nil {
 			return nil, err
 		}
-		if e.sourceBlob, ok = gitdir.ParseHash([]byte(c.SourceBlob)); !ok {
+		if e.sourceBlob, ok = object.ParseHash([]byte(c.SourceBlob)); !ok {
 			return nil, errors.New("it names no object")
 		}
 		if v, err = w.version(file, filemode.Regular, e.sourceBlob); err != nil {

@@ -6,6 +6,11 @@ import (
 	"syscall"
 
 	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/config"
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
+	"secretsync/gitstore/internal/gitdir/refs"
 )
 
 // Cause puts into words why a repository can't be used now, for those who may
@@ -13,10 +18,10 @@ import (
 // machine. The error's own text, which does, is for the log. It is empty where
 // nothing is known that those could make use of.
 func Cause(err error) string {
-	if format, ok := errors.AsType[*gitdir.FormatError](err); ok {
+	if format, ok := errors.AsType[*config.FormatError](err); ok {
 		return "the repository is in a form that can't be used: " + format.Reason
 	}
-	if conflict, ok := errors.AsType[*gitdir.ConflictError](err); ok {
+	if conflict, ok := errors.AsType[*refs.ConflictError](err); ok {
 		return conflict.Error()
 	}
 	for _, c := range causes {
@@ -39,14 +44,14 @@ var causes = []struct {
 	{errClosed, "the server is shutting down"},
 	{errLeft, "the tenant is no longer served"},
 	{ErrUnsettled, "it is not known whether the last change would outlive a power cut"},
-	{gitdir.ErrHeld, "another process holds the lock of the branch"},
-	{gitdir.ErrMoved, "others push to the branch all the time"},
-	{gitdir.ErrCorrupt, "the repository is damaged; git fsck tells where"},
-	{gitdir.ErrMissing, "an object of the repository is missing; git fsck tells which"},
-	{gitdir.ErrOverBudget, "the newest commit costs too much to take in; push one with less in it"},
-	{gitdir.ErrTooCostly, "an object of the newest commit costs too much to read; push one without it"},
-	{gitdir.ErrTooLarge, "an object of the repository is too large to be read"},
+	{refs.ErrHeld, "another process holds the lock of the branch"},
+	{refs.ErrMoved, "others push to the branch all the time"},
+	{object.ErrCorrupt, "the repository is damaged; git fsck tells where"},
+	{object.ErrMissing, "an object of the repository is missing; git fsck tells which"},
+	{pack.ErrOverBudget, "the newest commit costs too much to take in; push one with less in it"},
+	{pack.ErrTooCostly, "an object of the newest commit costs too much to read; push one without it"},
+	{disk.ErrTooLarge, "an object of the repository is too large to be read"},
 	{gitdir.ErrInUse, "it is in use already, as another tenant's or by another process; each tenant needs one of its own"},
-	{gitdir.ErrNotFile, "something in the repository is no file, such as a pipe; have the operator remove it"},
+	{disk.ErrNotFile, "something in the repository is no file, such as a pipe; have the operator remove it"},
 	{fs.ErrNotExist, "the repository, or a file of it, is not there"},
 }

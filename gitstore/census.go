@@ -7,6 +7,7 @@ import (
 
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // A tenant is allowed so many definitions, however they come. Of a tree with
@@ -26,7 +27,7 @@ type census struct {
 
 // takeCensus goes through the names of the tree secrets/ of which at most most
 // are served.
-func takeCensus(r *gitdir.Reader, secrets gitdir.Tree, most int) (*census, error) {
+func takeCensus(r *gitdir.Reader, secrets object.Tree, most int) (*census, error) {
 	definitions, others := lesser[string]{most: most}, lesser[definition.FileError]{most: most}
 	for rest := secrets; len(rest) > 0; {
 		e, after, err := rest.Next()

@@ -6,33 +6,34 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"secretsync/gitstore/definition"
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // draft is a line of commits that is being made on top of a state: each write
 // sees the state that the one before it left. Nothing of it is on disk yet.
 type draft struct {
 	base              *state
-	head              gitdir.Hash
+	head              object.Hash
 	time              time.Time
-	root, secrets     gitdir.Tree
-	rootID, secretsID gitdir.Hash // of what is in pack; zero where the tree is not
-	pack              *gitdir.PackBuilder
-	read              func(blob gitdir.Hash) ([]byte, error)
+	root, secrets     object.Tree
+	rootID, secretsID object.Hash // of what is in pack; zero where the tree is not
+	pack              *pack.Builder
+	read              func(blob object.Hash) ([]byte, error)
 
 	changes  map[definition.Name]*Entry // since base; nil: removed
-	contents map[gitdir.Hash][]byte     // of blobs made in this draft
+	contents map[object.Hash][]byte     // of blobs made in this draft
 	count    int                        // of definitions
 	claims   *claims                    // kept in step; undo takes it back
 	undone   []func()
 }
 
-func newDraft(base *state, pack *gitdir.PackBuilder, held *claims, read func(gitdir.Hash) ([]byte, error)) *draft {
+func newDraft(base *state, pack *pack.Builder, held *claims, read func(object.Hash) ([]byte, error)) *draft {
 	pack.Reset()
 	return &draft{
 		base: base, head: base.head, time: base.time, root: base.root, secrets: base.secrets,
 		pack: pack, read: read, claims: held, count: len(base.snapshot.entries) + base.snapshot.surplus,
-		changes: make(map[definition.Name]*Entry), contents: make(map[gitdir.Hash][]byte),
+		changes: make(map[definition.Name]*Entry), contents: make(map[object.Hash][]byte),
 	}
 }
 
@@ -77,13 +78,13 @@ type fileEdit struct {
 
 // commit adds the commit of an edit.
 func (d *draft) commit(by Attribution, committer Identity, now time.Time, e edit) error {
-	secrets, blobs := d.secrets, make([]gitdir.Hash, len(e.files))
-	var secretsEdit gitdir.TreeEdit
+	secrets, blobs := d.secrets, make([]object.Hash, len(e.files))
+	var secretsEdit object.TreeEdit
 	var err error
 	for i, change := range e.files {
 		file := change.name.String() + definition.FileSuffix
 		if change.mode != 0 {
-			blobs[i] = d.pack.Add(gitdir.KindBlob, change.content)
+			blobs[i] = d.pack.Add(object.KindBlob, change.content)
 			secretsEdit, err = secrets.Set(file, change.mode, blobs[i])
 		} else {
 			secretsEdit, err = secrets.Remove(file)
@@ -94,10 +95,10 @@ func (d *draft) commit(by Attribution, committer Identity, now time.Time, e edit
 		secrets = secretsEdit.Apply(secrets)
 	}
 	if len(e.files) > 1 {
-		secretsEdit = gitdir.EditBetween(d.secrets, secrets)
+		secretsEdit = object.EditBetween(d.secrets, secrets)
 	}
 	rootEdit, err := d.root.Remove(definition.Folder)
-	var secretsID gitdir.Hash
+	var secretsID object.Hash
 	if len(secrets) > 0 {
 		secretsID = d.pack.AddTree(d.secretsID, d.secrets, secretsEdit, secrets)
 		rootEdit, err = d.root.Set(definition.Folder, filemode.Dir, secretsID)
@@ -109,7 +110,7 @@ func (d *draft) commit(by Attribution, committer Identity, now time.Time, e edit
 	rootID := d.pack.AddTree(d.rootID, d.root, rootEdit, root)
 
 	when := commitTime(now, d.time)
-	d.head = d.pack.Add(gitdir.KindCommit, encodeCommit(rootID, d.head, by, committer, when, e.message))
+	d.head = d.pack.Add(object.KindCommit, encodeCommit(rootID, d.head, by, committer, when, e.message))
 	d.time, d.root, d.secrets = when, root, secrets
 	d.rootID, d.secretsID = rootID, secretsID
 	for i, change := range e.files {
@@ -119,7 +120,7 @@ func (d *draft) commit(by Attribution, committer Identity, now time.Time, e edit
 }
 
 // record brings what the draft knows of the definitions up to date.
-func (d *draft) record(change fileEdit, blob gitdir.Hash, when time.Time) {
+func (d *draft) record(change fileEdit, blob object.Hash, when time.Time) {
 	old, existed := d.get(change.name)
 	former, was := d.changes[change.name]
 	var e *Entry

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // Who may write to a repository's files, or push by force, can drop commits that
@@ -151,7 +153,7 @@ func (r *Repository) reviewDrops(ctx context.Context, moved bool) {
 
 // mended reports whether what was dropped is in the history again.
 func (r *Repository) mended(ctx context.Context, d drop) bool {
-	from, ok := gitdir.ParseHash([]byte(d.From))
+	from, ok := object.ParseHash([]byte(d.From))
 	if !ok || r.state.head.IsZero() || d.Branch != r.settings.Branch.s {
 		return false
 	}
@@ -183,15 +185,15 @@ const (
 //	old  A ─ A ─┐
 //	            M ─ M ─ …     each A is in old's history alone
 //	new  N ─ N ─┘
-func findDropped(ctx context.Context, turn *turn, reader *gitdir.Reader, old, new gitdir.Hash) (found droppedCommits, err error) {
+func findDropped(ctx context.Context, turn *turn, reader *gitdir.Reader, old, new object.Hash) (found droppedCommits, err error) {
 	const ofOld, ofNew = 1, 2
-	marks := make(map[gitdir.Hash]int)
-	events := make(map[gitdir.Hash]*Event) // of the commits that the API made, in old's history
-	var order []gitdir.Hash                // of old's history, newest first
+	marks := make(map[object.Hash]int)
+	events := make(map[object.Hash]*Event) // of the commits that the API made, in old's history
+	var order []object.Hash                // of old's history, newest first
 	var queue commitQueue
-	waiting := make(map[gitdir.Hash]bool) // in the queue
+	waiting := make(map[object.Hash]bool) // in the queue
 	alone := 0                            // in the queue, in old's history alone as far as known
-	meet := func(id gitdir.Hash, mark int) error {
+	meet := func(id object.Hash, mark int) error {
 		before, seen := marks[id]
 		if before|mark == before && seen {
 			return nil
@@ -203,14 +205,14 @@ func findDropped(ctx context.Context, turn *turn, reader *gitdir.Reader, old, ne
 			}
 			return nil
 		}
-		content, err := reader.ReadVerified(id, gitdir.KindCommit, gitdir.MaxObject)
-		if errors.Is(err, gitdir.ErrMissing) {
+		content, err := reader.ReadVerified(id, object.KindCommit, pack.MaxObject)
+		if errors.Is(err, object.ErrMissing) {
 			found.partial = true // gone by now, or history is shallow
 			return nil
 		} else if err != nil {
 			return err
 		}
-		c, err := gitdir.ParseCommit(id, content)
+		c, err := object.ParseCommit(id, content)
 		if err != nil {
 			return err
 		}
@@ -248,7 +250,7 @@ func findDropped(ctx context.Context, turn *turn, reader *gitdir.Reader, old, ne
 			alone--
 			order = append(order, c.id)
 		}
-		for _, parent := range append([]gitdir.Hash{c.Parent}, c.Others...) {
+		for _, parent := range append([]object.Hash{c.Parent}, c.Others...) {
 			if err == nil && !parent.IsZero() {
 				err = meet(parent, mark)
 			}
@@ -270,8 +272,8 @@ func findDropped(ctx context.Context, turn *turn, reader *gitdir.Reader, old, ne
 }
 
 type queuedCommit struct {
-	id gitdir.Hash
-	gitdir.Commit
+	id object.Hash
+	object.Commit
 }
 
 // commitQueue is a heap of commits, newest first.

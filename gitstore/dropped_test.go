@@ -13,7 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 func (s *story) allowForcePush() {
@@ -285,7 +285,7 @@ func TestDroppedCommitsAreThoseThatGitFinds(t *testing.T) {
 	s := newStory(t)
 	tree := s.object("tree", "")
 	random := rand.New(rand.NewPCG(1, 2))
-	var commits []gitdir.Hash
+	var commits []object.Hash
 	for n := range 120 {
 		var text strings.Builder
 		fmt.Fprintf(&text, "tree %s\n", tree)

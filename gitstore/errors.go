@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/refs"
 )
 
 // The kinds of error that leave this package, besides [definition.ErrInvalid].
@@ -33,7 +33,7 @@ var (
 	ErrOpening = errors.New("the repository is being opened")
 	// ErrUnsettled: a commit stands, perhaps that of this write, but a power
 	// cut may undo it. The same write again is answered once it is on disk.
-	ErrUnsettled = gitdir.ErrUnsettled
+	ErrUnsettled = refs.ErrUnsettled
 )
 
 // ClaimError says which definition holds a target already. It matches

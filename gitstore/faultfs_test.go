@@ -7,14 +7,14 @@ import (
 	"strings"
 	"sync"
 
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/disk"
 )
 
 // faultFS is the real disk with a hook before each call that changes
 // something. An error of the hook is what the caller gets; errTorn, before a
 // write, lets half of it through.
 type faultFS struct {
-	gitdir.Disk
+	disk.OS
 	hook func(step string) error
 }
 
@@ -48,41 +48,41 @@ func (f *faultFS) do(op, path string, call func() error) error {
 	return call()
 }
 
-func (f *faultFS) OpenFile(name string, flag int, perm fs.FileMode) (gitdir.File, error) {
+func (f *faultFS) OpenFile(name string, flag int, perm fs.FileMode) (disk.File, error) {
 	if flag == 0 {
-		opened, err := f.Disk.OpenFile(name, flag, perm)
+		opened, err := f.OS.OpenFile(name, flag, perm)
 		return &faultFile{opened, f, name}, err
 	}
-	var opened gitdir.File
+	var opened disk.File
 	err := f.do("create", name, func() (err error) {
-		opened, err = f.Disk.OpenFile(name, flag, perm)
+		opened, err = f.OS.OpenFile(name, flag, perm)
 		return err
 	})
 	return &faultFile{opened, f, name}, err
 }
 
 func (f *faultFS) Mkdir(name string, perm fs.FileMode) error {
-	return f.do("mkdir", name, func() error { return f.Disk.Mkdir(name, perm) })
+	return f.do("mkdir", name, func() error { return f.OS.Mkdir(name, perm) })
 }
 
 func (f *faultFS) Link(old, new string) error {
-	return f.do("link", new, func() error { return f.Disk.Link(old, new) })
+	return f.do("link", new, func() error { return f.OS.Link(old, new) })
 }
 
 func (f *faultFS) Rename(old, new string) error {
-	return f.do("rename to", new, func() error { return f.Disk.Rename(old, new) })
+	return f.do("rename to", new, func() error { return f.OS.Rename(old, new) })
 }
 
 func (f *faultFS) Remove(name string) error {
-	return f.do("remove", name, func() error { return f.Disk.Remove(name) })
+	return f.do("remove", name, func() error { return f.OS.Remove(name) })
 }
 
 func (f *faultFS) SyncDir(name string) error {
-	return f.do("sync folder", name, func() error { return f.Disk.SyncDir(name) })
+	return f.do("sync folder", name, func() error { return f.OS.SyncDir(name) })
 }
 
 type faultFile struct {
-	gitdir.File
+	disk.File
 	fs   *faultFS
 	name string
 }

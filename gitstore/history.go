@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"secretsync/gitstore/definition"
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // Via says which way a commit came into the repository.
@@ -61,7 +62,7 @@ func (r *Repository) History(ctx context.Context, name definition.Name, after Re
 		if err := ctx.Err(); err != nil {
 			return nil, next, err
 		}
-		content, err := read.ReadVerified(id, gitdir.KindCommit, gitdir.MaxCommit)
+		content, err := read.ReadVerified(id, object.KindCommit, pack.MaxCommit)
 		if r.ctx.Err() != nil {
 			return nil, next, context.Cause(r.ctx)
 		}
@@ -76,16 +77,16 @@ func (r *Repository) History(ctx context.Context, name definition.Name, after Re
 	return events, next, nil
 }
 
-func parseEvent(id gitdir.Hash, content []byte) Event {
+func parseEvent(id object.Hash, content []byte) Event {
 	event := Event{Revision: revisionOf(id), Via: ViaGit}
 	header, message, _ := bytes.Cut(content, []byte("\n\n"))
 	for line := range bytes.Lines(header) {
 		field, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
 		switch string(field) {
 		case "author":
-			event.Author, _ = gitdir.ParseSignature(value)
+			event.Author, _ = object.ParseSignature(value)
 		case "committer":
-			_, event.Time = gitdir.ParseSignature(value)
+			_, event.Time = object.ParseSignature(value)
 		}
 	}
 	subject, body, _ := strings.Cut(strings.TrimSpace(string(bytes.ToValidUTF8(message, []byte("\uFFFD")))), "\n")

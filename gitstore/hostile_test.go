@@ -10,15 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // object writes an object into the repository as it is, malformed or not.
-func (s *story) object(kind, content string) gitdir.Hash {
+func (s *story) object(kind, content string) object.Hash {
 	s.Helper()
 	path := filepath.Join(s.TempDir(), "object")
 	s.must(os.WriteFile(path, []byte(content), 0o644))
-	id, ok := gitdir.ParseHash([]byte(s.git(s.gitDir(), "hash-object", "-t", kind, "-w", "--literally", path)))
+	id, ok := object.ParseHash([]byte(s.git(s.gitDir(), "hash-object", "-t", kind, "-w", "--literally", path)))
 	if !ok {
 		s.Fatal("no object")
 	}
@@ -28,13 +28,13 @@ func (s *story) object(kind, content string) gitdir.Hash {
 func rawTree(lines ...any) string {
 	var b strings.Builder
 	for i := 0; i < len(lines); i += 3 {
-		id := lines[i+2].(gitdir.Hash)
+		id := lines[i+2].(object.Hash)
 		fmt.Fprintf(&b, "%s %s\x00%s", lines[i], lines[i+1], id[:])
 	}
 	return b.String()
 }
 
-func (s *story) moveTo(commit gitdir.Hash) {
+func (s *story) moveTo(commit object.Hash) {
 	s.Helper()
 	ref := filepath.Join(s.gitDir(), "refs/heads/main")
 	s.must(os.WriteFile(ref+".new", []byte(commit.String()+"\n"), 0o644))
@@ -44,34 +44,34 @@ func (s *story) moveTo(commit gitdir.Hash) {
 // What a hostile pusher can bring in must neither crash us nor hide what is
 // good; see the fuzz test for what he can't bring in.
 func TestHostileRepositoriesAreRead(t *testing.T) {
-	type maker func(s *story, good, bad gitdir.Hash) string // the raw tree secrets/
+	type maker func(s *story, good, bad object.Hash) string // the raw tree secrets/
 	trees := map[string]maker{
-		"names with dots and slashes": func(s *story, good, bad gitdir.Hash) string {
+		"names with dots and slashes": func(s *story, good, bad object.Hash) string {
 			return rawTree("100644", "..", bad, "100644", "../up.yaml", bad, "100644", "a/b.yaml", bad, "100644", "good.yaml", good)
 		},
-		"invalid UTF-8, spaces and line breaks": func(s *story, good, bad gitdir.Hash) string {
+		"invalid UTF-8, spaces and line breaks": func(s *story, good, bad object.Hash) string {
 			return rawTree("100644", "a b.yaml", bad, "100644", "a\nb.yaml", bad, "100644", "good.yaml", good, "100644", "\xff\xfe.yaml", bad)
 		},
-		"clashes of case": func(s *story, good, bad gitdir.Hash) string {
+		"clashes of case": func(s *story, good, bad object.Hash) string {
 			return rawTree("100644", "GOOD.yaml", bad, "100644", "Good.yaml", bad, "100644", "good.yaml", good)
 		},
-		"a name twice": func(s *story, good, bad gitdir.Hash) string {
+		"a name twice": func(s *story, good, bad object.Hash) string {
 			return rawTree("100644", "good.yaml", good, "100644", "good.yaml", good)
 		},
-		"out of order": func(s *story, good, bad gitdir.Hash) string {
+		"out of order": func(s *story, good, bad object.Hash) string {
 			return rawTree("100644", "zz.yaml", bad, "100644", "good.yaml", good, "100644", "aa.yaml", bad)
 		},
-		"links, submodules and folders": func(s *story, good, bad gitdir.Hash) string {
-			sub := gitdir.Hash{1, 2, 3}
-			return rawTree("120000", "aa.yaml", bad, "160000", "bb.yaml", sub, "40000", "cc.yaml", gitdir.Hash{4}, "100644", "good.yaml", good)
+		"links, submodules and folders": func(s *story, good, bad object.Hash) string {
+			sub := object.Hash{1, 2, 3}
+			return rawTree("120000", "aa.yaml", bad, "160000", "bb.yaml", sub, "40000", "cc.yaml", object.Hash{4}, "100644", "good.yaml", good)
 		},
-		"unknown modes": func(s *story, good, bad gitdir.Hash) string {
+		"unknown modes": func(s *story, good, bad object.Hash) string {
 			return rawTree("777", "aa.yaml", bad, "1777777", "bb.yaml", bad, "100755", "good.yaml", good, "0", "cc.yaml", bad)
 		},
-		"a submodule that is the commit itself, in a folder": func(s *story, good, bad gitdir.Hash) string {
-			return rawTree("40000", "loop", gitdir.Hash{5}, "100644", "good.yaml", good)
+		"a submodule that is the commit itself, in a folder": func(s *story, good, bad object.Hash) string {
+			return rawTree("40000", "loop", object.Hash{5}, "100644", "good.yaml", good)
 		},
-		"thousands of files": func(s *story, good, bad gitdir.Hash) string {
+		"thousands of files": func(s *story, good, bad object.Hash) string {
 			lines := []any{"100644", "good.yaml", good}
 			for i := range 5000 {
 				lines = append(lines, "100644", fmt.Sprintf("x%05d.yaml", i), bad)
@@ -100,24 +100,24 @@ func TestHostileRepositoriesAreRead(t *testing.T) {
 }
 
 func TestMalformedObjectsAreAFaultAndNoCrash(t *testing.T) {
-	makers := map[string]func(s *story) gitdir.Hash{
-		"a commit without a tree": func(s *story) gitdir.Hash { return s.object("commit", "author a <b> 1 +0000\n\nx") },
-		"an empty commit":         func(s *story) gitdir.Hash { return s.object("commit", "") },
-		"a commit of a blob": func(s *story) gitdir.Hash {
+	makers := map[string]func(s *story) object.Hash{
+		"a commit without a tree": func(s *story) object.Hash { return s.object("commit", "author a <b> 1 +0000\n\nx") },
+		"an empty commit":         func(s *story) object.Hash { return s.object("commit", "") },
+		"a commit of a blob": func(s *story) object.Hash {
 			return s.object("commit", "tree "+s.object("blob", "x").String()+"\ncommitter a <b> 1 +0000\n\n")
 		},
-		"a blob in place of a commit": func(s *story) gitdir.Hash { return s.object("blob", "x") },
-		"a commit that is not there":  func(*story) gitdir.Hash { return gitdir.Hash{7} },
-		"a tree that is cut off":      func(s *story) gitdir.Hash { return s.commitOf(s.object("tree", "40000 secrets\x00123")) },
-		"a tree without modes":        func(s *story) gitdir.Hash { return s.commitOf(s.object("tree", strings.Repeat("x", 100))) },
-		"secrets/ that is cut off": func(s *story) gitdir.Hash {
+		"a blob in place of a commit": func(s *story) object.Hash { return s.object("blob", "x") },
+		"a commit that is not there":  func(*story) object.Hash { return object.Hash{7} },
+		"a tree that is cut off":      func(s *story) object.Hash { return s.commitOf(s.object("tree", "40000 secrets\x00123")) },
+		"a tree without modes":        func(s *story) object.Hash { return s.commitOf(s.object("tree", strings.Repeat("x", 100))) },
+		"secrets/ that is cut off": func(s *story) object.Hash {
 			return s.commitOf(s.object("tree", rawTree("40000", "secrets", s.object("tree", "100644 aa.yaml\x00"))))
 		},
-		"a parent that is not there": func(s *story) gitdir.Hash {
-			return s.object("commit", "tree "+s.object("tree", "").String()+"\nparent "+gitdir.Hash{9}.String()+"\ncommitter a <b> 1 +0000\n\n")
+		"a parent that is not there": func(s *story) object.Hash {
+			return s.object("commit", "tree "+s.object("tree", "").String()+"\nparent "+object.Hash{9}.String()+"\ncommitter a <b> 1 +0000\n\n")
 		},
-		"a file that is not there": func(s *story) gitdir.Hash {
-			return s.commitOf(s.object("tree", rawTree("40000", "secrets", s.object("tree", rawTree("100644", "aa.yaml", gitdir.Hash{8})))))
+		"a file that is not there": func(s *story) object.Hash {
+			return s.commitOf(s.object("tree", rawTree("40000", "secrets", s.object("tree", rawTree("100644", "aa.yaml", object.Hash{8})))))
 		},
 	}
 	for what, commit := range makers {
@@ -138,7 +138,7 @@ func TestMalformedObjectsAreAFaultAndNoCrash(t *testing.T) {
 	}
 }
 
-func (s *story) commitOf(tree gitdir.Hash) gitdir.Hash {
+func (s *story) commitOf(tree object.Hash) object.Hash {
 	s.Helper()
 	return s.object("commit", fmt.Sprintf("tree %s\nauthor a <b> 1 +0000\ncommitter a <b> 1 +0000\n\nx", tree))
 }
@@ -225,7 +225,7 @@ func TestGarbageAtTheEndOfALooseObjectIsDamage(t *testing.T) {
 		t.Fatalf("Git reads it: %s", out)
 	}
 	s.moveTo(head.hash())
-	s.health(func(err error) bool { return errors.Is(err, gitdir.ErrCorrupt) })
+	s.health(func(err error) bool { return errors.Is(err, object.ErrCorrupt) })
 	if s.get(s.repo.Snapshot(), "alpha") != alpha {
 		t.Error("reads fail with it")
 	}

@@ -8,7 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // lineage remembers which commits changed which file, from the first time that
@@ -24,8 +24,8 @@ import (
 //	failed      walk again        (see walking)    nothing        till a pause is over: the failure
 type lineage struct {
 	mu      sync.Mutex
-	head    gitdir.Hash
-	commits []gitdir.Hash       // oldest first
+	head    object.Hash
+	commits []object.Hash       // oldest first
 	files   map[string][]uint32 // by file: numbers of commits, ascending; nil: nothing is known
 	bytes   int                 // of memory, about
 
@@ -40,7 +40,7 @@ type lineage struct {
 type lineageFailure struct {
 	err    error // nil: it did not
 	walk   int   // which one
-	head   gitdir.Hash
+	head   object.Hash
 	until  time.Time // no walk from there before
 	pauses wait.Backoff
 }
@@ -57,7 +57,7 @@ const (
 
 // of returns the commits that changed a file, oldest first, up to a commit that
 // was HEAD after it was called.
-func (l *lineage) of(ctx context.Context, r *Repository, file string) ([]gitdir.Hash, error) {
+func (l *lineage) of(ctx context.Context, r *Repository, file string) ([]object.Hash, error) {
 	wanted := r.Snapshot().head
 	begun := -1 // walks before we came
 	for {
@@ -93,9 +93,9 @@ func (l *lineage) of(ctx context.Context, r *Repository, file string) ([]gitdir.
 	}
 }
 
-func (l *lineage) commitsOf(file string) []gitdir.Hash {
+func (l *lineage) commitsOf(file string) []object.Hash {
 	numbers := l.files[file]
-	commits := make([]gitdir.Hash, len(numbers))
+	commits := make([]object.Hash, len(numbers))
 	for i, n := range numbers {
 		commits[i] = l.commits[n]
 	}
@@ -109,7 +109,7 @@ func (l *lineage) walk(r *Repository) {
 	l.mu.Lock()
 	known := l.head
 	if l.files == nil {
-		known = gitdir.Hash{}
+		known = object.Hash{}
 	}
 	l.mu.Unlock()
 	found, err := findLineage(r.ctx, r, head, known)
@@ -142,13 +142,13 @@ type foundLineage struct {
 }
 
 type lineageChange struct {
-	commit gitdir.Hash
+	commit object.Hash
 	files  []string
 }
 
 // findLineage goes from head down to the commit that is known, if it is there,
 // as far as the memory allows.
-func findLineage(ctx context.Context, r *Repository, head, known gitdir.Hash) (found foundLineage, err error) {
+func findLineage(ctx context.Context, r *Repository, head, known object.Hash) (found foundLineage, err error) {
 	if head.IsZero() || head == known {
 		found.reached = head == known
 		return found, nil
@@ -160,12 +160,12 @@ func findLineage(ctx context.Context, r *Repository, head, known gitdir.Hash) (f
 	defer turn.end()
 	names := make(map[string]string) // each is kept once
 	w := newWalk(ctx, turn, r.git, r.maxDefinitions)
-	err = w.line(head, func(id gitdir.Hash) bool {
+	err = w.line(head, func(id object.Hash) bool {
 		found.reached = id == known
 		return found.reached || found.bytes >= mostLineage
-	}, func(id gitdir.Hash, _ gitdir.Commit, here, there side) error {
+	}, func(id object.Hash, _ object.Commit, here, there side) error {
 		c := lineageChange{commit: id}
-		err := w.diff(here, there, id, func(name []byte, _, _ gitdir.TreeEntry) error {
+		err := w.diff(here, there, id, func(name []byte, _, _ object.TreeEntry) error {
 			kept, ok := names[string(name)]
 			if found.bytes >= mostLineage {
 				return nil
@@ -195,7 +195,7 @@ const (
 )
 
 // add takes in what a walk from head has found.
-func (l *lineage) add(found foundLineage, head gitdir.Hash) {
+func (l *lineage) add(found foundLineage, head object.Hash) {
 	if !found.reached || l.files == nil {
 		l.commits, l.files, l.bytes = nil, make(map[string][]uint32), 0
 	}
@@ -212,7 +212,7 @@ func (l *lineage) add(found foundLineage, head gitdir.Hash) {
 	}
 }
 
-func (l *lineage) drop() { l.head, l.commits, l.files, l.bytes = gitdir.Hash{}, nil, nil, 0 }
+func (l *lineage) drop() { l.head, l.commits, l.files, l.bytes = object.Hash{}, nil, nil, 0 }
 
 // closeIdle forgets what nobody has asked for a while.
 func (l *lineage) closeIdle(now time.Time) {

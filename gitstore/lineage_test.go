@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // gate is a hook of a disk that holds up who reads an object once it is shut.
@@ -154,11 +154,11 @@ func TestHistoryIsForgottenWhenNobodyAsks(t *testing.T) {
 
 func TestTheMemoryOfHistoryIsBounded(t *testing.T) {
 	var l lineage
-	l.add(foundLineage{bytes: 2*mostLineage + 1}, gitdir.Hash{1})
+	l.add(foundLineage{bytes: 2*mostLineage + 1}, object.Hash{1})
 	if l.files == nil {
 		t.Error("one walk is all there is: to throw it away would only have it walked again")
 	}
-	l.add(foundLineage{bytes: mostLineage, reached: true}, gitdir.Hash{2})
+	l.add(foundLineage{bytes: mostLineage, reached: true}, object.Hash{2})
 	if l.files != nil || !l.head.IsZero() {
 		t.Error("it grows and grows")
 	}
@@ -206,7 +206,7 @@ func TestWritesOnDamagedGroundDoNotWalkAnew(t *testing.T) {
 	before := walks.Load()
 	for range 10 {
 		_, err := s.repo.Create(t.Context(), somebody, defined("gamma"))
-		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, gitdir.ErrMissing) {
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, object.ErrMissing) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -228,7 +228,7 @@ func TestHistoryOfDamagedGroundIsNotWalkedAnewEachTime(t *testing.T) {
 	s.at(head)
 	mend := s.takeAway(objects[1])
 	for range 10 {
-		if _, _, err := s.repo.History(t.Context(), name("beta"), Revision{}, 10); !errors.Is(err, ErrUnavailable) || !errors.Is(err, gitdir.ErrMissing) {
+		if _, _, err := s.repo.History(t.Context(), name("beta"), Revision{}, 10); !errors.Is(err, ErrUnavailable) || !errors.Is(err, object.ErrMissing) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -252,20 +252,20 @@ func TestWhatCannotBeFollowedIsTriedEverMoreRarely(t *testing.T) {
 	var s stuck
 	for _, step := range []struct {
 		when string
-		head gitdir.Hash
+		head object.Hash
 		err  error
 		took time.Duration
 		want time.Duration
 	}{
-		{"at first", gitdir.Hash{1}, failed, 0, poll / 16},
-		{"again", gitdir.Hash{1}, failed, 0, poll / 8},
-		{"and again", gitdir.Hash{1}, failed, 0, poll / 4},
-		{"after a walk that took longer", gitdir.Hash{1}, failed, 5 * poll, 5 * poll},
-		{"in the long run", gitdir.Hash{1}, failed, 0, poll},
-		{"for good", gitdir.Hash{1}, failed, 0, poll},
-		{"at another commit", gitdir.Hash{2}, failed, 0, poll / 16},
-		{"once it is over", gitdir.Hash{2}, nil, 0, 0},
-		{"the next time", gitdir.Hash{2}, failed, 0, poll / 16},
+		{"at first", object.Hash{1}, failed, 0, poll / 16},
+		{"again", object.Hash{1}, failed, 0, poll / 8},
+		{"and again", object.Hash{1}, failed, 0, poll / 4},
+		{"after a walk that took longer", object.Hash{1}, failed, 5 * poll, 5 * poll},
+		{"in the long run", object.Hash{1}, failed, 0, poll},
+		{"for good", object.Hash{1}, failed, 0, poll},
+		{"at another commit", object.Hash{2}, failed, 0, poll / 16},
+		{"once it is over", object.Hash{2}, nil, 0, 0},
+		{"the next time", object.Hash{2}, failed, 0, poll / 16},
 	} {
 		s.note(step.head, step.err, step.took, poll)
 		if s.pause != step.want {

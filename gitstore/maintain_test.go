@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"secretsync/gitstore/definition"
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // copied is a story that goes on from the files of this one as they are now,
@@ -103,9 +104,9 @@ func TestLooseObjectsThatAreDamagedOrHugeAreLeftOut(t *testing.T) {
 	s := newStory(t)
 	s.create(defined("alpha"))
 	s.create(defined("beta"))
-	huge := s.object("blob", strings.Repeat("\x00", gitdir.MaxObject+1))
+	huge := s.object("blob", strings.Repeat("\x00", pack.MaxObject+1))
 	torn := s.object("blob", "to be torn")
-	path := func(id gitdir.Hash) string {
+	path := func(id object.Hash) string {
 		return filepath.Join(s.gitDir(), "objects", id.String()[:2], id.String()[2:])
 	}
 	s.must(os.Chmod(path(torn), 0o644))
@@ -113,7 +114,7 @@ func TestLooseObjectsThatAreDamagedOrHugeAreLeftOut(t *testing.T) {
 	if made, err := s.repo.git.Round(t.Context()); err != nil || made == 0 {
 		t.Errorf("%d objects, %v", made, err)
 	}
-	for _, id := range []gitdir.Hash{huge, torn} {
+	for _, id := range []object.Hash{huge, torn} {
 		if _, err := os.Lstat(path(id)); err != nil {
 			t.Error(err)
 		}

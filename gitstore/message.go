@@ -8,7 +8,7 @@ import (
 	"unicode"
 
 	"secretsync/gitstore/definition"
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // Identity is a person or program as commits name it.
@@ -40,7 +40,7 @@ type message struct {
 }
 
 // encodeCommit makes a commit object.
-func encodeCommit(tree, parent gitdir.Hash, by Attribution, committer Identity, when time.Time, m message) []byte {
+func encodeCommit(tree, parent object.Hash, by Attribution, committer Identity, when time.Time, m message) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "tree %s\n", tree)
 	if !parent.IsZero() {

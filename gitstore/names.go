@@ -5,7 +5,7 @@ import (
 	"regexp"
 
 	"secretsync/gitstore/definition"
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // parsed is the hidden content of a parsed word: it can be read, compared and
@@ -49,14 +49,14 @@ func ParseRevision(s string) (Revision, error) {
 }
 
 // revisionOf returns the revision that a commit is; the zero one for no commit.
-func revisionOf(commit gitdir.Hash) Revision {
+func revisionOf(commit object.Hash) Revision {
 	if commit.IsZero() {
 		return Revision{}
 	}
 	return Revision{parsed{commit.String()}}
 }
 
-func (r Revision) hash() gitdir.Hash {
-	h, _ := gitdir.ParseHash([]byte(r.s))
+func (r Revision) hash() object.Hash {
+	h, _ := object.ParseHash([]byte(r.s))
 	return h
 }

@@ -11,28 +11,28 @@ import (
 
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/disk"
 )
 
 // readFS is the real disk with a hook before each file that is opened to be
 // read and each look at one.
 type readFS struct {
-	gitdir.Disk
+	disk.OS
 	hook func(path string) error
 }
 
-func (f *readFS) OpenFile(name string, flag int, perm fs.FileMode) (gitdir.File, error) {
+func (f *readFS) OpenFile(name string, flag int, perm fs.FileMode) (disk.File, error) {
 	if err := f.hook(name); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	return f.Disk.OpenFile(name, flag, perm)
+	return f.OS.OpenFile(name, flag, perm)
 }
 
 func (f *readFS) Lstat(name string) (fs.FileInfo, error) {
 	if err := f.hook(name); err != nil {
 		return nil, &fs.PathError{Op: "lstat", Path: name, Err: err}
 	}
-	return f.Disk.Lstat(name)
+	return f.OS.Lstat(name)
 }
 
 // heldUp is a disk on which whatever concerns one tenant waits till release.

@@ -13,14 +13,14 @@ import (
 	"testing"
 	"time"
 
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/disk"
 )
 
 // durableFS is the real disk that also knows what a power cut would leave: of
 // a file what it held when it was last synced, of a folder the names it held
 // when that was last synced. What was never synced is lost.
 type durableFS struct {
-	gitdir.Disk
+	disk.OS
 	mu      sync.Mutex
 	content map[uint64][]byte            // by inode
 	folders map[uint64]map[string]uint64 // by inode: names and their inodes
@@ -37,8 +37,8 @@ func newDurableFS() *durableFS {
 
 func inode(info fs.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
 
-func (d *durableFS) OpenFile(name string, flag int, perm fs.FileMode) (gitdir.File, error) {
-	f, err := d.Disk.OpenFile(name, flag, perm)
+func (d *durableFS) OpenFile(name string, flag int, perm fs.FileMode) (disk.File, error) {
+	f, err := d.OS.OpenFile(name, flag, perm)
 	if err != nil || flag == 0 {
 		return f, err
 	}
@@ -53,7 +53,7 @@ func (d *durableFS) OpenFile(name string, flag int, perm fs.FileMode) (gitdir.Fi
 }
 
 func (d *durableFS) Mkdir(name string, perm fs.FileMode) error {
-	if err := d.Disk.Mkdir(name, perm); err != nil {
+	if err := d.OS.Mkdir(name, perm); err != nil {
 		return err
 	}
 	info, err := os.Stat(name)
@@ -66,7 +66,7 @@ func (d *durableFS) Mkdir(name string, perm fs.FileMode) error {
 }
 
 func (d *durableFS) SyncDir(name string) error {
-	if err := d.Disk.SyncDir(name); err != nil {
+	if err := d.OS.SyncDir(name); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -125,7 +125,7 @@ func holds(name string) (folder uint64, held map[string]uint64, err error) {
 }
 
 type durableFile struct {
-	gitdir.File
+	disk.File
 	fs   *durableFS
 	name string
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/refs"
 )
 
 // problems are what is wrong with a repository as a whole though it can be read,
@@ -76,7 +76,7 @@ func (r *Repository) lookAround() {
 	if followed := r.settings.Branch; head != followed.ref() {
 		what := "a commit and no branch"
 		if head != "" {
-			what = quoteBranch(strings.TrimPrefix(head, gitdir.BranchFolder))
+			what = quoteBranch(strings.TrimPrefix(head, refs.BranchFolder))
 		}
 		found = append(found, fmt.Sprintf("HEAD is %s, which is what a clone shows, but %s is followed: git symbolic-ref HEAD %s, or have the operator set branch", what, quoteBranch(followed.s), followed.ref()))
 	}
@@ -90,7 +90,7 @@ const mostNamed = 10
 // absence says why the branch, which isn't there, ought to be; nothing where the
 // repository has no branch at all.
 func (r *Repository) absence() (string, error) {
-	if conflict := (*gitdir.ConflictError)(nil); errors.As(r.git.Conflict(), &conflict) {
+	if conflict := (*refs.ConflictError)(nil); errors.As(r.git.Conflict(), &conflict) {
 		return conflict.Error(), nil
 	}
 	others, err := r.git.Branches(mostNamed + 1)

@@ -15,6 +15,9 @@ import (
 
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // What callers get who come after a repository was closed.
@@ -67,8 +70,8 @@ type Repository struct {
 	// Only the goroutine that run is uses these.
 	state   *state
 	claims  *claims
-	builder *gitdir.PackBuilder
-	cached  gitdir.Hash // the head of the state that was written to disk last
+	builder *pack.Builder
+	cached  object.Hash // the head of the state that was written to disk last
 	stuck   stuck
 	seen    bool // something was there where the repository is to be
 	refused refusal
@@ -205,7 +208,7 @@ func (r *Repository) follow(ctx context.Context, again bool) error {
 
 func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error {
 	begun := r.clock.Now()
-	var head gitdir.Hash
+	var head object.Hash
 	err := r.reconfigure(ctx)
 	if err == nil {
 		head, err = r.git.Head()
@@ -248,13 +251,13 @@ func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error
 // refusal is that of a commit which it would cost too much to take in. To try
 // again would cost as much.
 type refusal struct {
-	head, base gitdir.Hash
+	head, base object.Hash
 	err        error
 }
 
 // load works out the state of head, unless it was found to be too costly.
-func (r *Repository) load(ctx context.Context, turn *turn, head gitdir.Hash, base *state) (*state, error) {
-	var from gitdir.Hash
+func (r *Repository) load(ctx context.Context, turn *turn, head object.Hash, base *state) (*state, error) {
+	var from object.Hash
 	if base != nil {
 		from = base.head
 	}
@@ -262,7 +265,7 @@ func (r *Repository) load(ctx context.Context, turn *turn, head gitdir.Hash, bas
 		return nil, r.refused.err
 	}
 	next, err := load(ctx, turn, r.git, r.maxDefinitions, head, base)
-	if errors.Is(err, gitdir.ErrOverBudget) || errors.Is(err, gitdir.ErrTooCostly) || errors.Is(err, gitdir.ErrTooLarge) {
+	if errors.Is(err, pack.ErrOverBudget) || errors.Is(err, pack.ErrTooCostly) || errors.Is(err, disk.ErrTooLarge) {
 		err = fmt.Errorf("commit %s costs too much to take in; push one with less in it, or with less history: %w", head, err)
 		r.refused = refusal{head, from, err}
 		r.problems.set(r, costProblem, fmt.Sprintf("commit %s is not taken in, the one before goes on being synced: %s", head, Cause(err)))
@@ -289,7 +292,7 @@ func (r *Repository) moved(ctx context.Context, turn *turn, from, to *state) {
 
 // stuck is what keeps the branch from being followed, if anything.
 type stuck struct {
-	head   gitdir.Hash // where the branch is, if that is known
+	head   object.Hash // where the branch is, if that is known
 	err    error
 	pauses wait.Backoff
 	pause  time.Duration // till it is tried next
@@ -297,7 +300,7 @@ type stuck struct {
 
 // note takes note of how an attempt ended that took so long. The pause after it
 // is not shorter than that: half of the time is spent on trying at most.
-func (s *stuck) note(head gitdir.Hash, err error, took, most time.Duration) {
+func (s *stuck) note(head object.Hash, err error, took, most time.Duration) {
 	if err == nil {
 		*s = stuck{}
 		return

@@ -4,7 +4,8 @@ import (
 	"context"
 
 	"secretsync/gitstore/definition"
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/refs"
 )
 
 // BranchName names a branch, such as main or team/main.
@@ -13,14 +14,14 @@ type BranchName struct{ parsed }
 // ParseBranchName parses the short name of a branch. A failure matches
 // [definition.ErrInvalid].
 func ParseBranchName(s string) (BranchName, error) {
-	if _, err := gitdir.BranchRef(s); err != nil {
+	if _, err := refs.BranchRef(s); err != nil {
 		return BranchName{}, &definition.FieldError{Field: "branch", Reason: err.Error()}
 	}
 	return BranchName{parsed{s}}, nil
 }
 
 // ref is the name as Git writes it in full.
-func (b BranchName) ref() string { return gitdir.BranchFolder + b.s }
+func (b BranchName) ref() string { return refs.BranchFolder + b.s }
 
 // Settings are what a tenant may have otherwise than the others. They can change
 // while its repository is open.
@@ -70,7 +71,7 @@ func (r *Repository) reconfigure(ctx context.Context) error {
 		}
 		r.log.Info("another branch is followed", "tenant", r.tenant.s, "branch", wanted.Branch.s, "before", r.settings.Branch.s)
 		// What is known of the old one says nothing of what happened to this one.
-		r.switched, r.stuck, r.cached = true, stuck{}, gitdir.Hash{}
+		r.switched, r.stuck, r.cached = true, stuck{}, object.Hash{}
 		r.store.watcher.watch(r)
 	}
 	r.settings = *wanted

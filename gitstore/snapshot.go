@@ -8,7 +8,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"secretsync/gitstore/definition"
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // Entry is one definition at HEAD. It is immutable and shared.
@@ -30,9 +30,9 @@ type Entry struct {
 	// Invalid says why the file at HEAD is no definition; nil where it is one.
 	Invalid *definition.FileError
 
-	blob       gitdir.Hash // what stands at HEAD, as the tree has it
+	blob       object.Hash // what stands at HEAD, as the tree has it
 	mode       filemode.FileMode
-	sourceBlob gitdir.Hash // the blob Definition was read from
+	sourceBlob object.Hash // the blob Definition was read from
 
 	content []byte // the file, if it is valid and short; see keptContent
 }
@@ -43,7 +43,7 @@ func (e *Entry) Usable() bool { return !e.Definition.Name.IsZero() }
 
 // Snapshot is what one commit holds. It is immutable: reading it takes no lock.
 type Snapshot struct {
-	head     gitdir.Hash
+	head     object.Hash
 	entries  []*Entry               // by name
 	problems []definition.FileError // by path
 	surplus  int                    // definitions that are not served; see census
@@ -52,7 +52,7 @@ type Snapshot struct {
 	superseded chan struct{} // closed when a newer snapshot stands
 }
 
-func newSnapshot(head gitdir.Hash, entries []*Entry, problems []definition.FileError) *Snapshot {
+func newSnapshot(head object.Hash, entries []*Entry, problems []definition.FileError) *Snapshot {
 	return &Snapshot{head: head, entries: entries, problems: problems, superseded: make(chan struct{})}
 }
 

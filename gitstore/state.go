@@ -10,15 +10,16 @@ import (
 
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // state is what is known of the commit at HEAD. It is immutable, apart from
 // the pointers to shared entries nothing in it is shared with an older one.
 type state struct {
-	head     gitdir.Hash
+	head     object.Hash
 	time     time.Time   // committer's, of head
-	root     gitdir.Tree // the raw tree of head
-	secrets  gitdir.Tree // the raw tree secrets/; empty where there is none
+	root     object.Tree // the raw tree of head
+	secrets  object.Tree // the raw tree secrets/; empty where there is none
 	bulk     int         // the bytes of both, if they are too many to be kept and written anew
 	snapshot *Snapshot
 	// continues: the state that it was worked out from is on its first-parent line.
@@ -42,7 +43,7 @@ func (s *state) writable() error {
 }
 
 // emptyState is that of a branch without a commit.
-func emptyState() *state { return &state{snapshot: newSnapshot(gitdir.Hash{}, nil, nil)} }
+func emptyState() *state { return &state{snapshot: newSnapshot(object.Hash{}, nil, nil)} }
 
 // unreadState is that of a branch which was not read yet.
 func unreadState() *state {
@@ -54,7 +55,7 @@ func unreadState() *state {
 // load works out the state of head. Where base lies on head's first-parent
 // line the cost is in proportion to what happened since; else it is that of the
 // whole history.
-func load(ctx context.Context, turn *turn, git *gitdir.Repository, most int, head gitdir.Hash, base *state) (*state, error) {
+func load(ctx context.Context, turn *turn, git *gitdir.Repository, most int, head object.Hash, base *state) (*state, error) {
 	if head.IsZero() {
 		return emptyState(), nil
 	}

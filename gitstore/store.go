@@ -17,7 +17,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore/definition"
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // Config says where a store keeps its repositories and how. Only Dir is needed.
@@ -41,8 +42,8 @@ type Config struct {
 	// Metrics is where the store's metrics are registered. Zero: nowhere.
 	Metrics prometheus.Registerer
 
-	fs         gitdir.FileSystem // zero: the disk; tests put faults in between
-	roundAfter int               // for tests, which don't wait that long
+	fs         disk.FileSystem // zero: the disk; tests put faults in between
+	roundAfter int             // for tests, which don't wait that long
 	grace      time.Duration
 }
 
@@ -63,7 +64,7 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.fs == nil {
-		c.fs = gitdir.Disk{}
+		c.fs = disk.OS{}
 	}
 	return c
 }
@@ -92,7 +93,7 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	if err := gitdir.MkdirAll(cfg.fs, cfg.Dir, 0o700); err != nil {
+	if err := disk.MkdirAll(cfg.fs, cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	lock, err := lockFolder(cfg.Dir)
@@ -152,7 +153,7 @@ func (s *Store) newRepository(t TenantName) *Repository {
 		committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval,
 		clock: cfg.Clock, log: cfg.Log, slots: s.slots,
 		queue: newQueue(), changed: make(chan struct{}, 1),
-		state: unreadState(), claims: newClaims(), complaints: make(map[string]string), builder: gitdir.NewPackBuilder(),
+		state: unreadState(), claims: newClaims(), complaints: make(map[string]string), builder: pack.NewBuilder(),
 		health: newHealth(errOpening), tried: make(chan struct{}), open: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.wanted.Store(s.settingsOf(t))

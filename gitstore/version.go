@@ -7,7 +7,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"secretsync/gitstore/definition"
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // keptContent is the size in bytes up to which files are kept in memory, so
@@ -30,7 +32,7 @@ type blobRead struct {
 
 // version reads a version of a definition's file. What is wrong with the file
 // is no error: that is for failures to read it.
-func (w *walk) version(file string, mode filemode.FileMode, blob gitdir.Hash) (v version, err error) {
+func (w *walk) version(file string, mode filemode.FileMode, blob object.Hash) (v version, err error) {
 	path := definition.Folder + "/" + file
 	if !definition.IsFile(mode) {
 		v.invalid = &definition.FileError{Path: path, Cause: "is " + definition.DescribeMode(mode) + "; replace it by a regular file"}
@@ -60,21 +62,21 @@ func (w *walk) version(file string, mode filemode.FileMode, blob gitdir.Hash) (v
 const mostBlobsKept = 256
 
 // blob reads a file's content, or remembers it.
-func (w *walk) blob(id gitdir.Hash) (read blobRead, err error) {
+func (w *walk) blob(id object.Hash) (read blobRead, err error) {
 	if read, ok := w.read[id]; ok {
 		return read, nil
 	}
-	read.content, err = w.reader.ReadVerified(id, gitdir.KindBlob, definition.MaxFileSize)
+	read.content, err = w.reader.ReadVerified(id, object.KindBlob, definition.MaxFileSize)
 	switch {
-	case errors.Is(err, gitdir.ErrTooLarge):
+	case errors.Is(err, disk.ErrTooLarge):
 		read.refused = fmt.Sprintf("is larger than %d KiB", definition.MaxFileSize>>10)
-	case errors.Is(err, gitdir.ErrTooCostly):
+	case errors.Is(err, pack.ErrTooCostly):
 		read.refused = "is left unread: " + err.Error() // which names no path
 	case err != nil:
 		return read, err
 	}
 	if w.read == nil || len(w.read) == mostBlobsKept {
-		w.read = make(map[gitdir.Hash]blobRead)
+		w.read = make(map[object.Hash]blobRead)
 	}
 	w.read[id] = read
 	return read, nil

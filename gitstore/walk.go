@@ -11,6 +11,8 @@ import (
 
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // A walk goes from a commit along the first parents and finds out for each
@@ -21,9 +23,9 @@ type walk struct {
 	most   int    // definitions that are allowed; what a walk may cost goes by it
 	base   *state // may be nil: what is known already of some commit
 
-	read map[gitdir.Hash]blobRead // what was read of files, by blob
+	read map[object.Hash]blobRead // what was read of files, by blob
 
-	secrets gitdir.Tree // the tree at HEAD
+	secrets object.Tree // the tree at HEAD
 	census  *census     // of it, if one is needed
 	names   int         // at HEAD that are looked for
 	touched map[string]*touch
@@ -48,20 +50,20 @@ type touch struct {
 
 // side is the part of a commit's tree that matters.
 type side struct {
-	rootID, secretsID gitdir.Hash
-	root, secrets     gitdir.Tree
+	rootID, secretsID object.Hash
+	root, secrets     object.Tree
 	problem           *definition.FileError // secrets is something else than a folder
 }
 
-func (w *walk) run(head gitdir.Hash) (*state, error) {
+func (w *walk) run(head object.Hash) (*state, error) {
 	result := &state{head: head}
 	var top side
 	w.names = -1
 	reached := false
-	err := w.line(head, func(id gitdir.Hash) bool {
+	err := w.line(head, func(id object.Hash) bool {
 		reached = w.base != nil && id == w.base.head
 		return reached || w.base == nil && w.settled == w.names
-	}, func(id gitdir.Hash, c gitdir.Commit, here, there side) error {
+	}, func(id object.Hash, c object.Commit, here, there side) error {
 		if id == head {
 			top = here
 			result.time = c.Time
@@ -70,7 +72,7 @@ func (w *walk) run(head gitdir.Hash) (*state, error) {
 				return err
 			}
 		}
-		return w.diff(here, there, id, func(name []byte, before, after gitdir.TreeEntry) error {
+		return w.diff(here, there, id, func(name []byte, before, after object.TreeEntry) error {
 			return w.touch(id, c.Time, name, before, after)
 		})
 	})
@@ -95,7 +97,7 @@ func (w *walk) run(head gitdir.Hash) (*state, error) {
 }
 
 // begin is told what stands at HEAD.
-func (w *walk) begin(secrets gitdir.Tree) error {
+func (w *walk) begin(secrets object.Tree) error {
 	w.secrets, w.names = secrets, secrets.Count()
 	if w.names > w.most || w.base != nil && w.base.snapshot.crowded(w.most) {
 		return w.takeCensus()
@@ -122,7 +124,7 @@ func (w *walk) takeCensus() (err error) {
 // line goes along the first parents from head, which must not be where it is to
 // stop, and shows of each commit its own side and that of its parent; of none
 // where history begins.
-func (w *walk) line(head gitdir.Hash, stop func(gitdir.Hash) bool, visit func(id gitdir.Hash, c gitdir.Commit, here, there side) error) error {
+func (w *walk) line(head object.Hash, stop func(object.Hash) bool, visit func(id object.Hash, c object.Commit, here, there side) error) error {
 	c, err := w.commit(head)
 	if err != nil {
 		return err
@@ -133,19 +135,19 @@ func (w *walk) line(head gitdir.Hash, stop func(gitdir.Hash) bool, visit func(id
 	}
 	for at := head; !stop(at); {
 		w.reader.Allow(workPerCommit(w.most))
-		var parent gitdir.Commit
+		var parent object.Commit
 		var there side
 		if !c.Parent.IsZero() {
 			parent, err = w.commit(c.Parent)
 			cut := false
-			if errors.Is(err, gitdir.ErrMissing) {
+			if errors.Is(err, object.ErrMissing) {
 				var failed error
 				cut, failed = w.git.Shallow(at)
 				err = errors.Join(err, failed)
 			}
 			switch {
 			case cut:
-				c.Parent = gitdir.Hash{}
+				c.Parent = object.Hash{}
 			case err != nil:
 				return err
 			default:
@@ -167,7 +169,7 @@ func (w *walk) line(head gitdir.Hash, stop func(gitdir.Hash) bool, visit func(id
 
 // diff shows the files under secrets/ that a commit changed with respect to
 // its parent.
-func (w *walk) diff(here, parent side, id gitdir.Hash, changed func(name []byte, before, after gitdir.TreeEntry) error) error {
+func (w *walk) diff(here, parent side, id object.Hash, changed func(name []byte, before, after object.TreeEntry) error) error {
 	if here.secretsID == parent.secretsID {
 		return nil
 	}
@@ -175,7 +177,7 @@ func (w *walk) diff(here, parent side, id gitdir.Hash, changed func(name []byte,
 	if err != nil {
 		return err
 	}
-	err = gitdir.DiffTrees(parent.secrets, here.secrets, func(name []byte, before, after gitdir.TreeEntry) error {
+	err = object.DiffTrees(parent.secrets, here.secrets, func(name []byte, before, after object.TreeEntry) error {
 		if err := w.reader.Spend(workPerName); err != nil {
 			return err
 		}
@@ -187,21 +189,21 @@ func (w *walk) diff(here, parent side, id gitdir.Hash, changed func(name []byte,
 	return nil
 }
 
-func (w *walk) commit(id gitdir.Hash) (gitdir.Commit, error) {
-	content, err := w.reader.ReadVerified(id, gitdir.KindCommit, gitdir.MaxCommit)
+func (w *walk) commit(id object.Hash) (object.Commit, error) {
+	content, err := w.reader.ReadVerified(id, object.KindCommit, pack.MaxCommit)
 	if err != nil {
-		return gitdir.Commit{}, err
+		return object.Commit{}, err
 	}
-	return gitdir.ParseCommit(id, content)
+	return object.ParseCommit(id, content)
 }
 
 // side reads the trees of a commit, as far as they are not those of the one
 // that was read before.
-func (w *walk) side(rootID gitdir.Hash, known side) (side, error) {
+func (w *walk) side(rootID object.Hash, known side) (side, error) {
 	if rootID == known.rootID {
 		return known, nil
 	}
-	root, err := w.reader.Read(rootID, gitdir.KindTree, gitdir.MaxObject)
+	root, err := w.reader.Read(rootID, object.KindTree, pack.MaxObject)
 	if err != nil {
 		return side{}, err
 	}
@@ -221,13 +223,13 @@ func (w *walk) side(rootID gitdir.Hash, known side) (side, error) {
 		s.secrets = known.secrets
 		return s, nil
 	}
-	s.secrets, err = w.reader.Read(e.ID, gitdir.KindTree, gitdir.MaxObject)
+	s.secrets, err = w.reader.Read(e.ID, object.KindTree, pack.MaxObject)
 	return s, err
 }
 
 // touch takes note that a commit changed a file. The walk comes from the
 // newest commit: the first touch of a name shows what stands at HEAD.
-func (w *walk) touch(id gitdir.Hash, when time.Time, name []byte, before, after gitdir.TreeEntry) error {
+func (w *walk) touch(id object.Hash, when time.Time, name []byte, before, after object.TreeEntry) error {
 	t := w.touched[string(name)]
 	if t == nil {
 		// Of a tree without census, what is touched but not there is what may
@@ -266,7 +268,7 @@ func (w *walk) touch(id gitdir.Hash, when time.Time, name []byte, before, after 
 	return nil
 }
 
-func (w *walk) firstTouch(id gitdir.Hash, when time.Time, file string, at gitdir.TreeEntry) (*touch, error) {
+func (w *walk) firstTouch(id object.Hash, when time.Time, file string, at object.TreeEntry) (*touch, error) {
 	if at.Mode == 0 {
 		return &touch{settled: true}, nil
 	}
@@ -288,8 +290,8 @@ func (w *walk) firstTouch(id gitdir.Hash, when time.Time, file string, at gitdir
 // assemble makes the snapshot of head from what was touched and, where the
 // walk reached it, what the base says of all else. It is not complete if that
 // is not enough.
-func (w *walk) assemble(head gitdir.Hash, reached bool, problem *definition.FileError) (s *Snapshot, complete bool) {
-	old := newSnapshot(gitdir.Hash{}, nil, nil)
+func (w *walk) assemble(head object.Hash, reached bool, problem *definition.FileError) (s *Snapshot, complete bool) {
+	old := newSnapshot(object.Hash{}, nil, nil)
 	if reached {
 		old = w.base.snapshot
 	}

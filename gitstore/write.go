@@ -9,7 +9,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"secretsync/gitstore/definition"
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // Apply makes one commit of operations, no two of which may be on one
@@ -244,7 +244,7 @@ func patchEdit(e *Entry, sync []definition.Target, read func() ([]byte, error)) 
 }
 
 // file returns the file as it stands at HEAD.
-func (e *Entry) file(read func(blob gitdir.Hash) ([]byte, error)) ([]byte, error) {
+func (e *Entry) file(read func(blob object.Hash) ([]byte, error)) ([]byte, error) {
 	if e.content != nil {
 		return e.content, nil
 	}
@@ -252,8 +252,8 @@ func (e *Entry) file(read func(blob gitdir.Hash) ([]byte, error)) ([]byte, error
 }
 
 // blobReader returns what reads a definition's file.
-func (r *Repository) blobReader(ctx context.Context) func(gitdir.Hash) ([]byte, error) {
-	return func(id gitdir.Hash) ([]byte, error) {
-		return r.git.Reader(ctx, workPerAnswer).ReadVerified(id, gitdir.KindBlob, definition.MaxFileSize)
+func (r *Repository) blobReader(ctx context.Context) func(object.Hash) ([]byte, error) {
+	return func(id object.Hash) ([]byte, error) {
+		return r.git.Reader(ctx, workPerAnswer).ReadVerified(id, object.KindBlob, definition.MaxFileSize)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"secretsync/gitstore/internal/gitdir"
+	"secretsync/gitstore/internal/gitdir/disk"
 )
 
 // DraftPrefix begins the name of a file that is being written. One that is
@@ -23,7 +23,7 @@ const DraftPrefix = ".new-"
 // One file must not be replaced by two callers at the same time.
 func Replace(path string, content []byte) error {
 	draft := filepath.Join(filepath.Dir(path), DraftPrefix+filepath.Base(path))
-	return gitdir.ReplaceFile(gitdir.Disk{}, draft, path, 0o600, content)
+	return disk.ReplaceFile(disk.OS{}, draft, path, 0o600, content)
 }
 
 // MkdirAll makes a folder of mode 0700 with its parents and has them on disk.
@@ -31,11 +31,11 @@ func Replace(path string, content []byte) error {
 // may have died before it did that.
 func MkdirAll(dir string) error {
 	dir = filepath.Clean(dir)
-	return errors.Join(gitdir.MkdirAll(gitdir.Disk{}, dir, 0o700), SyncDir(filepath.Dir(dir)))
+	return errors.Join(disk.MkdirAll(disk.OS{}, dir, 0o700), SyncDir(filepath.Dir(dir)))
 }
 
 // SyncDir has on disk which files a folder holds.
-func SyncDir(dir string) error { return gitdir.Disk{}.SyncDir(dir) }
+func SyncDir(dir string) error { return disk.OS{}.SyncDir(dir) }
 
 // RemoveDrafts removes what a process that died left half written in a folder.
 func RemoveDrafts(dir string) error {

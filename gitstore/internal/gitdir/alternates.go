@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+
+	"secretsync/gitstore/internal/gitdir/disk"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 // for the whole repository, as with Git: seen holds those that were met, and one
 // that names itself, or is named by two others, is not gone through again.
 func (o *objects) scanAlternates(seen map[string]bool) error {
-	list, err := readFile(o.fs, filepath.Join(o.dir, "info", "alternates"), 1<<20)
+	list, err := disk.ReadFile(o.fs, filepath.Join(o.dir, "info", "alternates"), 1<<20)
 	if o.depth == deepestAlternate || errors.Is(err, fs.ErrNotExist) {
 		list = nil
 	} else if err != nil {
@@ -41,7 +43,7 @@ func (o *objects) scanAlternates(seen map[string]bool) error {
 			continue
 		}
 		if len(seen) > mostAlternates {
-			failed = errors.Join(failed, fmt.Errorf("more than %d folders are named; git repack -a -d makes none of them needed: %w", mostAlternates, ErrTooLarge))
+			failed = errors.Join(failed, fmt.Errorf("more than %d folders are named; git repack -a -d makes none of them needed: %w", mostAlternates, disk.ErrTooLarge))
 			break
 		}
 		seen[dir] = true

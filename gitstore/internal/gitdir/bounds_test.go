@@ -8,6 +8,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // Files that Git keeps for itself can be of any size where whoever pushes can
@@ -31,9 +34,9 @@ func TestFilesOfGigabytesAreNotReadIntoMemory(t *testing.T) {
 		read  func(*Repository) error
 		want  error
 	}{
-		"packed-refs":     {line + "1\n", func(r *Repository) error { _, err := r.Head(); return err }, ErrCorrupt},
-		"refs/heads/main": {"", func(r *Repository) error { _, err := r.Head(); return err }, ErrTooLarge},
-		"shallow":         {"", func(r *Repository) error { _, err := r.Shallow(Hash{1}); return err }, ErrTooLarge},
+		"packed-refs":     {line + "1\n", func(r *Repository) error { _, err := r.Head(); return err }, object.ErrCorrupt},
+		"refs/heads/main": {"", func(r *Repository) error { _, err := r.Head(); return err }, disk.ErrTooLarge},
+		"shallow":         {"", func(r *Repository) error { _, err := r.Shallow(object.Hash{1}); return err }, disk.ErrTooLarge},
 	} {
 		t.Run(file, func(t *testing.T) {
 			r := newRepository(t)
@@ -51,10 +54,10 @@ func TestFilesOfGigabytesAreNotReadIntoMemory(t *testing.T) {
 	t.Run("many references", func(t *testing.T) {
 		r := newRepository(t)
 		var b strings.Builder
-		for b.Len() < biggestPackedRefs/4 {
+		for b.Len() < 64<<20 {
 			b.WriteString(line + strings.Repeat("x", 200) + "\n")
 		}
-		want := Hash{0x12}
+		want := object.Hash{0x12}
 		b.WriteString(want.String() + " refs/heads/main\n")
 		if err := os.WriteFile(filepath.Join(r.Dir(), "packed-refs"), []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)

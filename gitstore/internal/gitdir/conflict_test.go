@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"secretsync/gitstore/internal/gitdir/disk"
 )
 
 // A branch can't be a folder of another one. Git says so; so do we, and nothing
@@ -55,7 +57,7 @@ func TestReferencesThatConflictByFolder(t *testing.T) {
 			made := newRepository(t)
 			test.prepare(t, made)
 			must(t, made.Close())
-			r, err := Open(Config{Dir: made.Dir(), Ref: test.ref, FS: Disk{}, Clock: made.clock, Observer: silent{}, Slots: make(chan struct{}, 1)})
+			r, err := Open(Config{Dir: made.Dir(), Ref: test.ref, FS: disk.OS{}, Clock: made.clock, Observer: silent{}, Slots: make(chan struct{}, 1)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // consolidation brings packs and loose objects together in one pack. It reads
@@ -16,13 +20,13 @@ type consolidation struct {
 	reader  *Reader
 	place   packPlace // of the draft; the pack is named when it is written
 	made    string    // path of the new pack without its extension, once it stands
-	sources []*Source
+	sources []*pack.Source
 	loose   []looseObject
 }
 
 // addPack reads a pack and makes sure that it is undamaged.
-func (c *consolidation) addPack(ctx context.Context, p *pack) error {
-	s, err := ReadSource(ctx, p, mostMerged)
+func (c *consolidation) addPack(ctx context.Context, p *pack.Pack) error {
+	s, err := pack.ReadSource(ctx, p, mostMerged)
 	if err != nil {
 		return err
 	}
@@ -38,8 +42,8 @@ func (c *consolidation) addLoose(ctx context.Context, list []looseObject) (unfit
 		if ctx.Err() != nil {
 			return unfit
 		}
-		_, content, err := c.readLoose(l, min(BiggestUnpacked, room))
-		if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrOverBudget) {
+		_, content, err := c.readLoose(l, min(pack.BiggestUnpacked, room))
+		if errors.Is(err, disk.ErrTooLarge) || errors.Is(err, pack.ErrOverBudget) {
 			continue
 		}
 		if room -= int64(len(content)); err != nil {
@@ -52,10 +56,10 @@ func (c *consolidation) addLoose(ctx context.Context, list []looseObject) (unfit
 }
 
 // readLoose reads a loose object and checks it against its name.
-func (c *consolidation) readLoose(l looseObject, most int64) (Kind, []byte, error) {
+func (c *consolidation) readLoose(l looseObject, most int64) (object.Kind, []byte, error) {
 	kind, content, err := c.reader.loose(c.objects, l.id, most)
 	if err == nil {
-		err = Verify(l.id, kind, content)
+		err = object.Verify(l.id, kind, content)
 	}
 	return kind, content, err
 }
@@ -65,7 +69,7 @@ func (c *consolidation) readLoose(l looseObject, most int64) (Kind, []byte, erro
 func (c *consolidation) write(ctx context.Context) (int, error) {
 	count := c.count()
 	place := c.place
-	if err := errors.Join(removeIfThere(place.fs, place.draft(".pack")), removeIfThere(place.fs, place.draft(".idx"))); err != nil {
+	if err := errors.Join(disk.RemoveIfThere(place.fs, place.draft(".pack")), disk.RemoveIfThere(place.fs, place.draft(".idx"))); err != nil {
 		return 0, err
 	}
 	checksum, err := c.writeDraft(ctx, count)
@@ -84,7 +88,7 @@ func (c *consolidation) write(ctx context.Context) (int, error) {
 
 // count returns the number of objects, each counted once.
 func (c *consolidation) count() int {
-	unique := make(map[Hash]struct{})
+	unique := make(map[object.Hash]struct{})
 	for _, s := range c.sources {
 		for id := range s.IDs() {
 			unique[id] = struct{}{}
@@ -98,18 +102,18 @@ func (c *consolidation) count() int {
 
 // writeDraft writes the drafts of the pack and its index, durably, and reads
 // back what is about to be removed elsewhere.
-func (c *consolidation) writeDraft(ctx context.Context, count int) (checksum Hash, err error) {
+func (c *consolidation) writeDraft(ctx context.Context, count int) (checksum object.Hash, err error) {
 	checksum, index, anew, err := c.writePack(ctx, count)
 	if err != nil {
 		return checksum, err
 	}
-	if err := writeFile(c.place.fs, c.place.draft(".idx"), 0o444, index); err != nil {
+	if err := disk.WriteFile(c.place.fs, c.place.draft(".idx"), 0o444, index); err != nil {
 		return checksum, err
 	}
-	return checksum, ReadBack(NewUnpacker(NewEffort(ctx, roundWork)), c.place.fs, c.place.draft(""), anew)
+	return checksum, pack.ReadBack(pack.NewUnpacker(pack.NewEffort(ctx, roundWork)), c.place.fs, c.place.draft(""), anew)
 }
 
-func (c *consolidation) writePack(ctx context.Context, count int) (checksum Hash, index []byte, anew []Hash, err error) {
+func (c *consolidation) writePack(ctx context.Context, count int) (checksum object.Hash, index []byte, anew []object.Hash, err error) {
 	f, err := c.place.fs.OpenFile(c.place.draft(".pack"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
 	if err != nil {
 		return checksum, nil, nil, err
@@ -119,7 +123,7 @@ func (c *consolidation) writePack(ctx context.Context, count int) (checksum Hash
 			err = closed
 		}
 	}()
-	m, err := NewMerger(f, c.reader.unpacker, count)
+	m, err := pack.NewMerger(f, c.reader.unpacker, count)
 	if err != nil {
 		return checksum, nil, nil, err
 	}
@@ -139,11 +143,11 @@ func (c *consolidation) writePack(ctx context.Context, count int) (checksum Hash
 	return checksum, index, anew, f.Sync()
 }
 
-func (c *consolidation) copyLoose(ctx context.Context, m *Merger, l looseObject) error {
+func (c *consolidation) copyLoose(ctx context.Context, m *pack.Merger, l looseObject) error {
 	if m.Has(l.id) {
 		return ctx.Err()
 	}
-	kind, content, err := c.readLoose(l, BiggestUnpacked)
+	kind, content, err := c.readLoose(l, pack.BiggestUnpacked)
 	if err != nil {
 		return errors.Join(ctx.Err(), err)
 	}

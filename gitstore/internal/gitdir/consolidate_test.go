@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
+
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // Packs come from whatever program people push with. Bringing them together
@@ -54,7 +56,7 @@ func FuzzConsolidationOfForeignPacks(f *testing.F) {
 	})
 }
 
-func mustHead(t *testing.T, r *Repository) Hash {
+func mustHead(t *testing.T, r *Repository) object.Hash {
 	t.Helper()
 	head, err := r.Head()
 	if err != nil {
@@ -65,19 +67,19 @@ func mustHead(t *testing.T, r *Repository) Hash {
 
 // readAll returns each object that a pack's index names and that can be read, as
 // kind and content, whichever of its copies that comes from.
-func readAll(t *testing.T, r *Repository) map[Hash]string {
+func readAll(t *testing.T, r *Repository) map[object.Hash]string {
 	t.Helper()
 	if err := r.objects.scan(); err != nil {
 		t.Fatal(err)
 	}
-	found := make(map[Hash]string)
+	found := make(map[object.Hash]string)
 	names, err := filepath.Glob(filepath.Join(r.Dir(), "objects/pack/*.idx"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range names {
 		for _, id := range idsOf(t, name) {
-			for _, kind := range []Kind{KindCommit, KindTree, KindBlob, KindTag} {
+			for _, kind := range []object.Kind{object.KindCommit, object.KindTree, object.KindBlob, object.KindTag} {
 				if content, err := r.Reader(t.Context(), 1<<30).ReadVerified(id, kind, 1<<20); err == nil {
 					found[id] = kind.String() + " " + string(content)
 				}
@@ -88,7 +90,7 @@ func readAll(t *testing.T, r *Repository) map[Hash]string {
 }
 
 // idsOf returns the objects that an index names.
-func idsOf(t *testing.T, name string) (ids []Hash) {
+func idsOf(t *testing.T, name string) (ids []object.Hash) {
 	t.Helper()
 	f, err := os.Open(name)
 	if err != nil {
@@ -110,6 +112,6 @@ func idsOf(t *testing.T, name string) (ids []Hash) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		ids = append(ids, Hash(e.Hash))
+		ids = append(ids, object.Hash(e.Hash))
 	}
 }

@@ -2,10 +2,20 @@
 // the one reference that is moved, and what keeps both small. What the commits
 // are about it does not know.
 //
+// Its rooms, of which each uses only those above it:
+//
+//	object   names, kinds, commits, trees and their edits: bytes, no disk
+//	disk     how files are written, replaced and removed
+//	pack     how objects are stored: packs, indexes, deltas
+//	config   the repository's configuration and which formats are refused
+//	refs     the one reference: lock, reflog, packed-refs, conflicts
+//	gitdir   the repository: where its objects are found, how it advances, what
+//	         maintenance brings together and removes
+//
 // What it guarantees:
 //   - When [Repository.Advance] succeeds, objects and reference outlive a power
 //     cut. If it fails, the reference is where it was, except for
-//     [ErrUnsettled], which says that this isn't known.
+//     [refs.ErrUnsettled], which says that this isn't known.
 //   - At any instant, also after a crash, stock Git finds nothing wrong with the
 //     repository, and may work on it at the same time: fetch, push, gc, repack.
 //   - Objects are never removed before they stand elsewhere. Nothing is
@@ -19,7 +29,7 @@
 //   - Where core.sharedRepository, core.logAllRefUpdates and
 //     extensions.preciousObjects are set they are honoured. Only the
 //     repository's own configuration counts, without what that includes.
-//   - Damage is an error that matches [ErrCorrupt] or [ErrMissing], not a crash.
+//   - Damage is an error that matches [object.ErrCorrupt] or [object.ErrMissing], not a crash.
 //
 // # What lies on disk
 //
@@ -76,14 +86,13 @@
 //
 // # Why not go-git
 //
-// go-git reads configuration and applies deltas here. Repositories as a whole
-// are not left to it, because it
+// go-git reads configuration and applies deltas here, and the room's own comment
+// says why it does no more of that room's work. Repositories as a whole are not
+// left to it, because it
 //   - flushes nothing to disk, and writes a reference in place, under a lock
 //     that stock Git does not know;
 //   - keeps the names of all objects in memory, for each repository, and its
-//     list of packs until told otherwise, while git gc replaces them;
-//   - takes trees apart entry by entry, to read as well as to write, where this
-//     package edits and compares their bytes: of a thousand entries, one.
+//     list of packs until told otherwise, while git gc replaces them.
 //
 // The benchmarks of writing and following have go-git for their floor.
 package gitdir

@@ -14,21 +14,23 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
+
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // foreignPack is a pack with what other programs write and ours doesn't: deltas
 // against objects by name, of blobs, of one another in any order, objects twice.
 type foreignPack struct {
 	pack    []byte
-	sums    map[Hash]uint32
-	at      map[Hash]int64
-	content map[Hash][]byte
-	kinds   map[Hash]Kind
-	names   []Hash
+	sums    map[object.Hash]uint32
+	at      map[object.Hash]int64
+	content map[object.Hash][]byte
+	kinds   map[object.Hash]object.Kind
+	names   []object.Hash
 }
 
 func newForeignPack(random *rand.Rand) *foreignPack {
-	p := &foreignPack{pack: []byte("PACK\x00\x00\x00\x02\x00\x00\x00\x00"), sums: make(map[Hash]uint32), at: make(map[Hash]int64), content: make(map[Hash][]byte), kinds: make(map[Hash]Kind)}
+	p := &foreignPack{pack: []byte("PACK\x00\x00\x00\x02\x00\x00\x00\x00"), sums: make(map[object.Hash]uint32), at: make(map[object.Hash]int64), content: make(map[object.Hash][]byte), kinds: make(map[object.Hash]object.Kind)}
 	text := func() []byte {
 		return bytes.Repeat([]byte{byte('a' + random.IntN(26))}, random.IntN(3)*random.IntN(500))
 	}
@@ -40,15 +42,15 @@ func newForeignPack(random *rand.Rand) *foreignPack {
 		return b
 	}
 	for range 1 + random.IntN(20) {
-		kind, content := []Kind{KindBlob, KindTree, KindTag}[random.IntN(3)], text()
-		if kind == KindTree {
+		kind, content := []object.Kind{object.KindBlob, object.KindTree, object.KindTag}[random.IntN(3)], text()
+		if kind == object.KindTree {
 			content = tree()
 		}
-		id := hashObject(kind, content)
+		id := object.NameOf(kind, content)
 		if _, ok := p.at[id]; ok {
 			continue // an index names an object once
 		}
-		base := Hash{}
+		base := object.Hash{}
 		for _, name := range p.names {
 			if p.kinds[name] == kind && random.IntN(2) == 0 {
 				base = name
@@ -107,7 +109,7 @@ func insertion(base, content []byte) []byte {
 	return delta
 }
 
-func (p *foreignPack) add(id Hash, header, data []byte) {
+func (p *foreignPack) add(id object.Hash, header, data []byte) {
 	var deflated bytes.Buffer
 	z := zlib.NewWriter(&deflated)
 	_, _ = z.Write(data) // into memory

@@ -13,8 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // stockGit runs Git in a repository.
@@ -50,7 +55,7 @@ func clean(t *testing.T, r *Repository) {
 
 func reopened(dir string) (*Repository, error) {
 	return Open(Config{
-		Dir: dir, Ref: "refs/heads/main", FS: Disk{}, Clock: clock.RealClock{}, Observer: silent{}, Slots: make(chan struct{}, 1), Grace: time.Nanosecond,
+		Dir: dir, Ref: "refs/heads/main", FS: disk.OS{}, Clock: clock.RealClock{}, Observer: silent{}, Slots: make(chan struct{}, 1), Grace: time.Nanosecond,
 	})
 }
 
@@ -60,15 +65,19 @@ func advance(t *testing.T, r *Repository) error {
 	if err != nil {
 		return err
 	}
-	b := NewPackBuilder()
+	b := pack.NewBuilder()
 	b.Reset()
-	tree := b.Add(KindTree, []byte(treeOf("100644", "file", b.Add(KindBlob, []byte(time.Now().String())))))
+	file, err := object.Tree(nil).Set("file", filemode.Regular, b.Add(object.KindBlob, []byte(time.Now().String())))
+	if err != nil {
+		return err
+	}
+	tree := b.Add(object.KindTree, file.Apply(nil))
 	text := "tree " + tree.String() + "\n"
 	if !from.IsZero() {
 		text += "parent " + from.String() + "\n"
 	}
 	const person = "A <a@example.org> 1700000000 +0000\n"
-	return r.Advance(t.Context(), b, from, b.Add(KindCommit, []byte(text+"author "+person+"committer "+person+"\nchange\n")))
+	return r.Advance(t.Context(), b, from, b.Add(object.KindCommit, []byte(text+"author "+person+"committer "+person+"\nchange\n")))
 }
 
 // What Git refuses is refused, what it takes is taken unless we could not honour
@@ -121,7 +130,7 @@ func TestRepositoryFormats(t *testing.T) {
 	for what, test := range tests {
 		t.Run(what, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "test.git")
-			if err := Init(Disk{}, dir, "refs/heads/main", "test", time.Now()); err != nil {
+			if err := Init(disk.OS{}, dir, "refs/heads/main", "test", time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.WriteFile(filepath.Join(dir, "config"), []byte(test.config), 0o644); err != nil {
@@ -164,7 +173,7 @@ func TestARepositoryThatBecomesAnotherFormatIsNotWrittenTo(t *testing.T) {
 		if err := advance(t, r); err == nil || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(name)) {
 			t.Errorf("%s: a write: %v", name, err)
 		}
-		if err := r.Advance(t.Context(), NewPackBuilder(), Hash{}, Hash{}); err == nil {
+		if err := r.Advance(t.Context(), pack.NewBuilder(), object.Hash{}, object.Hash{}); err == nil {
 			t.Errorf("%s: it was written to", name)
 		}
 		if n, err := r.Round(t.Context()); err == nil {
@@ -199,7 +208,7 @@ func TestSharedRepositoriesGetTheModesThatGitGives(t *testing.T) {
 			r := newRepository(t)
 			mustGit(t, r.Dir(), "config", "core.sharedRepository", value)
 			mustGit(t, r.Dir(), "config", "core.logAllRefUpdates", "always")
-			if err := os.RemoveAll(filepath.Join(r.Dir(), ownFolder)); err != nil {
+			if err := os.RemoveAll(filepath.Join(r.Dir(), disk.OwnFolder)); err != nil {
 				t.Fatal(err)
 			}
 			must(t, r.Close())

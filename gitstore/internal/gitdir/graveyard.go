@@ -10,6 +10,10 @@ import (
 	"time"
 
 	"k8s.io/utils/clock"
+
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // graveyard holds the files whose objects stand in another pack by now. They
@@ -52,7 +56,7 @@ func (g *graveyard) bury(packs []candidate, loose []looseObject, into string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.clock.Now()
-	var gone []*pack
+	var gone []*pack.Pack
 	for _, c := range packs {
 		gone = append(gone, c.pack)
 		g.packs = append(g.packs, packGrave{c, into, now})
@@ -70,7 +74,7 @@ func (g *graveyard) without(loose []looseObject) []looseObject {
 	if len(g.loose) == 0 {
 		return loose
 	}
-	buried := make(map[Hash]bool, len(g.loose))
+	buried := make(map[object.Hash]bool, len(g.loose))
 	for _, l := range g.loose {
 		buried[l.id] = true
 	}
@@ -105,7 +109,7 @@ func (g *graveyard) remove(until time.Time, most int) error {
 		if held, err := g.objects.holds(l.into); err != nil {
 			return err
 		} else if held {
-			if err := removeIfThere(g.objects.fs, l.path); err != nil {
+			if err := disk.RemoveIfThere(g.objects.fs, l.path); err != nil {
 				return err
 			}
 		}
@@ -126,13 +130,13 @@ func (o *objects) holds(merged string) (bool, error) {
 
 // bury takes packs off the list, although their files are there for a while.
 // The one they were merged into counts, even if it was buried before.
-func (o *objects) bury(gone []*pack, into string) {
+func (o *objects) bury(gone []*pack.Pack, into string) {
 	o.rescan.Lock()
 	defer o.rescan.Unlock()
-	list := slices.DeleteFunc(slices.Clone(*o.packs.Load()), func(p *pack) bool { return slices.Contains(gone, p) })
+	list := slices.DeleteFunc(slices.Clone(*o.packs.Load()), func(p *pack.Pack) bool { return slices.Contains(gone, p) })
 	o.packs.Store(&list)
 	for _, p := range gone {
-		o.buried[p.stem] = true
+		o.buried[p.Stem] = true
 	}
 	delete(o.buried, into)
 }
@@ -145,18 +149,18 @@ func (o *objects) removePack(g packGrave) error {
 	if err != nil {
 		return err
 	}
-	info, err := o.fs.Lstat(p.stem + ".pack")
+	info, err := o.fs.Lstat(p.Stem + ".pack")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	unchanged := err != nil || os.SameFile(info, g.info) && info.ModTime().Equal(g.info.ModTime())
-	_, err = o.fs.Lstat(p.stem + ".keep")
-	errs := []error{p.close()}
+	_, err = o.fs.Lstat(p.Stem + ".keep")
+	errs := []error{p.Close()}
 	if held && unchanged && errors.Is(err, fs.ErrNotExist) {
 		// Git trusts this index of indexes to name packs that exist.
-		errs = append(errs, removeIfThere(o.fs, filepath.Join(o.dir, "pack", "multi-pack-index")))
+		errs = append(errs, disk.RemoveIfThere(o.fs, filepath.Join(o.dir, "pack", "multi-pack-index")))
 		for _, ext := range []string{".idx", ".rev", ".bitmap", ".pack"} {
-			errs = append(errs, removeIfThere(o.fs, p.stem+ext))
+			errs = append(errs, disk.RemoveIfThere(o.fs, p.Stem+ext))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -164,6 +168,6 @@ func (o *objects) removePack(g packGrave) error {
 	}
 	o.rescan.Lock()
 	defer o.rescan.Unlock()
-	delete(o.buried, p.stem)
+	delete(o.buried, p.Stem)
 	return nil
 }

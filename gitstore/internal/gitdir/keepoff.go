@@ -34,7 +34,7 @@ func (m *maintenance) keptOff() (why string, tell bool, err error) {
 	if err := m.r.check(); err != nil {
 		return "", false, err
 	}
-	if m.r.config.get().precious {
+	if m.r.config.Get().Precious {
 		return "extensions.preciousObjects is set, so that nothing may be removed; packs gather, which git repack makes one of", true, nil
 	}
 	if running, err := m.gcRuns(); err != nil || running {

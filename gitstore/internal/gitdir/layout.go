@@ -8,13 +8,18 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"secretsync/gitstore/internal/gitdir/config"
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/refs"
 )
 
 // layout is whether Git takes a folder for a repository, besides by its
 // configuration: it wants a HEAD that names a reference or a commit, and the
 // folders objects and refs.
 type layout struct {
-	fs  FileSystem
+	fs  disk.FileSystem
 	dir string // the repository's folder
 
 	mu   sync.Mutex
@@ -22,7 +27,7 @@ type layout struct {
 	err  error       // what was wrong with that
 }
 
-// check fails with a [*FormatError] where Git would say that there is no
+// check fails with a [*config.FormatError] where Git would say that there is no
 // repository. It costs a look at what is there where HEAD is the same as before.
 func (l *layout) check() error {
 	for _, name := range []string{"objects", "refs"} {
@@ -41,30 +46,30 @@ func (l *layout) check() error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.head != nil && sameVersion(l.head, head) {
+	if l.head != nil && disk.SameVersion(l.head, head) {
 		return l.err
 	}
 	if head.Mode()&fs.ModeSymlink == 0 { // as Git made it once, and still takes it
-		content, err := readFile(l.fs, filepath.Join(l.dir, "HEAD"), 4<<10)
+		content, err := disk.ReadFile(l.fs, filepath.Join(l.dir, "HEAD"), 4<<10)
 		if err != nil {
 			return err
 		}
 		if l.err = nil; !isHead(string(content)) {
-			l.err = l.refuse(fmt.Sprintf("HEAD holds %.60q, with which Git takes it for no repository; write \"ref: %smain\" there, or which branch it is", content, BranchFolder))
+			l.err = l.refuse(fmt.Sprintf("HEAD holds %.60q, with which Git takes it for no repository; write \"ref: %smain\" there, or which branch it is", content, refs.BranchFolder))
 		}
 	}
 	l.head = head
 	return l.err
 }
 
-func (l *layout) refuse(reason string) error { return &FormatError{Path: l.dir, Reason: reason} }
+func (l *layout) refuse(reason string) error { return &config.FormatError{Path: l.dir, Reason: reason} }
 
 // isHead judges what HEAD holds as Git does when it looks for repositories.
 func isHead(content string) bool {
 	if name, ok := strings.CutPrefix(content, "ref:"); ok {
 		return strings.HasPrefix(strings.TrimLeft(name, " \t\r\n"), "refs/")
 	}
-	digits := 2 * len(Hash{})
+	digits := 2 * len(object.Hash{})
 	if len(content) < digits {
 		return false
 	}

@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"secretsync/gitstore/internal/gitdir/object"
 )
 
 // looseObject is an object that has a file to itself.
 type looseObject struct {
-	id       Hash
+	id       object.Hash
 	path     string
 	modified time.Time
 }
@@ -37,7 +39,7 @@ func (o *objects) listLoose(ctx context.Context) ([]looseObject, error) {
 			return nil, err
 		}
 		for _, f := range files {
-			id, ok := ParseHash([]byte(folder + f.Name()))
+			id, ok := object.ParseHash([]byte(folder + f.Name()))
 			info, err := f.Info()
 			if !ok || errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() > biggestLoose {
 				continue

@@ -11,6 +11,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // maintenance keeps a repository small. Each advance leaves a pack of
@@ -170,7 +174,7 @@ func (m *maintenance) round(ctx context.Context) (int, error) {
 	var merged []candidate
 	for _, s := range chosen {
 		err := c.addPack(ctx, s.pack)
-		if errors.Is(err, ErrCorrupt) || errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, object.ErrCorrupt) || errors.Is(err, fs.ErrNotExist) {
 			m.r.observer.Warn("a pack is left out of maintenance", err)
 			continue
 		} else if err != nil {
@@ -183,27 +187,27 @@ func (m *maintenance) round(ctx context.Context) (int, error) {
 	}
 	made, err := c.write(ctx)
 	if err != nil {
-		var source *SourceError
-		switch tooMuch := errors.Is(err, ErrOverBudget); {
-		case errors.As(err, &source) && (tooMuch || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooCostly)):
+		var source *pack.SourceError
+		switch tooMuch := errors.Is(err, pack.ErrOverBudget); {
+		case errors.As(err, &source) && (tooMuch || errors.Is(err, object.ErrCorrupt) || errors.Is(err, disk.ErrTooLarge) || errors.Is(err, pack.ErrTooCostly)):
 			m.unfit[source.Stem] = true
 		case tooMuch: // to verify; all of them had a part in it
 			for _, s := range merged {
-				m.unfit[s.pack.stem] = true
+				m.unfit[s.pack.Stem] = true
 			}
 		}
 		return 0, err
 	}
 	// What is in the new pack, durably, may go. That can be a pack that stood
 	// already: after a kill the same sources are merged again.
-	merged = slices.DeleteFunc(merged, func(s candidate) bool { return s.pack.stem == c.made })
+	merged = slices.DeleteFunc(merged, func(s candidate) bool { return s.pack.Stem == c.made })
 	m.graves.bury(merged, c.loose, c.made)
 	return made, m.graves.sweep()
 }
 
 // candidate is a pack that may be merged into another.
 type candidate struct {
-	pack *pack
+	pack *pack.Pack
 	info fs.FileInfo // of the .pack file
 }
 
@@ -223,16 +227,16 @@ func (m *maintenance) candidates() ([]candidate, error) {
 	}
 	var list []candidate
 	for _, p := range *o.packs.Load() {
-		if apart[filepath.Base(p.stem)] || m.unfit[p.stem] {
+		if apart[filepath.Base(p.Stem)] || m.unfit[p.Stem] {
 			continue
 		}
-		info, err := o.fs.Lstat(p.stem + ".pack")
+		info, err := o.fs.Lstat(p.Stem + ".pack")
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		} else if err != nil {
 			return nil, err
 		}
-		if info.Size() <= biggestSource && p.count <= mostObjects/2 {
+		if info.Size() <= biggestSource && p.Count <= mostObjects/2 {
 			list = append(list, candidate{p, info})
 		}
 	}
@@ -243,9 +247,9 @@ func (m *maintenance) candidates() ([]candidate, error) {
 // each has at least twice the objects of all smaller ones together: an object
 // is then copied a number of times that grows with the logarithm of them all.
 func chooseGeometric(packs []candidate, loose int) []candidate {
-	slices.SortFunc(packs, func(a, b candidate) int { return a.pack.count - b.pack.count })
+	slices.SortFunc(packs, func(a, b candidate) int { return a.pack.Count - b.pack.Count })
 	split := len(packs)
-	for split > 1 && packs[split-1].pack.count >= 2*packs[split-2].pack.count {
+	for split > 1 && packs[split-1].pack.Count >= 2*packs[split-2].pack.Count {
 		split--
 	}
 	if split <= 1 {
@@ -253,10 +257,10 @@ func chooseGeometric(packs []candidate, loose int) []candidate {
 	}
 	total := loose
 	for _, p := range packs[:split] {
-		total += p.pack.count
+		total += p.pack.Count
 	}
-	for split < len(packs) && packs[split].pack.count < 2*total {
-		total += packs[split].pack.count
+	for split < len(packs) && packs[split].pack.Count < 2*total {
+		total += packs[split].pack.Count
 		split++
 	}
 	return slices.Clone(packs[:split])
@@ -270,7 +274,7 @@ func fitting(packs []candidate) []candidate {
 	objects := 0
 	for n, p := range packs {
 		total += p.info.Size()
-		objects += p.pack.count
+		objects += p.pack.Count
 		if total > mostMerged || objects > mostObjects {
 			return packs[:n]
 		}

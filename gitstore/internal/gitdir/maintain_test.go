@@ -14,6 +14,10 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"k8s.io/utils/clock"
+
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // silent is told everything and says nothing.
@@ -26,11 +30,11 @@ func (silent) Round(Round)        {}
 func newRepository(t *testing.T) *Repository {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "test.git")
-	if err := Init(Disk{}, dir, "refs/heads/main", "test", time.Now()); err != nil {
+	if err := Init(disk.OS{}, dir, "refs/heads/main", "test", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	r, err := Open(Config{
-		Dir: dir, Ref: "refs/heads/main", FS: Disk{}, Clock: clock.RealClock{}, Observer: silent{}, Slots: make(chan struct{}, 1),
+		Dir: dir, Ref: "refs/heads/main", FS: disk.OS{}, Clock: clock.RealClock{}, Observer: silent{}, Slots: make(chan struct{}, 1),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -44,25 +48,25 @@ func newRepository(t *testing.T) *Repository {
 }
 
 // commitFile makes a commit with nothing but that file.
-func commitFile(t *testing.T, r *Repository, name, content string) Hash {
+func commitFile(t *testing.T, r *Repository, name, content string) object.Hash {
 	t.Helper()
 	from, err := r.Head()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := NewPackBuilder()
+	b := pack.NewBuilder()
 	b.Reset()
-	file, err := Tree(nil).Set(name, filemode.Regular, b.Add(KindBlob, []byte(content)))
+	file, err := object.Tree(nil).Set(name, filemode.Regular, b.Add(object.KindBlob, []byte(content)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree := b.Add(KindTree, file.Apply(nil))
+	tree := b.Add(object.KindTree, file.Apply(nil))
 	text := "tree " + tree.String() + "\n"
 	if !from.IsZero() {
 		text += "parent " + from.String() + "\n"
 	}
 	const person = "A <a@example.org> 1700000000 +0000\n"
-	to := b.Add(KindCommit, []byte(text+"author "+person+"committer "+person+"\nchange "+name+"\n"))
+	to := b.Add(object.KindCommit, []byte(text+"author "+person+"committer "+person+"\nchange "+name+"\n"))
 	if err := r.Advance(context.Background(), b, from, to); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +79,7 @@ func TestAPackThatCannotBeTakenApartStopsMaintenanceOnce(t *testing.T) {
 	commitFile(t, r, "beta", "two")
 	p := newForeignPack(rand.New(rand.NewPCG(0, 0)))
 	tree := []byte(strings.Repeat("not what its name says", 100))
-	p.add(Hash{1}, foreignHeader(int(KindTree), len(tree)), tree)
+	p.add(object.Hash{1}, foreignHeader(int(object.KindTree), len(tree)), tree)
 	content, idx := p.finish(t)
 	base := fmt.Sprintf("pack-%x", content[len(content)-20:])
 	path := filepath.Join(r.Dir(), "objects/pack", base)
@@ -113,7 +117,7 @@ func (sized) Sys() any { return nil }
 func TestNoMoreIsMergedThanFitsIntoMemory(t *testing.T) {
 	var packs []candidate
 	for _, size := range []int64{mostMerged, 10, mostMerged - 30, 20, 30} {
-		packs = append(packs, candidate{pack: &pack{}, info: sized(size)})
+		packs = append(packs, candidate{pack: &pack.Pack{}, info: sized(size)})
 	}
 	var total int64
 	fit := fitting(packs)
@@ -130,7 +134,7 @@ func TestAnObjectIsCopiedAFewTimesHoweverManyPacksCome(t *testing.T) {
 	var packs []candidate
 	var copied int64
 	add := func(size int64) {
-		packs = append(packs, candidate{pack: &pack{count: int(size / 200)}, info: sized(size)})
+		packs = append(packs, candidate{pack: &pack.Pack{Count: int(size / 200)}, info: sized(size)})
 	}
 	for range rounds {
 		add(each)
@@ -176,11 +180,18 @@ func TestPacksAreMergedInGeometricSteps(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			var packs []candidate
 			for _, n := range test.counts {
-				packs = append(packs, candidate{pack: &pack{count: n}})
+				packs = append(packs, candidate{pack: &pack.Pack{Count: n}})
 			}
 			if got := len(chooseGeometric(packs, test.loose)); got != test.merged {
 				t.Errorf("%d packs are merged, want %d", got, test.merged)
 			}
 		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

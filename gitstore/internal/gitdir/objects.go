@@ -7,6 +7,10 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // objects finds the objects of a repository: packed, loose and those of its
@@ -14,22 +18,22 @@ import (
 // for again among the files as they stand then. Replacements and grafts are
 // not followed: a commit is what its name says.
 type objects struct {
-	fs      FileSystem
+	fs      disk.FileSystem
 	dir     string // the objects folder
-	handles *handles
+	handles *pack.Handles
 
-	rescan     sync.Mutex              // held while packs is made anew
-	packs      atomic.Pointer[[]*pack] // newest first
-	buried     map[string]bool         // packs that are there but are not to be read any more
-	damaged    error                   // of a pack whose index can't be read
+	rescan     sync.Mutex                   // held while packs is made anew
+	packs      atomic.Pointer[[]*pack.Pack] // newest first
+	buried     map[string]bool              // packs that are there but are not to be read any more
+	damaged    error                        // of a pack whose index can't be read
 	alternates atomic.Pointer[[]*objects]
 	depth      int // how many alternates lead here
 }
 
 // newObjects makes the objects of a folder, which is not looked at yet.
-func newObjects(fsys FileSystem, open *handles, dir string) *objects {
+func newObjects(fsys disk.FileSystem, open *pack.Handles, dir string) *objects {
 	o := &objects{fs: fsys, dir: dir, handles: open, buried: make(map[string]bool)}
-	o.packs.Store(new([]*pack))
+	o.packs.Store(new([]*pack.Pack))
 	o.alternates.Store(new([]*objects))
 	return o
 }
@@ -49,15 +53,15 @@ func (o *objects) scanInto(seen map[string]bool) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	known := make(map[string]*pack)
+	known := make(map[string]*pack.Pack)
 	for _, p := range *o.packs.Load() {
-		known[p.stem] = p
+		known[p.Stem] = p
 	}
-	var kept, added []*pack
+	var kept, added []*pack.Pack
 	var failed error
 	o.damaged = nil
 	for _, f := range files {
-		name, ok := packBase(f.Name())
+		name, ok := pack.StemOf(f.Name())
 		if !ok {
 			continue
 		}
@@ -70,10 +74,10 @@ func (o *objects) scanInto(seen map[string]bool) error {
 			kept = append(kept, p)
 			continue
 		}
-		p, err := openPack(o.fs, o.handles, base)
+		p, err := pack.Open(o.fs, o.handles, base)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // gone again
-		case errors.Is(err, ErrCorrupt): // matters if an object is missing
+		case errors.Is(err, object.ErrCorrupt): // matters if an object is missing
 			o.damaged = err
 		case err != nil:
 			failed = errors.Join(failed, err)
@@ -84,7 +88,7 @@ func (o *objects) scanInto(seen map[string]bool) error {
 	list := append(added, kept...)
 	o.packs.Store(&list)
 	for _, gone := range known {
-		failed = errors.Join(failed, gone.close())
+		failed = errors.Join(failed, gone.Close())
 	}
 	return errors.Join(failed, o.scanAlternates(seen))
 }
@@ -95,29 +99,29 @@ func (o *objects) missing() error {
 	o.rescan.Lock()
 	defer o.rescan.Unlock()
 	if o.damaged != nil {
-		return fmt.Errorf("%w (%w)", ErrMissing, o.damaged)
+		return fmt.Errorf("%w (%w)", object.ErrMissing, o.damaged)
 	}
-	return ErrMissing
+	return object.ErrMissing
 }
 
 // add puts a pack that was just written on the list.
-func (o *objects) add(p *pack) {
+func (o *objects) add(p *pack.Pack) {
 	o.rescan.Lock()
 	defer o.rescan.Unlock()
 	packs := *o.packs.Load()
 	for _, known := range packs {
-		if known.stem == p.stem {
+		if known.Stem == p.Stem {
 			return // a scan was faster
 		}
 	}
-	list := append([]*pack{p}, packs...)
+	list := append([]*pack.Pack{p}, packs...)
 	o.packs.Store(&list)
 }
 
 // closeIdle closes the files that were not used since the last call.
 func (o *objects) closeIdle() {
 	for _, p := range *o.packs.Load() {
-		p.closeIfIdle()
+		p.CloseIfIdle()
 	}
 	for _, a := range *o.alternates.Load() {
 		a.closeIdle()
@@ -127,7 +131,7 @@ func (o *objects) closeIdle() {
 func (o *objects) close() error {
 	var errs []error
 	for _, p := range *o.packs.Load() {
-		errs = append(errs, p.close())
+		errs = append(errs, p.Close())
 	}
 	for _, a := range *o.alternates.Load() {
 		errs = append(errs, a.close())

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+
+	"secretsync/gitstore/internal/gitdir/disk"
 )
 
 // A packPlace is where one pack comes to lie. Until it is whole and on disk it
@@ -28,7 +30,7 @@ import (
 // that is merged from others has no steps 2, 6 and 7: references hold its
 // objects already.
 type packPlace struct {
-	fs   FileSystem
+	fs   disk.FileSystem
 	repo string // the repository's folder
 	name string // "pack-" and the checksum
 }
@@ -40,20 +42,20 @@ func (p packPlace) final(extension string) string {
 }
 
 func (p packPlace) draft(extension string) string {
-	return filepath.Join(p.repo, ownFolder, draftPrefix+p.name+extension)
+	return filepath.Join(p.repo, disk.OwnFolder, disk.DraftPrefix+p.name+extension)
 }
 
 // keep writes the mark that keeps the pack from a concurrent gc. It need not
 // be durable: after a power cut there is no gc to be kept from. But it must
 // appear whole, to be known for ours after a crash.
 func (p packPlace) keep() error {
-	if err := writeFile(unsynced{p.fs}, p.draft(".keep"), 0o444, []byte(keepMark)); err != nil {
+	if err := disk.WriteFile(disk.Unsynced(p.fs), p.draft(".keep"), 0o444, []byte(keepMark)); err != nil {
 		return err
 	}
 	return p.fs.Rename(p.draft(".keep"), p.final(".keep"))
 }
 
-func (p packPlace) unkeep() error { return removeIfThere(p.fs, p.final(".keep")) }
+func (p packPlace) unkeep() error { return disk.RemoveIfThere(p.fs, p.final(".keep")) }
 
 // rename gives the drafts the name of their pack, once it is known. On failure
 // it returns the place where some of them may be.
@@ -83,9 +85,9 @@ func (p packPlace) publish() error {
 // as long as it has no index. A pack that was seen stays: what somebody pushed
 // meanwhile may count on its objects. If nothing does, git gc collects it.
 func (p packPlace) discard() error {
-	errs := []error{removeIfThere(p.fs, p.draft(".idx")), removeIfThere(p.fs, p.draft(".pack")), removeIfThere(p.fs, p.draft(".keep"))}
+	errs := []error{disk.RemoveIfThere(p.fs, p.draft(".idx")), disk.RemoveIfThere(p.fs, p.draft(".pack")), disk.RemoveIfThere(p.fs, p.draft(".keep"))}
 	if _, err := p.fs.Lstat(p.final(".idx")); errors.Is(err, fs.ErrNotExist) {
-		errs = append(errs, removeIfThere(p.fs, p.final(".pack")))
+		errs = append(errs, disk.RemoveIfThere(p.fs, p.final(".pack")))
 	}
 	return errors.Join(append(errs, p.unkeep())...)
 }

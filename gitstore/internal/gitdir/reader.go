@@ -7,19 +7,22 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
-// A Reader reads objects, wherever they are, for one task; see [Effort].
+// A Reader reads objects, wherever they are, for one task; see [pack.Effort].
 type Reader struct {
-	*Effort
+	*pack.Effort
 	objects  *objects
-	unpacker *Unpacker
+	unpacker *pack.Unpacker
 }
 
 // reader returns a reader for a task that may cost that much.
 func (o *objects) reader(ctx context.Context, work int64) *Reader {
-	e := NewEffort(ctx, work)
-	return &Reader{Effort: e, objects: o, unpacker: NewUnpacker(e)}
+	e := pack.NewEffort(ctx, work)
+	return &Reader{Effort: e, objects: o, unpacker: pack.NewUnpacker(e)}
 }
 
 // A rule says how a look-up goes on when a copy of the object can't be read.
@@ -36,10 +39,10 @@ var rules = []rule{
 	{cause: fs.ErrNotExist, others: true, again: 3},
 	{cause: fs.ErrClosed, again: 3},
 	// It is nowhere, or what it is a delta of is not: it may have come since.
-	{cause: ErrMissing, others: true, again: 1},
+	{cause: object.ErrMissing, others: true, again: 1},
 	// This copy is damaged, or buried in deltas.
-	{cause: ErrCorrupt, others: true},
-	{cause: ErrTooCostly, others: true},
+	{cause: object.ErrCorrupt, others: true},
+	{cause: pack.ErrTooCostly, others: true},
 }
 
 func ruleFor(err error) rule {
@@ -52,32 +55,32 @@ func ruleFor(err error) rule {
 }
 
 // Read returns an object of the wanted kind. What is greater than limit is
-// [ErrTooLarge]; what is not there is [ErrMissing]; what takes more to unpack
-// than any honest object does is [ErrTooCostly]. It fails with [ErrOverBudget]
+// [disk.ErrTooLarge]; what is not there is [object.ErrMissing]; what takes more to unpack
+// than any honest object does is [pack.ErrTooCostly]. It fails with [pack.ErrOverBudget]
 // if the task has cost too much, and with the context's error. The result is
 // shared and must not be modified.
-func (r *Reader) Read(id Hash, wanted Kind, limit int64) ([]byte, error) {
-	kind, content, err := r.lookUp(r.objects, id, BoundsOf(wanted, limit))
+func (r *Reader) Read(id object.Hash, wanted object.Kind, limit int64) ([]byte, error) {
+	kind, content, err := r.lookUp(r.objects, id, pack.BoundsOf(wanted, limit))
 	for try := 0; err != nil && try < ruleFor(err).again; try++ {
 		if err := r.objects.scan(); err != nil {
 			return nil, err
 		}
-		kind, content, err = r.lookUp(r.objects, id, BoundsOf(wanted, limit))
+		kind, content, err = r.lookUp(r.objects, id, pack.BoundsOf(wanted, limit))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", wanted, id, err)
 	}
 	if kind != wanted {
-		return nil, fmt.Errorf("object %s is a %s, not a %s: %w", id, kind, wanted, ErrCorrupt)
+		return nil, fmt.Errorf("object %s is a %s, not a %s: %w", id, kind, wanted, object.ErrCorrupt)
 	}
 	return content, nil
 }
 
 // ReadVerified is Read, with the content checked against the name.
-func (r *Reader) ReadVerified(id Hash, wanted Kind, limit int64) ([]byte, error) {
+func (r *Reader) ReadVerified(id object.Hash, wanted object.Kind, limit int64) ([]byte, error) {
 	content, err := r.Read(id, wanted, limit)
 	if err == nil {
-		err = Verify(id, wanted, content)
+		err = object.Verify(id, wanted, content)
 	}
 	if err != nil {
 		return nil, err
@@ -87,15 +90,15 @@ func (r *Reader) ReadVerified(id Hash, wanted Kind, limit int64) ([]byte, error)
 
 // lookUp reads an object from where it is found first: in a pack, newest first,
 // in a file to itself, in an alternate.
-func (r *Reader) lookUp(o *objects, id Hash, most Bounds) (Kind, []byte, error) {
+func (r *Reader) lookUp(o *objects, id object.Hash, most pack.Bounds) (object.Kind, []byte, error) {
 	var spoilt error // why a copy could not be read; it matters if there is no other
 	for _, p := range *o.packs.Load() {
-		offset, ok, err := p.find(id)
+		offset, ok, err := p.Find(id)
 		if err == nil && !ok {
 			continue
 		}
 		if err == nil {
-			var kind Kind
+			var kind object.Kind
 			var content []byte
 			if kind, content, err = r.unpacker.Unpack(p, offset, most); err == nil {
 				return kind, content, nil
@@ -112,7 +115,7 @@ func (r *Reader) lookUp(o *objects, id Hash, most Bounds) (Kind, []byte, error) 
 	}
 	for _, alternate := range *o.alternates.Load() {
 		kind, content, err := r.lookUp(alternate, id, most)
-		if err == nil || !errors.Is(err, ErrMissing) {
+		if err == nil || !errors.Is(err, object.ErrMissing) {
 			return kind, content, err
 		}
 	}
@@ -123,7 +126,7 @@ func (r *Reader) lookUp(o *objects, id Hash, most Bounds) (Kind, []byte, error) 
 }
 
 // loose reads an object that has a file to itself.
-func (r *Reader) loose(o *objects, id Hash, limit int64) (Kind, []byte, error) {
+func (r *Reader) loose(o *objects, id object.Hash, limit int64) (object.Kind, []byte, error) {
 	digits := id.String()
 	f, err := o.fs.OpenFile(filepath.Join(o.dir, digits[:2], digits[2:]), os.O_RDONLY, 0)
 	if err != nil {

@@ -11,6 +11,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/clock"
+
+	"secretsync/gitstore/internal/gitdir/config"
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
+	"secretsync/gitstore/internal/gitdir/refs"
 )
 
 // An Observer is told what happens in a repository without having been asked
@@ -41,7 +47,7 @@ type Config struct {
 	// Zero: secretsync <>.
 	Committer string
 	// FS is the disk.
-	FS FileSystem
+	FS disk.FileSystem
 	// Clock is what lock patience, idle times and graces go by.
 	Clock clock.Clock
 	// Observer is told what happens by itself.
@@ -64,23 +70,24 @@ type Repository struct {
 	created  time.Time
 	claim    *claim
 	layout   *layout
-	config   *configuration
-	fs       FileSystem
+	config   *config.Files
+	fs       disk.FileSystem
 	clock    clock.Clock
 	observer Observer
 
 	committer   string
-	followed    atomic.Pointer[ref]
+	followed    atomic.Pointer[refs.Ref]
 	objects     *objects
 	maintenance *maintenance
 }
 
 // Open opens the repository of a folder; it fails if there is none, or one in a
-// format that isn't known, and with [ErrInUse] if it is open already. Damage within shows when an object is read.
+// format that isn't known, and with [ErrInUse] if it is open
+// already. Damage within shows when an object is read.
 func Open(cfg Config) (*Repository, error) {
 	head, err := cfg.FS.Lstat(filepath.Join(cfg.Dir, "HEAD"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &FormatError{Path: cfg.Dir, Reason: "not a bare Git repository; move it away, or put one there"}
+		return nil, &config.FormatError{Path: cfg.Dir, Reason: "not a bare Git repository; move it away, or put one there"}
 	} else if err != nil {
 		return nil, err
 	}
@@ -92,12 +99,12 @@ func Open(cfg Config) (*Repository, error) {
 	if err := lies.check(); err != nil {
 		return nil, errors.Join(err, claimed.close())
 	}
-	config, err := openConfiguration(cfg.FS, cfg.Dir)
+	files, err := config.Open(cfg.FS, cfg.Dir)
 	if err != nil {
 		return nil, errors.Join(err, claimed.close())
 	}
-	cfg.FS = config.shared(cfg.FS)
-	created := config.get().created
+	cfg.FS = files.Shared(cfg.FS)
+	created := files.Get().Created
 	if created.IsZero() {
 		created = head.ModTime().UTC()
 	}
@@ -111,35 +118,35 @@ func Open(cfg Config) (*Repository, error) {
 		cfg.Grace = packGrace
 	}
 	r := &Repository{
-		dir: cfg.Dir, created: created, claim: claimed, layout: lies, config: config, fs: cfg.FS, clock: cfg.Clock, observer: cfg.Observer,
+		dir: cfg.Dir, created: created, claim: claimed, layout: lies, config: files, fs: cfg.FS, clock: cfg.Clock, observer: cfg.Observer,
 		committer: cfg.Committer,
-		objects:   newObjects(cfg.FS, new(handles), filepath.Join(cfg.Dir, "objects")),
+		objects:   newObjects(cfg.FS, new(pack.Handles), filepath.Join(cfg.Dir, "objects")),
 	}
 	r.followed.Store(r.newRef(cfg.Ref))
 	_ = r.objects.scan() // what fails shows as soon as an object is looked for
-	if config.get().includes {
+	if files.Get().Includes {
 		r.observer.Warn("the configuration includes other files, which are not read", errors.New(filepath.Join(r.dir, "config")))
 	}
 	r.maintenance = newMaintenance(r, cfg.Slots, cfg.RoundAfter, cfg.Grace)
 	return r, nil
 }
 
-func (r *Repository) newRef(name string) *ref {
-	return &ref{fs: r.fs, repo: r.dir, name: name, clock: r.clock, config: r.config, committer: r.committer}
+func (r *Repository) newRef(name string) *refs.Ref {
+	return &refs.Ref{FS: r.fs, Repo: r.dir, Name: name, Clock: r.clock, Config: r.config, Committer: r.committer}
 }
 
-func (r *Repository) ref() *ref { return r.followed.Load() }
+func (r *Repository) ref() *refs.Ref { return r.followed.Load() }
 
 // Ref returns the full name of the reference that is read and moved.
-func (r *Repository) Ref() string { return r.ref().name }
+func (r *Repository) Ref() string { return r.ref().Name }
 
 // SetRef has another reference read and moved from now on. It is for the one
 // goroutine that advances.
 func (r *Repository) SetRef(ctx context.Context, name string) error {
-	if err := r.ref().settle(ctx); err != nil {
+	if err := r.ref().Settle(ctx); err != nil {
 		return err
 	}
-	if err := r.ref().recover(); err != nil {
+	if err := r.ref().Recover(); err != nil {
 		return err
 	}
 	r.followed.Store(r.newRef(name))
@@ -155,28 +162,28 @@ func (r *Repository) Created() time.Time { return r.created }
 // Head returns the commit the reference points to; zero where there is none.
 // It fails if the repository is of a format by now that isn't known, or another
 // one that is in use.
-func (r *Repository) Head() (Hash, error) {
+func (r *Repository) Head() (object.Hash, error) {
 	if err := r.check(); err != nil {
-		return Hash{}, err
+		return object.Hash{}, err
 	}
-	return r.ref().read()
+	return r.ref().Read()
 }
 
-// Conflict returns a [*ConflictError] if the reference isn't there and can't be
+// Conflict returns a [*refs.ConflictError] if the reference isn't there and can't be
 // made, because of another one.
-func (r *Repository) Conflict() error { return r.ref().conflict() }
+func (r *Repository) Conflict() error { return r.ref().Conflict() }
 
 // HeadRef returns the full name of the reference that HEAD is; nothing where
 // HEAD is a commit.
-func (r *Repository) HeadRef() (string, error) { return readHead(r.fs, r.dir) }
+func (r *Repository) HeadRef() (string, error) { return refs.Head(r.fs, r.dir) }
 
 // Branches returns the names of some of the branches there are, sorted: at most
 // so many.
-func (r *Repository) Branches(most int) ([]string, error) { return branches(r.fs, r.dir, most) }
+func (r *Repository) Branches(most int) ([]string, error) { return refs.Branches(r.fs, r.dir, most) }
 
 // Settle has what the reference was moved to on disk, unless that is known. It
-// fails with [ErrUnsettled].
-func (r *Repository) Settle(ctx context.Context) error { return r.ref().settle(ctx) }
+// fails with [refs.ErrUnsettled].
+func (r *Repository) Settle(ctx context.Context) error { return r.ref().Settle(ctx) }
 
 // Reader returns a reader of the objects for a task that may cost that much
 // work, in bytes.
@@ -185,8 +192,8 @@ func (r *Repository) Reader(ctx context.Context, work int64) *Reader {
 }
 
 // Shallow reports whether history was cut off on purpose below a commit.
-func (r *Repository) Shallow(commit Hash) (bool, error) {
-	list, err := readFile(r.fs, filepath.Join(r.dir, "shallow"), biggestShallow)
+func (r *Repository) Shallow(commit object.Hash) (bool, error) {
+	list, err := disk.ReadFile(r.fs, filepath.Join(r.dir, "shallow"), biggestShallow)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -230,7 +237,7 @@ func (r *Repository) check() error {
 	if err := r.layout.check(); err != nil {
 		return err
 	}
-	return r.config.check()
+	return r.config.Check()
 }
 
 // RefFolders returns the folders in which it shows that somebody moves the
@@ -238,8 +245,8 @@ func (r *Repository) check() error {
 // be made is left out.
 func (r *Repository) RefFolders() []string {
 	var folders []string
-	for _, dir := range []string{filepath.Dir(r.ref().path()), r.dir} {
-		if err := mkdirBelow(r.fs, r.dir, dir, 0o755); err == nil {
+	for _, dir := range []string{filepath.Dir(r.ref().Path()), r.dir} {
+		if err := disk.MkdirBelow(r.fs, r.dir, dir, 0o755); err == nil {
 			folders = append(folders, dir)
 		}
 	}
@@ -248,20 +255,20 @@ func (r *Repository) RefFolders() []string {
 
 // HoldsRef reports whether the file of that path can say where the reference is.
 func (r *Repository) HoldsRef(path string) bool {
-	return path == r.ref().path() || filepath.Base(path) == "packed-refs"
+	return path == r.ref().Path() || filepath.Base(path) == "packed-refs"
 }
 
 // OwnPath returns the path of a file that is the caller's and not Git's.
-func (r *Repository) OwnPath(name string) string { return filepath.Join(r.dir, ownFolder, name) }
+func (r *Repository) OwnPath(name string) string { return filepath.Join(r.dir, disk.OwnFolder, name) }
 
 // ReadOwn returns what a file of the caller's holds.
 func (r *Repository) ReadOwn(name string, limit int64) ([]byte, error) {
-	return readFile(r.fs, r.OwnPath(name), limit)
+	return disk.ReadFile(r.fs, r.OwnPath(name), limit)
 }
 
 // WriteOwn replaces a file of the caller's. After a power cut it can be torn.
 func (r *Repository) WriteOwn(name string, content ...[]byte) error {
-	return ReplaceFile(unsynced{r.fs}, r.OwnPath(draftPrefix+name), r.OwnPath(name), 0o644, content...)
+	return disk.ReplaceFile(disk.Unsynced(r.fs), r.OwnPath(disk.DraftPrefix+name), r.OwnPath(name), 0o644, content...)
 }
 
 func (r *Repository) packPlace(name string) packPlace {
@@ -269,19 +276,19 @@ func (r *Repository) packPlace(name string) packPlace {
 }
 
 // Advance puts new objects on disk and then moves the reference from one commit
-// to another. It fails with [ErrMoved] if the reference is elsewhere by now, and
-// with [ErrUnsettled] if it was moved but may not outlive a power cut; else, if
+// to another. It fails with [refs.ErrMoved] if the reference is elsewhere by now, and
+// with [refs.ErrUnsettled] if it was moved but may not outlive a power cut; else, if
 // it fails, nothing has changed.
-func (r *Repository) Advance(ctx context.Context, objects *PackBuilder, from, to Hash) error {
+func (r *Repository) Advance(ctx context.Context, objects *pack.Builder, from, to object.Hash) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	pack, idx, name := objects.finish()
+	content, index, name := objects.Finish()
 	place := r.packPlace(name)
 	var group errgroup.Group // the disk makes one trip of what comes together
-	group.Go(func() error { return writeFile(r.fs, place.draft(".pack"), 0o444, pack) })
-	group.Go(func() error { return writeFile(r.fs, place.draft(".idx"), 0o444, idx) })
-	group.Go(func() error { return r.ref().prepare(to) })
+	group.Go(func() error { return disk.WriteFile(r.fs, place.draft(".pack"), 0o444, content) })
+	group.Go(func() error { return disk.WriteFile(r.fs, place.draft(".idx"), 0o444, index) })
+	group.Go(func() error { return r.ref().Prepare(to) })
 	err := group.Wait()
 	if err == nil {
 		err = place.keep()
@@ -290,9 +297,9 @@ func (r *Repository) Advance(ctx context.Context, objects *PackBuilder, from, to
 		err = place.publish()
 	}
 	if err == nil {
-		err = r.ref().advance(ctx, from, to)
+		err = r.ref().Advance(ctx, from, to)
 	}
-	if err != nil && !errors.Is(err, ErrUnsettled) {
+	if err != nil && !errors.Is(err, refs.ErrUnsettled) {
 		return errors.Join(err, place.discard())
 	}
 	if err := place.unkeep(); err != nil {
@@ -301,6 +308,6 @@ func (r *Repository) Advance(ctx context.Context, objects *PackBuilder, from, to
 	if err != nil {
 		return err
 	}
-	r.objects.add(newPack(r.fs, r.objects.handles, place.final(""), idx))
+	r.objects.add(pack.New(r.fs, r.objects.handles, place.final(""), index))
 	return nil
 }

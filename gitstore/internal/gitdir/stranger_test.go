@@ -13,6 +13,11 @@ import (
 	"time"
 
 	"k8s.io/utils/clock"
+
+	"secretsync/gitstore/internal/gitdir/config"
+	"secretsync/gitstore/internal/gitdir/disk"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // What is here was found by people who tried to make trouble with what they put
@@ -27,7 +32,7 @@ func TestAPipeInThePlaceOfAFileIsRefused(t *testing.T) {
 			commitFile(t, r, "a", "a")
 			must(t, r.Close())
 			path := filepath.Join(r.Dir(), name)
-			must(t, removeIfThere(Disk{}, path))
+			must(t, disk.RemoveIfThere(disk.OS{}, path))
 			must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 			must(t, syscall.Mkfifo(path, 0o644))
 
@@ -42,16 +47,16 @@ func TestAPipeInThePlaceOfAFileIsRefused(t *testing.T) {
 				note(err)
 				_, err = r.HeadRef()
 				note(err)
-				_, err = r.Shallow(Hash{1})
+				_, err = r.Shallow(object.Hash{1})
 				note(err)
 				_, err = r.ReadOwn("kept", 1<<10)
 				note(err)
 				_, err = r.Round(t.Context())
 				note(err)
-				note(r.ref().conflict())
-				note(r.ref().log(Hash{}, Hash{1}))
+				note(r.ref().Conflict())
+				note(advance(t, r))
 			}
-			if !errors.Is(refused, ErrNotFile) || !strings.Contains(refused.Error(), name) {
+			if !errors.Is(refused, disk.ErrNotFile) || !strings.Contains(refused.Error(), name) {
 				t.Errorf("got %v", refused)
 			}
 		})
@@ -82,13 +87,13 @@ func TestAlternatesThatNameEachOtherCountOnce(t *testing.T) {
 		// Of the lender's list, its own folder is meant by one more name.
 		t.Errorf("%d folders of objects", n)
 	}
-	if _, err := r.Reader(t.Context(), 1<<20).Read(id, KindCommit, MaxCommit); err != nil {
+	if _, err := r.Reader(t.Context(), 1<<20).Read(id, object.KindCommit, pack.MaxCommit); err != nil {
 		t.Error(err)
 	}
 
 	must(t, os.Remove(filepath.Join(folder(r), "info", "alternates")))
 	must(t, r.objects.scan())
-	if _, err := r.Reader(t.Context(), 1<<20).Read(id, KindCommit, MaxCommit); !errors.Is(err, ErrMissing) {
+	if _, err := r.Reader(t.Context(), 1<<20).Read(id, object.KindCommit, pack.MaxCommit); !errors.Is(err, object.ErrMissing) {
 		t.Errorf("an object of an alternate that is none any more: %v", err)
 	}
 }
@@ -103,7 +108,7 @@ func TestTooManyAlternatesAreRefused(t *testing.T) {
 		fmt.Fprintln(&list, name)
 	}
 	must(t, os.WriteFile(filepath.Join(r.Dir(), "objects/info/alternates"), []byte(list.String()), 0o644))
-	if err := r.objects.scan(); !errors.Is(err, ErrTooLarge) {
+	if err := r.objects.scan(); !errors.Is(err, disk.ErrTooLarge) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -141,17 +146,17 @@ func TestAFolderIsOneRepositorysAtATime(t *testing.T) {
 
 // openCounter counts the files that are open at a time.
 type openCounter struct {
-	Disk
+	disk.OS
 	now, most atomic.Int64
 }
 
 type countedFile struct {
-	File
+	disk.File
 	of *openCounter
 }
 
-func (c *openCounter) OpenFile(name string, flag int, perm os.FileMode) (File, error) {
-	f, err := c.Disk.OpenFile(name, flag, perm)
+func (c *openCounter) OpenFile(name string, flag int, perm os.FileMode) (disk.File, error) {
+	f, err := c.OS.OpenFile(name, flag, perm)
 	if err != nil {
 		return nil, err
 	}
@@ -167,27 +172,27 @@ func (f countedFile) Close() error {
 }
 
 func TestOfManyPacksFewAreOpenAtATime(t *testing.T) {
-	disk := new(openCounter)
+	counter := new(openCounter)
 	dir := filepath.Join(t.TempDir(), "test.git")
-	must(t, Init(disk, dir, "refs/heads/main", "", time.Now()))
-	r, err := Open(Config{Dir: dir, Ref: "refs/heads/main", FS: disk, Clock: clock.RealClock{}, Observer: silent{}, Slots: make(chan struct{}, 1)})
+	must(t, Init(counter, dir, "refs/heads/main", "", time.Now()))
+	r, err := Open(Config{Dir: dir, Ref: "refs/heads/main", FS: counter, Clock: clock.RealClock{}, Observer: silent{}, Slots: make(chan struct{}, 1)})
 	must(t, err)
-	var made []Hash
-	for n := range mostOpenPacks + 40 {
+	var made []object.Hash
+	for n := range pack.MostOpen + 40 {
 		made = append(made, commitFile(t, r, "a", fmt.Sprint(n))) // a pack each
 	}
 	read := func() error {
 		reader := r.Reader(context.Background(), 1<<30)
 		for _, id := range made {
-			if _, err := reader.Read(id, KindCommit, MaxCommit); err != nil {
+			if _, err := reader.Read(id, object.KindCommit, pack.MaxCommit); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	disk.most.Store(0)
+	counter.most.Store(0)
 	must(t, read())
-	if most := disk.most.Load(); most > mostOpenPacks+4 {
+	if most := counter.most.Load(); most > pack.MostOpen+4 {
 		t.Errorf("%d files were open at a time", most)
 	}
 	// Who reads a pack that is closed under him opens it again.
@@ -201,7 +206,7 @@ func TestOfManyPacksFewAreOpenAtATime(t *testing.T) {
 		}
 	}
 	must(t, r.Close())
-	if open := disk.now.Load(); open != 0 {
+	if open := counter.now.Load(); open != 0 {
 		t.Errorf("%d files are open after the end", open)
 	}
 }
@@ -248,7 +253,7 @@ func TestAFolderThatGitTakesForNoRepositoryIsRefused(t *testing.T) {
 				must(t, again.Close())
 			}
 			for _, err := range []error{err, opened} {
-				if _, ok := errors.AsType[*FormatError](err); ok != (refused != nil) {
+				if _, ok := errors.AsType[*config.FormatError](err); ok != (refused != nil) {
 					t.Errorf("Git says %v, we say %v", refused, err)
 				}
 			}
