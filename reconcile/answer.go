@@ -41,6 +41,15 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status 
 			}
 			standings[i] = notAtWork(spec, e.Name, refused)
 		}
+		if standings[i].Reason != ReasonQueued {
+			// What is not at work was judged by what was given, what is, by what was
+			// taken in last.
+			judged := e
+			if x != nil {
+				judged = known.entry
+			}
+			standings[i].Observed = judged.Source
+		}
 	}
 	return sum(e, standings)
 }

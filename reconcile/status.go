@@ -69,6 +69,11 @@ type TargetStatus struct {
 	LastSync     time.Time         // when copy and vault were last known to agree; zero is never since the start
 	VaultVersion int               // the version the copy holds; 0 where it is not known
 	Commit       gitstore.Revision // the commit the copy came from; zero where it is not known
+	// Observed is the revision of the definition that State was judged by; zero
+	// where it was judged by none yet. Commit stays that of the last write to the
+	// copy, Observed moves with every commit that changes the definition: a commit
+	// is live where Observed is it and State is Synced.
+	Observed gitstore.Revision
 }
 
 // Condition is the one condition of a definition, Ready.
