@@ -32,7 +32,7 @@ func (s *Server) standing(tenant gitstore.TenantName, w *gitstore.Written) (stat
 		}
 		if held && (unregistered || t.Reason == reconcile.ReasonQueued) {
 			said := t.Message
-			t.State, t.Reason = reconcile.Error, reconcile.ReasonTargetConflict
+			t.State, t.Reason, t.Observed = reconcile.Error, reconcile.ReasonTargetConflict, w.Entry.Source
 			t.Message = fmt.Sprintf("definition %s holds this target; it is synced from here as soon as that one lets go of it", holder)
 			if unregistered {
 				t.Message += "; and " + said

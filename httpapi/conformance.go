@@ -332,6 +332,7 @@ type (
 			LastSyncTime string `json:"lastSyncTime"`
 			VaultVersion int    `json:"vaultVersion"`
 			Commit       string `json:"commit"`
+			Observed     string `json:"observedRevision"`
 		} `json:"syncStatuses"`
 	}
 	keyBody struct {

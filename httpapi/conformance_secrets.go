@@ -131,6 +131,23 @@ var secretChecks = []conformanceCheck{
 			p.bad("PATCH gives no Warning")
 		}
 	}},
+	{"a target's status names the revision that it was judged by, which follows each change", func(p *probe) {
+		s := p.create("[" + p.target() + "]")
+		for range 2 {
+			deadline := time.Now().Add(30 * time.Second)
+			for now := s; len(now.Status.SyncStatuses) != 1 || now.Status.SyncStatuses[0].Observed != s.ResourceVersion; now = p.read(s.Name) {
+				if time.Now().After(deadline) {
+					p.fatal("observedRevision is not %s: %+v", s.ResourceVersion, now.Status)
+				}
+				select {
+				case <-p.ctx.Done():
+					p.fatal("%v", p.ctx.Err())
+				case <-time.After(50 * time.Millisecond):
+				}
+			}
+			s = p.secret(p.want(p.call(http.MethodPatch, "/secrets/"+s.Name, `{"sync":[`+p.target()+`]}`), 200))
+		}
+	}},
 	{"createdAt is RFC 3339 in UTC and stays when the definition changes", func(p *probe) {
 		made := p.create("[]")
 		p.utc("createdAt", made.CreatedAt)

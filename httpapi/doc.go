@@ -44,9 +44,9 @@
 //     under its name takes two requests. The first operation that can't be made
 //     is the one that is told.
 //   - null for an optional field is the same as leaving it out.
-//   - In an answer lastSyncTime, vaultVersion, commit, kubernetesVersion, and
-//     the resourceVersion of a tenant without a commit, are null until there
-//     is something to tell; expiresAt is absent.
+//   - In an answer lastSyncTime, vaultVersion, commit, observedRevision,
+//     kubernetesVersion, and the resourceVersion of a tenant without a commit,
+//     are null until there is something to tell; expiresAt is absent.
 //   - A request with a right key is counted against that key's budget, any other
 //     against the address's. By default both are the same, and let a client read
 //     every definition of a tenant at once and write each.

@@ -95,6 +95,12 @@ func appendTargetStatus(b []byte, t *reconcile.TargetStatus) []byte {
 	} else {
 		b = appendName(b, t.Commit)
 	}
+	b = append(b, `,"observedRevision":`...)
+	if t.Observed.IsZero() {
+		b = append(b, "null"...)
+	} else {
+		b = appendName(b, t.Observed)
+	}
 	return append(b, '}')
 }
 

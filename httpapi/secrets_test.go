@@ -24,8 +24,8 @@ func TestASecretIsRenderedAsTheContractHasIt(t *testing.T) {
 	want := fmt.Sprintf(`{"name":"db-password","secretPath":"production/db-password",`+
 		`"sync":[{"cluster":"production","namespace":"default"},{"cluster":"nowhere","namespace":"backend","secretName":"database-credentials"}],`+
 		`"status":{"phase":"Failed","conditions":[{"type":"Ready","status":"False","reason":"ClusterNotFound","message":"cluster nowhere is not registered","lastTransitionTime":"2030-01-02T03:04:05Z"}],`+
-		`"syncStatuses":[{"cluster":"production","namespace":"default","secretName":"db-password","state":"Synced","reason":"Synced","message":"","lastSyncTime":"2030-01-02T03:04:05Z","vaultVersion":3,"commit":"%[1]s"},`+
-		`{"cluster":"nowhere","namespace":"backend","secretName":"database-credentials","state":"Error","reason":"ClusterNotFound","message":"cluster nowhere is not registered","lastSyncTime":null,"vaultVersion":null,"commit":null}]},`+
+		`"syncStatuses":[{"cluster":"production","namespace":"default","secretName":"db-password","state":"Synced","reason":"Synced","message":"","lastSyncTime":"2030-01-02T03:04:05Z","vaultVersion":3,"commit":"%[1]s","observedRevision":"%[1]s"},`+
+		`{"cluster":"nowhere","namespace":"backend","secretName":"database-credentials","state":"Error","reason":"ClusterNotFound","message":"cluster nowhere is not registered","lastSyncTime":null,"vaultVersion":null,"commit":null,"observedRevision":"%[1]s"}]},`+
 		`"resourceVersion":"%[1]s","createdAt":"%[2]s"}`+"\n", made.ResourceVersion, made.CreatedAt)
 	if string(r.body) != want {
 		t.Errorf("got  %s\nwant %s", r.body, want)

@@ -180,9 +180,9 @@ func (f *standIn) Status(_ gitstore.TenantName, e *gitstore.Entry) reconcile.Sta
 		Ready: reconcile.Condition{Status: true, Reason: reconcile.ReasonSynced, Message: "every target is synced", LastTransition: someTime},
 	}
 	for _, target := range e.Definition.Sync {
-		st := reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Synced, Reason: reconcile.ReasonSynced, LastSync: someTime, VaultVersion: 3, Commit: e.Revision}
+		st := reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Synced, Reason: reconcile.ReasonSynced, LastSync: someTime, VaultVersion: 3, Commit: e.Revision, Observed: e.Revision}
 		if c := target.Cluster.String(); c != "production" && c != "staging" {
-			st = reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Error, Reason: reconcile.ReasonClusterNotFound, Message: fmt.Sprintf("cluster %s is not registered", c)}
+			st = reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Error, Reason: reconcile.ReasonClusterNotFound, Message: fmt.Sprintf("cluster %s is not registered", c), Observed: e.Revision}
 			s.Phase = reconcile.PhaseFailed
 			s.Ready = reconcile.Condition{Reason: st.Reason, Message: st.Message, LastTransition: someTime}
 		}
