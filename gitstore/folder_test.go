@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,32 @@ func TestAnotherBranchOfARepositoryThatIsAwayMakesNoFolderInItsPlace(t *testing.
 	s.recovered()
 	if again := s.get(s.at(e.Revision), "alpha"); again.Revision != e.Revision {
 		t.Errorf("alpha is at %s", again.Revision)
+	}
+}
+
+func TestReferencesThatAreAwayAreNotMadeAnewNorTakenForDeleted(t *testing.T) {
+	s := newStory(t)
+	e := s.create(defined("alpha"))
+	s.close()
+	log, logger := newTold()
+	s.openWith(Config{PollInterval: 5 * time.Millisecond, Log: logger})
+	refs := filepath.Join(s.gitDir(), "refs")
+	putBack := s.takeAway(refs)
+	s.health(func(err error) bool { return err != nil })
+	s.store.Configure(s.repo.Tenant(), Settings{Branch: mustParse(ParseBranchName("team/main"))}) // looks for another folder there
+	s.until(log, "another branch is followed")
+	s.store.Configure(s.repo.Tenant(), Settings{})
+	s.until(log, "another branch is followed", "branch=main")
+	if _, err := os.Lstat(refs); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal("there is something in their place")
+	}
+	putBack()
+	s.recovered()
+	if again := s.get(s.at(e.Revision), "alpha"); again.Revision != e.Revision {
+		t.Errorf("alpha is at %s", again.Revision)
+	}
+	if got := s.problems(); strings.Contains(got, "dropped") {
+		t.Errorf("problems: %s", got)
 	}
 }
 

@@ -1,17 +1,14 @@
 package gitdir
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"secretsync/gitstore/internal/gitdir/config"
 	"secretsync/gitstore/internal/gitdir/disk"
-	"secretsync/gitstore/internal/gitdir/object"
 	"secretsync/gitstore/internal/gitdir/refs"
 )
 
@@ -54,7 +51,7 @@ func (l *layout) check() error {
 		if err != nil {
 			return err
 		}
-		if l.err = nil; !isHead(string(content)) {
+		if l.err = nil; !refs.IsHead(string(content)) {
 			l.err = l.refuse(fmt.Sprintf("HEAD holds %.60q, with which Git takes it for no repository; write \"ref: %smain\" there, or which branch it is", content, refs.BranchFolder))
 		}
 	}
@@ -63,16 +60,3 @@ func (l *layout) check() error {
 }
 
 func (l *layout) refuse(reason string) error { return &config.FormatError{Path: l.dir, Reason: reason} }
-
-// isHead judges what HEAD holds as Git does when it looks for repositories.
-func isHead(content string) bool {
-	if name, ok := strings.CutPrefix(content, "ref:"); ok {
-		return strings.HasPrefix(strings.TrimLeft(name, " \t\r\n"), "refs/")
-	}
-	digits := 2 * len(object.Hash{})
-	if len(content) < digits {
-		return false
-	}
-	_, err := hex.DecodeString(content[:digits])
-	return err == nil
-}

@@ -245,8 +245,8 @@ func (r *Repository) check() error {
 // be made is left out.
 func (r *Repository) RefFolders() []string {
 	var folders []string
-	for _, dir := range []string{filepath.Dir(r.ref().Path()), r.dir} {
-		if err := disk.MkdirBelow(r.fs, r.dir, dir, 0o755); err == nil {
+	for dir, within := range map[string]string{filepath.Dir(r.ref().Path()): refs.Folder(r.dir), r.dir: r.dir} {
+		if err := disk.MkdirBelow(r.fs, within, dir, 0o755); err == nil {
 			folders = append(folders, dir)
 		}
 	}

@@ -183,15 +183,15 @@ func MkdirAll(fsys FileSystem, dir string, perm fs.FileMode) error {
 	return err
 }
 
-// MkdirBelow is MkdirAll for a folder in a repository, or the repository's own:
-// that is never made. One that is gone is being mended, and an empty one in its
-// place would be in the way.
-func MkdirBelow(fsys FileSystem, repo, dir string, perm fs.FileMode) error {
+// MkdirBelow is MkdirAll for a folder below another, or that one itself, which is
+// never made: a repository that is gone, or its refs, is being mended, and an empty
+// one in its place would be in the way, or pass for what is there.
+func MkdirBelow(fsys FileSystem, above, dir string, perm fs.FileMode) error {
 	_, err := fsys.Lstat(dir)
-	if dir == repo || !errors.Is(err, fs.ErrNotExist) {
+	if dir == above || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := MkdirBelow(fsys, repo, filepath.Dir(dir), perm); err != nil {
+	if err := MkdirBelow(fsys, above, filepath.Dir(dir), perm); err != nil {
 		return err
 	}
 	return MkdirAll(fsys, dir, perm)

@@ -2,11 +2,16 @@ package refs
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"secretsync/gitstore/internal/gitdir/disk"
 )
+
+// Folder is the folder of a repository's references. It is never made but with
+// the repository.
+func Folder(repo string) string { return filepath.Join(repo, "refs") }
 
 // BranchFolder begins the full name of each branch.
 const BranchFolder = "refs/heads/"

@@ -38,7 +38,7 @@ func (r *Ref) acquire(ctx context.Context) error {
 			return nil
 		case errors.Is(err, fs.ErrNotExist):
 			// Git removes folders of references that become empty.
-			if err := disk.MkdirBelow(r.FS, r.Repo, filepath.Dir(r.lock()), 0o755); err != nil {
+			if err := disk.MkdirBelow(r.FS, Folder(r.Repo), filepath.Dir(r.lock()), 0o755); err != nil {
 				return err
 			}
 			if _, err := r.FS.Lstat(r.draft()); err != nil {

@@ -1,6 +1,7 @@
 package refs
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -77,9 +78,25 @@ func Head(fsys disk.FileSystem, repo string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if !IsHead(string(content)) {
+		return "", fmt.Errorf("HEAD is none: %w", object.ErrCorrupt)
+	}
 	name, ok := strings.CutPrefix(strings.TrimSpace(string(content)), "ref:")
 	if !ok {
 		return "", nil
 	}
 	return strings.TrimSpace(name), nil
+}
+
+// IsHead judges what HEAD holds as Git does when it looks for repositories.
+func IsHead(content string) bool {
+	if name, ok := strings.CutPrefix(content, "ref:"); ok {
+		return strings.HasPrefix(strings.TrimLeft(name, " \t\r\n"), "refs/")
+	}
+	digits := 2 * len(object.Hash{})
+	if len(content) < digits {
+		return false
+	}
+	_, err := hex.DecodeString(content[:digits])
+	return err == nil
 }
