@@ -42,8 +42,6 @@ type cachedEntry struct {
 	SourceBlob string            `json:"sourceBlob,omitempty"` // where it is not Blob
 }
 
-func (r *Repository) cachePath() string { return r.git.OwnPath(cacheFile) }
-
 // saveCache writes the cache, if there is something new to say.
 func (r *Repository) saveCache() {
 	if r.state.head == r.cached || r.state.head.IsZero() || r.switched {
@@ -65,7 +63,7 @@ func (r *Repository) saveCache() {
 		header := fmt.Sprintf("%s%x\n", cacheVersion, sha256.Sum256(text))
 		err = r.git.WriteOwn(cacheFile, []byte(header), text) // a torn cache is noticed
 	}
-	r.complain("the index was not cached; the next start takes longer", err)
+	r.complain("the state was not cached; the next start takes longer", err)
 	if err == nil {
 		r.cached = r.state.head
 	}
@@ -80,7 +78,7 @@ func (r *Repository) restoreCache(ctx context.Context, turn *turn) *state {
 	restored, err := parseCache(newWalk(ctx, turn, r.git, r.maxDefinitions), r.settings.Branch, content)
 	if err != nil {
 		if ctx.Err() == nil {
-			r.log.Info("the cached index is made anew", "tenant", r.tenant.s, "cause", err)
+			r.log.Info("the cached state is made anew", "tenant", r.tenant.s, "cause", err)
 		}
 		return nil
 	}

@@ -10,6 +10,9 @@ import (
 	"testing"
 )
 
+// cachePath is where the cache of a repository lies.
+func (r *Repository) cachePath() string { return r.git.OwnPath(cacheFile) }
+
 // Whatever a cache says, with a checksum that is right: it is refused, or what
 // it gives has exactly the definitions of the commit, each as its file says. It
 // can lie about history alone, which is all that is taken from it.

@@ -36,6 +36,23 @@
 // What it does not: it runs no hooks for its own commits, and follows neither
 // grafts nor replaced objects.
 //
+// Where a line belongs:
+//
+//	store, opening, settings, names      which repositories there are, and how each
+//	                                     is opened and configured
+//	repository, watch, turns, health,    one repository: what its goroutine does, and
+//	problems, dropped, cause, metrics    what is told of it
+//	snapshot, state, walk, version,      what stands at HEAD, and how that is worked
+//	census, cache, budget                out
+//	history, lineage, message            who changed it and when
+//	write, operation, precondition,      how a write is asked for, judged and made
+//	claims, queue, batch, draft
+//
+// These are no packages of their own. All of them are about entries, snapshots and
+// revisions, which this package shows: the third and fourth together would need 56
+// identifiers of the rest and give it 23. To gitdir and its rooms 43 lead, and
+// none back.
+//
 // The way of a write: [Repository.Apply] puts a request into the queue; the
 // repository's one goroutine takes what waits there as a batch, makes of it a
 // draft (a line of commits in memory, each judged by what the one before it

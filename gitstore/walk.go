@@ -40,7 +40,27 @@ func newWalk(ctx context.Context, turn *turn, git *gitdir.Repository, most int) 
 	return w
 }
 
-// touch is what the walk found out about one file.
+// touch is what the walk found out about one file. The walk comes from the newest
+// commit, and each commit that changed the file moves it on:
+//
+//	state       since                                   what the next commit does
+//	----------  --------------------------------------  ---------------------------
+//	untouched   the walk began                          its version, which stands at
+//	                                                    HEAD, is read: touched if it
+//	                                                    is valid, else seeking;
+//	                                                    settled if the file is gone
+//	touched     the revision is known, and a valid      settled if it added the file
+//	            version
+//	seeking     the revision is known; no version was   its version is read: touched
+//	            valid yet                               if it is valid. Settled if it
+//	                                                    added the file
+//	settled     the commit that added the file was      nothing
+//	            met, or the file is gone at HEAD
+//
+// The walk ends where history begins; or without a base, when all names at HEAD
+// are settled; or with one, when the base is reached. Then the base says what is
+// still open: of a file that is touched, when it was added; of one that is
+// seeking, its last valid version, too; and everything of one that is untouched.
 type touch struct {
 	entry   *Entry                // nil where the file is no definition's or is gone
 	problem *definition.FileError // what to say of a file that is no definition's
@@ -227,8 +247,7 @@ func (w *walk) side(rootID object.Hash, known side) (side, error) {
 	return s, err
 }
 
-// touch takes note that a commit changed a file. The walk comes from the
-// newest commit: the first touch of a name shows what stands at HEAD.
+// touch takes note that a commit changed a file; see the table at the type.
 func (w *walk) touch(id object.Hash, when time.Time, name []byte, before, after object.TreeEntry) error {
 	t := w.touched[string(name)]
 	if t == nil {

@@ -171,6 +171,9 @@ func (f countedFile) Close() error {
 	return f.File.Close()
 }
 
+// mostOpenPacks is how many packs of a repository have open files at a time.
+const mostOpenPacks = 64
+
 func TestOfManyPacksFewAreOpenAtATime(t *testing.T) {
 	counter := new(openCounter)
 	dir := filepath.Join(t.TempDir(), "test.git")
@@ -178,7 +181,7 @@ func TestOfManyPacksFewAreOpenAtATime(t *testing.T) {
 	r, err := Open(Config{Dir: dir, Ref: "refs/heads/main", FS: counter, Clock: clock.RealClock{}, Observer: silent{}, Slots: make(chan struct{}, 1)})
 	must(t, err)
 	var made []object.Hash
-	for n := range pack.MostOpen + 40 {
+	for n := range mostOpenPacks + 40 {
 		made = append(made, commitFile(t, r, "a", fmt.Sprint(n))) // a pack each
 	}
 	read := func() error {
@@ -192,7 +195,7 @@ func TestOfManyPacksFewAreOpenAtATime(t *testing.T) {
 	}
 	counter.most.Store(0)
 	must(t, read())
-	if most := counter.most.Load(); most > pack.MostOpen+4 {
+	if most := counter.most.Load(); most > mostOpenPacks+4 {
 		t.Errorf("%d files were open at a time", most)
 	}
 	// Who reads a pack that is closed under him opens it again.

@@ -11,8 +11,9 @@ import (
 	"secretsync/gitstore/internal/gitdir/disk"
 )
 
-// Files is the configuration of a repository as it stands. Who changes
-// it is not us, and need not tell: it is read again when its files are others.
+// Files is the configuration of a repository as it stands. It is
+// changed by other programs, which don't tell: it is read again when its files are
+// not the ones that were read.
 type Files struct {
 	fs  disk.FileSystem
 	dir string // the repository's folder
@@ -32,6 +33,7 @@ func Open(fsys disk.FileSystem, dir string) (*Files, error) {
 	return c, c.Check()
 }
 
+// Get returns what the configuration said when it could last be read.
 func (c *Files) Get() *Settings { return c.current.Load() }
 
 // biggestConfig bounds how much configuration is read.

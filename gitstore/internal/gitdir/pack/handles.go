@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// MostOpen is how many packs of a repository, with those of its alternates,
+// mostOpen is how many packs of a repository, with those of its alternates,
 // have open files at a time.
-const MostOpen = 64
+const mostOpen = 64
 
 // Handles bounds the files that are open. Packs gather where maintenance may not
 // bring them together, or is slower than whoever pushes: without a bound one
@@ -25,7 +25,7 @@ func (h *Handles) admit(p *Pack) {
 		h.open = append(h.open, p)
 	}
 	var over []*Pack
-	if most := len(h.open) - MostOpen; most > 0 {
+	if most := len(h.open) - mostOpen; most > 0 {
 		over = slices.Clone(h.open[:most])
 		h.open = slices.Delete(h.open, 0, most)
 	}

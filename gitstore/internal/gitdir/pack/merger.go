@@ -65,7 +65,7 @@ func NewMerger(out io.Writer, u *Unpacker, count int) (*Merger, error) {
 // A SourceError says from which pack something could not be copied.
 type SourceError struct {
 	Stem string // the pack's path without extension
-	Err  error
+	Err  error  // why
 }
 
 func (e *SourceError) Error() string { return fmt.Sprintf("%s.pack: %v", e.Stem, e.Err) }

@@ -17,12 +17,12 @@ import (
 )
 
 // Pack is one pack with its index. Its files are opened when they are needed
-// and may be closed at any time: who is reading then opens them again.
+// and may be closed at any time: a reader then opens them again.
 type Pack struct {
 	fs    disk.FileSystem
 	among *Handles
 	Stem  string // path without ".pack"
-	Count int
+	Count int    // of its objects
 
 	fanout [256]uint32
 	index  []byte // the whole index while it is small, else nil
@@ -30,7 +30,7 @@ type Pack struct {
 	mu        sync.Mutex
 	packFile  disk.File
 	indexFile disk.File
-	used      atomic.Bool // since the last call of closeIfIdle
+	used      atomic.Bool // since the last call of CloseIfIdle
 }
 
 const (
@@ -43,8 +43,8 @@ const (
 )
 
 // Open reads the index of a pack far enough to search it.
-func Open(fsys disk.FileSystem, among *Handles, base string) (*Pack, error) {
-	p := &Pack{fs: fsys, among: among, Stem: base}
+func Open(fsys disk.FileSystem, among *Handles, stem string) (*Pack, error) {
+	p := &Pack{fs: fsys, among: among, Stem: stem}
 	f, err := p.indexHandle()
 	if err != nil {
 		return nil, err
@@ -247,16 +247,16 @@ func (p *Pack) failedAt(e packedEntry, err error) error {
 	return fmt.Errorf("%s.pack at %d: %w", p.Stem, e.offset, err)
 }
 
-// StemOf returns the path of a pack without its extension, for the name of
-// its index file.
-func StemOf(name string) (string, bool) {
-	base, ok := strings.CutSuffix(name, ".idx")
-	return base, ok && strings.HasPrefix(name, "pack-")
+// StemOf returns the name of a pack without its extension, given that of its
+// index file; ok is false for other files.
+func StemOf(name string) (stem string, ok bool) {
+	stem, ok = strings.CutSuffix(name, ".idx")
+	return stem, ok && strings.HasPrefix(name, "pack-")
 }
 
 // New is Open for a pack that was just written, with a copy of its index.
-func New(fsys disk.FileSystem, among *Handles, base string, index []byte) *Pack {
-	p := &Pack{fs: fsys, among: among, Stem: base, index: bytes.Clone(index)}
+func New(fsys disk.FileSystem, among *Handles, stem string, index []byte) *Pack {
+	p := &Pack{fs: fsys, among: among, Stem: stem, index: bytes.Clone(index)}
 	if err := p.parseIndexHeader(index, int64(len(index))); err != nil {
 		panic(err) // we made it
 	}

@@ -20,13 +20,12 @@ import (
 // Ref is the one reference that is read and moved. Its fields are set before it
 // is used. Its methods are for one goroutine, except Read and Conflict.
 type Ref struct {
-	FS    disk.FileSystem
-	Repo  string // the repository's folder
-	Name  string // such as "refs/heads/main"
-	Clock clock.Clock
-	// config says whether there are reflogs, committer who writes in them.
-	Config    *config.Files
-	Committer string
+	FS        disk.FileSystem
+	Repo      string        // the repository's folder
+	Name      string        // such as "refs/heads/main"
+	Clock     clock.Clock   // for how long a lock is waited for
+	Config    *config.Files // says whether there are reflogs
+	Committer string        // who moves the reference, as reflogs have it
 	standing  standing
 }
 
@@ -50,6 +49,7 @@ const (
 	settled
 )
 
+// Path returns the path of its file.
 func (r *Ref) Path() string { return filepath.Join(r.Repo, filepath.FromSlash(r.Name)) }
 func (r *Ref) lock() string { return r.Path() + ".lock" }
 
@@ -57,7 +57,7 @@ func (r *Ref) lock() string { return r.Path() + ".lock" }
 // same file as the draft was therefore left by a process of ours.
 func (r *Ref) draft() string { return filepath.Join(r.Repo, disk.OwnFolder, "ref") }
 
-// Read returns the commit the reference points to; zero where there is no reference.
+// Read returns the commit that the reference points to; zero where there is none.
 func (r *Ref) Read() (object.Hash, error) {
 	for range 3 {
 		id, err := r.readLoose()
