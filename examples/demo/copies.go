@@ -76,7 +76,7 @@ func (d *demo) showSecrets(ctx context.Context) error {
 		}
 	}
 	table.Flush()
-	// Two in production; in staging the one pushed, and two whose target and whose definition were removed.
+	// Two in production; in staging the two pushed, and the one whose definition was deleted.
 	if count != 5 {
 		return fmt.Errorf("%d Secrets; want 5", count)
 	}

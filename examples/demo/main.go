@@ -1,13 +1,12 @@
 // Command demo shows secretsync at work on real parts: two Kubernetes API servers, a Vault and the server itself. It does
 // what a platform engineer would do, shows every request and answer, and checks each step: it ends with an error at the
-// first one that is off. On a terminal it then stays up, for the reader to play with; with DEMO=once it ends.
+// first one that is off. It begins with the server alone, because the other parts may have to be built first. On a terminal it then stays up, for the reader to play with; with DEMO=once it ends.
 //
 // It is no part of the server. Nothing outlives it.
 package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -15,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
 	"secretsync/examples/devstack"
@@ -26,7 +26,7 @@ func main() {
 	stay := os.Getenv("DEMO") != "once" && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
 	err := run(ctx, "bin/secretsync", stay)
 	switch {
-	case ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)):
+	case ctx.Err() != nil:
 		fmt.Println("\nInterrupted; everything is stopped.")
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "\ndemo: FAILED: %v\n", err)
@@ -41,23 +41,15 @@ func run(ctx context.Context, binary string, stay bool) error {
 	if err != nil {
 		return err
 	}
-	started := time.Now()
-	heading("The real parts: two kube-apiservers on one etcd, and a Vault")
-	stack, err := devstack.Start(ctx, devstack.Options{Progress: os.Stdout})
-	if err != nil {
+	d := &demo{binary: binary, began: time.Now()}
+	if d.stack, err = devstack.Prepare(ctx, devstack.Options{Progress: &d.screen}); err != nil {
 		return err
 	}
-	defer stack.Close()
-	fmt.Printf("running after %s\n", time.Since(started).Round(100*time.Millisecond))
-
-	d := &demo{stack: stack, binary: binary}
-	for _, step := range d.story() {
-		heading(step.title)
-		if err := step.play(ctx); err != nil {
-			return fmt.Errorf("%s: %w%s", step.title, err, d.serverLog())
-		}
+	defer d.stack.Close()
+	if err := d.play(ctx); err != nil {
+		return err
 	}
-	fmt.Printf("\nEvery step did what it should, in %s.\n", time.Since(started).Round(100*time.Millisecond))
+	fmt.Printf("\nEvery step did what it should, in %s.\n", time.Since(d.began).Round(100*time.Millisecond))
 	if !stay {
 		return nil
 	}
@@ -68,4 +60,32 @@ func run(ctx context.Context, binary string, stay bool) error {
 	case <-d.server.Ended():
 		return fmt.Errorf("the server ended%s", d.serverLog())
 	}
+}
+
+// play tells the whole story. The vault and the clusters are built while it is told what the server does without them, and
+// join when they are there.
+func (d *demo) play(ctx context.Context) error {
+	playing, ctx := errgroup.WithContext(ctx)
+	playing.Go(func() error { return d.stack.Build(ctx) })
+	playing.Go(func() error {
+		d.screen.hold()
+		if err := d.tell(ctx, d.alone()); err != nil {
+			return err
+		}
+		playing.Go(func() error { return d.stack.Start(ctx) })
+		d.printMeanwhile()
+		d.screen.release()
+		return d.tell(ctx, d.together())
+	})
+	return playing.Wait()
+}
+
+func (d *demo) tell(ctx context.Context, story []step) error {
+	for _, step := range story {
+		heading(step.title)
+		if err := step.play(ctx); err != nil {
+			return fmt.Errorf("%s: %w%s", step.title, err, d.serverLog())
+		}
+	}
+	return nil
 }

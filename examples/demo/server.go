@@ -39,6 +39,12 @@ tenants:
     keys:
 {{.Key}}`))
 
+// What the server logs in to Vault with. It gets them before there is a Vault, which is told to accept them when it comes up.
+const (
+	roleID   = "acme-in-the-demo"
+	secretID = "not-a-secret-in-the-demo"
+)
+
 // startServer makes a key, writes a configuration and starts the server as an operator would.
 func (d *demo) startServer(ctx context.Context) (err error) {
 	d.dir = filepath.Join(d.stack.Dir, "demo")
@@ -50,13 +56,6 @@ func (d *demo) startServer(ctx context.Context) (err error) {
 		return err
 	}
 	d.key = key
-	if err := d.stack.Vault.ReadPolicy(ctx, tenant, "secret", tenant); err != nil {
-		return err
-	}
-	roleID, secretID, err := d.stack.Vault.AppRole(ctx, tenant, time.Hour, tenant)
-	if err != nil {
-		return err
-	}
 	port := devstack.FreePort()
 	d.url = fmt.Sprintf("http://127.0.0.1:%d", port)
 	d.repository = filepath.Join(d.dir, "data", "repositories", tenant+".git")
@@ -85,6 +84,27 @@ func (d *demo) startServer(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Printf("ready after %s\n", time.Since(started).Round(time.Millisecond))
+	return nil
+}
+
+// admitServer has Vault accept the server's login and let it read the tenant's values.
+func (d *demo) admitServer(ctx context.Context) error {
+	if err := d.stack.Vault.ReadPolicy(ctx, tenant, "secret", tenant); err != nil {
+		return err
+	}
+	role := "auth/approle/role/" + tenant
+	for _, write := range []struct {
+		path string
+		data map[string]any
+	}{
+		{role, map[string]any{"token_policies": tenant, "token_ttl": "1h"}},
+		{role + "/role-id", map[string]any{"role_id": roleID}},
+		{role + "/custom-secret-id", map[string]any{"secret_id": secretID}},
+	} {
+		if _, err := d.stack.Vault.Client.Logical().WriteWithContext(ctx, write.path, write.data); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

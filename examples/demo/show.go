@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -26,6 +27,35 @@ func heading(title string) {
 		text = "\033[1m" + text + "\033[0m"
 	}
 	fmt.Printf("\n%s\n", text)
+}
+
+// A screen shows what is written to it, and keeps back what is written while it holds.
+type screen struct {
+	mu      sync.Mutex
+	holding bool
+	held    bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.holding {
+		return s.held.Write(p)
+	}
+	return os.Stdout.Write(p)
+}
+
+func (s *screen) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holding = true
+}
+
+func (s *screen) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holding = false
+	s.held.WriteTo(os.Stdout)
 }
 
 // answer is what came back from the API.
@@ -175,17 +205,42 @@ func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n"
 }
 
+// printMeanwhile prints what to do while the other parts are built. Nothing, if they are there.
+func (d *demo) printMeanwhile() {
+	unbuilt := d.stack.Unbuilt()
+	if unbuilt == "" {
+		return
+	}
+	fmt.Printf(`
+That is what there is without a vault and clusters. They are being built, once: %s.
+The first Secret is there when they are. Look around meanwhile, in another terminal, and change nothing yet: the story goes on
+from here.
+
+%s
+  curl -sS -H "Authorization: Bearer $KEY" "$SECRETSYNC/api/v1/tenants/acme/secrets"
+  git clone "$REPOSITORY" acme-secrets     # definitions are the files under secrets
+
+To read: README.md from "How it works" on, and the definitions and roles in examples.
+
+`, unbuilt, d.environment())
+}
+
+// environment is what to type first in another terminal.
+func (d *demo) environment() string {
+	return fmt.Sprintf(`  export SECRETSYNC=%s
+  export KEY=%s
+  export REPOSITORY=%s
+  export PATH=%s:$PATH
+`, d.url, d.key, d.repository, filepath.Dir(d.binary))
+}
+
 // printInvitation prints what to try while everything runs.
 func (d *demo) printInvitation() {
 	production := d.stack.Cluster("production").AdminKubeconfig
 	fmt.Printf(`
 Everything stays up until Ctrl-C. In another terminal:
 
-  export SECRETSYNC=%s
-  export KEY=%s
-  export REPOSITORY=%s
-  export PATH=%s:$PATH
-
+%s
   curl -sS -H "Authorization: Bearer $KEY" "$SECRETSYNC/api/v1/tenants/acme/secrets"
   git clone "$REPOSITORY" acme-secrets     # edit a file under secrets, commit, push
   kubectl --kubeconfig %s get secrets -A -l app.kubernetes.io/managed-by=secretsync -w
@@ -193,6 +248,6 @@ Everything stays up until Ctrl-C. In another terminal:
 
 Vault: %s, token %s
 The server's log: %s
-`, d.url, d.key, d.repository, filepath.Dir(d.binary), production,
-		d.stack.Cluster("staging").AdminKubeconfig, d.stack.Vault.Address, d.stack.Vault.RootToken, d.server.Log())
+`, d.environment(), production, d.stack.Cluster("staging").AdminKubeconfig,
+		d.stack.Vault.Address, d.stack.Vault.RootToken, d.server.Log())
 }

@@ -17,6 +17,8 @@ import (
 // demo is what the steps of the story share.
 type demo struct {
 	stack      *devstack.Stack
+	screen     screen // for the progress of builds
+	began      time.Time
 	server     *devstack.Process
 	binary     string // the server's program
 	dir        string // configuration, data and the clone lie here; goes with the stack
@@ -32,15 +34,25 @@ type step struct {
 	play  func(context.Context) error
 }
 
-func (d *demo) story() []step {
+// alone is the story of a server whose vault and clusters are not there.
+func (d *demo) alone() []step {
 	return []step{
-		{"Values in Vault, namespaces in the clusters", d.writeValues},
-		{"The server, with tenant acme", d.startServer},
+		{"A server with tenant acme, before its vault and its clusters are there", d.startServer},
 		{"Create a definition: one value, three targets in two clusters", d.create},
-		{"Read it: the status says what is live, and from which commit and vault version", d.read},
+		{"Read it: the status says why nothing is synced yet", d.readWithoutCluster},
 		{"Change its targets, if nobody else did meanwhile", d.patch},
+		{"Change a definition with git", d.pushFirst},
+	}
+}
+
+// together is the rest of it.
+func (d *demo) together() []step {
+	return []step{
+		{"The vault comes up, with the values", d.openVault},
+		{"Two clusters come up: the first Secrets", d.openClusters},
+		{"Read it: the status says what is live, and from which commit and vault version", d.read},
 		{"List, and delete one: syncing stops, its Secret stays", d.listAndDelete},
-		{"Change a definition with git", d.push},
+		{"Push another change", d.pushAgain},
 		{"Rotate the value", d.rotate},
 		{"Somebody edits a copy by hand", d.drift},
 		{"What is in the clusters now", d.showSecrets},
@@ -54,27 +66,6 @@ const (
 	definition   = "db-password"
 	pollInterval = 2 * time.Second
 )
-
-func (d *demo) writeValues(ctx context.Context) error {
-	d.passwords = []string{"tulip-cobalt-9413", "granite-willow-2750", "meadow-lantern-6602"}
-	for path, data := range map[string]map[string]any{
-		"production/db-password": {"username": "orders", "password": d.passwords[0]},
-		"production/smtp":        {"username": "mailer", "password": d.passwords[2]},
-	} {
-		version, err := d.stack.Vault.PutSecret(ctx, "secret", tenant+"/"+path, data)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("vault: secret/%s/%s, keys password and username, version %d\n", tenant, path, version)
-	}
-	for cluster, namespace := range map[string]string{"production": "backend", "staging": "backend"} {
-		if err := d.stack.Cluster(cluster).CreateNamespace(ctx, namespace); err != nil {
-			return err
-		}
-		fmt.Printf("%s: namespaces default, %s\n", cluster, namespace)
-	}
-	return nil
-}
 
 func (d *demo) create(ctx context.Context) error {
 	answer, err := d.call(ctx, "POST", "/secrets", `{"name":"db-password","secretPath":"production/db-password","sync":[`+
@@ -93,10 +84,67 @@ func (d *demo) create(ctx context.Context) error {
 	case answer.header.Get("ETag") != `"`+answer.secret.ResourceVersion+`"`:
 		return fmt.Errorf("the ETag is %s; want the resourceVersion %s", answer.header.Get("ETag"), answer.secret.ResourceVersion)
 	}
+	return nil
+}
+
+// readWithoutCluster shows the targets when each was tried.
+func (d *demo) readWithoutCluster(ctx context.Context) error {
+	err := await(ctx, func(ctx context.Context) (bool, error) {
+		a, err := d.quietCall(ctx, "GET", "/secrets/"+definition, "")
+		for _, target := range a.secret.Status.SyncStatuses {
+			if target.Reason != "ClusterUnreachable" {
+				return false, err
+			}
+		}
+		return true, err
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the reason ClusterUnreachable at each target: %w", err)
+	}
+	_, err = d.call(ctx, "GET", "/secrets/"+definition, "")
+	return err
+}
+
+// openVault waits for Vault, writes the values and shows what the targets lack now.
+func (d *demo) openVault(ctx context.Context) error {
+	if err := d.stack.Vault.Await(ctx); err != nil {
+		return err
+	}
+	if err := d.admitServer(ctx); err != nil {
+		return err
+	}
+	d.passwords = []string{"tulip-cobalt-9413", "granite-willow-2750", "meadow-lantern-6602"}
+	for path, data := range map[string]map[string]any{
+		"production/db-password": {"username": "orders", "password": d.passwords[0]},
+		"production/smtp":        {"username": "mailer", "password": d.passwords[2]},
+	} {
+		version, err := d.stack.Vault.PutSecret(ctx, "secret", tenant+"/"+path, data)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("vault: secret/%s/%s, keys password and username, version %d\n", tenant, path, version)
+	}
+	return nil
+}
+
+// openClusters waits for the clusters and for the copies in them.
+func (d *demo) openClusters(ctx context.Context) error {
+	for _, cluster := range d.stack.Clusters() {
+		if err := cluster.Await(ctx); err != nil {
+			return err
+		}
+		if err := cluster.CreateNamespace(ctx, "backend"); err != nil {
+			return err
+		}
+		fmt.Printf("%s: namespaces default, backend\n", cluster.Name)
+	}
+	if err := d.awaitCopies(ctx, d.passwords[0], copyAt{"production", "default", "db-password"}); err != nil {
+		return err
+	}
+	fmt.Printf("the first Secret, %s after the beginning\n", time.Since(d.began).Round(100*time.Millisecond))
 	return d.awaitCopies(ctx, d.passwords[0],
-		copyAt{"production", "default", "db-password"},
 		copyAt{"production", "backend", "database-credentials"},
-		copyAt{"staging", "default", "db-password"})
+		copyAt{"staging", "default", "orders-database"})
 }
 
 func (d *demo) read(ctx context.Context) error {
@@ -174,53 +222,74 @@ func (d *demo) listAndDelete(ctx context.Context) error {
 	return d.awaitCopies(ctx, d.passwords[2], smtp) // still there
 }
 
-// push edits the definition in a clone, as a person would, and pushes it.
-func (d *demo) push(ctx context.Context) error {
-	if err := d.git(ctx, d.dir, "clone", "--quiet", d.repository, "acme-secrets"); err != nil {
+// pushFirst clones the repository and edits the definition as a person would.
+func (d *demo) pushFirst(ctx context.Context) error {
+	if err := d.git(ctx, d.dir, "clone", "--quiet", d.repository, filepath.Base(d.clone())); err != nil {
 		return err
 	}
-	clone := filepath.Join(d.dir, "acme-secrets")
-	file := filepath.Join(clone, "secrets", definition+".yaml")
-	content, err := os.ReadFile(file)
+	_, err := d.push(ctx, "Let staging have the database password", func(content string) string {
+		return "# Owned by payments. Rotated quarterly.\n" + content +
+			"  - cluster: staging\n    namespace: default\n    secretName: orders-database\n"
+	})
+	return err
+}
+
+// pushAgain does it once more, now that there are clusters.
+func (d *demo) pushAgain(ctx context.Context) error {
+	if err := d.git(ctx, d.clone(), "pull", "--quiet", "--rebase"); err != nil {
+		return err
+	}
+	pushed, err := d.push(ctx, "Let the backend of staging have it, too", func(content string) string {
+		return content + "  - cluster: staging\n    namespace: backend\n    secretName: orders-database\n"
+	})
 	if err != nil {
 		return err
 	}
-	edited := "# Owned by payments. Rotated quarterly.\n" + string(content) +
-		"  - cluster: staging\n    namespace: default\n    secretName: orders-database\n"
-	if err := os.WriteFile(file, []byte(edited), 0o600); err != nil {
-		return err
-	}
-	if err := d.show(ctx, clone, d.binary, "validate", "."); err != nil {
-		return err
-	}
-	if err := d.git(ctx, clone, "diff"); err != nil {
-		return err
-	}
-	if err := d.git(ctx, clone, "commit", "--quiet", "--all", "--message", "Let staging have the database password"); err != nil {
-		return err
-	}
-	if err := d.git(ctx, clone, "push", "--quiet", "origin", "HEAD:main"); err != nil {
-		return err
-	}
-	pushed := time.Now()
-	if err := d.awaitCopies(ctx, d.passwords[0], copyAt{"staging", "default", "orders-database"}); err != nil {
+	if err := d.awaitCopies(ctx, d.passwords[0], copyAt{"staging", "backend", "orders-database"}); err != nil {
 		return err
 	}
 	fmt.Printf("there %s after the push returned\n", time.Since(pushed).Round(time.Millisecond))
+	return nil
+}
 
-	// The API goes on from there, and leaves the comment where it was.
-	head, err := exec.CommandContext(ctx, "git", "-C", clone, "rev-parse", "HEAD").Output()
+func (d *demo) clone() string { return filepath.Join(d.dir, "acme-secrets") }
+
+// push edits the definition in the clone, commits and pushes it, and sees to it that the API goes on from there. It returns
+// when the push had returned.
+func (d *demo) push(ctx context.Context, message string, edit func(content string) string) (pushed time.Time, err error) {
+	file := filepath.Join(d.clone(), "secrets", definition+".yaml")
+	content, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return pushed, err
+	}
+	if err := os.WriteFile(file, []byte(edit(string(content))), 0o600); err != nil {
+		return pushed, err
+	}
+	if err := d.show(ctx, d.clone(), d.binary, "validate", "."); err != nil {
+		return pushed, err
+	}
+	for _, args := range [][]string{
+		{"diff"},
+		{"commit", "--quiet", "--all", "--message", message},
+		{"push", "--quiet", "origin", "HEAD:main"},
+	} {
+		if err := d.git(ctx, d.clone(), args...); err != nil {
+			return pushed, err
+		}
+	}
+	pushed = time.Now()
+	head, err := exec.CommandContext(ctx, "git", "-C", d.clone(), "rev-parse", "HEAD").Output()
+	if err != nil {
+		return pushed, err
 	}
 	answer, err := d.quietCall(ctx, "GET", "/secrets/"+definition, "")
 	if err != nil {
-		return err
+		return pushed, err
 	}
 	if want := strings.TrimSpace(string(head)); answer.secret.ResourceVersion != want {
-		return fmt.Errorf("the API says revision %s; want what was pushed, %s", answer.secret.ResourceVersion, want)
+		return pushed, fmt.Errorf("the API says revision %s; want what was pushed, %s", answer.secret.ResourceVersion, want)
 	}
-	return nil
+	return pushed, nil
 }
 
 func (d *demo) rotate(ctx context.Context) error {
@@ -264,9 +333,9 @@ func (d *demo) showLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// create, patch, create, delete, push
-	if lines := strings.Fields(strings.ReplaceAll(string(output), " ", "_")); len(lines) != 5 || lines[0] != "Dana" {
-		return fmt.Errorf("%d commits, the newest by %s; want 5, one a change, the newest by Dana", len(lines), lines[0])
+	// create, patch, push, create, delete, push
+	if lines := strings.Fields(strings.ReplaceAll(string(output), " ", "_")); len(lines) != 6 || lines[0] != "Dana" {
+		return fmt.Errorf("%d commits, the newest by %s; want 6, one a change, the newest by Dana", len(lines), lines[0])
 	}
 	return d.git(ctx, d.dir, "-C", d.repository, "fsck", "--full", "--strict")
 }

@@ -2,39 +2,22 @@ package devstack
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
-	"golang.org/x/mod/modfile"
-	"golang.org/x/mod/semver"
-)
-
-// Binaries are the paths of the programs that a stack runs.
-type Binaries struct {
-	Root      string // the repository's folder
-	APIServer string
-	Etcd      string
-	Vault     string
-	keeper    string
-}
-
-// Versions from which a program found on the machine is used in place of one built here. What is built is pinned in the
-// go.mod files of the nested modules, and nowhere else.
-const (
-	leastAPIServer = "v1.34.0"
-	leastEtcd      = "v3.6.0"
 )
 
 // Build returns the stack's programs: those found on the machine (KUBEBUILDER_ASSETS, then PATH) whose version suffices,
@@ -42,113 +25,28 @@ const (
 // there. Processes that run at the same time build each part once; the others wait. What it does that takes long it says
 // on progress, a line at a time; nil is silence.
 func Build(ctx context.Context, progress io.Writer) (*Binaries, error) {
-	root, err := findRoot()
+	b, err := newBuilder(progress)
 	if err != nil {
-		return nil, err
-	}
-	b := builder{root: root, cache: filepath.Join(root, ".cache", "devstack"), progress: progress}
-	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return nil, fmt.Errorf("devstack: %w", err)
 	}
-	binaries := &Binaries{Root: root}
-	parts, err := binaries.parts()
+	binaries := &Binaries{Root: b.root}
+	supply, err := binaries.supply()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("devstack: %w", err)
 	}
-	var missing []part
-	for _, p := range parts {
-		if *p.path = p.installed(ctx); *p.path != "" {
-			continue
-		}
-		if *p.path, err = b.cached(p); err != nil {
-			return nil, fmt.Errorf("devstack: %w", err)
-		}
-		if *p.path == "" {
-			missing = append(missing, p)
-		}
-	}
-	fetched := b.fetchAhead(ctx, missing)
-	defer fetched()
-	for _, p := range missing {
-		if *p.path, err = b.ensure(ctx, p); err != nil {
-			return nil, fmt.Errorf("devstack: building %s: %w", p.name, err)
-		}
+	if err := b.provide(ctx, append(supply.real(), supply.keeper)...); err != nil {
+		return nil, fmt.Errorf("devstack: %w", err)
 	}
 	return binaries, nil
 }
 
-// parts lists what a stack runs, in the versions that the nested modules pin.
-func (b *Binaries) parts() ([]part, error) {
-	kubernetes, err := pinned(filepath.Join(b.Root, "examples/devstack/kubernetes/go.mod"))
-	if err != nil {
-		return nil, err
-	}
-	vault, err := pinned(filepath.Join(b.Root, "examples/devstack/vault/go.mod"))
-	if err != nil {
-		return nil, err
-	}
-	kubeVersion := kubernetes["k8s.io/kubernetes"]
-	return []part{
-		{
-			path: &b.keeper, name: "keeper",
-			module: ".", sources: "examples/devstack/keeper", target: "./examples/devstack/keeper",
-		}, {
-			path: &b.APIServer, name: "kube-apiserver", version: kubeVersion, least: leastAPIServer, takes: "about 4 minutes",
-			module: "examples/devstack/kubernetes", target: "k8s.io/kubernetes/cmd/kube-apiserver",
-			ldflags: stampKubernetes(kubeVersion), probe: "--version",
-		}, {
-			path: &b.Etcd, name: "etcd", version: kubernetes["go.etcd.io/etcd/server/v3"], least: leastEtcd, takes: "less than a minute",
-			module: "examples/devstack/kubernetes", target: "go.etcd.io/etcd/server/v3", probe: "--version",
-		}, {
-			path: &b.Vault, name: "vault", version: vault["github.com/hashicorp/vault"], takes: "about 3 minutes",
-			module: "examples/devstack/vault", target: ".", probe: "-help",
-		},
-	}, nil
-}
-
-// A part is one program to build.
-type part struct {
-	path    *string // where to note its path
-	name    string
-	version string // as its module has it: v1.37.2
-	least   string // version from which one found on the machine will do; empty: none will
-	takes   string // how long a cold build takes, in words; empty: not worth telling
-	module  string // folder of the module it is built in, below the root
-	sources string // folder below the root whose files decide whether a build is stale; empty: module
-	target  string // package to build
-	ldflags string
-	probe   string // an argument with which the program ends at once, to see that it runs
-}
-
-// stampKubernetes sets the version that the API server tells its clients.
-func stampKubernetes(version string) string {
-	const pkg = "k8s.io/component-base/version"
-	number := strings.Split(strings.TrimPrefix(version, "v"), ".")
-	return fmt.Sprintf("-X %s.gitVersion=%s -X %s.gitMajor=%s -X %s.gitMinor=%s", pkg, version, pkg, number[0], pkg, number[1])
-}
-
-var versionNumber = regexp.MustCompile(`\d+\.\d+\.\d+`)
-
-// installed returns the program's path if the machine has it in a version that suffices, else "".
-func (p part) installed(ctx context.Context) string {
-	if p.least == "" {
-		return ""
-	}
-	var candidates []string
-	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
-		candidates = append(candidates, filepath.Join(assets, p.name))
-	}
-	if path, err := exec.LookPath(p.name); err == nil {
-		candidates = append(candidates, path)
-	}
-	for _, path := range candidates {
-		output, err := exec.CommandContext(ctx, path, p.probe).Output()
-		if err == nil && semver.Compare("v"+string(versionNumber.Find(output)), p.least) >= 0 {
-			return path
-		}
-	}
-	return ""
-}
+// How all programs are built here, and by those commands of the Makefile that precede a build here: with the same flags and
+// without cgo, so that what several of them have in common, such as the clients of Kubernetes, is compiled once; without
+// what only a debugger reads; and by a compiler that collects its garbage less often, for which it takes half a gigabyte.
+var (
+	leanFlags       = []string{"-trimpath", "-gcflags=all=-dwarf=false"}
+	leanEnvironment = []string{"CGO_ENABLED=0", "GOGC=400"}
+)
 
 type builder struct {
 	root, cache string
@@ -156,12 +54,61 @@ type builder struct {
 	progress    io.Writer
 }
 
-func (b *builder) say(format string, args ...any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.progress != nil {
-		fmt.Fprintf(b.progress, "devstack: "+format+"\n", args...)
+func newBuilder(progress io.Writer) (*builder, error) {
+	root, err := findRoot()
+	if err != nil {
+		return nil, err
 	}
+	b := &builder{root: root, cache: filepath.Join(root, ".cache", "devstack"), progress: progress}
+	return b, os.MkdirAll(b.cache, 0o755)
+}
+
+// provide notes the paths of the parts and builds those that aren't there.
+func (b *builder) provide(ctx context.Context, parts ...part) error {
+	missing, err := b.missing(ctx, parts...)
+	if err != nil {
+		return err
+	}
+	return b.build(ctx, missing)
+}
+
+// missing notes the paths of the parts that are on the machine or in the cache, and returns the others.
+func (b *builder) missing(ctx context.Context, parts ...part) ([]part, error) {
+	var missing []part
+	for _, p := range parts {
+		if path, version := p.installed(ctx); path != "" {
+			b.say("%s %s of this machine is used: %s", p.name, version, path)
+			p.is(path)
+			continue
+		}
+		path, err := b.cached(p)
+		switch {
+		case err != nil:
+			return nil, err
+		case path != "":
+			p.is(path)
+		default:
+			missing = append(missing, p)
+		}
+	}
+	if list := b.list(missing); list != "" {
+		b.say("to be built from source, once: %s", list)
+	}
+	return missing, nil
+}
+
+// build builds the parts, one after the other, and notes the path of each as soon as it is there.
+func (b *builder) build(ctx context.Context, missing []part) error {
+	fetched := b.fetchAhead(ctx, missing)
+	defer fetched()
+	for i, p := range missing {
+		path, err := b.ensure(ctx, p, missing[i+1:]...)
+		if err != nil {
+			return fmt.Errorf("building %s: %w", p.name, err)
+		}
+		p.is(path)
+	}
+	return nil
 }
 
 // fetchAhead downloads the modules of the later parts while the first one is compiled; go build would do it one after the
@@ -194,8 +141,9 @@ func (b *builder) cached(p part) (string, error) {
 	return path, nil
 }
 
-// ensure builds the part, unless somebody else was quicker, and returns its path in the cache.
-func (b *builder) ensure(ctx context.Context, p part) (string, error) {
+// ensure builds the part, unless somebody else was quicker, and returns its path in the cache. What is left to build after it
+// is for the progress only.
+func (b *builder) ensure(ctx context.Context, p part, left ...part) (string, error) {
 	unlock, err := b.lock(ctx, p)
 	if err != nil {
 		return "", err
@@ -215,7 +163,7 @@ func (b *builder) ensure(ctx context.Context, p part) (string, error) {
 	}
 	defer os.RemoveAll(scratch)
 	made := filepath.Join(scratch, p.name)
-	if err := b.compile(ctx, p, made); err != nil {
+	if err := b.compile(ctx, p, made, left); err != nil {
 		return "", err
 	}
 	if p.probe != "" {
@@ -229,28 +177,22 @@ func (b *builder) ensure(ctx context.Context, p part) (string, error) {
 // key names a build by everything that goes into it.
 func (b *builder) key(p part) (string, error) {
 	hash := sha256.New()
-	fmt.Fprintln(hash, runtime.GOOS, runtime.GOARCH, p.target, p.ldflags)
-	sources := p.module
-	if p.sources != "" {
-		sources = p.sources
-	}
-	files, err := os.ReadDir(filepath.Join(b.root, sources))
-	if err != nil {
-		return "", err
-	}
-	for _, file := range files {
-		content, err := os.ReadFile(filepath.Join(b.root, sources, file.Name()))
-		if err != nil {
-			return "", err
+	fmt.Fprintln(hash, runtime.GOOS, runtime.GOARCH, leanFlags, p.target, p.ldflags)
+	sources := os.DirFS(filepath.Join(b.root, cmp.Or(p.sources, p.module)))
+	err := fs.WalkDir(sources, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
 		}
-		fmt.Fprintln(hash, file.Name(), len(content))
+		content, err := fs.ReadFile(sources, path)
+		fmt.Fprintln(hash, path, len(content))
 		hash.Write(content)
-	}
+		return err
+	})
 	name := p.name
 	if p.version != "" {
 		name += "-" + strings.TrimPrefix(p.version, "v")
 	}
-	return fmt.Sprintf("%s-%x", name, hash.Sum(nil)[:6]), nil
+	return fmt.Sprintf("%s-%x", name, hash.Sum(nil)[:6]), err
 }
 
 // lock keeps others that want the same part waiting until it is released.
@@ -283,19 +225,11 @@ func (b *builder) lock(ctx context.Context, p part) (unlock func(), err error) {
 	}
 }
 
-func (b *builder) compile(ctx context.Context, p part, output string) error {
-	started := time.Now()
-	if p.takes != "" {
-		b.say("building %s %s from source, once, %s", p.name, strings.TrimPrefix(p.version, "v"), p.takes)
-		ticking, stop := context.WithCancel(ctx)
-		ticked := make(chan struct{})
-		go func() {
-			defer close(ticked)
-			b.tick(ticking, p, started)
-		}()
-		defer func() { stop(); <-ticked }()
-	}
-	build := b.goCommand(ctx, p, "build", "-trimpath", "-ldflags", "-s -w "+p.ldflags, "-o", output, p.target)
+func (b *builder) compile(ctx context.Context, p part, output string, left []part) error {
+	built := b.building(ctx, p, left)
+	defer built(false)
+	args := append([]string{"build"}, leanFlags...)
+	build := b.goCommand(ctx, p, append(args, "-ldflags", "-s -w "+p.ldflags, "-o", output, p.target)...)
 	var log bytes.Buffer
 	build.Stdout, build.Stderr = &log, &log
 	if err := build.Run(); err != nil {
@@ -304,68 +238,17 @@ func (b *builder) compile(ctx context.Context, p part, output string) error {
 		}
 		return fmt.Errorf("go build %s in %s: %w\n%s", p.target, p.module, err, tail(log.String(), 30))
 	}
-	if p.takes != "" {
-		b.say("built %s in %s", p.name, time.Since(started).Round(time.Second))
-	}
+	built(true)
 	return nil
 }
 
 func (b *builder) goCommand(ctx context.Context, p part, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = filepath.Join(b.root, p.module)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false")
+	command.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false")
+	command.Env = append(command.Env, leanEnvironment...)
 	command.WaitDelay = 5 * time.Second // a killed go command leaves children behind that hold its output open
 	return command
-}
-
-func (b *builder) tick(ctx context.Context, p part, started time.Time) {
-	ticker := time.NewTicker(15 * time.Second)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			b.say("  %s: %s so far", p.name, time.Since(started).Round(time.Second))
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// pinned reads the versions that a go.mod requires.
-func pinned(path string) (map[string]string, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("devstack: %w", err)
-	}
-	file, err := modfile.Parse(path, content, nil)
-	if err != nil {
-		return nil, fmt.Errorf("devstack: %w", err)
-	}
-	versions := make(map[string]string)
-	for _, require := range file.Require {
-		versions[require.Mod.Path] = require.Mod.Version
-	}
-	return versions, nil
-}
-
-// findRoot returns the folder of the repository that the working directory lies in.
-func findRoot() (string, error) {
-	start, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("devstack: %w", err)
-	}
-	for dir := start; ; dir = filepath.Dir(dir) {
-		content, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && modfile.ModulePath(content) == "secretsync" {
-			return dir, nil
-		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", fmt.Errorf("devstack: %w", err)
-		}
-		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("devstack: %s is not inside the secretsync repository; run it from there", start)
-		}
-	}
 }
 
 func tail(text string, lines int) string {

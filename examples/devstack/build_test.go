@@ -2,11 +2,13 @@ package devstack
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -48,6 +50,27 @@ func TestOnesThatWantAPartAtTheSameTimeBuildItOnce(t *testing.T) {
 	}
 	if builds := strings.Count(progress.String(), "building tiny 1.0.0 from source, once, a moment"); builds != 1 {
 		t.Errorf("built %d times; want once:\n%s", builds, progress)
+	}
+}
+
+func TestTheProgressSaysWhatIsLeftAndHowLongItTookLastTime(t *testing.T) {
+	b, p, progress := newTinyBuilder(t, "package main\n\nfunc main() {}\n")
+	b.keepTime(p, 80*time.Second)
+	known, unknown := part{name: "known", takes: "a moment"}, part{name: "unknown", takes: "an hour"}
+	b.keepTime(known, 2*time.Minute)
+	if _, err := b.ensure(t.Context(), p, known, unknown); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"building tiny 1.0.0 from source, once, 1m20s last time\n",
+		"; left: known (2m0s last time), unknown (an hour)\n",
+	} {
+		if !strings.Contains(progress.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, progress)
+		}
+	}
+	if took := b.lastTime(p); took == 80*time.Second {
+		t.Error("the time that it took now isn't kept")
 	}
 }
 
@@ -102,8 +125,57 @@ func TestAProgramOnTheMachineIsUsedWhereItsVersionSuffices(t *testing.T) {
 			want = path
 		}
 		p := part{name: "kube-apiserver", least: leastAPIServer, probe: "--version"}
-		if got := p.installed(t.Context()); got != want {
+		if got, _ := p.installed(t.Context()); got != want {
 			t.Errorf("Kubernetes %s: %q; want %q", version, got, want)
 		}
 	}
+}
+
+// Else what the programs have in common would be compiled twice, and nothing but the clock would tell.
+func TestTheMakefileBuildsAsTheDevstackDoes(t *testing.T) {
+	root, err := findRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"LEAN := " + strings.Join(leanEnvironment, " "),
+		"LEANFLAGS := " + strings.Join(leanFlags, " "),
+	} {
+		if !strings.Contains(string(makefile), line+"\n") {
+			t.Errorf("the Makefile has no line %q", line)
+		}
+	}
+}
+
+// A module that two of the programs use in different versions is compiled twice, with all that depends on it.
+func TestTheModulesAgreeOnTheVersionsOfWhatTheyShare(t *testing.T) {
+	root, err := findRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := make(map[string]string) // versions by module, of the first that has it
+	for _, module := range []string{".", "examples/devstack/kubernetes", "examples/devstack/vault"} {
+		versions, err := pinned(filepath.Join(root, module, "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, shared := range costly {
+			version, ok := versions[shared]
+			if want := cmp.Or(first[shared], version); ok && version != want {
+				t.Errorf("%s has %s %s, another has %s; run: go -C %s get %s@%s", module, shared, version, want, module, shared, want)
+			}
+			first[shared] = cmp.Or(first[shared], version)
+		}
+	}
+}
+
+// costly are the modules that much is compiled for, or that much depends on.
+var costly = []string{
+	"github.com/google/gnostic-models", "github.com/prometheus/client_golang", "go.yaml.in/yaml/v3",
+	"golang.org/x/net", "golang.org/x/oauth2", "golang.org/x/sys", "golang.org/x/text", "google.golang.org/protobuf",
+	"go.opentelemetry.io/otel", "google.golang.org/grpc", "k8s.io/api", "k8s.io/apimachinery", "k8s.io/client-go", "k8s.io/kube-openapi",
 }

@@ -41,33 +41,49 @@ type Cluster struct {
 
 	stack     *Stack
 	authority *authority
+	port      int
+	up        chan struct{} // closed when it is up for the first time
 	process   *Process
 	auditLog  string // path, "" without
 	life      int    // how often it began with empty data
 }
 
-func (c *Cluster) create(ctx context.Context, audit bool) error {
-	if err := c.issue(); err != nil {
-		return err
-	}
+// prepare makes all that can be known of the cluster before it runs.
+func (c *Cluster) prepare(audit bool) error {
 	if audit {
 		c.auditLog = c.file("audit.log")
 		if err := os.WriteFile(c.file("audit-policy.yaml"), []byte(auditPolicy), 0o600); err != nil {
 			return err
 		}
 	}
-	err := withPorts(1, func(ports []int) error {
-		if err := c.connect(ports[0]); err != nil {
-			return err
+	if err := c.issue(); err != nil {
+		return err
+	}
+	return c.connect(FreePort())
+}
+
+func (c *Cluster) create(ctx context.Context) error {
+	err := c.stack.onPort(c.port, func(port int) error {
+		if port != c.port {
+			if err := c.connect(port); err != nil {
+				return err
+			}
 		}
-		c.process = c.stack.process("kube-apiserver-"+c.Name, func() []string { return c.argv(ports[0]) }, c.ready)
+		c.process = c.stack.process("kube-apiserver-"+c.Name, func() []string { return c.argv(port) }, c.ready)
 		return c.process.Start(ctx)
 	})
 	if err != nil {
 		return err
 	}
-	return c.grant(ctx)
+	if err := c.grant(ctx); err != nil {
+		return err
+	}
+	close(c.up)
+	return nil
 }
+
+// Await returns when the cluster is up for the first time.
+func (c *Cluster) Await(ctx context.Context) error { return await(ctx, c.up) }
 
 // file is the path of a file of the cluster's.
 func (c *Cluster) file(name string) string { return filepath.Join(c.stack.Dir, c.Name+"-"+name) }
@@ -93,6 +109,7 @@ func (c *Cluster) issue() (err error) {
 }
 
 func (c *Cluster) connect(port int) (err error) {
+	c.port = port
 	c.URL = fmt.Sprintf("https://127.0.0.1:%d", port)
 	if c.AdminKubeconfig, c.AdminConfig, err = c.NewUser("admin", "system:masters"); err != nil {
 		return err

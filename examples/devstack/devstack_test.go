@@ -273,3 +273,26 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestAPreparedStackComesUpWhereItWasSaidToBe(t *testing.T) {
+	t.Parallel()
+	stack, err := devstack.Prepare(t.Context(), devstack.Options{Clusters: []string{"production"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stack.Close()
+	cluster := stack.Cluster("production")
+	admin, vault := cluster.Admin, stack.Vault.Client
+	if _, err := admin.CoreV1().Namespaces().Get(t.Context(), "default", meta.GetOptions{}); err == nil {
+		t.Error("the cluster answers before it was started")
+	}
+	must(t, stack.Build(t.Context()))
+	must(t, stack.Start(t.Context()))
+	must(t, errors.Join(cluster.Await(t.Context()), stack.Vault.Await(t.Context())))
+	if _, err := admin.CoreV1().Namespaces().Get(t.Context(), "default", meta.GetOptions{}); err != nil {
+		t.Errorf("a client made before the start: %v", err)
+	}
+	if _, err := vault.Sys().HealthWithContext(t.Context()); err != nil {
+		t.Errorf("a client of Vault made before the start: %v", err)
+	}
+}

@@ -10,7 +10,7 @@
 //	secret, err := production.Admin.CoreV1().Secrets("payments").Get(ctx, "db-password", metav1.GetOptions{})
 //
 // A test that stops, seals or breaks parts starts its own: devstack.StartT(t, devstack.Options{}). Anything else calls Start
-// and Close.
+// and Close, or Prepare, Build and Start where something is to be seen before all parts are there.
 //
 // What is there:
 //   - A Cluster has its own certificate authority, service account key and keys in the etcd that all share. Admin may do
@@ -25,6 +25,7 @@
 // Nothing is left running when a stack's process ends, however it ends: each program runs under a keeper that watches a
 // pipe from this process (see keeper). Working folders go with it.
 //
-// The programs are built from pinned modules on first use, see Build; `go run ./examples/devstack/build` does it ahead of
+// The programs are built from pinned modules on first use, see Build, Vault without what a Vault on one machine never calls
+// (vault/without/README.md), etcd and kube-apiserver whole; `go run ./examples/devstack/build` does it ahead of
 // time. Everything listens on the loopback address; etcd and Vault without TLS, so it is no place for real secrets.
 package devstack

@@ -145,19 +145,24 @@ func logFrom(path string, offset int64) string {
 	return string(content)
 }
 
-// withPorts calls start with so many fresh ports, and again with others when somebody else was quicker to take one.
-func withPorts(count int, start func(ports []int) error) error {
+// withPorts calls start with the ports, and with fresh ones when somebody else was quicker to take one.
+func withPorts(ports []int, start func(ports []int) error) error {
 	var err error
 	for range 5 {
-		var ports []int
-		for range count {
-			ports = append(ports, FreePort())
-		}
 		if err = start(ports); !errors.Is(err, errPortTaken) {
 			return err
 		}
+		ports = freePorts(len(ports))
 	}
 	return err
+}
+
+func freePorts(count int) []int {
+	ports := make([]int, count)
+	for i := range ports {
+		ports[i] = FreePort()
+	}
+	return ports
 }
 
 var givenPorts sync.Map

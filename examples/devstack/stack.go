@@ -31,6 +31,11 @@ type Stack struct {
 	etcd     *Process
 	etcdURL  string
 
+	builder *builder
+	supply  *supply
+	missing []part // of the supply, when it was prepared
+	told    bool   // the addresses were given to others, and have to stay
+
 	closing sync.Once
 	cleanup []func()
 	mu      sync.Mutex
@@ -38,51 +43,129 @@ type Stack struct {
 
 // Start starts the parts and returns when all of them answer. An error says which part failed and how its log ends.
 func Start(ctx context.Context, options Options) (*Stack, error) {
-	binaries, err := Build(ctx, options.Progress)
+	s, err := newStack(ctx, options)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(options.Dir, "devstack-")
-	if err != nil {
-		return nil, fmt.Errorf("devstack: %w", err)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.Build(ctx) })
+	group.Go(func() error { return s.Start(ctx) })
+	if err := group.Wait(); err != nil {
+		s.Close()
+		return nil, err
 	}
-	if options.Clusters == nil {
-		options.Clusters = []string{"production", "staging"}
+	return s, nil
+}
+
+// Prepare returns a stack of which nothing runs yet and perhaps nothing is built, but of which the addresses, certificates
+// and kubeconfigs are known, so that programs can be pointed at it and see it come up. The caller calls Build and Start, both
+// at once or one after the other, and Close when they have returned.
+//
+//	            Prepare      Build             Start
+//	program     perhaps      there             there
+//	address     known        known             known
+//	a client    is refused   is refused        is answered, from Await on
+func Prepare(ctx context.Context, options Options) (*Stack, error) {
+	s, err := newStack(ctx, options)
+	if err == nil {
+		s.told = true
 	}
-	s := &Stack{Dir: dir, Binaries: binaries}
-	if err := s.start(ctx, options); err != nil {
+	return s, err
+}
+
+func newStack(ctx context.Context, options Options) (*Stack, error) {
+	s := new(Stack)
+	if err := s.prepare(ctx, options); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("devstack: %w", err)
 	}
 	return s, nil
 }
 
-func (s *Stack) start(ctx context.Context, options Options) error {
+func (s *Stack) prepare(ctx context.Context, options Options) (err error) {
+	if s.builder, err = newBuilder(options.Progress); err != nil {
+		return err
+	}
+	s.Binaries = &Binaries{Root: s.builder.root}
+	if s.supply, err = s.Binaries.supply(); err != nil {
+		return err
+	}
+	if err := s.builder.provide(ctx, s.supply.keeper); err != nil { // Program needs it, and it takes a second
+		return err
+	}
+	if s.missing, err = s.builder.missing(ctx, s.supply.real()...); err != nil {
+		return err
+	}
+	if s.Dir, err = os.MkdirTemp(options.Dir, "devstack-"); err != nil {
+		return err
+	}
+	if options.Clusters == nil {
+		options.Clusters = []string{"production", "staging"}
+	}
 	for _, name := range options.Clusters {
-		s.clusters = append(s.clusters, &Cluster{Name: name, stack: s})
+		c := &Cluster{Name: name, stack: s, up: make(chan struct{})}
+		if err := c.prepare(options.Audit); err != nil {
+			return err
+		}
+		s.clusters = append(s.clusters, c)
 	}
-	group, ctx := errgroup.WithContext(ctx)
 	if !options.NoVault {
-		s.Vault = &Vault{stack: s}
-		group.Go(func() error { return s.Vault.create(ctx, options.Audit) })
+		s.Vault = &Vault{stack: s, up: make(chan struct{})}
+		return s.Vault.prepare(options.Audit)
 	}
-	if len(s.clusters) > 0 {
+	return nil
+}
+
+// Unbuilt names the programs that Build has to build from source, and how long each takes; empty if none.
+func (s *Stack) Unbuilt() string { return s.builder.list(s.missing) }
+
+// Build builds the programs that aren't there yet.
+func (s *Stack) Build(ctx context.Context) error {
+	if err := s.builder.build(ctx, s.missing); err != nil {
+		return fmt.Errorf("devstack: %w", err)
+	}
+	return nil
+}
+
+// Start starts each part as soon as its program is there, and returns when all of them answer.
+func (s *Stack) Start(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	if s.Vault != nil {
 		group.Go(func() error {
-			if err := s.startEtcd(ctx); err != nil {
+			if err := s.supply.vault.await(ctx); err != nil {
 				return err
 			}
-			group, ctx := errgroup.WithContext(ctx)
-			for _, c := range s.clusters {
-				group.Go(func() error { return c.create(ctx, options.Audit) })
-			}
-			return group.Wait()
+			return s.Vault.create(ctx)
 		})
+	}
+	if len(s.clusters) > 0 {
+		group.Go(func() error { return s.startClusters(ctx) })
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("devstack: %w", err)
+	}
+	return nil
+}
+
+func (s *Stack) startClusters(ctx context.Context) error {
+	if err := s.supply.etcd.await(ctx); err != nil {
+		return err
+	}
+	if err := s.startEtcd(ctx); err != nil {
+		return err
+	}
+	if err := s.supply.apiServer.await(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, c := range s.clusters {
+		group.Go(func() error { return c.create(ctx) })
 	}
 	return group.Wait()
 }
 
 func (s *Stack) startEtcd(ctx context.Context) error {
-	return withPorts(2, func(ports []int) error {
+	return withPorts(freePorts(2), func(ports []int) error {
 		s.etcdURL = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
 		peerURL := fmt.Sprintf("http://127.0.0.1:%d", ports[1])
 		s.etcd = s.process("etcd", func() []string {
@@ -97,6 +180,15 @@ func (s *Stack) startEtcd(ctx context.Context) error {
 		}, func(ctx context.Context) error { return answers(ctx, http.DefaultClient, s.etcdURL+"/health") })
 		return s.etcd.Start(ctx)
 	})
+}
+
+// onPort calls start with the port and, unless others were told of it, with fresh ones when somebody else was quicker to take
+// it.
+func (s *Stack) onPort(port int, start func(port int) error) error {
+	if s.told {
+		return start(port)
+	}
+	return withPorts([]int{port}, func(ports []int) error { return start(ports[0]) })
 }
 
 // Program prepares a program of the caller's, to be started with Start, that ends with the stack at the latest. Start
@@ -174,6 +266,16 @@ func (s *Stack) onClose(cleanup func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cleanup = append(s.cleanup, cleanup)
+}
+
+// await returns when up is closed, or with the reason why ctx ended.
+func await(ctx context.Context, up <-chan struct{}) error {
+	select {
+	case <-up:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // answers returns nil if the address answers with 200.

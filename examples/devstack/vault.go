@@ -21,30 +21,48 @@ type Vault struct {
 	Client    *vaultapi.Client // with the root token
 
 	stack     *Stack
+	port      int
+	up        chan struct{} // closed when it is up for the first time
 	process   *Process
 	unsealKey string
 	auditLog  string // path, "" without
 }
 
-func (v *Vault) create(ctx context.Context, audit bool) error {
-	data := filepath.Join(v.stack.Dir, "vault")
-	if err := os.Mkdir(data, 0o700); err != nil {
+// prepare makes all that can be known of Vault before it runs.
+func (v *Vault) prepare(audit bool) error {
+	if audit {
+		v.auditLog = filepath.Join(v.stack.Dir, "vault-audit.log")
+	}
+	if err := os.Mkdir(v.data(), 0o700); err != nil {
 		return err
 	}
-	err := withPorts(1, func(ports []int) error {
-		listen := fmt.Sprintf("127.0.0.1:%d", ports[0])
-		v.Address = "http://" + listen
+	return v.connect(FreePort())
+}
+
+func (v *Vault) data() string { return filepath.Join(v.stack.Dir, "vault") }
+
+func (v *Vault) connect(port int) (err error) {
+	v.port = port
+	v.Address = fmt.Sprintf("http://127.0.0.1:%d", port)
+	v.Client, err = v.NewClient("")
+	return err
+}
+
+func (v *Vault) create(ctx context.Context) error {
+	err := v.stack.onPort(v.port, func(port int) error {
+		if port != v.port {
+			if err := v.connect(port); err != nil {
+				return err
+			}
+		}
 		v.process = v.stack.process("vault", func() []string {
-			return []string{v.stack.Binaries.Vault, "-listen", listen, "-data", data}
+			return []string{v.stack.Binaries.Vault, "-listen", fmt.Sprintf("127.0.0.1:%d", port), "-data", v.data()}
 		}, func(ctx context.Context) error {
 			return answers(ctx, http.DefaultClient, v.Address+"/v1/sys/seal-status")
 		})
 		return v.process.Start(ctx)
 	})
 	if err != nil {
-		return err
-	}
-	if v.Client, err = v.NewClient(""); err != nil {
 		return err
 	}
 	initialized, err := v.Client.Sys().InitWithContext(ctx, &vaultapi.InitRequest{SecretShares: 1, SecretThreshold: 1})
@@ -56,8 +74,7 @@ func (v *Vault) create(ctx context.Context, audit bool) error {
 	if err := v.Unseal(ctx); err != nil {
 		return err
 	}
-	if audit {
-		v.auditLog = filepath.Join(v.stack.Dir, "vault-audit.log")
+	if v.auditLog != "" {
 		err := v.Client.Sys().EnableAuditWithOptionsWithContext(ctx, "file", &vaultapi.EnableAuditOptions{
 			Type: "file", Options: map[string]string{"file_path": v.auditLog},
 		})
@@ -68,8 +85,15 @@ func (v *Vault) create(ctx context.Context, audit bool) error {
 	if err := v.Mount(ctx, "secret"); err != nil {
 		return err
 	}
-	return v.enable(ctx, "approle")
+	if err := v.enable(ctx, "approle"); err != nil {
+		return err
+	}
+	close(v.up)
+	return nil
 }
+
+// Await returns when Vault is up for the first time, unsealed and with its mount.
+func (v *Vault) Await(ctx context.Context) error { return await(ctx, v.up) }
 
 // NewClient returns a client with that token.
 func (v *Vault) NewClient(token string) (*vaultapi.Client, error) {
