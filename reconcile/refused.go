@@ -2,8 +2,9 @@ package reconcile
 
 import (
 	"errors"
-	"math/rand/v2"
 	"time"
+
+	apiwait "k8s.io/apimachinery/pkg/util/wait"
 
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube"
@@ -53,9 +54,4 @@ func backoff(failures int, most time.Duration) time.Duration {
 }
 
 // jitter returns between three quarters of d and d.
-func jitter(d time.Duration) time.Duration {
-	if d < 4 {
-		return d
-	}
-	return d - rand.N(d/4)
-}
+func jitter(d time.Duration) time.Duration { return apiwait.Jitter(d-d/4, 1.0/3) }

@@ -2,35 +2,32 @@ package kube
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
 
 	"secretsync/reconcile/fault"
 )
 
-// backoff counts failures in a row. Its zero value has seen none.
+// backoff counts failures in a row. Its zero value has seen none. Unlike
+// wait.Backoff it has no bound of its own: that may be the interval, which a new
+// configuration changes between two failures.
 type backoff struct{ failures int }
 
 // next is how long to wait after one more failure: doubling from first to
 // most, with jitter, so that those who failed together don't return together.
 func (b *backoff) next(first, most time.Duration) time.Duration {
-	wait := most
+	pause := most
 	if b.failures < 30 {
-		wait = min(most, first<<b.failures)
+		pause = min(most, first<<b.failures)
 	}
 	b.failures++
-	return jitter(wait)
+	return jitter(pause)
 }
 
 // jitter returns between three quarters of d and d.
-func jitter(d time.Duration) time.Duration {
-	if d < 4 {
-		return d
-	}
-	return d - time.Duration(rand.Int64N(int64(d/4)))
-}
+func jitter(d time.Duration) time.Duration { return wait.Jitter(d-d/4, 1.0/3) }
 
 // sleep waits for d to pass or ctx to end.
 func sleep(ctx context.Context, c clock.Clock, d time.Duration) {

@@ -54,10 +54,24 @@
 // on; anything else that differs begins a new connection. What can't be used
 // (half of a pair of files, say) is told in the log and changes nothing.
 //
+// # The files
+//
+//	config, cluster               what the others see: Config, Cluster, Seen
+//	connection, way, plugin,      the connection, as drawn
+//	identity, renewal, backoff
+//	client                        every request that is made
+//	scope, watch                  which namespaces are followed, and the one way to follow
+//	standing                      what is known to stand there; and how news of it
+//	  arrivals, listings          is taken in: of one Secret, of whole namespaces
+//	copy, observe, hash           what is kept of a Secret, and how it is known as ours
+//	write, dryrun, alteration     the ways to change one, and what admission makes of that
+//	refusal, answer               what kinds of no there are, and which an error is
+//	events                        events for the people of the cluster
+//
 // # Libraries
 //
-// client-go's rest client, decoders and resource versions are used, and of its
-// events the correlator. Its Reflector is not. Of the reasons against it one is
+// client-go's rest client, decoders, resource versions and limiter (x/time/rate)
+// are used, and of its events the correlator. Its Reflector is not. Of the reasons against it one is
 // gone: behind a ListerWatcher that hands out records it needs no memory for
 // values. These hold (v0.37):
 //

@@ -2,8 +2,6 @@ package kube
 
 import (
 	"bytes"
-	"hash/maphash"
-	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -117,91 +115,4 @@ func (c *Copy) same(o *Copy) bool {
 		c.Watched == o.Watched && c.Labelled == o.Labelled && c.UID == o.UID && c.Type == o.Type && c.Immutable == o.Immutable &&
 		c.Owned == o.Owned && c.Deleting == o.Deleting && c.Unconfirmed == o.Unconfirmed && c.Adopt == o.Adopt && slices.Equal(c.Finalizers, o.Finalizers) &&
 		reflect.DeepEqual(c.Altered, o.Altered)
-}
-
-// sent is what a write put into a place, kept until the server has told what
-// became of it: never the data.
-type sent struct {
-	d           Desired // without its data
-	labels      map[string]string
-	annotations map[string]string
-	values      map[string]uint64 // a hash of each value by its key
-}
-
-var seed = maphash.MakeSeed()
-
-// sends notes what is about to be written.
-func (d Desired) sends(hash Digest) *sent {
-	s := &sent{d: d, labels: d.labels(), annotations: d.annotations(hash), values: make(map[string]uint64, len(d.Data))}
-	for key, value := range d.Data {
-		s.values[key] = maphash.Bytes(seed, value)
-	}
-	s.d.Data = nil
-	return s
-}
-
-func (d Desired) labels() map[string]string {
-	all := maps.Clone(d.Labels)
-	if all == nil {
-		all = make(map[string]string, 3)
-	}
-	all[LabelManagedBy], all[LabelTenant], all[LabelName] = ManagedBy, d.Tenant, d.Owner.Name
-	return all
-}
-
-func (d Desired) annotations(hash Digest) map[string]string {
-	all := maps.Clone(d.Annotations)
-	if all == nil {
-		all = make(map[string]string, 5)
-	}
-	all[AnnotationCommit] = d.Commit
-	all[AnnotationVaultPath] = d.Path
-	all[AnnotationVaultVersion] = strconv.Itoa(d.Version)
-	all[AnnotationVaultCreated] = d.Created
-	all[AnnotationHash] = hash.String()
-	return all
-}
-
-// alteredMeta tells what became of the labels and annotations that were sent.
-func (s *sent) alteredMeta(m *metav1.ObjectMeta) (a Alteration) {
-	differ := func(sent, got map[string]string) (names []string) {
-		for name, text := range sent {
-			if there, ok := got[name]; !ok || there != text {
-				names = append(names, name)
-			}
-		}
-		slices.Sort(names)
-		return names
-	}
-	a.Labels, a.Annotations = differ(s.labels, m.Labels), differ(s.annotations, m.Annotations)
-	return a
-}
-
-// altered tells what became of all that was sent; nil if it stands as it was sent.
-func (s *sent) altered(got *corev1.Secret) *Alteration {
-	a := s.alteredMeta(&got.ObjectMeta)
-	for key, hash := range s.values {
-		switch value, ok := got.Data[key]; {
-		case !ok:
-			a.Removed = append(a.Removed, key)
-		case maphash.Bytes(seed, value) != hash:
-			a.Changed = append(a.Changed, key)
-		}
-	}
-	for key := range got.Data {
-		if _, ok := s.values[key]; !ok {
-			a.Added++
-		}
-	}
-	slices.Sort(a.Removed)
-	slices.Sort(a.Changed)
-	a.Type = string(got.Type) != s.d.kind()
-	return a.orNil()
-}
-
-func (a Alteration) orNil() *Alteration {
-	if len(a.Labels)+len(a.Annotations)+len(a.Changed)+len(a.Removed)+a.Added == 0 && !a.Type {
-		return nil
-	}
-	return &a
 }

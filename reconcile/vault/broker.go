@@ -106,7 +106,7 @@ func (b *Broker) adopt(cfg Config, interval time.Duration, concurrency int) {
 		concurrency = min(concurrency, cfg.Connections)
 	}
 	b.cfg, b.interval, b.concurrency = cfg, interval, concurrency
-	b.reads.limit = b.o.Limits.at(place{cfg.Address, strings.Trim(cfg.Namespace, "/"), strings.Trim(cfg.Mount, "/")})
+	b.reads.limit = b.o.Limits.at(mount{cfg.Address, strings.Trim(cfg.Namespace, "/"), strings.Trim(cfg.Mount, "/")})
 	b.reads.own = nil
 	if cfg.RequestsPerSecond > 0 {
 		b.reads.own = rate.NewLimiter(rate.Limit(cfg.RequestsPerSecond), max(1, int(cfg.RequestsPerSecond/20)))
@@ -238,7 +238,7 @@ func (b *Broker) Configure(cfg Config, interval time.Duration, concurrency int) 
 		changed = append(changed, "place")
 		b.places++
 		b.version1 = mountKind{}
-		b.forget(now)
+		b.forget()
 	}
 	moved := old.Address != cfg.Address
 	if moved {
@@ -340,10 +340,10 @@ func (c Config) credentials() any {
 
 // forget makes every value unknown, and has those that somebody looked at read
 // anew.
-func (b *Broker) forget(now time.Time) {
+func (b *Broker) forget() {
 	b.polls.each(func(s *Source) {
 		looked := s.known || s.w != nil && s.w.held > 0
-		s.known, s.confirmed, s.fault, s.version, s.since, s.dataUntil = false, false, nil, Version{}, now.UnixNano(), 0
+		s.known, s.confirmed, s.fault, s.version, s.dataUntil = false, false, nil, Version{}, 0
 		if w := s.w; w != nil {
 			w.seen, w.confirmedTo, w.confirming, w.tries = Version{}, Version{}, time.Time{}, 0
 			b.values.drop(s)

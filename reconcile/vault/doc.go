@@ -7,10 +7,20 @@
 // it: what is known of its value can be looked at from memory at any time, and
 // a callback tells when that changed.
 //
-//	         asks (Refresh, Look, Request)      polls, once an interval
-//	                      └────────► queue ◄────────┘
-//	                                   │ at most Concurrency at once, no faster than the vault allows
-//	session: token, breaker ──────► one read a path ──────► State, Value ──────► changed()
+//	    asks: Refresh, Look, Request            polls, once an interval
+//	            (source.go)                           (wheel.go)
+//	                 └──────► queue (readqueue.go) ◄──────┘
+//	                                │ at most Concurrency at once, no faster than
+//	                                ▼ the vault allows (limit.go)
+//	token, breaker ──────► one read a path ──────► State, Value ──────► changed()
+//	(session.go, login.go) (reads.go, client.go)   (learn.go, memory.go)
+//
+// The files that the configuration names are followed beside that
+// (followfiles.go); a change makes the connection or the login anew.
+//
+// The rates are x/time/rate's, as the limiter of Vault's own Go client is; that
+// one has a fixed rate for each client, where ours is of a mount, shared by all
+// who read it, and adapts to the answers 429.
 //
 // It guarantees:
 //   - Values live in memory only while somebody holds a [Request] for them, and

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"context"
 	"time"
 
 	"secretsync/reconcile/fault"
@@ -36,7 +35,7 @@ func (b *Broker) learn(r read, o outcome, now time.Time) {
 		// another is, as metadata tell.
 		version = s.version
 	case version.IsZero() && !s.version.IsZero():
-		w := s.work()
+		w := s.demand()
 		w.remember(s.version)
 		w.confirming, w.confirmedTo = time.Time{}, Version{}
 		s.confirmed = false
@@ -65,7 +64,7 @@ func ofVersion(reason fault.Reason) bool {
 }
 
 // remember keeps in mind a version that was seen.
-func (w *work) remember(v Version) {
+func (w *demand) remember(v Version) {
 	if w.seen.IsZero() || w.seen.Before(v) {
 		w.seen = v
 	}
@@ -98,7 +97,7 @@ func (b *Broker) older(r read, version Version, now time.Time) bool {
 		}
 		return false
 	}
-	w := s.work()
+	w := s.demand()
 	w.remember(newest)
 	if w.confirming.IsZero() {
 		w.confirming, w.pauses = now, 0
@@ -138,7 +137,7 @@ func (s *Source) stands(r read, version Version, f *failure, now time.Time) {
 	known := s.known || f == nil || f.kind != doubtful
 	if known != s.known || version != s.version || !same(why, s.fault) {
 		s.stood = s.checked
-		s.known, s.version, s.fault, s.since = known, version, why, now.UnixNano()
+		s.known, s.version, s.fault = known, version, why
 		s.tell()
 	}
 	if f == nil || f.kind != doubtful {
@@ -159,38 +158,4 @@ func (s *Source) tell() {
 	if n := len(s.b.news); n == 0 || s.b.news[n-1] != s {
 		s.b.news = append(s.b.news, s)
 	}
-}
-
-// mountKind remembers what the mount was found to be.
-type mountKind struct {
-	at  time.Time
-	is1 bool
-}
-
-// notVersion1 looks behind a path that is not found: of a KV version 1 engine
-// none is.
-func (b *Broker) notVersion1(ctx context.Context, r read, f *failure) *failure {
-	const remembered = 5 * time.Minute
-	b.asking.Lock() // who comes meanwhile waits for the answer
-	defer b.asking.Unlock()
-	b.mu.Lock()
-	k := b.version1
-	b.mu.Unlock()
-	if k.at.IsZero() || b.o.Clock.Since(k.at) > remembered {
-		is1, failed := r.client.version1(ctx, r.token)
-		k = mountKind{b.o.Clock.Now(), is1}
-		if failed != nil && failed.kind != denied {
-			k.at = time.Time{} // not known yet
-		}
-		b.mu.Lock()
-		if b.places == r.places {
-			b.version1 = k
-		}
-		b.mu.Unlock()
-	}
-	if !k.is1 {
-		return f
-	}
-	mount := r.client.cfg.Mount
-	return forbidden("", "mount %s in Vault is a KV version 1 engine; secretsync reads version 2 only: upgrade it with `vault kv enable-versioning %s`, or name another mount", mount, mount)
 }

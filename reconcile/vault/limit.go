@@ -11,24 +11,24 @@ import (
 // The zero value is ready; one is shared by all brokers of a process.
 type Limits struct {
 	mu sync.Mutex
-	of map[place]*limit
+	of map[mount]*limit
 }
 
-// place is what a quota of a vault can be set on, or lies above. Two mounts of
+// mount is what a quota of a vault can be set on, or lies above. Two mounts of
 // one vault have limits of their own, so that the quota of one does not slow the
 // other; under a quota on both each finds its share by itself.
-type place struct{ address, namespace, mount string }
+type mount struct{ address, namespace, name string }
 
-func (l *Limits) at(p place) *limit {
+func (l *Limits) at(m mount) *limit {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.of == nil {
-		l.of = make(map[place]*limit)
+		l.of = make(map[mount]*limit)
 	}
-	if l.of[p] == nil {
-		l.of[p] = &limit{}
+	if l.of[m] == nil {
+		l.of[m] = &limit{}
 	}
-	return l.of[p]
+	return l.of[m]
 }
 
 // limit is the rate that one mount takes: none until it answers 429. Then it is

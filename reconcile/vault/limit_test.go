@@ -67,8 +67,8 @@ func TestALimitGoesWhenTheQuotaDoes(t *testing.T) {
 
 func TestALimitIsOfAMount(t *testing.T) {
 	var l Limits
-	one := l.at(place{"https://vault", "", "a"})
-	if one != l.at(place{"https://vault", "", "a"}) || one == l.at(place{"https://vault", "", "b"}) {
+	one := l.at(mount{"https://vault", "", "a"})
+	if one != l.at(mount{"https://vault", "", "a"}) || one == l.at(mount{"https://vault", "", "b"}) {
 		t.Error("brokers of one mount share a limit, those of two don't")
 	}
 }

@@ -27,7 +27,7 @@ const (
 // those that nobody asked for, then those that have been there for longest.
 func (v *values) keep(s *Source, value *Value, now time.Time) {
 	v.drop(s)
-	w := s.work()
+	w := s.demand()
 	w.value, w.wanted = value, false
 	v.bytes += value.Size
 	list := &v.held

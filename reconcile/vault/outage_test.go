@@ -148,10 +148,10 @@ func TestABlipIsToldToNobody(t *testing.T) {
 	for _, blip := range []devstack.Fault{{Status: 500}, {Reset: true}, {Truncate: 10}, {Status: 408}, {Status: 412}, {Status: 400}} {
 		blip.Times, blip.Match = 1, about("/data/")
 		proxy.Inject(blip)
-		before := s.State().Since
+		before := s.State().Stood
 		s.Refresh()
 		w.until("the read", func() bool { return !s.State().Asked })
-		if now := s.State(); now.Fault != nil || now.Since != before {
+		if now := s.State(); now.Fault != nil || !now.Stood.Equal(before) {
 			t.Errorf("%+v: %+v", blip, now)
 		}
 	}

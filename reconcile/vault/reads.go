@@ -5,77 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"secretsync/reconcile/fault"
 )
-
-// class orders what waits to be read.
-type class uint8
-
-const (
-	none     class = iota
-	urgent         // asked for by a person
-	wanted         // new, changed, or to be tried again
-	periodic       // due for another look
-	classes
-)
-
-// periodicShare: one of so many reads is a periodic one while any waits, so that
-// a flood of new paths does not stop the looking.
-const periodicShare = 16
-
-// reads is what waits to be read and what is under way.
-type reads struct {
-	limit *limit        // what the vault takes
-	own   *rate.Limiter // what the configuration allows; nil is no bound
-
-	queue   [classes]fifo[*Source]
-	later   timers
-	parked  []*Source // denied; they are read again after the login that is under way
-	turns   int
-	reading int // workers
-	ramp    int // at most so many after an outage; 0 is no such bound
-
-	limitedUntil time.Time
-	toldLimit    time.Time
-}
-
-// waiting reports whether anything waits.
-func (r *reads) waiting() bool {
-	for c := urgent; c < classes; c++ {
-		if r.head(c) != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// head returns the first source that waits in a class, and drops what stands
-// before it that was raised to another or closed.
-func (r *reads) head(c class) *Source {
-	q := &r.queue[c]
-	for q.len() > 0 {
-		if s := q.peek(); s.class == c && !s.running && !s.closed {
-			return s
-		}
-		q.pop()
-	}
-	return nil
-}
-
-func (r *reads) next() *Source {
-	order := [...]class{urgent, wanted, periodic}
-	if r.turns++; r.turns%periodicShare == 0 {
-		order = [...]class{periodic, urgent, wanted}
-	}
-	for _, c := range order {
-		if s := r.head(c); s != nil {
-			return s
-		}
-	}
-	return nil
-}
 
 func (b *Broker) allowed() int {
 	if r := b.reads.ramp; r > 0 && r < b.concurrency {
@@ -105,7 +36,7 @@ func (b *Broker) enqueue(s *Source, c class) {
 	}
 }
 
-// dispatch starts workers for what waits, and returns when to come back where
+// dispatch starts readers for what waits, and returns when to come back where
 // the rate forbids it now.
 func (b *Broker) dispatch(now time.Time) time.Time {
 	r := &b.reads
@@ -124,7 +55,7 @@ func (b *Broker) dispatch(now time.Time) time.Time {
 	}
 	for ; waiting > 0 && r.reading < b.allowed(); waiting-- {
 		r.reading++
-		b.start(b.work)
+		b.start(b.reader)
 	}
 	return never(now)
 }
@@ -153,8 +84,8 @@ type outcome struct {
 	unfit   *failure // why a Secret can't hold the value
 }
 
-// work reads what waits until nothing does.
-func (b *Broker) work(ctx context.Context) {
+// reader reads what waits until nothing does. There are reads.reading of them.
+func (b *Broker) reader(ctx context.Context) {
 	for {
 		b.mu.Lock()
 		r, ok := b.begin(b.o.Clock.Now())
@@ -201,18 +132,6 @@ func (b *Broker) begin(now time.Time) (read, bool) {
 		next.refresh = w.asked
 	}
 	return next, true
-}
-
-// take lets one read begin by the rates, or says how long it has to wait.
-func (r *reads) take(now time.Time) time.Duration {
-	if r.own != nil {
-		reservation := r.own.ReserveN(now, 1)
-		if wait := reservation.DelayFrom(now); wait > 0 {
-			reservation.CancelAt(now)
-			return wait
-		}
-	}
-	return r.limit.take(now)
 }
 
 func (r *read) do(ctx context.Context, now func() time.Time) (o outcome) {
@@ -290,14 +209,6 @@ func (b *Broker) enqueueIf(s *Source, c class) {
 	}
 }
 
-// soonest is the more urgent of two classes; none is the least.
-func soonest(a, b class) class {
-	if a == none || b != none && b < a {
-		return b
-	}
-	return a
-}
-
 // class is what a read goes back into the queue as.
 func (r *read) class(s *Source) class {
 	if s.w != nil && s.w.asked != s.w.done {
@@ -342,7 +253,7 @@ func (b *Broker) doubted(r read, f *failure, now time.Time) class {
 	s := r.s
 	b.session.doubt = true
 	b.poke()
-	w := s.work()
+	w := s.demand()
 	if w.tries++; w.tries == 1 {
 		return r.class(s)
 	}

@@ -52,14 +52,14 @@ type State struct {
 	// answer, or what Confirm told) and that the vault kept to it while it was
 	// asked again: it was turned back, such as by a restored backup.
 	Confirmed bool
-	// Since is when Version or Fault last changed, and Stood when the vault last
-	// confirmed what they were before.
-	Since, Stood time.Time
+	// Stood is when the vault last confirmed what Version and Fault were before
+	// they last changed.
+	Stood time.Time
 }
 
 // A Source is one path of a tenant's vault that is followed. There may be
 // hundreds of thousands; what most of them don't need most of the time is in
-// work.
+// demand.
 type Source struct {
 	b       *Broker
 	path    string
@@ -68,10 +68,9 @@ type Source struct {
 	// Guarded by the broker's mutex.
 	version   Version
 	fault     *fault.Fault
-	w         *work
+	w         *demand
 	checked   int64 // nanoseconds of Unix time
 	stood     int64 // checked, of what was known before
-	since     int64
 	due       int64  // when it is to be read, if not by a poll; 0 is never
 	dataUntil uint32 // seconds of Unix time; until then the data is asked, not the metadata
 	slot      int32  // of the wheel
@@ -84,8 +83,9 @@ type Source struct {
 	closed    bool
 }
 
-// work is what belongs to a source that somebody wants something of.
-type work struct {
+// demand is what somebody wants of a source: its value, a fresh answer, or to
+// know whether an answer that is older than one seen before is right.
+type demand struct {
 	held    int    // requests
 	value   *Value // of Source.version; nil where it is not in memory
 	wanted  bool   // somebody looked for the value since it was dropped
@@ -103,10 +103,10 @@ type work struct {
 	confirmedTo Version
 }
 
-// work returns what belongs to a source that is wanted.
-func (s *Source) work() *work {
+// demand returns what is wanted of the source, to be added to.
+func (s *Source) demand() *demand {
 	if s.w == nil {
-		s.w = &work{}
+		s.w = &demand{}
 	}
 	return s.w
 }
@@ -148,9 +148,6 @@ func (s *Source) State() State {
 	if s.stood != 0 {
 		state.Stood = time.Unix(0, s.stood)
 	}
-	if s.since != 0 {
-		state.Since = time.Unix(0, s.since)
-	}
 	return state
 }
 
@@ -172,7 +169,7 @@ func (s *Source) Refresh() {
 		return
 	}
 	now := s.b.o.Clock.Now()
-	w := s.work()
+	w := s.demand()
 	w.asked++
 	w.askedAt = now
 	s.due = 0
@@ -200,7 +197,7 @@ func (s *Source) Confirm(seen Version) {
 	if s.closed || !s.version.Before(seen) {
 		return
 	}
-	w := s.work()
+	w := s.demand()
 	if s.confirmed && !w.confirmedTo.Before(seen) || !w.confirming.IsZero() && !w.seen.Before(seen) {
 		return
 	}
@@ -219,7 +216,7 @@ func (s *Source) Request() *Request {
 	if s.closed {
 		return r
 	}
-	w := s.work()
+	w := s.demand()
 	w.held++
 	w.wanted = true
 	s.fetch()
