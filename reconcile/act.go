@@ -50,8 +50,11 @@ func (s *site) pass(ctx context.Context, p *place) {
 	}
 }
 
-// plan gathers, decides, and brings the record up to what was seen. It is false
-// where nobody claims the place any more.
+// plan gathers, decides, and brings the record up to what was seen. Where that
+// makes the input another, such as by a disturbance that is counted or a value
+// that turns out to be in memory, decide is asked again with the new input: a
+// decision is never changed by hand. It is false where nobody claims the place
+// any more.
 func (p *place) plan(now time.Time) (*work, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +76,8 @@ func (p *place) plan(now time.Time) (*work, bool) {
 	if w.action == try || w.action.writes() {
 		w.value, _ = p.record.request.asked.Value()
 		if w.value == nil { // dropped in this very moment
-			w.action = fetch
+			w.in.held = false
+			w.decision = decide(&w.in)
 		}
 	}
 	p.tenant.Store(&w.target.owner.Tenant)

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -145,41 +146,44 @@ func (r *Reconciler) Tenant(name gitstore.TenantName) TenantStatus {
 		f := queued("tenant %s is not configured here", name)
 		return TenantStatus{Phase: PhasePending, Reason: f.Reason, Message: f.Message}
 	}
-	count := make(map[State]int)
 	s := TenantStatus{Phase: PhaseActive, Reason: ReasonSynced}
-	worst := State(Synced)
-	add := func(down *fault.Outage, of string) State {
-		if down == nil {
-			count[Synced]++
-			return Synced
+	worst := Synced
+	tell := func(state State, reason Reason, message string) {
+		if worst == Synced || worst == Pending && state == Error {
+			worst, s.Reason, s.Message = state, reason, message
 		}
-		count[down.State]++
-		if worst == Synced || worst == Pending && down.State == Error {
-			worst, s.Reason, s.Message = down.State, down.Reason, of+down.Message
-		}
-		return down.State
 	}
 	failed := !t.repository.Snapshot().Read()
 	if failed {
-		worst, s.Reason, s.Message = Error, ReasonInvalidDefinition, "the repository can't be read"
+		tell(Error, ReasonInvalidDefinition, "the repository can't be read")
 	}
-	failed = add(t.broker.Outage(), "") == Error || failed
-	clear(count)
+	if down := t.broker.Outage(); down != nil {
+		failed = failed || down.State == Error
+		tell(down.State, down.Reason, down.Message)
+	}
 	t.mu.RLock()
-	for alias, g := range t.grants {
-		add(g.connection.outage(), "cluster "+alias.String()+": ")
+	defer t.mu.RUnlock()
+	away := 0
+	for _, alias := range slices.SortedFunc(maps.Keys(t.grants), compareClusters) {
+		if down := t.grants[alias].connection.outage(); down != nil {
+			if down.State == Error {
+				away++
+			}
+			tell(down.State, down.Reason, "cluster "+alias.String()+": "+down.Message)
+		}
 	}
-	t.mu.RUnlock()
 	switch {
-	case failed, count[Error] > 0 && count[Error] == len(t.grants):
+	case failed, away > 0 && away == len(t.grants):
 		s.Phase = PhaseFailed
-	case count[Error] > 0:
+	case away > 0:
 		s.Phase = PhaseDegraded
 	case worst == Pending:
 		s.Phase = PhasePending
 	}
 	return s
 }
+
+func compareClusters(a, b definition.ClusterName) int { return strings.Compare(a.String(), b.String()) }
 
 // Clusters returns the clusters registered for a tenant, sorted by name.
 func (r *Reconciler) Clusters(name gitstore.TenantName) []ClusterStatus {
@@ -190,10 +194,9 @@ func (r *Reconciler) Clusters(name gitstore.TenantName) []ClusterStatus {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	all := make([]ClusterStatus, 0, len(t.grants))
-	for alias, g := range t.grants {
-		all = append(all, g.connection.status(alias))
+	for _, alias := range slices.SortedFunc(maps.Keys(t.grants), compareClusters) {
+		all = append(all, t.grants[alias].connection.status(alias))
 	}
-	slices.SortFunc(all, func(a, b ClusterStatus) int { return strings.Compare(a.Name.String(), b.Name.String()) })
 	return all
 }
 

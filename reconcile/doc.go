@@ -16,8 +16,9 @@
 // Work is keyed by place: a Secret's name in a namespace of one physical cluster,
 // by whatever name that is registered. A call, a retry or a commit only marks a
 // place as due. A worker takes it, looks at all three (gather, place.go), decides
-// once what is to be done, which is a pure function (decide, decide.go), does it
-// (act.go) and notes how it ended. Nothing waits in the middle: a value that is
+// what is to be done, which is a pure function and the only one that decides
+// (decide, decide.go), tells what that means for the targets (tell.go), does it
+// (act.go; refused.go where the cluster says no) and notes how it ended. Nothing waits in the middle: a value that is
 // not in memory is asked for, and its coming marks the place as due again.
 //
 //	Git ── take ──► claims ─┐                      ┌─ stay, wait: nothing
@@ -36,34 +37,36 @@
 // what was decided last and what the record holds it is in one of these states:
 //
 //	held up      something else must change first: the cluster, the namespace, the value, whose Secret stands there
-//	asking       the version or the value was asked of the vault; the record holds the request
+//	asking       the version or the value was asked of the vault; the record holds the request for a value
 //	looking      the one Secret in the place is being read: the watch does not tell of it
 //	writing      the copy is being written
 //	confirming   it was answered; what admission made of it will be told by the watch; the record holds what was sent
 //	right        value and copy agree; the record holds that copy
-//	put off      an attempt failed; the record holds its cause and when to try again
+//	put off      an attempt failed, and the record holds its cause and when to try again; or the cluster asked us to wait
 //	contended    the copy was changed once too often; the record holds the fight and how long it pauses
 //	altered      admission makes something else of it; the record holds what was sent and when it was tried
 //
-//	              ┌────────────── whatever it depends on changes ─────────────┐
-//	              ▼                                                           │
-//	 claimed ─► (decide) ──► held up ─────────────────────────────────────────┤
-//	              │                                                           │
-//	              ├────────► looking ── it is known whose it is ──────────────┤
-//	              │                                                           │
-//	              ├────────► asking ─── the value came ───────────────────────┤
-//	              │                                                           │
-//	              └────────► writing ──── refused ────► put off ── its time ──┤
-//	                            │                                             │
-//	                         answered                                         │
-//	                            ▼                                             │
-//	                        confirming ── as it was sent ──► right ── drift ──┤
-//	                            │                                             │
-//	                            │      drift, too often ──► contended ─ pause ┤
-//	                            │                                             │
-//	                            └── as something else ────► altered ─ a dry ──┘
-//	                                                                run an
-//	                                                               interval
+// Each begins with a decision and ends with another one. From any of them a
+// place comes to any other that the decision names; a restart begins at the
+// left, and most places come from there to right without a request.
+//
+//	            ┌──────────────────── due again: decide anew ────────────────────┐
+//	            ▼                                                                │
+//	claimed ─► decide ─┬─► held up ────────────── what it depends on changes ────┤
+//	                   ├─► asking ─────────────── the vault answers ─────────────┤
+//	                   ├─► looking ────────────── it is known whose it is ───────┤
+//	                   ├─► right ──────────────── drift, a new version ──────────┤
+//	                   ├─► put off ────────────── its time has come ─────────────┤
+//	                   ├─► contended ──────────── the pause is over ─────────────┤
+//	                   ├─► altered ────────────── a dry run once an interval ────┤
+//	                   ├─► confirming ─────────── the watch told what became ────┤
+//	                   │       ▲                  of it: right, or altered       │
+//	                   │    answered                                             │
+//	                   │       │                                                 │
+//	                   └─► writing ────────────── refused: put off ──────────────┘
+//
+// A status is told at each decision: what a place is held up by, what it waits
+// for, or that it is Synced.
 //
 // At rest a place has no timer and nothing under way.
 //

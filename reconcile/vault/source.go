@@ -69,8 +69,8 @@ type Source struct {
 	version   Version
 	fault     *fault.Fault
 	w         *demand
-	checked   int64 // nanoseconds of Unix time
-	stood     int64 // checked, of what was known before
+	checked   int64  // nanoseconds of Unix time
+	stood     int64  // checked, of what was known before
 	due       int64  // when it is to be read, if not by a poll; 0 is never
 	dataUntil uint32 // seconds of Unix time; until then the data is asked, not the metadata
 	slot      int32  // of the wheel
