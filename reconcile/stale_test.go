@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -33,8 +34,7 @@ func TestACopyThatIsKnownToBeStaleIsNotSynced(t *testing.T) {
 			w.synced("db")
 			proxy.Inject(fault)
 			w.put("db", map[string]any{"a": "2"})
-			// By the next poll at the latest it is known that there is another version.
-			time.Sleep(1100 * time.Millisecond)
+			w.known("db", 2)
 			stop := w.never("db", "Synced of version 1", func(s TargetStatus) bool { return s.State == Synced && s.VaultVersion != 2 })
 			defer stop()
 			w.holds("production/./db", map[string]string{"a": "2"})
@@ -52,6 +52,19 @@ func TestACopyThatIsKnownToBeStaleIsNotSynced(t *testing.T) {
 			w.holds("production/./db", map[string]string{"a": "3"})
 		})
 	}
+}
+
+// known waits until a poll of a definition's path has found a version. From
+// then on, and not from when it was put, its status may tell of no other.
+func (w *world) known(name string, version int) {
+	w.t.Helper()
+	t := w.r.tenant(w.tenant())
+	w.statusWhere(name, fmt.Sprintf("known version %d", version), func(Status) bool {
+		t.mu.RLock()
+		defer t.mu.RUnlock()
+		d := t.definitions[w.parse(name)]
+		return d != nil && d.targets[0].origin.source.State().Version.Number >= version
+	})
 }
 
 // standby is a proxy that can answer reads as the vault answered them first: as
