@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,7 +88,12 @@ func (c *Cluster) Proxy() (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Kubeconfig, p.Config, err = c.writeKubeconfig("proxied", p.URL, clientcmdapi.AuthInfo{})
+	// Each proxy has a file of its own: they are made side by side.
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(p.URL, "https://"))
+	if err != nil {
+		return nil, err
+	}
+	p.Kubeconfig, p.Config, err = c.writeKubeconfig("proxied-"+port, p.URL, clientcmdapi.AuthInfo{})
 	return p, err
 }
 
