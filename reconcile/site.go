@@ -73,10 +73,10 @@ func (s *site) hire() {
 // work brings places in order, one after the other, until the queue ends or
 // there are more workers than wanted.
 func (s *site) work(ctx context.Context, q *queue.Queue[*place]) {
-	defer s.working.Add(-1)
-	for s.working.Load() <= s.wanted.Load() {
+	for !s.dismissed() {
 		p, ended := q.Get()
 		if ended {
+			s.working.Add(-1)
 			return
 		}
 		if ctx.Err() == nil {
@@ -85,6 +85,20 @@ func (s *site) work(ctx context.Context, q *queue.Queue[*place]) {
 			s.metrics.passed(kind, s.clock.Since(began))
 		}
 		q.Done(p)
+	}
+}
+
+// dismissed reports whether a worker is one too many, and counts it out: in one
+// step, so that of several who ask at once no more go than are too many.
+func (s *site) dismissed() bool {
+	for {
+		n := s.working.Load()
+		if n <= s.wanted.Load() {
+			return false
+		}
+		if s.working.CompareAndSwap(n, n-1) {
+			return true
+		}
 	}
 }
 
