@@ -314,3 +314,28 @@ func TestAForcePushMakesNoOrphans(t *testing.T) {
 	}
 	w.holds("production/./kept", map[string]string{"a": "1"})
 }
+
+// What a definition left behind is the tenant's, whoever of it claims the place
+// next, though a person took the tenant's label away meanwhile: the hash proves it.
+func TestWhatAnotherDefinitionLeftBehindIsTakenOverWithoutItsLabel(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*corev1.Secret){
+		"the tenant's label":   func(s *corev1.Secret) { delete(s.Labels, kube.LabelTenant) },
+		"the managed-by label": func(s *corev1.Secret) { delete(s.Labels, kube.LabelManagedBy) },
+		"both":                 func(s *corev1.Secret) { delete(s.Labels, kube.LabelTenant); delete(s.Labels, kube.LabelManagedBy) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.put("first", map[string]any{"k": "1"})
+			w.put("second", map[string]any{"k": "2"})
+			w.define("first", "production/./shared")
+			w.synced("first")
+			w.remove("first")
+			w.edit("production/./shared", spoil)
+			w.define("second", "production/./shared")
+			w.holds("production/./shared", map[string]string{"k": "2"})
+			w.synced("second")
+		})
+	}
+}

@@ -31,7 +31,14 @@ func (c *Cluster) observe(s *corev1.Secret, claims ...Owner) *Copy {
 	hash := s.Annotations[AnnotationHash]
 	// Its labels may be somebody else's, by whose hand ever: the hash decides.
 	labels := r.Owner
-	for i, o := range append([]Owner{labels}, claims...) {
+	owners := append([]Owner{labels}, claims...)
+	if name := s.Labels[LabelName]; !r.Watched && name != "" {
+		// It may be what another definition of theirs left behind.
+		for _, o := range claims {
+			owners = append(owners, Owner{o.Tenant, name})
+		}
+	}
+	for i, o := range owners {
 		if digest := c.hasher.Sum(identity, key, o, s.Data); i == 0 || hash == digest.String() {
 			r.Owner, r.Digest = o, digest
 		}
