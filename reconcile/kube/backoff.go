@@ -49,7 +49,9 @@ type patience struct {
 
 const (
 	patienceFirst = 250 * time.Millisecond
-	patienceMost  = 5 * time.Second
+	// With the request before that timed out and the listing that follows, a
+	// cluster that is back is found within five seconds.
+	patienceMost = 3 * time.Second
 )
 
 // next is bounded by interval where a person has to act.
