@@ -19,7 +19,7 @@
 // The time is
 //
 //	Grace            for what the server is told at once: a commit, a change in a cluster
-//	Recovery         for what was held up by a vault or a cluster that was away
+//	Recovery         for what was held up by a vault or a cluster that was away, polls too
 //	Grace + Interval for what it finds out by polling: a change in the vault
 //
 // It guarantees that nothing is written anywhere, and that no value is kept

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -44,15 +45,18 @@ func OpenRepository(dir, branch string) *Repository {
 func (r *Repository) Definitions(ctx context.Context) ([]Definition, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	// Opened anew each time, and once more after a failure: packs are replaced
-	// while they are read, which go-git doesn't notice.
+	// Opened anew each time, and again after a failure: packs are replaced while
+	// they are read, which go-git doesn't notice, and which takes a moment.
 	var err error
-	for range 3 {
+	for pause := 20 * time.Millisecond; pause < time.Second; pause *= 3 {
 		if err = r.reopen(); err != nil {
 			return nil, err
 		}
 		if err = r.readHead(ctx); err == nil {
 			return r.definitions, nil
+		}
+		if sleep(ctx, pause) != nil {
+			break
 		}
 	}
 	return nil, fmt.Errorf("%s: %w", r.dir, err)

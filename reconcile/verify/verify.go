@@ -19,7 +19,7 @@ type Sources struct {
 	// Zero is DefaultGrace.
 	Grace time.Duration
 	// Recovery is the time it has to notice that a vault or a cluster is back,
-	// and to look again at all that was held up. Zero is Grace.
+	// and to look again at all that was held up: polls too. Zero is Grace.
 	Recovery time.Duration
 	// Readers is how many requests to vaults and clusters are under way at
 	// once. Zero is DefaultReaders.
@@ -227,18 +227,23 @@ func (s *suspect) due(sources *Sources) time.Time {
 	case byProbing:
 		return s.since.Add(sources.Recovery)
 	case byPolling:
-		return due.Add(s.interval)
+		return latest(due.Add(s.interval), s.since.Add(sources.Recovery))
 	case byVersion:
 		// It may have had its poll before the first look.
 		written := s.created
 		if written.After(s.since) {
 			written = s.since
 		}
-		if polled := written.Add(s.interval + sources.Grace); polled.After(due) {
-			return polled
-		}
+		return latest(due, latest(written.Add(s.interval+sources.Grace), s.since.Add(sources.Recovery)))
 	}
 	return due
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func lieOf(about subject, f finding, since, until time.Time) Lie {
