@@ -21,6 +21,36 @@ import (
 // dry run of one with a label and a data key.
 func (w *world) mutates(expression string, inForce func(*corev1.Secret) bool) (end func()) {
 	w.t.Helper()
+	over := w.policy(expression)
+	probe := func(wanted bool) {
+		for limit := time.Now().Add(deadline); ; time.Sleep(50 * time.Millisecond) {
+			if got := w.admitted(); got != nil && inForce(got) == wanted {
+				return
+			}
+			if time.Now().After(limit) {
+				w.t.Fatalf("admission does not come to be in force: %v", wanted)
+			}
+		}
+	}
+	probe(true)
+	return func() { over(); probe(false) }
+}
+
+// admitted returns what admission in the cluster production makes of a Secret
+// with our label and one data key; nil where it refuses that.
+func (w *world) admitted() *corev1.Secret {
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{kube.LabelManagedBy: kube.ManagedBy}}, Data: map[string][]byte{"a": []byte("x")}}
+	got, err := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil {
+		return nil
+	}
+	return got
+}
+
+// policy makes an admission policy that changes the world's Secrets, which is in
+// force after a while.
+func (w *world) policy(expression string) (end func()) {
+	w.t.Helper()
 	api := w.stack.Cluster("production").Admin.AdmissionregistrationV1()
 	_, err := api.MutatingAdmissionPolicies().Create(w.ctx, &admissionv1.MutatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: w.name},
@@ -41,25 +71,12 @@ func (w *world) mutates(expression string, inForce func(*corev1.Secret) bool) (e
 		ObjectMeta: metav1.ObjectMeta{Name: w.name}, Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: w.name},
 	}, metav1.CreateOptions{})
 	w.must(err)
-	probe := func(wanted bool) {
-		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{kube.LabelManagedBy: kube.ManagedBy}}, Data: map[string][]byte{"a": []byte("x")}}
-		for limit := time.Now().Add(deadline); ; time.Sleep(50 * time.Millisecond) {
-			got, err := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-			if err == nil && inForce(got) == wanted {
-				return
-			}
-			if time.Now().After(limit) {
-				w.t.Fatalf("admission does not come to be in force: %v", wanted)
-			}
-		}
-	}
 	over := sync.OnceFunc(func() {
 		_ = api.MutatingAdmissionPolicyBindings().Delete(context.Background(), w.name, metav1.DeleteOptions{})
 		_ = api.MutatingAdmissionPolicies().Delete(context.Background(), w.name, metav1.DeleteOptions{})
 	})
 	w.t.Cleanup(over)
-	probe(true)
-	return func() { over(); probe(false) }
+	return over
 }
 
 // never watches a definition's statuses, and reports one that must not be.

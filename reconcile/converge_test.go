@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,13 +24,15 @@ import (
 )
 
 // TestWhateverHappensItConverges has commits, new values, hand edits, deletions
-// and outages happen at random, in front of the vault and of both clusters. When
-// it goes quiet, clusters, statuses and a simple model must agree, and by the
-// API servers' audit logs no foreign Secret was ever touched.
+// and outages happen at random, in front of the vault and of both clusters, and
+// what operators do (operators_test.go): reloads, rotations, admission policies,
+// removals of orphans. At random moments, and at the end, all that is said is
+// checked from outside. When it goes quiet, clusters, statuses and a simple model
+// must agree, and by the API servers' audit logs no foreign Secret was ever
+// touched.
 //
 // SECRETSYNC_CHAOS is how long it goes on (default 10s), SECRETSYNC_SEED which
-// sequence it plays: a failure says its seed. With SECRETSYNC_VERIFY all that is
-// said is checked from outside at random moments as well.
+// sequence it plays: a failure says its seed.
 func TestWhateverHappensItConverges(t *testing.T) {
 	length, err := time.ParseDuration(cmpOr(os.Getenv("SECRETSYNC_CHAOS"), "10s"))
 	if err != nil {
@@ -40,22 +43,21 @@ func TestWhateverHappensItConverges(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Parallel()
-	look := os.Getenv("SECRETSYNC_VERIFY") != ""
 	c := newChaos(t, seed)
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		c.step()
-		if look && c.rand.IntN(100) == 0 {
+		if c.rand.IntN(150) == 0 {
 			c.verified()
 		}
 		time.Sleep(time.Duration(c.rand.IntN(30)) * time.Millisecond) // at once, or as people do
 	}
-	for _, p := range c.proxies {
-		p.Clear()
-		p.Thaw()
-	}
+	c.verified()
+	c.granted()
+	c.admits()
 	c.agrees()
 	c.foreignStand()
-	t.Logf("seed %d: %d steps", seed, c.steps)
+	t.Logf("seed %d: %d steps, %d looks from outside, %d reloads, %d rotations, %d policies, %d orphans removed",
+		seed, c.steps, c.looks, c.reloads, c.rotations, c.policies, c.removed)
 }
 
 func cmpOr(s, otherwise string) string {
@@ -71,6 +73,7 @@ type chaos struct {
 	rand    *rand.Rand
 	proxies []*devstack.Proxy
 	steps   int
+	operators
 
 	definitions map[string]chaosDefinition
 	values      map[string]chaosValue     // by path; absent is none
@@ -94,16 +97,26 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	}
 	stack := devstack.Shared(t)
 	vault, viaVault := viaProxy(t, stack)
-	production, viaProduction := productionVia(t, stack)
+	production, _ := productionVia(t, stack)
 	staging, err := stack.Cluster("staging").Proxy()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(staging.Close)
-	c.proxies = []*devstack.Proxy{vault, production, staging}
-	c.world = newWorldOn(t, stack, viaVault, viaProduction, withAppRole(20*time.Second), func(w *world) {
+	second, err := stack.Cluster("production").Proxy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(second.Close)
+	c.proxies = []*devstack.Proxy{vault, production, staging, second}
+	c.ways = []string{production.Kubeconfig, second.Kubeconfig}
+	c.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	c.world = newWorldOn(t, stack, viaVault, withAppRole(20*time.Second), func(w *world) {
+		c.world = w
+		c.begin()
 		w.config.Tenants[0].Vault.Address = vault.URL
 		w.config.Tenants[0].Vault.Timeout = time.Second
+		w.config.Clusters[0].Kubeconfig = c.kubeconfig
 		w.config.Clusters[1].REST = staging.Config
 		for i := range w.config.Clusters {
 			w.config.Clusters[i].Timeout = time.Second
@@ -128,8 +141,10 @@ func (c *chaos) step() {
 		c.value()
 	case n < 75:
 		c.meddle()
-	case n < 90:
+	case n < 87:
 		c.fault()
+	case n < 93:
+		c.operate()
 	default:
 		p := c.proxies[c.rand.IntN(len(c.proxies))]
 		p.Clear()
@@ -207,13 +222,17 @@ func (c *chaos) value() {
 func (c *chaos) meddle() {
 	cluster := []string{"production", "staging"}[c.rand.IntN(2)]
 	secrets := c.stack.Cluster(cluster).Admin.CoreV1().Secrets(c.namespace)
-	list, err := secrets.List(c.ctx, metav1.ListOptions{LabelSelector: kube.LabelTenant})
+	list, err := secrets.List(c.ctx, metav1.ListOptions{LabelSelector: kube.LabelTenant + "=" + c.name})
 	c.must(err)
 	if len(list.Items) == 0 {
 		return
 	}
 	s := &list.Items[c.rand.IntN(len(list.Items))]
-	switch c.rand.IntN(4) {
+	kind := c.rand.IntN(4)
+	if cluster == "production" && c.mutating && kind%2 == 1 {
+		kind = 0 // what admission makes of such an edit nothing proves to be ours
+	}
+	switch kind {
 	case 0:
 		err = secrets.Delete(c.ctx, s.Name, metav1.DeleteOptions{})
 	case 1:

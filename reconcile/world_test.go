@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -139,6 +140,7 @@ func (w *world) start() {
 			}
 		case <-time.After(deadline):
 			w.t.Error("Run did not end")
+			_ = pprof.Lookup("goroutine").WriteTo(w.logs, 1)
 		}
 	})
 }
