@@ -37,7 +37,7 @@ func (c *Cluster) sawLocked(at Key, s *corev1.Secret, r *Copy, rv string) (chang
 		if old == nil {
 			return false
 		}
-		c.goes(at)
+		c.goes(at, rv)
 		return true
 	case old != nil && old.ResourceVersion == rv:
 		return c.echoed(at, old, s, r)

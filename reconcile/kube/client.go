@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -276,6 +277,22 @@ func (k *client) create(ctx context.Context, s *corev1.Secret, dry bool) (*metav
 	err := k.do(ctx, "create", k.rest.Post().Namespace(s.Namespace).Resource("secrets").SetHeader("Accept", metadataOnly).
 		VersionedParams(options, parameterCodec).Body(s), &m)
 	return &m, err
+}
+
+// secretSince reads a Secret as it was at a resource version, or later: that a
+// server answers from memory, where it asks etcd for what is newest. One that is
+// behind is asked for the newest after all.
+func (k *client) secretSince(ctx context.Context, at Key, rv string) (*corev1.Secret, error) {
+	if rv == "" {
+		return k.secret(ctx, at)
+	}
+	var s corev1.Secret
+	err := k.do(ctx, "get", k.rest.Get().Namespace(at.Namespace).Resource("secrets").Name(at.Name).
+		VersionedParams(&metav1.GetOptions{ResourceVersion: rv}, parameterCodec), &s)
+	if apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge) {
+		return k.secret(ctx, at)
+	}
+	return &s, err
 }
 
 // patch changes a Secret by a JSON patch.

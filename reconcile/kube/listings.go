@@ -76,7 +76,7 @@ func (c *Cluster) replaced(where string, seen map[Key]*Copy, rv string) {
 			case !old.Watched:
 			case ours && newer(old.ResourceVersion, rv):
 			default:
-				c.goes(at)
+				c.goes(at, rv)
 				changed = append(changed, at)
 			}
 		}

@@ -25,7 +25,7 @@ type standing struct {
 	wanted     map[string]bool // namespaces that were asked for before they were followed
 	flights    map[Key]*flight
 	expected   map[Key]expectation
-	left       map[Key]struct{}
+	left       map[Key]string // the resource version at which it went
 }
 
 // namespace is what is known of one namespace.
@@ -76,7 +76,7 @@ func newStanding() standing {
 		wanted:     make(map[string]bool),
 		flights:    make(map[Key]*flight),
 		expected:   make(map[Key]expectation),
-		left:       make(map[Key]struct{}),
+		left:       make(map[Key]string),
 	}
 }
 
@@ -130,12 +130,13 @@ func (c *Cluster) put(at Key, r *Copy) {
 	}
 }
 
-// goes notes that the watch no longer tells of a copy. c.mu is held.
-func (c *Cluster) goes(at Key) {
+// goes notes that the watch no longer tells of a copy, since a resource version.
+// c.mu is held.
+func (c *Cluster) goes(at Key, rv string) {
 	c.put(at, nil)
 	delete(c.expected, at)
 	if len(c.left) < leftMost {
-		c.left[at] = struct{}{}
+		c.left[at] = rv
 	}
 }
 

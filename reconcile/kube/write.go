@@ -46,8 +46,10 @@ func (c *Cluster) Read(ctx context.Context, at Key, claims ...Owner) (*Copy, err
 	}
 	c.mu.RLock()
 	before := c.place(at)
+	left := c.left[at]
 	c.mu.RUnlock()
-	s, err := k.secret(ctx, at)
+	// That it went was told by the server's memory, which tells the rest too.
+	s, err := k.secretSince(ctx, at, left)
 	switch kindOf(err) {
 	case None:
 		return c.found(at, c.observe(s, claims...), before), nil

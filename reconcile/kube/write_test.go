@@ -241,6 +241,23 @@ func TestWhatIsNotOursIsReadOneByOne(t *testing.T) {
 	}
 }
 
+func TestAServerThatIsBehindIsAskedForTheNewest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).up()
+	d := w.desired("db", 1, "a=1")
+	w.create(d)
+	w.edit("db", func(s *corev1.Secret) { s.Labels = nil })
+	w.seen("db", "left", func(s Seen) bool { return s.Copy == nil && s.Left })
+	w.c.mu.Lock()
+	w.c.left[d.Key] = "999999999999" // as of another server than the one that answers
+	w.c.mu.Unlock()
+	r, err := w.c.Read(w.ctx, d.Key, d.Owner)
+	w.must(err)
+	if r == nil || r.Owner != d.Owner || r.Watched || w.c.Look(d.Key).Left {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestACopyOfACopyIsNotOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t).up()
