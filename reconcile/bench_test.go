@@ -28,3 +28,19 @@ func BenchmarkDecide(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkCount is what a count for a scrape costs for each target.
+func BenchmarkCount(b *testing.B) {
+	const count = 20_000
+	_, t, entries := manyTargets(b, count)
+	for _, e := range entries {
+		t.mu.Lock()
+		t.enter(e)
+		t.mu.Unlock()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		t.count()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/count, "ns/target")
+}

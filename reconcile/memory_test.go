@@ -15,36 +15,7 @@ import (
 // off.
 func TestMemoryOfManyTargets(t *testing.T) {
 	const count, most = 20_000, 2400 // bytes of each, without what room kube keeps of its copy
-	tenantName, err := gitstore.ParseTenantName("acme")
-	if err != nil {
-		t.Fatal(err)
-	}
-	alias, _ := definition.ParseClusterName("production")
-	namespace, _ := definition.ParseNamespace("payments")
-	revision, _ := gitstore.ParseRevision("0123456789012345678901234567890123456789")
-	r, err := New(Config{
-		HashKey:  testKey,
-		Clusters: []Cluster{{Name: "eu"}},
-		Tenants: []Tenant{{
-			Name: tenantName, Repository: new(gitstore.Repository),
-			Vault:    Vault{Address: "https://vault:8200", Mount: "secret", Token: "t"},
-			Clusters: map[definition.ClusterName]Grant{alias: {Cluster: "eu", Namespaces: []string{"*"}}},
-		}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tenant := r.tenant(tenantName)
-	entries := make([]*gitstore.Entry, count)
-	for i := range entries {
-		name, _ := definition.ParseName(fmt.Sprintf("secret-%05d", i))
-		path, _ := definition.ParseSecretPath(fmt.Sprintf("production/services/secret-%05d", i))
-		d, err := definition.New(name, path, []definition.Target{{Cluster: alias, Namespace: namespace}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		entries[i] = &gitstore.Entry{Name: name, Definition: d, Revision: revision, Source: revision}
-	}
+	r, tenant, entries := manyTargets(t, count)
 	before := liveBytes()
 	for _, e := range entries {
 		tenant.mu.Lock()
@@ -61,6 +32,42 @@ func TestMemoryOfManyTargets(t *testing.T) {
 	}
 	runtime.KeepAlive(entries)
 	runtime.KeepAlive(r)
+}
+
+// manyTargets makes a reconciler that does not run, its tenant, and definitions
+// for it to take in.
+func manyTargets(tb testing.TB, count int) (r *Reconciler, it *tenant, entries []*gitstore.Entry) {
+	tenantName, err := gitstore.ParseTenantName("acme")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	alias, _ := definition.ParseClusterName("production")
+	namespace, _ := definition.ParseNamespace("payments")
+	revision, _ := gitstore.ParseRevision("0123456789012345678901234567890123456789")
+	r, err = New(Config{
+		HashKey:  testKey,
+		Clusters: []Cluster{{Name: "eu"}},
+		Tenants: []Tenant{{
+			Name: tenantName, Repository: new(gitstore.Repository),
+			Vault:    Vault{Address: "https://vault:8200", Mount: "secret", Token: "t"},
+			Clusters: map[definition.ClusterName]Grant{alias: {Cluster: "eu", Namespaces: []string{"*"}}},
+		}},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	it = r.tenant(tenantName)
+	entries = make([]*gitstore.Entry, count)
+	for i := range entries {
+		name, _ := definition.ParseName(fmt.Sprintf("secret-%05d", i))
+		path, _ := definition.ParseSecretPath(fmt.Sprintf("production/services/secret-%05d", i))
+		d, err := definition.New(name, path, []definition.Target{{Cluster: alias, Namespace: namespace}})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		entries[i] = &gitstore.Entry{Name: name, Definition: d, Revision: revision, Source: revision}
+	}
+	return r, it, entries
 }
 
 func liveBytes() int64 {

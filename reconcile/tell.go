@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"time"
+	"unique"
 
 	"secretsync/gitstore"
 	"secretsync/reconcile/fault"
@@ -12,15 +13,23 @@ import (
 )
 
 // told is what was last said of a target: statuses are worked out anew each
-// time, and this is what makes a transition of a difference.
+// time, and this is what makes a transition of a difference. There is one
+// of each target, so it is kept small. Times are in Unix nanoseconds; 0 is never.
 type told struct {
-	state    State
-	reason   Reason
+	kind     unique.Handle[kind]
 	message  string
-	since    time.Time     // when state or reason last changed
+	since    int64         // when kind last changed
 	right    bool          // value and copy agreed
 	version  vault.Version // that of the value meanwhile
-	lastSync time.Time     // when they were last known to
+	lastSync int64         // when they were last known to
+}
+
+// as is how it was told to stand; empty before anything was.
+func (d *told) as() kind {
+	if d.kind == (unique.Handle[kind]{}) {
+		return kind{}
+	}
+	return d.kind.Value()
 }
 
 // standing is a target's status with since when it holds.
@@ -100,21 +109,22 @@ func (t *target) stand(in *input, d *decision, h *target) standing {
 	t.mu.Lock()
 	before := t.told
 	t.told.agree(in, right, since)
-	s.LastSync = t.told.lastSync
+	s.LastSync = instant(t.told.lastSync)
 	if !since.IsZero() {
 		// An outage lies over what was told: it is one thing, and told by itself.
 		t.mu.Unlock()
 		s.since = since
 		return s
 	}
-	if before.state != s.State || before.reason != s.Reason {
-		t.told.state, t.told.reason, t.told.since = s.State, s.Reason, in.now
+	was, is := before.as(), kind{s.State, s.Reason}
+	if was != is {
+		t.told.kind, t.told.since = unique.Make(is), in.now.UnixNano()
 	}
 	t.told.message = s.Message
-	s.since = t.told.since
+	s.since = instant(t.told.since)
 	t.mu.Unlock()
-	if before.reason != s.Reason || before.message != s.Message {
-		t.announce(&s, before.reason)
+	if was.reason != s.Reason || before.message != s.Message {
+		t.announce(&s, was.reason)
 	}
 	// It did not stand so during an outage that is over.
 	s.since = later(s.since, t.connection.recoveredAt())
@@ -126,17 +136,22 @@ func (t *target) stand(in *input, d *decision, h *target) standing {
 
 // agree keeps when value and copy were last known to agree.
 func (d *told) agree(in *input, right bool, outage time.Time) {
+	confirm := func(at time.Time) {
+		if at.After(instant(d.lastSync)) {
+			d.lastSync = at.UnixNano()
+		}
+	}
 	switch {
 	case right && d.right:
-		d.lastSync = later(d.lastSync, in.source.Checked)
+		confirm(in.source.Checked)
 	case right:
-		d.lastSync = in.now
+		d.lastSync = in.now.UnixNano()
 	case d.right && in.source.Version != d.version:
-		d.lastSync = later(d.lastSync, in.source.Stood)
+		confirm(in.source.Stood)
 	case d.right && !outage.IsZero() && outage.Before(in.source.Checked):
-		d.lastSync = later(d.lastSync, outage)
+		confirm(outage)
 	case d.right:
-		d.lastSync = later(d.lastSync, in.source.Checked)
+		confirm(in.source.Checked)
 	}
 	d.right, d.version = right, in.source.Version
 }

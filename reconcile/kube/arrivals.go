@@ -30,6 +30,9 @@ func (c *Cluster) sawLocked(at Key, s *corev1.Secret, r *Copy, rv string) (chang
 		f.saw(s, r)
 	}
 	old := c.place(at)
+	if old != nil && r != nil {
+		r.shares(old.Owner, old.Stamp)
+	}
 	switch {
 	case old != nil && newer(old.ResourceVersion, rv):
 		return false // it is known already
@@ -138,6 +141,7 @@ func (c *Cluster) wrote(at Key, f *flight, r *Copy) *Copy {
 			r = &own
 		}
 	}
+	r.shares(f.sent.d.Owner, f.sent.d.Stamp)
 	if old := c.place(at); f.gone != "" && !newer(r.ResourceVersion, f.gone) || old != nil && newer(old.ResourceVersion, r.ResourceVersion) {
 		return r // deleted or changed again before the answer came
 	}

@@ -123,3 +123,14 @@ func (c *Copy) same(o *Copy) bool {
 		c.Owned == o.Owned && c.Deleting == o.Deleting && c.Unconfirmed == o.Unconfirmed && c.Adopt == o.Adopt && slices.Equal(c.Finalizers, o.Finalizers) &&
 		reflect.DeepEqual(c.Altered, o.Altered)
 }
+
+// shares takes the strings that are equal to those of a write, or of an older
+// state, from there, so that they are in memory once.
+func (c *Copy) shares(o Owner, s Stamp) {
+	if c.Owner == o {
+		c.Owner = o
+	}
+	if c.Stamp == s {
+		c.Stamp = s
+	}
+}
