@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/conformance"
 )
 
 // refusedWell fails unless err is a 400 that says something.
@@ -26,8 +27,8 @@ func refusedWell(t *testing.T, err error) {
 // FuzzCreate holds that a body that is accepted means the same to any other
 // JSON reader, and keeps every rule of a definition.
 func FuzzCreate(f *testing.F) {
-	for _, b := range badBodies {
-		f.Add([]byte(strings.ReplaceAll(b.body, "NAME", "db-password")))
+	for _, b := range conformance.BadBodies {
+		f.Add([]byte(strings.ReplaceAll(b.Body, "NAME", "db-password")))
 	}
 	f.Add([]byte(`{"name":"db-password","secretPath":"a/b","sync":[{"cluster":"c","namespace":"n","secretName":"s.t"},{"cluster":"c","namespace":"m","secretName":null}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -65,8 +66,8 @@ func FuzzCreate(f *testing.F) {
 }
 
 func FuzzPatch(f *testing.F) {
-	for _, b := range badPatches {
-		f.Add([]byte(strings.ReplaceAll(b.body, "NAME", "db-password")))
+	for _, b := range conformance.BadPatches {
+		f.Add([]byte(strings.ReplaceAll(b.Body, "NAME", "db-password")))
 	}
 	f.Add([]byte(`{"sync":[{"cluster":"c","namespace":"n"}]}`))
 	f.Add([]byte(`{"sync":null}`))
@@ -96,8 +97,8 @@ func FuzzPatch(f *testing.F) {
 
 // FuzzBatch holds that what is accepted is what any other JSON reader reads.
 func FuzzBatch(f *testing.F) {
-	for _, b := range badBatches {
-		f.Add([]byte(strings.ReplaceAll(b.body, "NAME", "db-password")))
+	for _, b := range conformance.BadBatches {
+		f.Add([]byte(strings.ReplaceAll(b.Body, "NAME", "db-password")))
 	}
 	f.Add([]byte(`{"operations":[{"op":"create","name":"aa","secretPath":"b"},{"op":"patch","name":"bb","sync":null,"ifMatch":"*"},{"op":"delete","name":"cc","ifMatch":"\"x\""}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -18,6 +18,11 @@ const maxDepth = 8
 
 // object is a JSON object that kept to the rules encoding/json is lenient
 // about: no key twice, keys compared exactly.
+//
+// sigs.k8s.io/json decodes strictly too, but into a struct, and its errors say
+// less than is promised: an unknown field without how it is spelt or what is
+// known, a wrong type by the name of a Go type, and no sync[3] before either. It
+// can't tell null from absent, which PATCH has to.
 type object struct {
 	at      string // where it stands, such as "sync[3]."; empty for the body itself
 	keys    []string

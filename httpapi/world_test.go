@@ -19,6 +19,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
+	"secretsync/httpapi/conformance"
 	"secretsync/reconcile"
 )
 
@@ -94,6 +95,20 @@ func (w *world) addKey(tenant string, role Role, expires time.Time) string {
 func (w *world) push(path, content string) {
 	w.Helper()
 	w.repository.MustPush(map[string]*string{path: &content})
+}
+
+// What a client of the contract reads.
+type (
+	secretBody = conformance.SecretBody
+	keyBody    = conformance.KeyBody
+)
+
+// reply is an answer read whole.
+type reply struct {
+	call   string
+	status int
+	header http.Header
+	body   []byte
 }
 
 // do makes a request with a key (empty: none) and reads the answer whole.
@@ -278,8 +293,8 @@ func (l *lockedBuffer) String() string {
 
 // runConformance runs the suite as a program would, against a base URL.
 func runConformance(t *testing.T, w *world) {
-	c := Conformance{URL: w.url, Tenant: "acme", Key: w.admin, Client: &http.Client{Transport: w.transport}}
-	_, err := c.Run(context.Background(), func(check Check) {
+	c := conformance.Suite{URL: w.url, Tenant: "acme", Key: w.admin, Client: &http.Client{Transport: w.transport}}
+	_, err := c.Run(context.Background(), func(check conformance.Check) {
 		t.Run(check.Name, func(t *testing.T) {
 			if check.Err != nil {
 				t.Error(check.Err)

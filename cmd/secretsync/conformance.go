@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"secretsync/httpapi"
+	"secretsync/httpapi/conformance"
 )
 
 func newConformance() *cobra.Command {
@@ -24,10 +24,10 @@ does not hold; the exit code is 1 if there is one.`,
 		Example: `  secretsync conformance --url https://secretsync.example.org --tenant acme --key-file key`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			suite := httpapi.Conformance{URL: c.url, Tenant: c.tenant, Key: c.key}
+			suite := conformance.Suite{URL: c.url, Tenant: c.tenant, Key: c.key}
 			out := cmd.OutOrStdout()
 			held := 0
-			failed, err := suite.Run(cmd.Context(), func(check httpapi.Check) {
+			failed, err := suite.Run(cmd.Context(), func(check conformance.Check) {
 				switch {
 				case check.Err != nil:
 					fmt.Fprintf(out, "does not hold: %s\n\t%s\n", check.Name, strings.ReplaceAll(check.Err.Error(), "\n", "\n\t"))

@@ -1,4 +1,7 @@
-package httpapi
+// Package conformance holds any server of the HTTP contract to each sentence of
+// it, from outside. It shares nothing with the server: what the contract says is
+// written down here a second time, as a client reads it.
+package conformance
 
 import (
 	"bytes"
@@ -16,11 +19,10 @@ import (
 	"time"
 )
 
-// Conformance is a run of the conformance suite: it holds any server of the
-// HTTP contract to each sentence of it, from outside. It leaves behind nothing
-// but the commits of what it created and deleted again, and all its targets
-// name a cluster that nobody has, so nothing is synced anywhere.
-type Conformance struct {
+// Suite is the suite with the server that it is run against. It leaves behind
+// nothing but the commits of what it created and deleted again, and all its
+// targets name a cluster that nobody has, so nothing is synced anywhere.
+type Suite struct {
 	URL    string // of the server, such as https://secretsync.example.org
 	Tenant string
 	Key    string       // an admin key of that tenant
@@ -37,7 +39,7 @@ type Check struct {
 // Run performs every check, in order, and reports each as it ends. It fails
 // only where the suite can't be run at all, such as with a key that is not
 // accepted; failed tells how many checks did.
-func (c *Conformance) Run(ctx context.Context, report func(Check)) (failed int, err error) {
+func (c *Suite) Run(ctx context.Context, report func(Check)) (failed int, err error) {
 	client := c.Client
 	if client == nil {
 		client = &http.Client{Timeout: 30 * time.Second}
@@ -53,7 +55,7 @@ func (c *Conformance) Run(ctx context.Context, report func(Check)) (failed int, 
 		return 0, err
 	}
 	defer run.cleanUp()
-	for _, check := range conformanceChecks {
+	for _, check := range checks {
 		if ctx.Err() != nil {
 			return failed, ctx.Err()
 		}
@@ -72,14 +74,14 @@ func randomHex(n int) string {
 	return hex.EncodeToString(b)
 }
 
-// conformanceCheck is one sentence and how it is checked.
-type conformanceCheck struct {
+// sentence is one of the contract, and how it is checked.
+type sentence struct {
 	name string
 	run  func(*probe)
 }
 
-// conformanceChecks is the suite; the files conformance_*.go hold its parts.
-var conformanceChecks = slices.Concat(secretChecks, conditionChecks, batchChecks, inputChecks, accessChecks, otherChecks)
+// checks is the suite; the other files hold its parts.
+var checks = slices.Concat(secretChecks, conditionChecks, batchChecks, inputChecks, accessChecks, otherChecks)
 
 // probe makes requests on behalf of checks. A check that can't go on ends by
 // panicking with stop, which check recovers.
@@ -140,6 +142,21 @@ func (p *probe) cleanUp() {
 			p.call(http.MethodDelete, "/apikeys/"+id, "")
 		}
 	})
+}
+
+const (
+	maxBody    = 1 << 20 // the greatest length of a request's body in bytes
+	maxTargets = 100     // as many as a definition may have
+)
+
+// splitKey takes a key apart, as the contract writes it: kupe_<id>_<secret>.
+func splitKey(key string) (id, secret string, ok bool) {
+	rest, ok := strings.CutPrefix(key, "kupe_")
+	if !ok {
+		return "", "", false
+	}
+	id, secret, ok = strings.Cut(rest, "_")
+	return id, secret, ok && secret != ""
 }
 
 // name makes a name that no definition bears yet.
@@ -281,7 +298,7 @@ func (p *probe) decode(r reply, v any) {
 }
 
 // create makes a definition that is removed at the end of the run.
-func (p *probe) create(sync string) secretBody {
+func (p *probe) create(sync string) SecretBody {
 	name := p.name()
 	p.created = append(p.created, name)
 	r := p.want(p.call(http.MethodPost, "/secrets", fmt.Sprintf(`{"name":%q,"secretPath":"conformance/%s","sync":%s}`, name, name, sync)), http.StatusCreated)
@@ -289,18 +306,19 @@ func (p *probe) create(sync string) secretBody {
 }
 
 // read gets a definition.
-func (p *probe) read(name string) secretBody {
+func (p *probe) read(name string) SecretBody {
 	return p.secret(p.want(p.get("/secrets/"+name), http.StatusOK))
 }
 
-func (p *probe) secret(r reply) (s secretBody) {
+func (p *probe) secret(r reply) (s SecretBody) {
 	p.decode(r, &s)
 	return s
 }
 
 // The bodies of the contract, as a client reads them.
 type (
-	secretBody struct {
+	// SecretBody is a definition.
+	SecretBody struct {
 		Name            string       `json:"name"`
 		SecretPath      string       `json:"secretPath"`
 		Sync            []targetBody `json:"sync"`
@@ -335,7 +353,8 @@ type (
 			Observed     string `json:"observedRevision"`
 		} `json:"syncStatuses"`
 	}
-	keyBody struct {
+	// KeyBody is an API key; Key stands only in the answer that made it.
+	KeyBody struct {
 		ID          string `json:"id"`
 		DisplayName string `json:"displayName"`
 		Role        string `json:"role"`

@@ -1,4 +1,4 @@
-package httpapi
+package conformance
 
 import (
 	"bytes"
@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-var accessChecks = []conformanceCheck{
+var accessChecks = []sentence{
 	{"a request without a good key is 401 with WWW-Authenticate: Bearer, whatever it asks for", func(p *probe) {
-		id, _, _ := splitToken(p.key)
+		id, _, _ := splitKey(p.key)
 		for _, authorization := range []string{
 			"", "Bearer", "Bearer x", "Bearer kupe_", "Bearer kupe_" + id, "Bearer kupe_" + id + "_wrong",
 			"Bearer kupe_ak-nosuchkey_wrong", "Basic " + p.key, p.key, "Bearer " + p.key + "x", "Bearer " + strings.ToUpper(p.key),
@@ -77,7 +77,7 @@ var accessChecks = []conformanceCheck{
 		p.refused(p.call(http.MethodPost, "/apikeys", `{}`, as), 403, says)
 	}},
 	{"an API key is shown once, works at once, and is listed without itself", func(p *probe) {
-		mine, _, _ := splitToken(p.key)
+		mine, _, _ := splitKey(p.key)
 		made, plaintext := p.newKey(`"role":"admin"`)
 		if !strings.HasPrefix(made.ID, "ak-") || made.Role != "admin" || made.DisplayName != "conformance" || made.CreatorKey != mine || made.ExpiresAt != "" || made.LastUsedAt != "" {
 			p.bad("the answer is %+v", made)
@@ -88,9 +88,9 @@ var accessChecks = []conformanceCheck{
 		if bytes.Contains(r.body, []byte(plaintext)) || bytes.Contains(r.body, []byte(`"key"`)) || bytes.Contains(r.body, []byte("hash")) {
 			p.bad("the list holds more than metadata")
 		}
-		var list struct{ Items []keyBody }
+		var list struct{ Items []KeyBody }
 		p.decode(r, &list)
-		byID := map[string]keyBody{}
+		byID := map[string]KeyBody{}
 		for _, k := range list.Items {
 			byID[k.ID] = k
 		}
@@ -123,9 +123,9 @@ var accessChecks = []conformanceCheck{
 			if made.ExpiresAt != at {
 				p.bad("expiresAt came back as %q; sent %q", made.ExpiresAt, at)
 			}
-			var list struct{ Items []keyBody }
+			var list struct{ Items []KeyBody }
 			p.decode(p.want(p.get("/apikeys"), 200), &list)
-			if !slices.ContainsFunc(list.Items, func(k keyBody) bool { return k.ID == made.ID && k.ExpiresAt == at }) {
+			if !slices.ContainsFunc(list.Items, func(k KeyBody) bool { return k.ID == made.ID && k.ExpiresAt == at }) {
 				p.bad("expiresAt %q is listed as another", at)
 			}
 			p.want(p.get("", "Authorization: Bearer "+plaintext), 200)
@@ -158,11 +158,11 @@ var accessChecks = []conformanceCheck{
 }
 
 // newKey makes a key that is revoked at the end of the run.
-func (p *probe) newKey(fields string) (made keyBody, plaintext string) {
+func (p *probe) newKey(fields string) (made KeyBody, plaintext string) {
 	r := p.want(p.call(http.MethodPost, "/apikeys", `{"displayName":"conformance",`+fields+`}`), 201)
 	p.decode(r, &made)
 	p.keysNew = append(p.keysNew, made.ID)
-	if id, _, ok := splitToken(made.Key); !ok || id != made.ID {
+	if id, _, ok := splitKey(made.Key); !ok || id != made.ID {
 		p.fatal("key has not the form kupe_<id>_<secret> with the id %s", made.ID)
 	}
 	return made, made.Key

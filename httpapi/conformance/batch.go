@@ -1,4 +1,4 @@
-package httpapi
+package conformance
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ type batchItem struct {
 	Name   string      `json:"name"`
 	Status int         `json:"status"`
 	ETag   string      `json:"etag"`
-	Secret *secretBody `json:"secret"`
+	Secret *SecretBody `json:"secret"`
 }
 
 func (p *probe) batch(operations string, extra ...string) reply {
@@ -21,7 +21,7 @@ func (p *probe) batch(operations string, extra ...string) reply {
 }
 
 // batchChecks hold what the contract says of several changes in one commit.
-var batchChecks = []conformanceCheck{
+var batchChecks = []sentence{
 	{"a batch creates, changes and deletes in one commit, and answers with each definition and its ETag", func(p *probe) {
 		changed, gone := p.create("[]"), p.create("[]")
 		name := p.name()

@@ -1,4 +1,4 @@
-package httpapi
+package conformance
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ var (
 	states  = []string{"Synced", "Pending", "Error"}
 )
 
-var secretChecks = []conformanceCheck{
+var secretChecks = []sentence{
 	{"POST answers 201 with the definition, its ETag and its Location", func(p *probe) {
 		name := p.name()
 		p.created = append(p.created, name)
@@ -52,7 +52,7 @@ var secretChecks = []conformanceCheck{
 		for range 3 {
 			want = append(want, p.create("[]").Name)
 		}
-		var list struct{ Items []secretBody }
+		var list struct{ Items []SecretBody }
 		p.decode(p.want(p.get("/secrets"), 200), &list)
 		var names []string
 		for _, s := range list.Items {
@@ -271,7 +271,7 @@ func (p *probe) sharedTarget() string {
 }
 
 // conditionChecks hold what the contract says of ETag, If-Match and their like.
-var conditionChecks = []conformanceCheck{
+var conditionChecks = []sentence{
 	{"a commit that touches other definitions leaves an ETag as it is", func(p *probe) {
 		made := p.create("[]")
 		p.create("[]")

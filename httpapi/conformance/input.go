@@ -1,22 +1,20 @@
-package httpapi
+package conformance
 
 import (
 	"fmt"
 	"net/http"
 	"strings"
-
-	"secretsync/gitstore/definition"
 )
 
-// badBody is a request body that must be refused with 400.
-type badBody struct {
-	why  string
-	body string // of POST; NAME stands for a name that is free
-	says string // must stand in the answer
+// BadBody is a request body that must be refused with 400.
+type BadBody struct {
+	Why  string // in words
+	Body string // NAME stands for a name that is free, or the definition's
+	Says string // must stand in the answer
 }
 
-// badBodies are refused by POST …/secrets.
-var badBodies = []badBody{
+// BadBodies are refused by POST …/secrets.
+var BadBodies = []BadBody{
 	{"no body", " ", "body"},
 	{"no JSON", `name=NAME`, "body"},
 	{"JSON cut short", `{"name":"NAME","secretPath":"a"`, "body"},
@@ -88,7 +86,7 @@ var badBodies = []badBody{
 	{"a secretName that is no subdomain", `{"name":"NAME","secretPath":"a","sync":[{"cluster":"x","namespace":"y","secretName":"a..b"}]}`, "sync[0].secretName"},
 	{"a target listed twice", `{"name":"NAME","secretPath":"a","sync":[{"cluster":"x","namespace":"y"},{"cluster":"x","namespace":"y"}]}`, "sync[1]"},
 	{"a target listed twice, once by the default name", `{"name":"NAME","secretPath":"a","sync":[{"cluster":"x","namespace":"y"},{"cluster":"x","namespace":"y","secretName":"NAME"}]}`, "sync[1]"},
-	{"101 targets", `{"name":"NAME","secretPath":"a","sync":[` + manyTargets(definition.MaxTargets+1) + `]}`, "100"},
+	{"101 targets", `{"name":"NAME","secretPath":"a","sync":[` + manyTargets(maxTargets+1) + `]}`, "100"},
 }
 
 func manyTargets(n int) string {
@@ -99,7 +97,8 @@ func manyTargets(n int) string {
 	return strings.Join(targets, ",")
 }
 
-var badPatches = []badBody{
+// BadPatches are refused by PATCH …/secrets/{name}.
+var BadPatches = []BadBody{
 	{"sync absent", `{}`, "sync"},
 	{"name", `{"name":"other","sync":[]}`, "name"},
 	{"the same name", `{"name":"NAME","sync":[]}`, "name"},
@@ -113,8 +112,8 @@ var badPatches = []badBody{
 	{"a target listed twice", `{"sync":[{"cluster":"x","namespace":"y"},{"cluster":"x","namespace":"y","secretName":"NAME"}]}`, "sync[1]"},
 }
 
-// badBatches are refused by POST …/secrets:batch.
-var badBatches = []badBody{
+// BadBatches are refused by POST …/secrets:batch.
+var BadBatches = []BadBody{
 	{"no operations", `{}`, "operations"},
 	{"a list in place of the object", `[{"op":"delete","name":"NAME"}]`, "a list"},
 	{"no operation in the list", `{"operations":[]}`, "operations"},
@@ -136,38 +135,38 @@ var badBatches = []badBody{
 	{"a definition twice", `{"operations":[{"op":"delete","name":"NAME"},{"op":"create","name":"NAME","secretPath":"a"}]}`, "operations[1].name"},
 }
 
-var inputChecks = []conformanceCheck{
+var inputChecks = []sentence{
 	{"each malformed POST is 400 and says which field and why", func(p *probe) {
-		for _, b := range badBodies {
+		for _, b := range BadBodies {
 			name := p.name()
-			r := p.call(http.MethodPost, "/secrets", strings.ReplaceAll(b.body, "NAME", name))
+			r := p.call(http.MethodPost, "/secrets", strings.ReplaceAll(b.Body, "NAME", name))
 			if r.status == http.StatusCreated {
 				p.created = append(p.created, name)
 			}
-			p.within(b.why, func() { p.refused(r, 400, b.says) })
+			p.within(b.Why, func() { p.refused(r, 400, b.Says) })
 		}
 	}},
 	{"each malformed PATCH is 400, says which field and why, and writes nothing", func(p *probe) {
 		made := p.create("[" + p.target() + "]")
-		for _, b := range badPatches {
-			r := p.call(http.MethodPatch, "/secrets/"+made.Name, strings.ReplaceAll(b.body, "NAME", made.Name))
-			p.within(b.why, func() { p.refused(r, 400, b.says) })
+		for _, b := range BadPatches {
+			r := p.call(http.MethodPatch, "/secrets/"+made.Name, strings.ReplaceAll(b.Body, "NAME", made.Name))
+			p.within(b.Why, func() { p.refused(r, 400, b.Says) })
 		}
 		if s := p.read(made.Name); s.ResourceVersion != made.ResourceVersion {
 			p.bad("resourceVersion went from %s to %s", made.ResourceVersion, s.ResourceVersion)
 		}
 	}},
 	{"each malformed batch is 400, says which operation and field, and writes nothing", func(p *probe) {
-		for _, b := range badBatches {
+		for _, b := range BadBatches {
 			name := p.name()
 			p.created = append(p.created, name)
-			r := p.call(http.MethodPost, "/secrets:batch", strings.ReplaceAll(b.body, "NAME", name))
-			p.within(b.why, func() { p.refused(r, 400, b.says) })
+			r := p.call(http.MethodPost, "/secrets:batch", strings.ReplaceAll(b.Body, "NAME", name))
+			p.within(b.Why, func() { p.refused(r, 400, b.Says) })
 			p.refused(p.get("/secrets/"+name), 404)
 		}
 	}},
 	{"100 targets are accepted", func(p *probe) {
-		if s := p.create("[" + manyTargets(definition.MaxTargets) + "]"); len(s.Sync) != definition.MaxTargets {
+		if s := p.create("[" + manyTargets(maxTargets) + "]"); len(s.Sync) != maxTargets {
 			p.bad("%d targets came back", len(s.Sync))
 		}
 	}},
@@ -187,11 +186,11 @@ var inputChecks = []conformanceCheck{
 		}
 	}},
 	{"a body over 1 MiB is 413, one just below is not", func(p *probe) {
-		p.refused(p.call(http.MethodPost, "/secrets", `{"name":"`+strings.Repeat("a", MaxBody)+`"}`), 413)
+		p.refused(p.call(http.MethodPost, "/secrets", `{"name":"`+strings.Repeat("a", maxBody)+`"}`), 413)
 		name := p.name()
 		p.created = append(p.created, name)
 		body := fmt.Sprintf(`{"name":%q,"secretPath":"a"}`, name)
-		p.want(p.call(http.MethodPost, "/secrets", body+strings.Repeat(" ", MaxBody-len(body))), 201)
+		p.want(p.call(http.MethodPost, "/secrets", body+strings.Repeat(" ", maxBody-len(body))), 201)
 	}},
 	{"a body that is not JSON is 415, whatever else is wrong with it", func(p *probe) {
 		for _, contentType := range []string{

@@ -1,4 +1,4 @@
-package httpapi
+package conformance
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-var otherChecks = []conformanceCheck{
+var otherChecks = []sentence{
 	{"GET of the tenant tells its name, HEAD and phase", func(p *probe) {
 		p.create("[]")
 		type tenant struct {
@@ -109,19 +109,19 @@ var otherChecks = []conformanceCheck{
 		}
 	}},
 	{"the list comes in pages for who asks, each definition once, and without target statuses as a summary", func(p *probe) {
-		made := map[string]secretBody{}
+		made := map[string]SecretBody{}
 		for range 5 {
 			s := p.create("[" + p.target() + "]")
 			made[s.Name] = s
 		}
-		var whole struct{ Items []secretBody }
+		var whole struct{ Items []SecretBody }
 		r := p.want(p.get("/secrets"), 200)
 		p.decode(r, &whole)
 		if bytes.Contains(r.body, []byte(`"continue":`)) {
 			p.bad("the whole list has continue")
 		}
 		type page struct {
-			Items    []secretBody `json:"items"`
+			Items    []SecretBody `json:"items"`
 			Continue *string      `json:"continue"`
 		}
 		var names []string
@@ -155,7 +155,7 @@ var otherChecks = []conformanceCheck{
 		}
 		var rest page
 		p.decode(p.want(p.get("/secrets?limit=1000&summary=true"), 200), &rest)
-		var summary struct{ Items []secretBody }
+		var summary struct{ Items []SecretBody }
 		r = p.want(p.get("/secrets?summary=true"), 200)
 		p.decode(r, &summary)
 		if bytes.Contains(r.body, []byte("syncStatuses")) || len(summary.Items) != len(whole.Items) || len(rest.Items) != len(whole.Items) {
@@ -273,7 +273,7 @@ var otherChecks = []conformanceCheck{
 		}
 	}},
 	{"no answer holds the key it was asked with", func(p *probe) {
-		_, secret, _ := splitToken(p.key)
+		_, secret, _ := splitKey(p.key)
 		for _, path := range []string{"", "/secrets", "/apikeys", "/clusters", "/nothing"} {
 			if r := p.get(path); bytes.Contains(r.body, []byte(secret)) {
 				p.bad("%s holds it", r.call)
