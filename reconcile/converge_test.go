@@ -120,6 +120,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 		w.config.Clusters[1].REST = staging.Config
 		for i := range w.config.Clusters {
 			w.config.Clusters[i].Timeout = time.Second
+			w.config.Clusters[i].ListTimeout = time.Second // of one that is never answered no more can be known
 		}
 	})
 	for _, cluster := range []string{"production", "staging"} {
