@@ -169,18 +169,22 @@ func (w *work) try(ctx context.Context) {
 		w.read(ctx) // nothing may watch what admission took our labels from
 		return
 	}
-	p := w.place
+	w.place.foundOut(w, altered == nil && err == nil, w.target.tenant.clock.Now())
+	w.place.due()
+}
+
+// foundOut notes whether a write would stand now as it is sent. Meanwhile the
+// claim may have gone and come again, and with it what is remembered.
+func (p *place) foundOut(w *work, stands bool, now time.Time) {
 	p.mu.Lock()
-	if altered == nil && err == nil {
-		p.record.sent = nil // it would stand as it is sent: write it
-	} else {
-		s := *p.record.sent
-		s.triedAt = w.target.tenant.clock.Now()
-		p.record.sent = &s
-	}
+	defer p.mu.Unlock()
 	p.release()
-	p.mu.Unlock()
-	p.due()
+	switch {
+	case stands, len(p.claims) == 0:
+		p.record.sent = nil // write it
+	default:
+		p.record.sent = &sent{owner: w.in.owner, stamp: w.want, kind: w.in.kind, triedAt: now}
+	}
 }
 
 // write makes the copy right.
