@@ -48,8 +48,8 @@ func TestAnAppRoleIsLoggedInOnceAndItsTokenRenewed(t *testing.T) {
 
 func TestATokenNearItsGreatestLifetimeIsReplacedInTime(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withAppRole(2*time.Second), func(w *world) {
-		_, err := w.vault.Client.Logical().Write("auth/approle/role/"+w.name, map[string]any{"token_max_ttl": "4s"})
+	w := newWorld(t, withAppRole(4*time.Second), func(w *world) {
+		_, err := w.vault.Client.Logical().Write("auth/approle/role/"+w.name, map[string]any{"token_max_ttl": "8s"})
 		w.must(err)
 	})
 	w.put("db", map[string]any{"a": "1"})
