@@ -51,9 +51,7 @@ func (b *Broker) learn(r read, o outcome, now time.Time) {
 		b.values.drop(s)
 	}
 	asked := s.w != nil && s.w.held > 0 && s.w.value == nil
-	// After a Refresh a request is likely to follow, also where metadata had told
-	// of the version already.
-	if o.value != nil && f == nil && (asked || isNew || r.refreshing()) {
+	if o.value != nil && f == nil && (asked || isNew) {
 		b.values.keep(s, o.value, now)
 		s.tell()
 	}
