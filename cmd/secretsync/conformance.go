@@ -10,7 +10,7 @@ import (
 )
 
 func newConformance() *cobra.Command {
-	var c client
+	var c clientFlags
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "conformance --url URL --tenant TENANT --key-file FILE",
@@ -24,7 +24,7 @@ does not hold; the exit code is 1 if there is one.`,
 		Example: `  secretsync conformance --url https://secretsync.example.org --tenant acme --key-file key`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			suite := conformance.Suite{URL: c.url, Tenant: c.tenant, Key: c.key}
+			suite := conformance.Suite{URL: c.URL, Tenant: c.Tenant, Key: c.Key}
 			out := cmd.OutOrStdout()
 			held := 0
 			failed, err := suite.Run(cmd.Context(), func(check conformance.Check) {
@@ -47,7 +47,7 @@ does not hold; the exit code is 1 if there is one.`,
 			return errReported
 		},
 	}
-	c.bind(cmd)
+	c.bind(cmd, "an admin key")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also print what holds")
 	return cmd
 }

@@ -22,7 +22,7 @@ type orphan struct {
 func (o *orphan) place() string { return o.Cluster + "/" + o.Namespace + "/" + o.SecretName }
 
 func newOrphans() *cobra.Command {
-	var c client
+	var c clientFlags
 	var remove bool
 	cmd := &cobra.Command{
 		Use:   "orphans --url URL --tenant TENANT --key-file FILE",
@@ -41,7 +41,7 @@ orphan and there is no doubt. Without it nothing is changed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var list struct{ Items []orphan }
-			if err := c.call(cmd.Context(), http.MethodGet, "/orphans", &list); err != nil {
+			if err := c.Call(cmd.Context(), http.MethodGet, "/orphans", nil, &list); err != nil {
 				return err
 			}
 			if !remove {
@@ -54,7 +54,7 @@ orphan and there is no doubt. Without it nothing is changed.`,
 					fmt.Fprintf(cmd.OutOrStdout(), "kept %s: %s\n", o.place(), o.Doubt)
 					continue
 				}
-				if err := c.call(cmd.Context(), http.MethodDelete, "/orphans/"+o.place(), nil); err != nil {
+				if err := c.Call(cmd.Context(), http.MethodDelete, "/orphans/"+o.place(), nil, nil); err != nil {
 					failed++
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", o.place(), err)
 					continue
@@ -67,7 +67,7 @@ orphan and there is no doubt. Without it nothing is changed.`,
 			return errReported
 		},
 	}
-	c.bind(cmd)
+	c.bind(cmd, "an admin key")
 	cmd.Flags().BoolVar(&remove, "delete", false, "delete what is listed")
 	return cmd
 }
