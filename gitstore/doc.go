@@ -43,7 +43,7 @@
 //	repository, watch, turns, health,    one repository: what its goroutine does, and
 //	problems, dropped, cause, metrics    what is told of it
 //	snapshot, state, walk, version,      what stands at HEAD, and how that is worked
-//	census, cache, budget                out
+//	census, cache, budget, at            out; and what any other commit holds
 //	history, lineage, message            who changed it and when
 //	write, operation, precondition,      how a write is asked for, judged and made
 //	claims, queue, batch, draft

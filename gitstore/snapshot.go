@@ -35,6 +35,10 @@ type Entry struct {
 	sourceBlob object.Hash // the blob Definition was read from
 
 	content []byte // the file, if it is valid and short; see keptContent
+
+	// Only of what [Repository.At] read:
+	targets  []definition.Position // where they stand in the file
+	mistakes definition.FileErrors // all that is wrong with it
 }
 
 // Usable reports whether the file is valid at HEAD or was at some time since

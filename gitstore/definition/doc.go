@@ -5,7 +5,8 @@
 // something the format doesn't know, is an error with file, line and cause, and
 // all of them are told at once. [Encode] writes a new file. [Edit] changes one
 // that people wrote and touches nothing but what it must. [Schema] tells the
-// format to editors, and [ValidateDir] checks a whole checkout as the server
+// format to editors, a [Set] is what the files of one revision say together, and
+// [ValidateDir] checks a whole checkout as the server
 // would read it.
 //
 // What it guarantees:

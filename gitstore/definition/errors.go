@@ -32,6 +32,9 @@ type FileError struct {
 	Path  string // within the repository, such as "secrets/db-password.yaml"
 	Line  int    // 1-based; 0 where the cause is the file as a whole
 	Cause string
+	// Column is where in the line, in characters from 1; 0 where the cause is the
+	// line as a whole, or that is not known.
+	Column int
 }
 
 func (e *FileError) Error() string {

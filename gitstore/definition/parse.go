@@ -65,15 +65,23 @@ type parser struct {
 }
 
 func (p *parser) failAt(line int, format string, args ...any) {
-	line = min(line, max(len(p.src.lines), 1)) // see source.offset
+	p.failIn(line, 0, format, args...)
+}
+
+func (p *parser) failIn(line, column int, format string, args ...any) {
+	if last := max(len(p.src.lines), 1); line > last { // see source.offset
+		line, column = last, 0
+	}
 	if len(p.problems) == maxProblems {
 		p.more++
 		return
 	}
-	p.problems = append(p.problems, &FileError{Path: p.path, Line: line, Cause: fmt.Sprintf(format, args...)})
+	p.problems = append(p.problems, &FileError{Path: p.path, Line: line, Column: column, Cause: fmt.Sprintf(format, args...)})
 }
 
-func (p *parser) fail(n *yaml.Node, format string, args ...any) { p.failAt(n.Line, format, args...) }
+func (p *parser) fail(n *yaml.Node, format string, args ...any) {
+	p.failIn(n.Line, n.Column, format, args...)
+}
 
 // failed returns how many problems were found.
 func (p *parser) failed() int { return len(p.problems) + p.more }

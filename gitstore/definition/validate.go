@@ -1,12 +1,10 @@
 package definition
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
@@ -27,42 +25,41 @@ type Report struct {
 // claim together. Zero maxDefinitions stands for the usual limit. The error says
 // why the files couldn't be read; what is wrong with them is in the Report.
 func ValidateDir(dir fs.FS, maxDefinitions int) (Report, error) {
-	if maxDefinitions == 0 {
-		maxDefinitions = DefaultLimit
+	set, err := ReadDir(dir, maxDefinitions)
+	if err != nil {
+		return Report{}, err
 	}
-	c := &checkout{dir: dir, claimed: make(map[Place]claimant)}
+	return Report{Definitions: set.Count, Problems: set.Problems()}, nil
+}
+
+// ReadDir reads the definitions of the checkout whose root is dir as the server
+// would read them, were it committed; see [ReadSet].
+func ReadDir(dir fs.FS, maxDefinitions int) (Set, error) {
 	info, err := fs.Lstat(dir, Folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Git keeps no empty folders, so this can be a repository without
 		// definitions; but also a mistyped path, which must not pass.
 		if _, err := fs.Lstat(dir, ".git"); err != nil {
-			return Report{}, fmt.Errorf("there is no folder %s/; give the root of a checkout", Folder)
+			return Set{}, fmt.Errorf("there is no folder %s/; give the root of a checkout", Folder)
 		}
-		return Report{}, nil
+		return Set{}, nil
 	}
 	if err != nil {
-		return Report{}, err
+		return Set{}, err
 	}
 	if mode := gitMode(dir, fs.FileInfoToDirEntry(info)); !IsFolder(mode) {
-		c.problem(Folder, 0, "is %s, not a folder with definitions; replace it", DescribeMode(mode))
-		return c.report, nil
+		return NoFolder(mode), nil
 	}
-	files, err := fs.ReadDir(dir, Folder)
+	entries, err := fs.ReadDir(dir, Folder)
 	if err != nil {
-		return Report{}, err
+		return Set{}, err
 	}
-	for _, file := range files {
-		if err := c.check(file); err != nil {
-			return Report{}, err
-		}
+	files := make([]File, len(entries))
+	for i, e := range entries {
+		path := Folder + "/" + e.Name()
+		files[i] = File{Name: e.Name(), Mode: gitMode(dir, e), Read: func(limit int64) ([]byte, error) { return readStart(dir, path, limit) }}
 	}
-	if n := c.report.Definitions; n > maxDefinitions {
-		c.report.Problems = append(c.report.Problems, SurplusProblem(n, maxDefinitions))
-	}
-	slices.SortStableFunc(c.report.Problems, func(a, b *FileError) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
-	})
-	return c.report, nil
+	return ReadSet(files, maxDefinitions)
 }
 
 // SurplusProblem says that there are more definitions than are allowed.
@@ -70,67 +67,6 @@ func SurplusProblem(definitions, allowed int) *FileError {
 	return &FileError{Path: Folder, Cause: fmt.Sprintf(
 		"holds %d definitions and %d are allowed: the %d with the greatest names are not synced; remove some, or have the limit raised",
 		definitions, allowed, definitions-allowed)}
-}
-
-type checkout struct {
-	dir     fs.FS
-	report  Report
-	claimed map[Place]claimant
-}
-
-// claimant is the first definition that claims a place.
-type claimant struct {
-	name Name
-	line int
-}
-
-func (c *checkout) problem(path string, line int, format string, args ...any) {
-	c.report.Problems = append(c.report.Problems, &FileError{Path: path, Line: line, Cause: fmt.Sprintf(format, args...)})
-}
-
-func (c *checkout) check(file fs.DirEntry) error {
-	mode := gitMode(c.dir, file)
-	name, problem := NameOfFile(file.Name(), mode)
-	if problem != nil {
-		c.report.Problems = append(c.report.Problems, problem)
-		return nil
-	}
-	c.report.Definitions++
-	path := pathOf(name)
-	if !IsFile(mode) {
-		c.problem(path, 0, "is %s; replace it by a regular file", DescribeMode(mode))
-		return nil
-	}
-	content, err := readStart(c.dir, path, MaxFileSize+1)
-	if err != nil {
-		return err
-	}
-	p := &parser{path: path}
-	parsed := p.parseNamed(content)
-	if err := p.err(); err != nil {
-		var all FileErrors
-		errors.As(err, &all)
-		c.report.Problems = append(c.report.Problems, all...)
-		return nil
-	}
-	c.claim(path, parsed)
-	return nil
-}
-
-// claim notes a valid definition's targets. The server leaves a place that two
-// definitions claim with the one that holds it already, else with the lesser
-// name; files come in the order of their names.
-func (c *checkout) claim(path string, f *document) {
-	for i, t := range f.definition.Sync {
-		place := t.Place(f.definition.Name)
-		line := f.targets[i].node.Line
-		if first, ok := c.claimed[place]; ok {
-			c.problem(path, line, "sync[%d] claims %s, which definition %s claims on line %d of %s; remove one of the two",
-				i, place, first.name, first.line, pathOf(first.name))
-			continue
-		}
-		c.claimed[place] = claimant{f.definition.Name, line}
-	}
 }
 
 // gitMode returns the mode under which Git would record a file of secrets/.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -261,4 +262,21 @@ func New(fsys disk.FileSystem, among *Handles, stem string, index []byte) *Pack 
 		panic(err) // we made it
 	}
 	return p
+}
+
+// Beginning returns the names of the first so many objects of the pack whose
+// names begin with these hexadecimal digits.
+func (p *Pack) Beginning(digits string, most int) (found []object.Hash, err error) {
+	var id object.Hash
+	name := func(n int) string {
+		if err == nil {
+			err = p.readIndex(id[:], indexHeader+int64(n*len(id)))
+		}
+		return id.String()
+	}
+	first := sort.Search(p.Count, func(n int) bool { return name(n) >= digits })
+	for n := first; err == nil && n < p.Count && len(found) < most && strings.HasPrefix(name(n), digits); n++ {
+		found = append(found, id)
+	}
+	return found, err
 }
