@@ -47,6 +47,8 @@
 //	history, lineage, message            who changed it and when
 //	write, operation, precondition,      how a write is asked for, judged and made
 //	claims, queue, batch, draft
+//	reference, freshness                 other references than the branch; how old what
+//	                                     is shown may be
 //
 // These are no packages of their own. All of them are about entries, snapshots and
 // revisions, which this package shows: the third and fourth together would need 56

@@ -61,6 +61,7 @@ type Repository struct {
 	lineage lineage
 
 	queue   *queue
+	tasks   chan func()   // what the goroutine is to do in its turn; see inTurn
 	changed chan struct{} // has room for one signal: look at the branch
 	current atomic.Pointer[Snapshot]
 	wanted  atomic.Pointer[Settings] // by Configure; see reconfigure
@@ -167,6 +168,8 @@ func (r *Repository) serve(ctx context.Context) {
 		case <-ctx.Done():
 		case <-r.queue.arrived:
 			r.writeBatch(ctx)
+		case do := <-r.tasks:
+			do()
 		case <-r.changed:
 			r.follow(ctx, true) //nolint:errcheck // kept as followFault
 			r.lookAround()

@@ -152,7 +152,7 @@ func (s *Store) newRepository(t TenantName) *Repository {
 		store: s, tenant: t, dir: filepath.Join(cfg.Dir, t.s+".git"),
 		committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval,
 		clock: cfg.Clock, log: cfg.Log, slots: s.slots,
-		queue: newQueue(), changed: make(chan struct{}, 1),
+		queue: newQueue(), tasks: make(chan func()), changed: make(chan struct{}, 1),
 		state: unreadState(), claims: newClaims(), complaints: make(map[string]string), builder: pack.NewBuilder(),
 		health: newHealth(errOpening), tried: make(chan struct{}), open: make(chan struct{}), done: make(chan struct{}),
 	}

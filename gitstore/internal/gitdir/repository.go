@@ -62,9 +62,9 @@ type Config struct {
 	Grace time.Duration
 }
 
-// Repository is a bare repository on a disk. [Repository.Advance],
-// [Repository.Tidy] and [Repository.Probe] are for one goroutine at a
-// time; the others may be called from any number.
+// Repository is a bare repository on a disk. What moves a reference, with
+// [Repository.Take], [Repository.Tidy] and [Repository.Probe], is for one
+// goroutine at a time; the others may be called from any number.
 type Repository struct {
 	dir      string
 	created  time.Time
@@ -280,6 +280,45 @@ func (r *Repository) packPlace(name string) packPlace {
 // with [refs.ErrUnsettled] if it was moved but may not outlive a power cut; else, if
 // it fails, nothing has changed.
 func (r *Repository) Advance(ctx context.Context, objects *pack.Builder, from, to object.Hash) error {
+	return r.advance(ctx, r.ref(), objects, from, to)
+}
+
+// AdvanceRef is Advance for another reference than the one that is followed.
+func (r *Repository) AdvanceRef(ctx context.Context, name string, objects *pack.Builder, from, to object.Hash) error {
+	return r.advance(ctx, r.newRef(name), objects, from, to)
+}
+
+// Move moves the reference to a commit that is there, whether that continues the
+// one before or not. It fails as Advance does.
+func (r *Repository) Move(ctx context.Context, from, to object.Hash) error {
+	return r.move(ctx, r.ref(), from, to)
+}
+
+// MoveRef is Move for another reference than the one that is followed.
+func (r *Repository) MoveRef(ctx context.Context, name string, from, to object.Hash) error {
+	return r.move(ctx, r.newRef(name), from, to)
+}
+
+// ReadRef returns the object that a reference points to, whichever; zero where
+// there is none.
+func (r *Repository) ReadRef(name string) (object.Hash, error) {
+	if err := r.check(); err != nil {
+		return object.Hash{}, err
+	}
+	return r.newRef(name).Read()
+}
+
+func (r *Repository) move(ctx context.Context, ref *refs.Ref, from, to object.Hash) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	if err := ref.Prepare(to); err != nil {
+		return err
+	}
+	return ref.Advance(ctx, from, to)
+}
+
+func (r *Repository) advance(ctx context.Context, ref *refs.Ref, objects *pack.Builder, from, to object.Hash) error {
 	if err := r.check(); err != nil {
 		return err
 	}
@@ -288,7 +327,7 @@ func (r *Repository) Advance(ctx context.Context, objects *pack.Builder, from, t
 	var group errgroup.Group // the disk makes one trip of what comes together
 	group.Go(func() error { return disk.WriteFile(r.fs, place.draft(".pack"), 0o444, content) })
 	group.Go(func() error { return disk.WriteFile(r.fs, place.draft(".idx"), 0o444, index) })
-	group.Go(func() error { return r.ref().Prepare(to) })
+	group.Go(func() error { return ref.Prepare(to) })
 	err := group.Wait()
 	if err == nil {
 		err = place.keep()
@@ -297,7 +336,7 @@ func (r *Repository) Advance(ctx context.Context, objects *pack.Builder, from, t
 		err = place.publish()
 	}
 	if err == nil {
-		err = r.ref().Advance(ctx, from, to)
+		err = ref.Advance(ctx, from, to)
 	}
 	if err != nil && !errors.Is(err, refs.ErrUnsettled) {
 		return errors.Join(err, place.discard())

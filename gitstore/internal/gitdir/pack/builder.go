@@ -23,6 +23,8 @@ type Builder struct {
 	objects []indexedObject
 	at      map[object.Hash]int64
 	links   map[object.Hash]link // of trees
+	index   []byte               // of the pack, once it is finished
+	name    string
 
 	deflated bytes.Buffer
 	z        *zlib.Writer
@@ -41,7 +43,7 @@ func NewBuilder() *Builder {
 // Reset begins a new pack.
 func (b *Builder) Reset() {
 	b.pack = appendPackHeader(b.pack[:0], 0)
-	b.objects = b.objects[:0]
+	b.objects, b.index, b.name = b.objects[:0], nil, ""
 	clear(b.at)
 	clear(b.links)
 }
@@ -128,12 +130,17 @@ func (b *Builder) entry(id object.Hash, withHeader, data []byte) {
 	b.objects = append(b.objects, indexedObject{id, crc32.ChecksumIEEE(b.pack[start:]), int64(start)})
 }
 
-// Finish returns the pack with its index. Both are valid till the next reset.
+// Finish returns the pack with its index. Both are valid till the next reset, and
+// nothing is added before that.
 func (b *Builder) Finish() (pack, index []byte, name string) {
+	if b.name != "" {
+		return b.pack, b.index, b.name
+	}
 	binary.BigEndian.PutUint32(b.pack[8:], uint32(len(b.objects)))
 	checksum := object.Hash(sha1.Sum(b.pack))
 	b.pack = append(b.pack, checksum[:]...)
-	return b.pack, encodeIndex(b.objects, checksum), "pack-" + checksum.String()
+	b.index, b.name = encodeIndex(b.objects, checksum), "pack-"+checksum.String()
+	return b.pack, b.index, b.name
 }
 
 // appendStored writes data as a zlib stream that is not compressed.

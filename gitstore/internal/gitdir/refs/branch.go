@@ -19,6 +19,21 @@ const BranchFolder = "refs/heads/"
 // BranchRef returns the full name of a branch, or why there can't be one of that
 // name.
 func BranchRef(short string) (string, error) {
+	if !wellFormed(short) {
+		return "", fmt.Errorf("%.80q is no name of a branch, see git help check-ref-format", short)
+	}
+	return BranchFolder + short, nil
+}
+
+// Check fails unless a full name is one that a reference can have, below refs/.
+func Check(name string) error {
+	if within, ok := strings.CutPrefix(name, "refs/"); !ok || !strings.Contains(within, "/") || !wellFormed(name) {
+		return fmt.Errorf("%.80q is no full name of a reference such as refs/notes/commits, see git help check-ref-format", name)
+	}
+	return nil
+}
+
+func wellFormed(short string) bool {
 	bad := strings.ContainsAny(short, " ~^:?*[\\\x7f") || strings.Contains(short, "..") || strings.Contains(short, "@{") ||
 		strings.Contains(short, "//") || strings.HasPrefix(short, "/") || strings.HasSuffix(short, "/") || strings.HasSuffix(short, ".")
 	for _, c := range short {
@@ -27,10 +42,7 @@ func BranchRef(short string) (string, error) {
 	for part := range strings.SplitSeq(short, "/") {
 		bad = bad || part == "" || part[0] == '.' || strings.HasSuffix(part, ".lock")
 	}
-	if bad {
-		return "", fmt.Errorf("%.80q is no name of a branch, see git help check-ref-format", short)
-	}
-	return BranchFolder + short, nil
+	return !bad
 }
 
 // Branches returns the names, sorted, of some of the branches there are: at most

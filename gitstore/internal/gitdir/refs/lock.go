@@ -87,8 +87,8 @@ func (r *Ref) heldError() error {
 // keeps other processes of ours out, and advances come one after the other.
 func (r *Ref) Recover() error { return disk.RemoveOwnLock(r.FS, r.draft(), r.lock()) }
 
-// RecoverAll is recover for the lock of whichever branch: another one may have
-// been followed when it was left behind.
+// RecoverAll is recover for the lock of whichever reference: another one may have
+// been moved when it was left behind.
 func (r *Ref) RecoverAll() error {
 	draft, err := r.FS.Lstat(r.draft())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,7 +96,7 @@ func (r *Ref) RecoverAll() error {
 	} else if err != nil {
 		return err
 	}
-	locks, err := r.locksLike(draft, filepath.Join(r.Repo, "refs", "heads"))
+	locks, err := r.locksLike(draft, Folder(r.Repo))
 	if err != nil {
 		return err
 	}
