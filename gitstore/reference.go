@@ -305,4 +305,3 @@ func (r *Repository) inTurn(ctx context.Context, do func(context.Context) error)
 		return context.Cause(ctx)
 	}
 }
-
