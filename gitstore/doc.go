@@ -44,7 +44,7 @@
 //	problems, dropped, cause, metrics    what is told of it
 //	snapshot, state, walk, version,      what stands at HEAD, and how that is worked
 //	census, cache, budget, at            out; and what any other commit holds
-//	history, lineage, message            who changed it and when
+//	history, lineage, message, commit    who changed it and when, and what a commit changed
 //	write, operation, precondition,      how a write is asked for, judged and made
 //	claims, queue, batch, draft
 //	reference, freshness                 other references than the branch; how old what
