@@ -238,3 +238,27 @@ func (r *Reconciler) Wait(ctx context.Context, name gitstore.TenantName, n defin
 		}
 	}
 }
+
+// Taken returns the snapshot of a tenant's repository that the reconciler works
+// by: what a newer one holds is not at work yet, what this one lacks is not any
+// more. Nil: none was taken in yet.
+func (r *Reconciler) Taken(name gitstore.TenantName) *gitstore.Snapshot {
+	t := r.tenant(name)
+	if t == nil {
+		return nil
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.taken
+}
+
+// Changed returns a channel that is closed when the next snapshot of a tenant is
+// taken in, or the Status of any of its definitions may be another. Who waits for
+// something takes it first and looks then. Nil: there is no such tenant.
+func (r *Reconciler) Changed(name gitstore.TenantName) <-chan struct{} {
+	t := r.tenant(name)
+	if t == nil {
+		return nil
+	}
+	return t.changes.wait()
+}

@@ -1,0 +1,123 @@
+package live
+
+import (
+	"context"
+	"errors"
+
+	"secretsync/gitstore"
+	"secretsync/reconcile"
+)
+
+// Repository finds commits, and shows what stands at HEAD. It is a
+// *[gitstore.Repository].
+type Repository interface {
+	Snapshot() *gitstore.Snapshot
+	Commit(ctx context.Context, at *gitstore.Snapshot, id gitstore.Revision, before *gitstore.Commit) (*gitstore.Commit, error)
+}
+
+// Source tells what is at work for a tenant and how it stands. It is a
+// *[reconcile.Reconciler].
+type Source interface {
+	Taken(gitstore.TenantName) *gitstore.Snapshot
+	Changed(gitstore.TenantName) <-chan struct{}
+	Status(gitstore.TenantName, *gitstore.Entry) reconcile.Status
+}
+
+// Watch looks at one commit of one tenant, again and again. It is for one
+// goroutine.
+type Watch struct {
+	Tenant     gitstore.TenantName
+	Repository Repository
+	Source     Source
+	ID         gitstore.Revision
+
+	commit *gitstore.Commit // as it was found last
+	// held is the definition that kept the commit from being live last: as long
+	// as that goes on, the others need not be looked at.
+	held int
+}
+
+// Look says how the commit stands. It fails with [gitstore.ErrNotFound] if it is
+// not in the history of the branch, and as [gitstore.Repository.Commit] does.
+func (w *Watch) Look(ctx context.Context) (Verdict, error) {
+	for {
+		taken := w.Source.Taken(w.Tenant)
+		found, err := w.find(ctx, taken)
+		if err != nil || !found {
+			return Verdict{Commit: w.commit}, err
+		}
+		v := Judge(w.commit, taken, w.status)
+		// What was told meanwhile may be of a newer snapshot.
+		if w.Source.Taken(w.Tenant) == taken || ctx.Err() != nil {
+			return v, nil
+		}
+	}
+}
+
+func (w *Watch) status(e *gitstore.Entry) reconcile.Status { return w.Source.Status(w.Tenant, e) }
+
+// find finds the commit in the snapshot that is at work, or else at HEAD, where
+// it will be at work soon: then it is not found, without an error.
+func (w *Watch) find(ctx context.Context, taken *gitstore.Snapshot) (found bool, err error) {
+	if taken != nil && taken.Read() {
+		c, err := w.Repository.Commit(ctx, taken, w.ID, w.commit)
+		if err == nil {
+			w.commit = c
+			return true, nil
+		} else if !errors.Is(err, gitstore.ErrNotFound) {
+			return false, err
+		}
+	}
+	c, err := w.Repository.Commit(ctx, w.Repository.Snapshot(), w.ID, w.commit)
+	if err == nil {
+		w.commit = c
+	}
+	return false, err
+}
+
+// Wait returns how the commit stands as soon as it is live, and when ctx ends as
+// it stands then. A commit that is not in the history of the branch is waited for
+// as well: it may be on its way.
+func (w *Watch) Wait(ctx context.Context) (Verdict, error) {
+	for {
+		changed := w.Source.Changed(w.Tenant) // before looking, so that nothing is missed
+		if !w.stillHeld(ctx) {
+			v, err := w.Look(ctx)
+			if err == nil && v.Live || err != nil && !errors.Is(err, gitstore.ErrNotFound) && ctx.Err() == nil {
+				return v, err
+			}
+			w.held = v.held()
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			// To say how it stands takes a moment more than there was.
+			return w.Look(context.WithoutCancel(ctx))
+		}
+	}
+}
+
+// stillHeld reports whether what kept the commit from being live still does. So
+// waiting for a commit that touched many definitions costs no more than for one.
+func (w *Watch) stillHeld(ctx context.Context) bool {
+	taken := w.Source.Taken(w.Tenant)
+	if w.commit == nil || w.held < 0 || w.held >= len(w.commit.Touched) {
+		return false
+	}
+	if found, err := w.find(ctx, taken); err != nil || !found || w.held >= len(w.commit.Touched) {
+		return false
+	}
+	d := judge(w.commit, &w.commit.Touched[w.held], taken, w.status)
+	return !d.live()
+}
+
+// held is the number of the first definition that keeps the commit from being
+// live; -1: none.
+func (v *Verdict) held() int {
+	for i := range v.Definitions {
+		if !v.Definitions[i].live() {
+			return i
+		}
+	}
+	return -1
+}
