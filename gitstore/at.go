@@ -98,11 +98,15 @@ func (w *walk) resolve(rev string) (object.Hash, error) {
 	if !hexDigits.MatchString(rev) {
 		return object.Hash{}, unknown
 	}
-	ids, err := w.reader.Beginning(rev)
+	return w.lengthen(rev, unknown)
+}
+
+// lengthen finds the one commit whose SHA begins with these digits.
+func (w *walk) lengthen(digits string, unknown error) (found object.Hash, err error) {
+	ids, err := w.reader.Beginning(digits)
 	if err != nil {
-		return object.Hash{}, err
+		return found, err
 	}
-	found := object.Hash{}
 	for _, id := range ids {
 		_, err := w.commit(id)
 		switch {
@@ -110,7 +114,7 @@ func (w *walk) resolve(rev string) (object.Hash, error) {
 		case err != nil:
 			return found, err
 		case !found.IsZero():
-			return found, &definition.FieldError{Field: "revision", Reason: definition.Quote(rev) + " begins the SHA of more than one commit; give more of its digits"}
+			return found, &definition.FieldError{Field: "revision", Reason: definition.Quote(digits) + " begins the SHA of more than one commit; give more of its digits"}
 		default:
 			found = id
 		}

@@ -95,6 +95,35 @@ func (r *Repository) Commit(ctx context.Context, at *Snapshot, id Revision, befo
 	return c, nil
 }
 
+// Lengthen returns the commit whose SHA begins with these digits, seven or more
+// as Git shows them. It fails with [ErrNotFound] if there is none, with an error
+// that matches [definition.ErrInvalid] if there are several or it can't be one,
+// with [ErrUnavailable] if the repository can't be read, and with ctx's error.
+func (r *Repository) Lengthen(ctx context.Context, digits string) (Revision, error) {
+	if !hexDigits.MatchString(digits) || len(digits) < leastDigits {
+		return Revision{}, &definition.FieldError{Field: "commit", Reason: fmt.Sprintf("%s is not a commit SHA of %d to 40 lower-case hexadecimal digits", definition.Quote(digits), leastDigits)}
+	}
+	if id, err := ParseRevision(digits); err == nil {
+		return id, nil
+	}
+	leave, err := r.enter()
+	if err != nil {
+		return Revision{}, err
+	}
+	defer leave()
+	ctx, end := r.bound(ctx)
+	defer end()
+	unknown := fmt.Errorf("commit %s: %w", digits, ErrNotFound)
+	id, err := newWalk(ctx, nil, r.git, r.maxDefinitions).lengthen(digits, unknown)
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, definition.ErrInvalid) {
+		err = unavailable("look for commit "+digits, err)
+	}
+	return revisionOf(id), err
+}
+
+// leastDigits is how many digits of a SHA Git shows at least.
+const leastDigits = 7
+
 func commitError(ctx context.Context, id Revision, err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):

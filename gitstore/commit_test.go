@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"secretsync/gitstore/definition"
 )
 
 // touchedAs says in short what a commit touched.
@@ -77,6 +79,11 @@ func TestACommitIsFoundWithWhatItTouchedAndHowItLanded(t *testing.T) {
 				t.Errorf("landed with %s, touched %q\nwant %s, %q", got.Landed, touchedAs(got), test.landed, test.touched)
 			}
 		})
+	}
+	for digits, want := range map[string]error{merge.String(): nil, merge.String()[:7]: nil, merge.String()[:6]: definition.ErrInvalid, "fffffff": ErrNotFound, "ABCDEF0": definition.ErrInvalid} {
+		if id, err := s.repo.Lengthen(t.Context(), digits); !errors.Is(err, want) || err == nil && id != merge {
+			t.Errorf("%s is %s, %v", digits, id, err)
+		}
 	}
 	for name, id := range map[string]Revision{
 		"one that is not merged":   open,

@@ -154,7 +154,7 @@ func TestWhetherACommitIsLive(t *testing.T) {
 			}
 			source := newStanding(r.Snapshot())
 			source.except = test.except
-			w := &Watch{Tenant: r.Tenant(), Repository: r, Source: source, ID: id}
+			w := &Watch{Tenant: r.Tenant(), Repository: r, Source: source, SHA: id.String()}
 			v, err := w.Look(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -184,7 +184,7 @@ func TestACommitThatIsNotAtWorkYetIsNotLive(t *testing.T) {
 	r := repository(t)
 	before := r.MustPush(push{"beta": file("beta", "b")}.files())
 	id := r.MustPush(push{"alpha": file("alpha")}.files()).Head()
-	w := &Watch{Tenant: r.Tenant(), Repository: r, Source: newStanding(before), ID: id}
+	w := &Watch{Tenant: r.Tenant(), Repository: r, Source: newStanding(before), SHA: id.String()}
 	v, err := w.Look(t.Context())
 	if err != nil || v.Live || v.Commit == nil || len(v.Missing()) != 1 {
 		t.Errorf("got %+v, %v", v, err)
@@ -203,7 +203,7 @@ func TestWhoWaitsIsToldAsSoonAsTheCommitIsLive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &Watch{Tenant: r.Tenant(), Repository: r, Source: source, ID: id}
+	w := &Watch{Tenant: r.Tenant(), Repository: r, Source: source, SHA: id.String()}
 
 	short, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -244,7 +244,7 @@ func TestWaitingLooksOnlyAtWhatIsMissing(t *testing.T) {
 	}
 	source := newStanding(r.MustPush(p.files()))
 	source.except = map[string]reconcile.TargetStatus{"n-07": failing(reconcile.ReasonForbidden, "")}
-	w := &Watch{Tenant: r.Tenant(), Repository: r, Source: source, ID: source.taken.Head()}
+	w := &Watch{Tenant: r.Tenant(), Repository: r, Source: source, SHA: source.taken.Head().String()[:12]}
 	v, err := w.Look(t.Context())
 	if err != nil || v.Live {
 		t.Fatalf("got %+v, %v", v, err)

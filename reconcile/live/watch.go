@@ -13,6 +13,7 @@ import (
 type Repository interface {
 	Snapshot() *gitstore.Snapshot
 	Commit(ctx context.Context, at *gitstore.Snapshot, id gitstore.Revision, before *gitstore.Commit) (*gitstore.Commit, error)
+	Lengthen(ctx context.Context, digits string) (gitstore.Revision, error)
 }
 
 // Source tells what is at work for a tenant and how it stands. It is a
@@ -29,16 +30,18 @@ type Watch struct {
 	Tenant     gitstore.TenantName
 	Repository Repository
 	Source     Source
-	ID         gitstore.Revision
+	SHA        string // of the commit, or the first digits of it
 
-	commit *gitstore.Commit // as it was found last
+	id     gitstore.Revision // zero: not known yet
+	commit *gitstore.Commit  // as it was found last
 	// held is the definition that kept the commit from being live last: as long
 	// as that goes on, the others need not be looked at.
 	held int
 }
 
 // Look says how the commit stands. It fails with [gitstore.ErrNotFound] if it is
-// not in the history of the branch, and as [gitstore.Repository.Commit] does.
+// not in the history of the branch, and as [gitstore.Repository.Commit] and
+// [gitstore.Repository.Lengthen] do.
 func (w *Watch) Look(ctx context.Context) (Verdict, error) {
 	for {
 		taken := w.Source.Taken(w.Tenant)
@@ -59,8 +62,13 @@ func (w *Watch) status(e *gitstore.Entry) reconcile.Status { return w.Source.Sta
 // find finds the commit in the snapshot that is at work, or else at HEAD, where
 // it will be at work soon: then it is not found, without an error.
 func (w *Watch) find(ctx context.Context, taken *gitstore.Snapshot) (found bool, err error) {
+	if w.id.IsZero() {
+		if w.id, err = w.Repository.Lengthen(ctx, w.SHA); err != nil {
+			return false, err
+		}
+	}
 	if taken != nil && taken.Read() {
-		c, err := w.Repository.Commit(ctx, taken, w.ID, w.commit)
+		c, err := w.Repository.Commit(ctx, taken, w.id, w.commit)
 		if err == nil {
 			w.commit = c
 			return true, nil
@@ -68,7 +76,7 @@ func (w *Watch) find(ctx context.Context, taken *gitstore.Snapshot) (found bool,
 			return false, err
 		}
 	}
-	c, err := w.Repository.Commit(ctx, w.Repository.Snapshot(), w.ID, w.commit)
+	c, err := w.Repository.Commit(ctx, w.Repository.Snapshot(), w.id, w.commit)
 	if err == nil {
 		w.commit = c
 	}
