@@ -29,6 +29,8 @@
 //   - Where core.sharedRepository, core.logAllRefUpdates and
 //     extensions.preciousObjects are set they are honoured. Only the
 //     repository's own configuration counts, without what that includes.
+//   - A pack that comes from elsewhere is seen whole and verified, or not at all,
+//     and costs bounded disk, memory and work.
 //   - Damage is an error that matches [object.ErrCorrupt] or [object.ErrMissing], not a crash.
 //
 // # What lies on disk
@@ -75,6 +77,9 @@
 //	packs and loose objects     by whoever. Once a round has   them, merged or not       the next round merges
 //	that a round has merged     copied them they are left for                            them again
 //	                            Config.Grace, then removed
+//	secretsync/draft-incoming.* by Take, before the pack is    them                      the next Take, Tidy
+//	                            named; from there on as those
+//	                            of Advance
 //	secretsync/<name>           by WriteOwn, renamed from a    a draft; after a power    Tidy; the caller notices
 //	                            draft, not synced              cut, torn content         what is torn
 //	*/secretsync-probe          by Probe, to see if the disk   it                        the next Probe

@@ -100,12 +100,16 @@ func verify(id Hash, kind Kind, written sha1cd.CollisionResistantHash) error {
 
 // writeObject writes what the name of an object is the hash of.
 func writeObject(d hash.Hash, kind Kind, content []byte) {
+	writeHeader(d, kind, int64(len(content)))
+	d.Write(content)
+}
+
+func writeHeader(d hash.Hash, kind Kind, size int64) {
 	var header [32]byte
 	b := append(header[:0], kind.String()...)
 	b = append(b, ' ')
-	b = strconv.AppendInt(b, int64(len(content)), 10)
+	b = strconv.AppendInt(b, size, 10)
 	d.Write(append(b, 0))
-	d.Write(content)
 }
 
 // The kinds of error of an object that can't be read. Match them with errors.Is.
@@ -115,3 +119,29 @@ var (
 	// ErrMissing: the repository ought to have it and has not.
 	ErrMissing = errors.New("missing")
 )
+
+// A Namer works out the names of objects that others made, piece by piece where
+// they are large. It is for one goroutine.
+type Namer struct{ d sha1cd.CollisionResistantHash }
+
+// NewNamer returns a namer, which names any number of objects in turn.
+func NewNamer() *Namer { return &Namer{sha1cd.New().(sha1cd.CollisionResistantHash)} }
+
+// Begin begins an object of that many bytes, which are then written.
+func (n *Namer) Begin(kind Kind, size int64) {
+	n.d.Reset()
+	writeHeader(n.d, kind, size)
+}
+
+// Write adds bytes of the object; it never fails.
+func (n *Namer) Write(content []byte) (int, error) { return n.d.Write(content) }
+
+// Name returns the name of the object that was written. It fails with
+// [ErrCorrupt] if that was built to share its name with another.
+func (n *Namer) Name() (Hash, error) {
+	sum, collides := n.d.CollisionResistantSum(nil)
+	if collides {
+		return Hash{}, fmt.Errorf("object %x was built to share its name with another object: %w", sum, ErrCorrupt)
+	}
+	return Hash(sum), nil
+}

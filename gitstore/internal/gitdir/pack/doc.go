@@ -5,6 +5,7 @@
 //   - [Pack] is a pack that is searched, [Unpacker] reads objects from it.
 //   - [Builder] makes the small pack of one write, in memory.
 //   - [Source] and [Merger] make one pack of many.
+//   - [IndexForeign] finds out what is in a pack that comes from elsewhere.
 //   - [Effort] counts what reading costs, and bounds it.
 //
 // The format is that of gitformat-pack(5), index version 2.
