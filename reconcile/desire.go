@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"path"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -68,31 +67,12 @@ type grant struct {
 	namespaces []string
 }
 
-// systemNamespaces are granted only by their name.
-var systemNamespaces = []string{"kube-system", "kube-public", "kube-node-lease"}
-
-// allows reports whether the grant reaches a namespace.
-func (g grant) allows(namespace string) bool {
-	if slices.Contains(systemNamespaces, namespace) {
-		return slices.Contains(g.namespaces, namespace)
-	}
-	for _, pattern := range g.namespaces {
-		if ok, err := path.Match(pattern, namespace); err == nil && ok {
-			return true
-		}
-	}
-	return false
-}
-
 // admit decides by the configuration alone whether a target may be synced.
 // t.mu is held.
 func (t *tenant) admit(spec definition.Target) (*connection, *fault.Fault) {
 	g, ok := t.grants[spec.Cluster]
-	switch {
-	case !ok:
-		return nil, fault.New(Error, ReasonClusterNotFound, "cluster %s is not registered for tenant %s; mend its name, or have the operator register it", spec.Cluster, t.name)
-	case !g.allows(spec.Namespace.String()):
-		return nil, fault.New(Error, ReasonNamespaceNotAllowed, "namespace %s of cluster %s is not granted to tenant %s; choose another, or have the operator grant it", spec.Namespace, spec.Cluster, t.name)
+	if f := refusal(t.name, spec, ok, g.namespaces); f != nil {
+		return nil, f
 	}
 	return g.connection, nil
 }

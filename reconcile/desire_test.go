@@ -17,7 +17,7 @@ func TestNamespacesOfTheSystemAreGrantedOnlyByName(t *testing.T) {
 		{[]string{"team-?"}, "team-ab", false},
 		{nil, "payments", false},
 	} {
-		if got := (grant{namespaces: test.patterns}).allows(test.namespace); got != test.want {
+		if got := allows(test.patterns, test.namespace); got != test.want {
 			t.Errorf("%v, %s: %v", test.patterns, test.namespace, got)
 		}
 	}

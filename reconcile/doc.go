@@ -84,6 +84,9 @@
 //   - No value, token or key leaves the package in a status, a log line, a metric
 //     or an event.
 //
+// What a change of definitions would do before anybody makes it says package plan;
+// it judges targets by the same rules (reach.go).
+//
 // It loses nothing at a crash: all it remembers is rebuilt from the
 // repositories, the vaults and the annotations on the copies.
 package reconcile

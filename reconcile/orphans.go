@@ -74,7 +74,7 @@ func (t *tenant) unclaimed() ([]Orphan, error) {
 			return nil, fmt.Errorf("what is an orphan is %w: cluster %s can't be listed now", ErrNotYet, alias)
 		}
 		for at, c := range g.connection.kube.Copies() {
-			if !g.allows(at.Namespace) || listed[c.UID] || refused[at] || !t.isUnclaimed(g.connection.site, at, c) {
+			if !allows(g.namespaces, at.Namespace) || listed[c.UID] || refused[at] || !t.isUnclaimed(g.connection.site, at, c) {
 				continue
 			}
 			listed[c.UID] = true

@@ -1,0 +1,343 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"secretsync/gitstore/definition"
+	"secretsync/reconcile/fault"
+)
+
+// Reach is what the configuration lets a tenant reach.
+type Reach interface {
+	// Registered reports whether the tenant has a cluster of that name.
+	Registered(definition.ClusterName) bool
+	// Cluster returns one name for each cluster that is registered, whatever the
+	// tenant calls it.
+	Cluster(definition.ClusterName) string
+	// Admit says why a target is not synced, whatever else is; nil: it is.
+	Admit(definition.Target) *fault.Fault
+	// Vault returns the tenant's mount and prefix.
+	Vault() (mount, prefix string)
+}
+
+// Live is what was found when somebody looked: in memory, so that it can be asked
+// at once. What was not looked at is not known.
+type Live interface {
+	Standing(definition.Place) (Standing, bool)
+	Value(definition.SecretPath) (Value, bool)
+}
+
+// Standing is what stands in a place now.
+type Standing struct {
+	// Definition is the one whose copy stands there, of this tenant; empty where
+	// none does.
+	Definition string
+	Path       string       // what that is a copy of
+	Version    int          // and which version
+	Fault      *fault.Fault // what keeps a copy from being written there
+}
+
+// Value is what the vault has at a path: never what it holds.
+type Value struct {
+	Version int          // 0: none, or not known
+	Keys    []string     // names; nil: not looked at
+	Fault   *fault.Fault // why there is nothing to copy
+}
+
+// Input is what a plan is made of.
+type Input struct {
+	From, To definition.Set
+	Reach    Reach // nil: not known, and everything is admitted
+	Live     Live  // nil: nobody looked
+}
+
+// key is a place by the one name of its cluster.
+type key struct{ cluster, namespace, secret string }
+
+func keyOf(p definition.Place, reach Reach) key {
+	k := key{p.Cluster.String(), p.Namespace.String(), p.Secret.String()}
+	if reach != nil && reach.Registered(p.Cluster) {
+		k.cluster = "=" + reach.Cluster(p.Cluster)
+	}
+	return k
+}
+
+// claim is one definition's wish for a place.
+type claim struct {
+	by    *definition.Located
+	index int
+	place definition.Place
+}
+
+func (c *claim) sameAs(other *claim) bool {
+	return other != nil && c.by.Name == other.by.Name && c.by.SecretPath == other.by.SecretPath
+}
+
+// side is one of the two revisions.
+type side struct {
+	definitions map[definition.Name]*definition.Located // as they are synced
+	claims      map[key][]claim                         // of admitted targets, the least name first
+	refused     []refusal                               // the other targets, by definition
+}
+
+type refusal struct {
+	claim
+	fault *fault.Fault
+}
+
+// sideOf works out what is synced at a revision. Of a file that is no definition
+// the last valid version goes on being synced: where that is not known, what the
+// revision before it had.
+func sideOf(set definition.Set, before *side, reach Reach) *side {
+	s := &side{definitions: make(map[definition.Name]*definition.Located), claims: make(map[key][]claim)}
+	for i := range set.Definitions {
+		s.definitions[set.Definitions[i].Name] = &set.Definitions[i]
+	}
+	for _, invalid := range set.Invalid {
+		last := invalid.Last
+		if last == nil && before != nil {
+			last = before.definitions[invalid.Name]
+		}
+		if last != nil {
+			s.definitions[invalid.Name] = last
+		}
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(s.definitions), func(a, b definition.Name) int { return cmp.Compare(a.String(), b.String()) }) {
+		l := s.definitions[name]
+		for i, t := range l.Sync {
+			c := claim{l, i, t.Place(name)}
+			k := keyOf(c.place, reach)
+			var f *fault.Fault
+			if reach != nil {
+				f = reach.Admit(t)
+			}
+			switch {
+			case f == nil && !slices.ContainsFunc(s.claims[k], func(other claim) bool { return other.by == l }):
+				s.claims[k] = append(s.claims[k], c)
+			case f != nil:
+				s.refused = append(s.refused, refusal{c, f})
+			}
+		}
+	}
+	return s
+}
+
+// of returns a definition's claim to a place.
+func (s *side) of(k key, name string) *claim {
+	for i := range s.claims[k] {
+		if c := &s.claims[k][i]; c.by.Name.String() == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// holder returns who has a place: whose copy stands there, else who had it
+// before, else the least name.
+func (s *side) holder(k key, standing string, before *claim) *claim {
+	if c := s.of(k, standing); c != nil {
+		return c
+	}
+	if before != nil {
+		if c := s.of(k, before.by.Name.String()); c != nil {
+			return c
+		}
+	}
+	if len(s.claims[k]) == 0 {
+		return nil
+	}
+	return &s.claims[k][0]
+}
+
+// Make works out what a change does.
+func Make(in Input) *Plan {
+	m := &maker{in: in, plan: &Plan{Steps: []Step{}}}
+	m.from = sideOf(in.From, nil, in.Reach)
+	m.to = sideOf(in.To, m.from, in.Reach)
+	for _, k := range m.keys() {
+		m.place(k)
+	}
+	for i := range m.to.refused {
+		r := &m.to.refused[i]
+		before := slices.ContainsFunc(m.from.refused, func(was refusal) bool { return was.place == r.place && r.sameAs(&was.claim) })
+		m.waits(&r.claim, before, &Held{Reason: r.fault.Reason, State: r.fault.State, Message: r.fault.Message})
+	}
+	slices.SortStableFunc(m.plan.Steps, func(a, b Step) int {
+		return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Secret, b.Secret))
+	})
+	m.plan.Problems = Check(in.To, in.Reach)
+	m.plan.markKnown(Check(in.From, in.Reach))
+	m.plan.sum()
+	return m.plan
+}
+
+type maker struct {
+	in       Input
+	from, to *side
+	plan     *Plan
+}
+
+// keys are the places that somebody has on either side, in some order that is
+// always the same.
+func (m *maker) keys() []key {
+	all := make(map[key]bool)
+	for _, s := range []*side{m.from, m.to} {
+		for k := range s.claims {
+			all[k] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(all), func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.secret, b.secret))
+	})
+}
+
+// place adds the steps that concern one place.
+func (m *maker) place(k key) {
+	var standing Standing
+	looked := false
+	look := func(s *side) {
+		for i := range s.claims[k] {
+			if !looked && m.in.Live != nil {
+				standing, looked = m.in.Live.Standing(s.claims[k][i].place)
+			}
+		}
+	}
+	look(m.to)
+	look(m.from)
+	before := m.from.holder(k, standing.Definition, nil)
+	after := m.to.holder(k, standing.Definition, before)
+	switch {
+	case after != nil:
+		m.held(k, before, after, standing, looked)
+	case before != nil:
+		m.add(Step{Action: Stop, Why: m.whyStopped(before)}, before)
+	}
+	for i := range m.to.claims[k] {
+		if c := &m.to.claims[k][i]; c.by.Name != after.by.Name {
+			was := m.from.of(k, c.by.Name.String())
+			m.waits(c, c.sameAs(was) && (before == nil || before.by.Name != c.by.Name), &Held{
+				Reason: fault.ReasonTargetConflict, State: fault.Error,
+				Message: fmt.Sprintf("definition %s holds this target; it is synced from here as soon as that one lets go of it", after.by.Name),
+			})
+		}
+	}
+}
+
+// waits adds a target that is not synced.
+func (m *maker) waits(c *claim, before bool, because *Held) {
+	s := Step{Action: Create, Why: m.whyCreated(c), Held: because}
+	if before {
+		s.Action, s.Why = Unchanged, "it waits as before"
+	}
+	m.add(s, c)
+}
+
+// held adds what happens to a place that somebody has after the change.
+func (m *maker) held(k key, before, after *claim, standing Standing, looked bool) {
+	s := Step{Action: Unchanged}
+	switch {
+	case before == nil:
+		s.Action, s.Why = Create, m.whyCreated(after)
+		if looked && standing.Definition != "" {
+			s.Action, s.Why = Update, s.Why+"; a copy of definition "+standing.Definition+" stands there that nobody claims now"
+			if standing.Definition == after.by.Name.String() && standing.Path == after.by.SecretPath.String() {
+				s.Action, s.Why = Resume, m.whyCreated(after)+"; its copy of earlier stands there still"
+			}
+		}
+	case before.by.Name != after.by.Name:
+		s.Action, s.FromDefinition = Move, before.by.Name.String()
+		s.Why = fmt.Sprintf("definition %s lets go of it, and %s has it", before.by.Name, after.by.Name)
+		if before.by.SecretPath != after.by.SecretPath {
+			s.FromPath = before.by.SecretPath.String()
+		}
+	case before.by.SecretPath != after.by.SecretPath:
+		s.Action, s.FromPath = Update, before.by.SecretPath.String()
+		s.Why = "secretPath is another one"
+	}
+	if looked {
+		s.Standing = "none"
+		if standing.Definition != "" {
+			s.Standing = "copy"
+		}
+		if f := standing.Fault; f != nil {
+			s.Held = &Held{Reason: f.Reason, State: f.State, Message: f.Message}
+			if f.Reason == fault.ReasonNotOwned || f.Reason == fault.ReasonTypeMismatch {
+				s.Standing = "foreign"
+			}
+		}
+	}
+	m.add(s, after)
+}
+
+// add completes a step. One that changes nothing is listed only where its
+// definition was touched, and counted in any case.
+func (m *maker) add(s Step, c *claim) {
+	l := c.by
+	if s.Action == Unchanged {
+		m.plan.Summary.Unchanged++
+		if same(m.from.definitions[l.Name], m.to.definitions[l.Name]) {
+			return
+		}
+	}
+	s.Cluster, s.Namespace, s.Secret = c.place.Cluster.String(), c.place.Namespace.String(), c.place.Secret.String()
+	s.Definition, s.Path = l.Name.String(), l.SecretPath.String()
+	if s.Action != Stop {
+		at := l.Target(c.index)
+		s.File, s.Line = l.Path(), at.Line
+		m.value(&s, l.SecretPath)
+	}
+	m.plan.Steps = append(m.plan.Steps, s)
+}
+
+// value tells what the vault has for a step.
+func (m *maker) value(s *Step, path definition.SecretPath) {
+	if m.in.Live == nil {
+		return
+	}
+	v, ok := m.in.Live.Value(path)
+	if !ok {
+		return
+	}
+	s.Version, s.Keys = v.Version, v.Keys
+	if s.Held == nil && v.Fault != nil {
+		s.Held = &Held{Reason: v.Fault.Reason, State: v.Fault.State, Message: v.Fault.Message}
+	}
+}
+
+func same(a, b *definition.Located) bool {
+	return a != nil && b != nil && a.SecretPath == b.SecretPath && slices.Equal(a.Sync, b.Sync)
+}
+
+func (m *maker) whyCreated(c *claim) string {
+	switch was := m.from.definitions[c.by.Name]; {
+	case was == nil:
+		return "the definition is new"
+	case !slices.ContainsFunc(was.Sync, func(t definition.Target) bool { return t.Place(was.Name) == c.place }):
+		return "the definition gets this target"
+	}
+	return "the definition has this target"
+}
+
+func (m *maker) whyStopped(c *claim) string {
+	if m.to.definitions[c.by.Name] == nil {
+		return "the definition is removed"
+	}
+	return "the definition loses this target"
+}
+
+// Paths are the vault paths of what a plan changes, each once, in the order of
+// its steps: those that are worth a look.
+func (p *Plan) Paths() []string {
+	var paths []string
+	seen := make(map[string]bool)
+	for i := range p.Steps {
+		if s := &p.Steps[i]; s.Action != Stop && s.Action != Unchanged && !seen[s.Path] {
+			seen[s.Path] = true
+			paths = append(paths, s.Path)
+		}
+	}
+	return paths
+}
