@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"secretsync/gitstore/internal/gitdir/refs"
 )
@@ -55,11 +56,12 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 	if err := r.git.Settle(ctx); err != nil {
 		return err
 	}
-	refusal, err := r.rootRefusal()
+	refusal, err := r.refusalOfAll()
 	if err != nil {
 		return err
 	}
 	d := newDraft(r.state, r.builder, r.claims, r.blobReader(ctx))
+	sign := sync.OnceValues(r.signing)
 	commits := 0
 	for i, req := range requests {
 		if err := req.ctx.Err(); err != nil {
@@ -76,10 +78,15 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 			err = refusal
 		}
 		if err == nil && len(change.files) > 0 {
-			if err := d.commit(req.by, r.committer, r.clock.Now(), change); err != nil {
+			if d.sign, err = sign(); err == nil {
+				err = d.commit(req.by, r.committer, r.clock.Now(), change)
+			}
+			if err != nil && !errors.Is(err, ErrConflict) {
 				d.undo()
 				return err
 			}
+		}
+		if err == nil && len(change.files) > 0 {
 			commits++
 		}
 		if err != nil {
@@ -94,7 +101,7 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 	if commits == 0 {
 		// Refusals are as true as what they were judged by.
 		at, err := r.git.Head()
-		if err == nil && at != r.state.head {
+		if err == nil && at != r.tip {
 			err = refs.ErrMoved
 		}
 		return err
@@ -103,6 +110,8 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		d.undo()
 		return err
 	}
+	r.tip = d.head
+	r.trust.made(d.head)
 	r.setHealth(writeFault, nil) // a refusal would not prove that
 	if r.state.snapshot.surplus > 0 {
 		// What is removed makes room for one that the draft knows nothing of.
@@ -119,9 +128,13 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 	return nil
 }
 
-// rootRefusal says why no commit can be made where there is no branch: it would be
-// the root of a history that nothing connects to the branches that are there.
-func (r *Repository) rootRefusal() (refusal, failed error) {
+// refusalOfAll says why no commit can be made: it would be on top of one that is not
+// in force; or where there is no branch, the root of a history that nothing connects
+// to the branches that are there.
+func (r *Repository) refusalOfAll() (refusal, failed error) {
+	if refusal := r.signatureRefusal(); refusal != nil {
+		return refusal, nil
+	}
 	if !r.state.head.IsZero() {
 		return nil, nil
 	}

@@ -27,6 +27,7 @@ const (
 type cachedState struct {
 	Branch  string        `json:"branch"`
 	Head    string        `json:"head"`
+	Signed  string        `json:"signed,omitempty"` // by whose rules its history is signed
 	Entries []cachedEntry `json:"entries"`
 }
 
@@ -48,6 +49,9 @@ func (r *Repository) saveCache() {
 		return
 	}
 	c := cachedState{Branch: r.settings.Branch.s, Head: r.state.head.String()}
+	if r.trust.good[r.state.head] {
+		c.Signed = r.trust.rules
+	}
 	for _, e := range r.state.snapshot.entries {
 		entry := cachedEntry{
 			Name: e.Name.String(), Blob: e.blob.String(), Mode: e.mode, Revision: e.Revision.s,
@@ -75,7 +79,10 @@ func (r *Repository) restoreCache(ctx context.Context, turn *turn) *state {
 	if err != nil {
 		return nil // none, usually
 	}
-	restored, err := parseCache(newWalk(ctx, turn, r.git, r.maxDefinitions), r.settings.Branch, content)
+	if r.readSigners() != nil {
+		return nil // that is told where the branch is followed
+	}
+	restored, err := parseCache(newWalk(ctx, turn, r.git, r.maxDefinitions), r.settings.Branch, r.trust.rules, content)
 	if err != nil {
 		if ctx.Err() == nil {
 			r.log.Info("the cached state is made anew", "tenant", r.tenant.s, "cause", err)
@@ -83,10 +90,15 @@ func (r *Repository) restoreCache(ctx context.Context, turn *turn) *state {
 		return nil
 	}
 	r.cached = restored.head
+	if r.trust.signers != nil {
+		r.trust.mark(restored.head)
+	}
 	return restored
 }
 
-func parseCache(w *walk, of BranchName, content []byte) (*state, error) {
+// parseCache makes a state of a cache: of that branch, and of a head that is signed
+// as the rules ask, if there are any.
+func parseCache(w *walk, of BranchName, rules string, content []byte) (*state, error) {
 	header, text, _ := bytes.Cut(content, []byte("\n"))
 	if string(header) != fmt.Sprintf("%s%x", cacheVersion, sha256.Sum256(text)) {
 		return nil, errors.New("it is torn, or of another version")
@@ -97,6 +109,9 @@ func parseCache(w *walk, of BranchName, content []byte) (*state, error) {
 	}
 	if c.Branch != of.s {
 		return nil, errors.New("it is of another branch")
+	}
+	if rules != "" && c.Signed != rules {
+		return nil, errors.New("it says nothing of who signed, or of what others had to")
 	}
 	head, ok := object.ParseHash([]byte(c.Head))
 	if !ok {

@@ -42,7 +42,7 @@ func FuzzCache(f *testing.F) {
 	f.Add([]byte("null"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		content := fmt.Appendf(nil, "%s%x\n%s", cacheVersion, sha256.Sum256(text), text)
-		got, err := parseCache(newWalk(t.Context(), nil, s.repo.git, s.repo.maxDefinitions), s.repo.settings.Branch, content)
+		got, err := parseCache(newWalk(t.Context(), nil, s.repo.git, s.repo.maxDefinitions), s.repo.settings.Branch, "", content)
 		if err != nil {
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"secretsync/gitstore/internal/gitdir/object"
 	"secretsync/gitstore/internal/gitdir/pack"
 	"secretsync/gitstore/internal/gitdir/refs"
+	"secretsync/gitstore/signature"
 )
 
 // Cause puts into words why a repository can't be used now, for those who may
@@ -23,6 +24,9 @@ func Cause(err error) string {
 	}
 	if conflict, ok := errors.AsType[*refs.ConflictError](err); ok {
 		return conflict.Error()
+	}
+	if unsigned, ok := errors.AsType[*unsignedError](err); ok {
+		return unsigned.sentence
 	}
 	for _, c := range causes {
 		if errors.Is(err, c.kind) {
@@ -44,6 +48,8 @@ var causes = []struct {
 	{errClosed, "the server is shutting down"},
 	{errLeft, "the tenant is no longer served"},
 	{ErrUnsettled, "it is not known whether the last change would outlive a power cut"},
+	{signature.ErrKey, "the key that the server signs its commits with can't be used; the operator's log tells why"},
+	{errSigners, "the list of those who may sign commits can't be read; the operator's log tells why"},
 	{refs.ErrHeld, "another process holds the lock of the branch"},
 	{refs.ErrMoved, "others push to the branch all the time"},
 	{object.ErrCorrupt, "the repository is damaged; git fsck tells where"},

@@ -13,25 +13,36 @@
 // gives tests real repositories.
 //
 // What it guarantees:
+//
 //   - A write that was answered is on disk, objects and branch, and outlives a
 //     power cut. Precondition, change and commit are one step, against callers
 //     of this package as well as against other processes.
+//
 //   - At any instant, also after a crash, stock Git finds nothing wrong with
 //     the repository. Objects are never removed before they stand elsewhere.
+//
 //   - The revision of a definition is the newest commit on the branch's
 //     first-parent line that changed its file.
+//
 //   - What is pushed costs no more than its size warrants, see budget.go; what
 //     is over that is left unread and the tenant is told. Of more definitions
 //     than a tenant is allowed those with the lesser names are served.
+//
 //   - Snapshots are read without a lock and never wait for the disk.
+//
 //   - No commit of the API begins a history beside branches that are there. One
 //     that is dropped by force is told: see [Repository.Problems].
+//
 //   - Repositories don't wait for each other: one is opened, followed and closed
 //     beside the others, and what takes long goes on in turns. What is closed is
 //     left alone: no goroutine, file, watch or metric of it remains.
+//
 //   - A fault (damage, a full disk, a lock left behind, no repository at all)
 //     fails writes with [ErrUnavailable], leaves reads at the last good snapshot,
 //     shows in [Repository.Healthy], and is over when its cause is.
+//
+//   - Where commits have to be signed, the newest revision whose first-parent line is
+//     signed throughout is HEAD: see [Signatures] and [Repository.Withheld].
 //
 // What it does not: it runs no hooks for its own commits, and follows neither
 // grafts nor replaced objects.
@@ -44,6 +55,7 @@
 //	problems, dropped, cause, metrics    what is told of it
 //	snapshot, state, walk, version,      what stands at HEAD, and how that is worked
 //	census, cache, budget, at            out; and what any other commit holds
+//	signed, signing                      which of it counts, and what ours are signed with
 //	history, lineage, message, commit    who changed it and when, and what a commit changed
 //	write, operation, precondition,      how a write is asked for, judged and made
 //	claims, queue, batch, draft

@@ -20,6 +20,7 @@ type draft struct {
 	rootID, secretsID object.Hash // of what is in pack; zero where the tree is not
 	pack              *pack.Builder
 	read              func(blob object.Hash) ([]byte, error)
+	sign              func(commit []byte, when time.Time) ([]byte, error) // nil: commits aren't signed
 
 	changes  map[definition.Name]*Entry // since base; nil: removed
 	contents map[object.Hash][]byte     // of blobs made in this draft
@@ -76,7 +77,7 @@ type fileEdit struct {
 	subject    string // of the commit, if this is all it does
 }
 
-// commit adds the commit of an edit.
+// commit adds the commit of an edit. If that fails the draft stands as before.
 func (d *draft) commit(by Attribution, committer Identity, now time.Time, e edit) error {
 	secrets, blobs := d.secrets, make([]object.Hash, len(e.files))
 	var secretsEdit object.TreeEdit
@@ -110,7 +111,13 @@ func (d *draft) commit(by Attribution, committer Identity, now time.Time, e edit
 	rootID := d.pack.AddTree(d.rootID, d.root, rootEdit, root)
 
 	when := commitTime(now, d.time)
-	d.head = d.pack.Add(object.KindCommit, encodeCommit(rootID, d.head, by, committer, when, e.message))
+	content := encodeCommit(rootID, d.head, by, committer, when, e.message)
+	if d.sign != nil {
+		if content, err = d.sign(content, when); err != nil {
+			return err
+		}
+	}
+	d.head = d.pack.Add(object.KindCommit, content)
 	d.time, d.root, d.secrets = when, root, secrets
 	d.rootID, d.secretsID = rootID, secretsID
 	for i, change := range e.files {

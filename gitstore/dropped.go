@@ -65,16 +65,16 @@ func (d drop) sentence() string {
 }
 
 // noteDrop takes note that the branch has moved from one state to another that
-// does not continue it.
+// does not continue it. What is on the branch and not in force was not dropped.
 func (r *Repository) noteDrop(ctx context.Context, turn *turn, from, to *state) {
-	p, err := findDropped(ctx, turn, r.git.Reader(ctx, workPerAnswer), from.head, to.head)
+	p, err := findDropped(ctx, turn, r.git.Reader(ctx, workPerAnswer), from.head, r.tip)
 	if err != nil {
-		r.log.Warn("what was dropped by force can't be told", "tenant", r.tenant.s, "from", from.head, "to", to.head, "error", err)
+		r.log.Warn("what was dropped by force can't be told", "tenant", r.tenant.s, "from", from.head, "to", r.tip, "error", err)
 	} else if p.commits == 0 && !p.partial {
-		return // merged, in another order of parents
+		return // merged, in another order of parents, or not in force
 	}
 	d := drop{
-		Branch: r.settings.Branch.s, From: from.head.String(), To: to.head.String(), Time: r.clock.Now().UTC().Truncate(time.Second),
+		Branch: r.settings.Branch.s, From: from.head.String(), To: r.tip.String(), Time: r.clock.Now().UTC().Truncate(time.Second),
 		Commits: p.commits, Partial: p.partial, Answered: p.answered,
 	}
 	for _, e := range p.named {
@@ -154,10 +154,10 @@ func (r *Repository) reviewDrops(ctx context.Context, moved bool) {
 // mended reports whether what was dropped is in the history again.
 func (r *Repository) mended(ctx context.Context, d drop) bool {
 	from, ok := object.ParseHash([]byte(d.From))
-	if !ok || r.state.head.IsZero() || d.Branch != r.settings.Branch.s {
+	if !ok || r.tip.IsZero() || d.Branch != r.settings.Branch.s {
 		return false
 	}
-	p, err := findDropped(ctx, nil, r.git.Reader(ctx, workPerAnswer), from, r.state.head)
+	p, err := findDropped(ctx, nil, r.git.Reader(ctx, workPerAnswer), from, r.tip)
 	return err == nil && p.commits == 0 && !p.partial
 }
 

@@ -102,7 +102,7 @@ func TestWhetherForceIsAllowedIsTheTenantsAndWhatPeopleWroteStays(t *testing.T) 
 	s.fsck()
 }
 
-func mustRead(t *testing.T, path string) []byte {
+func mustRead(t testing.TB, path string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {

@@ -18,8 +18,8 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrConflict: the write contradicts what is at HEAD: a target is held by
 	// another definition, where that was to be refused, the file at HEAD is
-	// invalid and must be mended in Git first, or the branch is not there while
-	// others are.
+	// invalid and must be mended in Git first, the branch is not there while
+	// others are, or the commit would not be in force because of a signature.
 	ErrConflict = errors.New("conflict")
 	// ErrPrecondition: the definition's revision is none of those the caller
 	// asked for.

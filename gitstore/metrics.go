@@ -8,7 +8,7 @@ type metrics struct {
 	rewrites, dropped                    *prometheus.CounterVec
 	batch, latency, follow, consolidated *prometheus.HistogramVec
 	healthy, definitions, surplus, packs *prometheus.GaugeVec
-	problems                             *prometheus.GaugeVec
+	problems, withheld                   *prometheus.GaugeVec
 }
 
 // repositoryMetrics are those of one repository.
@@ -16,7 +16,7 @@ type repositoryMetrics struct {
 	commits, replays, rewrites, dropped  prometheus.Counter
 	batch, latency, follow, maintenance  prometheus.Observer
 	healthy, definitions, surplus, packs prometheus.Gauge
-	problems                             prometheus.Gauge
+	problems, withheld                   prometheus.Gauge
 	maintenanceDone, maintenanceFailed   prometheus.Counter
 }
 
@@ -44,6 +44,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		consolidated:   histogram("maintenance_seconds", "Time that a round of background maintenance took.", prometheus.ExponentialBuckets(0.001, 4, 10)),
 		healthy:        gauge("healthy", "1 if the repository is open and can be followed and written to, else 0."),
 		problems:       gauge("problems", "Things that are wrong with the repository as a whole; the tenant's status tells them."),
+		withheld:       gauge("withheld", "1 if the tip of the branch is not in force, because it or a commit before it is not signed as it has to be, else 0."),
 		definitions:    gauge("definitions", "Definitions at HEAD that are served."),
 		surplus:        gauge("surplus_definitions", "Definitions at HEAD beyond the limit, which are not served."),
 		packs:          gauge("packs", "Packs that hold the repository's objects."),
@@ -62,7 +63,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 func (m *metrics) of(t TenantName) *repositoryMetrics {
 	r := &repositoryMetrics{
 		commits: m.commits.WithLabelValues(t.s), replays: m.replays.WithLabelValues(t.s),
-		rewrites: m.rewrites.WithLabelValues(t.s), dropped: m.dropped.WithLabelValues(t.s), problems: m.problems.WithLabelValues(t.s),
+		rewrites: m.rewrites.WithLabelValues(t.s), dropped: m.dropped.WithLabelValues(t.s), problems: m.problems.WithLabelValues(t.s), withheld: m.withheld.WithLabelValues(t.s),
 		batch: m.batch.WithLabelValues(t.s), latency: m.latency.WithLabelValues(t.s), follow: m.follow.WithLabelValues(t.s),
 		healthy: m.healthy.WithLabelValues(t.s), definitions: m.definitions.WithLabelValues(t.s), surplus: m.surplus.WithLabelValues(t.s), packs: m.packs.WithLabelValues(t.s),
 		maintenance:       m.consolidated.WithLabelValues(t.s),
@@ -88,5 +89,5 @@ type vector interface {
 }
 
 func (m *metrics) vectors() []vector {
-	return []vector{m.commits, m.replays, m.consolidations, m.batch, m.latency, m.follow, m.consolidated, m.rewrites, m.dropped, m.healthy, m.definitions, m.surplus, m.packs, m.problems}
+	return []vector{m.commits, m.replays, m.consolidations, m.batch, m.latency, m.follow, m.consolidated, m.rewrites, m.dropped, m.healthy, m.definitions, m.surplus, m.packs, m.problems, m.withheld}
 }

@@ -14,20 +14,21 @@ import (
 // as sentences that say what to do.
 type problems struct {
 	mu    sync.Mutex
-	kinds [4][]string
+	kinds [5][]string
 }
 
 // The kinds of problem.
 const (
-	branchProblem  = iota // the branch that is followed is not what it should be
-	rewriteProblem        // commits were dropped
-	pushProblem           // Git could not be told which pushes to refuse
-	costProblem           // a commit costs too much to take in
+	branchProblem    = iota // the branch that is followed is not what it should be
+	rewriteProblem          // commits were dropped
+	pushProblem             // Git could not be told which pushes to refuse
+	costProblem             // a commit costs too much to take in
+	signatureProblem        // a commit is not signed as it has to be
 )
 
 // Problems tells what is wrong with the repository as a whole, though it can be
 // read: a branch that isn't there while others are, commits that were dropped by
-// force, one that costs too much to take in. Each is one sentence that says what to do.
+// force, one that costs too much to take in or is not signed. Each is one sentence that says what to do.
 func (r *Repository) Problems() []string {
 	r.problems.mu.Lock()
 	defer r.problems.mu.Unlock()
@@ -62,7 +63,7 @@ func (p *problems) set(r *Repository, kind int, sentences ...string) {
 // people see. A failure to do so is told where the branch is followed.
 func (r *Repository) lookAround() {
 	var found []string
-	if r.state.head.IsZero() {
+	if r.tip.IsZero() {
 		if sentence, err := r.absence(); err != nil {
 			return
 		} else if sentence != "" {

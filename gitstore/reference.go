@@ -186,6 +186,13 @@ func (r *Repository) buildRefCommit(ctx context.Context, tip RefTip, wanted *Ref
 	}
 	when := commitTime(r.clock.Now(), tip.time)
 	commit := encodeCommit(tree, tip.Commit.hash(), wanted.By, r.committer, when, message{subject: oneLine(wanted.Subject), list: wanted.Body})
+	if key, err := r.store.signingKey.get(); err != nil {
+		return object.Hash{}, err
+	} else if key != nil {
+		if commit, err = key.Sign(commit, when); err != nil {
+			return object.Hash{}, unavailable("sign a commit", err)
+		}
+	}
 	return r.builder.Add(object.KindCommit, commit), nil
 }
 

@@ -67,9 +67,12 @@ type Repository struct {
 	wanted  atomic.Pointer[Settings] // by Configure; see reconfigure
 
 	problems problems
+	withheld atomic.Pointer[Withheld]
 
 	// Only the goroutine that run is uses these.
 	state   *state
+	tip     object.Hash // where the branch is; not in force, perhaps: see trust
+	trust   trust
 	claims  *claims
 	builder *pack.Builder
 	cached  object.Hash // the head of the state that was written to disk last
@@ -176,7 +179,7 @@ func (r *Repository) serve(ctx context.Context) {
 		case <-tick.C():
 			r.store.watcher.watch(r)
 			if r.follow(ctx, true) == nil && r.health.has(writeFault) {
-				r.setHealth(writeFault, r.git.Probe(ctx))
+				r.setHealth(writeFault, r.probe(ctx))
 			}
 			r.lookAround()
 			r.tellPushes()
@@ -211,19 +214,24 @@ func (r *Repository) follow(ctx context.Context, again bool) error {
 
 func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error {
 	begun := r.clock.Now()
-	var head object.Hash
+	var tip, head object.Hash
 	err := r.reconfigure(ctx)
 	if err == nil {
-		head, err = r.git.Head()
+		tip, err = r.git.Head()
 	}
 	next, base := r.state, r.state
 	if r.switched {
 		base = nil
 	}
+	if err == nil {
+		if r.stuck.err != nil && r.stuck.head == tip && !again && !errors.Is(r.stuck.err, errSigners) {
+			return r.stuck.err
+		}
+		r.tip = tip
+		head, err = r.inForce(ctx, turn, tip)
+	}
 	switch {
 	case err != nil:
-	case r.stuck.err != nil && r.stuck.head == head && !again:
-		return r.stuck.err
 	case head != r.state.head || !r.state.snapshot.Read():
 		if next, err = r.load(ctx, turn, head, base); err == nil {
 			r.metrics.follow.Observe(r.since(begun).Seconds())
@@ -246,7 +254,7 @@ func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error
 		r.switched = false
 		r.moved(ctx, turn, base, next)
 	}
-	r.stuck.note(head, err, r.since(begun), r.pollInterval)
+	r.stuck.note(tip, err, r.since(begun), r.pollInterval)
 	r.setHealth(followFault, err)
 	return err
 }
@@ -274,6 +282,14 @@ func (r *Repository) load(ctx context.Context, turn *turn, head object.Hash, bas
 		r.problems.set(r, costProblem, fmt.Sprintf("commit %s is not taken in, the one before goes on being synced: %s", head, Cause(err)))
 	}
 	return next, err
+}
+
+// probe finds out whether writes can be made again.
+func (r *Repository) probe(ctx context.Context) error {
+	if _, err := r.store.signingKey.get(); err != nil {
+		return err
+	}
+	return r.git.Probe(ctx)
 }
 
 // moved looks at what somebody else did to the branch: from one state, nil if

@@ -32,6 +32,8 @@ type Settings struct {
 	// that HEAD is. It is written into the repository's configuration, where Git
 	// goes by it; what somebody set there by hand stays.
 	AllowForcePush bool
+	// Signatures say whose commits count.
+	Signatures Signatures
 }
 
 func (s Settings) withDefaults() Settings {

@@ -28,6 +28,8 @@ type Config struct {
 	Dir string
 	// Committer is who commits. Zero: secretsync <secretsync@localhost>.
 	Committer Identity
+	// SigningKey signs the commits that the store makes. Zero: nothing does.
+	SigningKey SigningKey
 	// MaxDefinitions is the greatest number of definitions of a tenant. The API
 	// makes no more, and of those that a push brings the ones with the lesser
 	// names are served: see [Snapshot.Surplus]. Zero: [definition.DefaultLimit].
@@ -75,6 +77,9 @@ type Store struct {
 	config  Config
 	metrics *metrics
 	lock    *os.File
+
+	signingKey signingKey
+
 	watcher *watcher
 	turns   *turns        // for opening and history
 	follows *turns        // for following what was pushed, if that takes long
@@ -101,6 +106,7 @@ func Open(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{config: cfg, lock: lock, settings: make(map[TenantName]Settings), repositories: make(map[TenantName]*Repository)}
+	s.signingKey.SigningKey = cfg.SigningKey
 	s.turns = newTurns(cfg.Clock, runtime.GOMAXPROCS(0))
 	s.follows = newTurns(cfg.Clock, max(1, runtime.GOMAXPROCS(0)/2)) // the other half is for who writes
 	s.slots = make(chan struct{}, min(2, max(1, runtime.GOMAXPROCS(0)/2)))
