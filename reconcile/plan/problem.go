@@ -190,7 +190,7 @@ func paths(set definition.Set, reach Reach) (problems []Problem) {
 		} {
 			if rest, ok := strings.CutPrefix(path, begin.path+"/"); begin.path != "" && ok {
 				problems = append(problems, about(l, -1, RuleSuspiciousPath, Warning,
-					"secretPath %s begins with %s, %s, which stand before every path of the tenant already; if that is not meant, write %s", path, begin.what, begin.path, rest))
+					"secretPath %s begins with %s (%s), and is looked up below that once more; if that is not meant, write %s", path, begin.what, begin.path, rest))
 				break
 			}
 		}
