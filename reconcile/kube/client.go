@@ -1,11 +1,9 @@
 package kube
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -78,6 +76,12 @@ func newClient(w *way, c credentials, limits func() Config, limiter *rate.Limite
 	cfg.Timeout = 0 // each request has its own, and watches have none
 	cfg.RateLimiter = nil
 	cfg.QPS, cfg.Burst = -1, 0
+	// A dialer of its own keeps the library from handing out a transport that it
+	// made before, with a connection that may be dead without being known to be.
+	if cfg.Dial == nil {
+		dialer := &net.Dialer{Timeout: probeLimit, KeepAlive: 30 * time.Second}
+		cfg.Dial = dialer.DialContext
+	}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { k.bearer.next = next; return k.bearer })
 	var err error
 	if k.rest, err = rest.RESTClientFor(cfg); err != nil {
@@ -94,19 +98,23 @@ func (k *client) do(ctx context.Context, verb string, r *rest.Request, into runt
 	return k.timed(ctx, verb, k.limits().timeout(), answered(r, into))
 }
 
-// ask makes a small request about the server itself, which waits for no other.
-func (k *client) ask(ctx context.Context, verb string, r *rest.Request, into runtime.Object) error {
-	return k.timed(ctx, verb, probeLimit, answered(r, into))
+// ask makes a small request about the server itself, which waits for no other
+// and is made again while it is not answered.
+func (k *client) ask(ctx context.Context, verb string, r func() *rest.Request, into runtime.Object) error {
+	return k.timed(ctx, verb, probeLimit, func(ctx context.Context) error {
+		return taken(insist(ctx, func(ctx context.Context) rest.Result { return r().MaxRetries(0).Do(ctx) }), into)
+	})
 }
 
 func answered(r *rest.Request, into runtime.Object) func(context.Context) error {
-	return func(ctx context.Context) error {
-		result := r.MaxRetries(0).Do(ctx)
-		if err := result.Error(); err != nil || into == nil {
-			return err
-		}
-		return result.Into(into)
+	return func(ctx context.Context) error { return taken(r.MaxRetries(0).Do(ctx), into) }
+}
+
+func taken(result rest.Result, into runtime.Object) error {
+	if err := result.Error(); err != nil || into == nil {
+		return err
 	}
+	return result.Into(into)
 }
 
 func (k *client) timed(ctx context.Context, verb string, limit time.Duration, request func(context.Context) error) error {
@@ -145,13 +153,15 @@ func (k *client) version(ctx context.Context) (string, error) {
 // system returns the UID of the namespace by which a cluster is known.
 func (k *client) system(ctx context.Context) (types.UID, error) {
 	var ns metav1.PartialObjectMetadata
-	err := k.ask(ctx, "get", k.rest.Get().Resource("namespaces").Name(metav1.NamespaceSystem).SetHeader("Accept", metadataOnly), &ns)
+	err := k.ask(ctx, "get", func() *rest.Request {
+		return k.rest.Get().Resource("namespaces").Name(metav1.NamespaceSystem).SetHeader("Accept", metadataOnly)
+	}, &ns)
 	return ns.UID, err
 }
 
 // ready reports whether the server says that it is ready. Nearly everybody may ask.
 func (k *client) ready(ctx context.Context) bool {
-	return k.ask(ctx, "get", k.rest.Get().AbsPath("/readyz"), nil) == nil
+	return k.ask(ctx, "get", func() *rest.Request { return k.rest.Get().AbsPath("/readyz") }, nil) == nil
 }
 
 // probe reads something small through all of the server, its storage included,
@@ -160,80 +170,22 @@ func (k *client) ready(ctx context.Context) bool {
 // returns the resource version that the server is at.
 func (k *client) probe(ctx context.Context, namespace string) (string, error) {
 	var list metav1.PartialObjectMetadataList
-	err := k.ask(ctx, "list", k.rest.Get().Namespace(namespace).Resource("secrets").SetHeader("Accept", metadataOnlyList).
-		VersionedParams(&metav1.ListOptions{FieldSelector: "metadata.name=secretsync.probe", Limit: 1}, parameterCodec), &list)
+	err := k.ask(ctx, "list", func() *rest.Request {
+		return k.rest.Get().Namespace(namespace).Resource("secrets").SetHeader("Accept", metadataOnlyList).
+			VersionedParams(&metav1.ListOptions{FieldSelector: "metadata.name=secretsync.probe", Limit: 1}, parameterCodec)
+	}, &list)
 	return list.ResourceVersion, err
 }
 
 const metadataOnlyList = protobuf + ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1," + "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
-// Pages of listings are sized by what they bring: Secrets may be a megabyte
-// each or a few hundred bytes.
-const (
-	pageFirst = 10       // Secrets of the first page
-	pageMost  = 500      // of any
-	pageAim   = 8 << 20  // bytes
-	pageLimit = 32 << 20 // bytes; a page that would be larger is asked for again, smaller
-)
-
-// pager decides how much to ask for next.
-type pager struct {
-	limit  int64
-	buffer bytes.Buffer // of the page that was read last
-}
-
-var errPageTooLarge = errors.New("the page is too large")
-
-// took learns from a page of so many items and bytes.
-func (p *pager) took(items, size int) {
-	if items == 0 {
-		return
-	}
-	fits := int64(pageAim) * int64(items) / int64(max(size, 1))
-	p.limit = max(1, min(fits, 4*p.limit, pageMost))
-}
-
-// page reads one page into a list, and learns from it.
-func (k *client) page(ctx context.Context, f *feed, p *pager, next string, into runtime.Object) error {
-	if p.limit == 0 {
-		p.limit = pageFirst
-	}
-	if err := k.limiter.Wait(ctx); err != nil {
-		return err
-	}
-	tooLarge := false
-	err := k.timed(ctx, "list", k.limits().listTimeout(), func(ctx context.Context) error {
-		body, err := k.rest.Get().Namespace(f.namespace).Resource(f.resource).MaxRetries(0).VersionedParams(
-			&metav1.ListOptions{LabelSelector: f.selector, Limit: p.limit, Continue: next}, parameterCodec).Stream(ctx)
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		p.buffer.Reset()
-		_, err = p.buffer.ReadFrom(io.LimitReader(body, pageLimit+1))
-		switch {
-		case err != nil:
-			return err
-		case p.buffer.Len() > pageLimit && p.limit > 1:
-			p.limit = max(1, p.limit/8)
-			tooLarge = true
-			return nil
-		}
-		_, _, err = codecs.UniversalDeserializer().Decode(p.buffer.Bytes(), nil, into)
-		return err
-	})
-	if tooLarge {
-		return errPageTooLarge
-	}
-	return err
-}
-
-func (k *client) watch(ctx context.Context, f *feed, rv string, lasting time.Duration) (watch.Interface, error) {
+// watch begins a watch, which then lasts. To begin one takes a server no time,
+// so it has only within to do so.
+func (k *client) watch(ctx context.Context, f *feed, rv string, lasting, within time.Duration) (watch.Interface, error) {
 	seconds := int64(lasting.Seconds())
 	began := time.Now()
-	// Once it has begun it lasts; to begin it has the time of any request.
 	ctx, cancel := context.WithCancel(ctx)
-	patience := time.AfterFunc(k.limits().timeout(), cancel)
+	patience := time.AfterFunc(within, cancel)
 	w, err := k.rest.Get().Namespace(f.namespace).Resource(f.resource).MaxRetries(0).VersionedParams(&metav1.ListOptions{
 		LabelSelector: f.selector, ResourceVersion: rv, TimeoutSeconds: &seconds, Watch: true, AllowWatchBookmarks: true,
 	}, parameterCodec).Watch(ctx)

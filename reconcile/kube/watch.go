@@ -101,14 +101,19 @@ func (c *connection) listOnce(ctx context.Context, f *feed, p *pager) (rv string
 // watchFrom watches until that can't be continued, which is errStale, or the
 // cluster can't be used.
 func (c *connection) watchFrom(ctx context.Context, f *feed, rv string) error {
+	within := lostAfter // for the watch to begin
 	for ctx.Err() == nil {
 		// Long, and different for every watch, so that they don't all return at once.
 		lasting := 5*time.Minute + rand.N(5*time.Minute)
 		began := c.clock.Now()
 		token := c.client.bearer.token.Load()
-		w, err := c.client.watch(ctx, f, rv, lasting)
+		limit := c.config().timeout()
+		w, err := c.client.watch(ctx, f, rv, lasting, min(within, limit))
 		switch {
 		case c.token(token, err):
+			continue
+		case errors.Is(err, context.DeadlineExceeded) && within < limit && c.client.answers(ctx, c.probed(f)):
+			within *= 2 // it was lost, or the server is slow
 			continue
 		case apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
 			return errStale
@@ -118,6 +123,7 @@ func (c *connection) watchFrom(ctx context.Context, f *feed, rv string) error {
 		case err != nil:
 			return err
 		}
+		within = lostAfter
 		rv, err = c.drain(ctx, w, f, rv)
 		switch {
 		case err != nil:

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -142,6 +143,9 @@ func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return b.next.RoundTrip(r)
 }
+
+// CloseIdleConnections is looked for by http.Client.
+func (b *bearer) CloseIdleConnections() { utilnet.CloseIdleConnectionsFor(b.next) }
 
 // WrappedRoundTripper lets client-go find the transport.
 func (b *bearer) WrappedRoundTripper() http.RoundTripper { return b.next }
