@@ -134,6 +134,38 @@ func TestAKeyExpiresWhileTheServerRuns(t *testing.T) {
 	}
 }
 
+// Else whoever is given a key for a day has one for ever.
+func TestAKeyMakesNoneThatOutlivesIt(t *testing.T) {
+	clock := newHand()
+	w := newWorld(t, func(c *Config) { c.Clock = clock })
+	in := func(d time.Duration) string { return clock.at.Add(d).Format(time.RFC3339) }
+	create := func(by, expires string) (key keyBody, r reply) {
+		r = w.do("POST", "/api/v1/tenants/acme/apikeys", by, `{"displayName":"x","role":"admin"`+expires+`}`)
+		if r.status == 201 {
+			decodeJSON(t, r.body, &key)
+		}
+		return key, r
+	}
+	short, _ := create(w.admin, `,"expiresAt":"`+in(time.Hour)+`"`)
+	for name, expires := range map[string]string{
+		"one that never ends":         "",
+		"one that never ends, said":   `,"expiresAt":null`,
+		"one that ends a second late": `,"expiresAt":"` + in(time.Hour+time.Second) + `"`,
+	} {
+		if _, r := create(short.Key, expires); r.status != 400 || !strings.Contains(w.errorOf(r), "expiresAt") {
+			t.Errorf("%s: %d %s", name, r.status, r.body)
+		}
+	}
+	child, r := create(short.Key, `,"expiresAt":"`+in(time.Hour)+`"`)
+	if r.status != 201 {
+		t.Fatalf("one that ends with it: %d %s", r.status, r.body)
+	}
+	clock.advance(time.Hour)
+	if r := w.do("GET", "/api/v1/tenants/acme", child.Key, ""); r.status != 401 {
+		t.Errorf("after an hour: %d", r.status)
+	}
+}
+
 func TestNewSettingsAreInForceAtOnce(t *testing.T) {
 	w := newWorld(t)
 	without := w.settings

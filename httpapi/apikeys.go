@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"secretsync/gitstore/definition"
 )
 
 func (s *Server) listKeys(x *exchange) (*answer, error) {
@@ -34,6 +36,10 @@ func (s *Server) createKey(x *exchange) (*answer, error) {
 	request, err := parseKeyRequest(body, s.now())
 	if err != nil {
 		return nil, err
+	}
+	if end := x.key.ExpiresAt; !end.IsZero() && (request.expiresAt.IsZero() || request.expiresAt.After(end)) {
+		// Else whoever has a key for a day has one for ever.
+		return nil, &definition.FieldError{Field: "expiresAt", Reason: fmt.Sprintf("must be given and not lie after %s, when the key ends that asks: none that it makes outlives it", end.UTC().Format(time.RFC3339Nano))}
 	}
 	if s.cfg.KeyStore == nil {
 		return nil, errNoKeyStore
