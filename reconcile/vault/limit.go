@@ -38,9 +38,12 @@ func (l *Limits) at(m mount) *limit {
 //	none ──429──► what was observed ──no 429──► +5 % a second ──5 s──► +50 % a second ──► none
 //	                    ▲                              │
 //	                    └────────────429───────────────┘
+//
+// Of several 429 in a row, between which nothing is taken, the first counts.
 type limit struct {
 	mu      sync.Mutex
 	limiter *rate.Limiter // nil while there is no limit
+	since   int           // requests that were taken since the last 429
 	until   time.Time     // nothing before: the vault asked to wait
 	cut     time.Time
 	raised  time.Time
@@ -114,6 +117,7 @@ func (l *limit) ok(now time.Time) {
 	defer l.mu.Unlock()
 	l.roll(now)
 	l.passed++
+	l.since++
 }
 
 func (l *limit) roll(now time.Time) {
@@ -133,6 +137,16 @@ func (l *limit) refused(now time.Time, after time.Duration) bool {
 	if now.Sub(l.cut) < observed/2 {
 		return false // of the same burst
 	}
+	if l.limiter != nil && l.since == 0 {
+		// A vault that takes nothing at all, since somebody else uses its quota
+		// up, does not tell how much it takes. It is left alone for a while.
+		l.cut, l.raised = now, now
+		if until := now.Add(observed); until.After(l.until) {
+			l.until = until
+		}
+		return false
+	}
+	l.since = 0
 	l.roll(now)
 	took := max(l.last, float64(l.passed)/max(observed.Seconds(), now.Sub(l.window).Seconds()))
 	if l.limiter != nil {

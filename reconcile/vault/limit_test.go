@@ -65,6 +65,22 @@ func TestALimitGoesWhenTheQuotaDoes(t *testing.T) {
 	}
 }
 
+// Somebody else uses up the quota for a while: then the vault takes nothing of
+// ours, however little we ask for.
+func TestALimitOutlastsATimeInWhichNothingIsTaken(t *testing.T) {
+	var l limit
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	free, used := &quota{perSecond: 1 << 30}, &quota{}
+	follow(&l, free, start, 3*time.Second, 40)
+	if taken, refused := follow(&l, used, start.Add(3*time.Second), 20*time.Second, 40); taken > 0 || refused > 21 {
+		t.Errorf("%d were refused in 20 s, and %d taken", refused, taken)
+	}
+	taken, _ := follow(&l, free, start.Add(23*time.Second), 3*time.Second, 40)
+	if taken < 40 {
+		t.Errorf("of 120 in the 3 s after it, %d were taken", taken)
+	}
+}
+
 func TestALimitIsOfAMount(t *testing.T) {
 	var l Limits
 	one := l.at(mount{"https://vault", "", "a"})
