@@ -256,6 +256,10 @@ func repair(in *input, c *kube.Copy, want kube.Stamp) decision {
 			return decision{why: "the old Secret is being deleted", fault: terminating(in, c), drift: d.drift}
 		case c.Type != kindOf(in.kind) && !c.Intact:
 			return decision{why: "of another type, and not as we wrote it", fault: typeMismatch(in, c)}
+		case c.Immutable && !c.Intact:
+			// Its data can't have been edited: it is a copy that a person made, or
+			// another server's, and to replace it is to delete it.
+			return decision{why: "immutable, and not as we wrote it", fault: typeMismatch(in, c)}
 		case c.Type != kindOf(in.kind), c.Immutable:
 			d.action = replace
 		}

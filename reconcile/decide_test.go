@@ -154,7 +154,11 @@ func TestDecide(t *testing.T) {
 		"an edited copy":                       {of(func(in *input, c *kube.Copy) { known(in, testStamp); c.Intact, in.held = false, true }), update, ReasonQueued},
 		"a copy without one of its labels":     {of(func(in *input, c *kube.Copy) { known(in, testStamp); c.Labelled, in.held = false, true }), update, ReasonQueued},
 		"an immutable copy of another version": {of(func(in *input, c *kube.Copy) { known(in, newStamp); c.Immutable, in.held = true, true }), replace, ReasonQueued},
-		"our copy of another type":             {of(func(in *input, c *kube.Copy) { known(in, testStamp); c.Type, in.held = "Old", true }), replace, ReasonQueued},
+		"an immutable one with our labels, not as we wrote it": {of(func(in *input, c *kube.Copy) {
+			known(in, testStamp)
+			c.Immutable, c.Intact, in.held = true, false, true
+		}), stay, ReasonTypeMismatch},
+		"our copy of another type": {of(func(in *input, c *kube.Copy) { known(in, testStamp); c.Type, in.held = "Old", true }), replace, ReasonQueued},
 		"one with our labels, not as we wrote it, of another type": {of(func(in *input, c *kube.Copy) {
 			known(in, testStamp)
 			c.Type, c.Intact, in.held = "kubernetes.io/tls", false, true

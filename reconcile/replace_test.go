@@ -47,6 +47,31 @@ func TestASecretOfAnotherTypeOrOwnerIsNeverTakenOver(t *testing.T) {
 	}
 }
 
+// kubectl get secret | sed | kubectl apply, made immutable, where a definition
+// wants its copy: the labels are ours, the Secret is a person's, and to write it
+// would be to delete it.
+func TestAnImmutableSecretThatAPersonMadeOfACopyIsNotReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/.")
+	w.synced("db")
+	original, yes := w.get("production/./db"), true
+	before := w.create("production", &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "theirs", Labels: original.Labels, Annotations: original.Annotations},
+		Immutable:  &yes, Data: map[string][]byte{"a": []byte("theirs")},
+	})
+	w.put("other", map[string]any{"a": "2"})
+	w.define("other", "production/./theirs")
+	w.status("other", ReasonTypeMismatch)
+	if now := w.get("production/./theirs"); now.UID != before.UID || now.ResourceVersion != before.ResourceVersion {
+		t.Errorf("it was touched: %+v", now)
+	}
+	w.delete("production/./theirs")
+	w.holds("production/./theirs", map[string]string{"a": "2"})
+	w.synced("other")
+}
+
 // denies has production refuse Secrets of the world of which an expression does
 // not hold.
 func (w *world) denies(expression string, operations ...admissionv1.OperationType) (end func()) {

@@ -40,7 +40,7 @@ func (c *ClusterReader) Secret(ctx context.Context, namespace, name string) (*Se
 	if found, err := c.get(ctx, c.client.Get().Namespace(namespace).Resource("secrets").Name(name), &s); !found || err != nil {
 		return nil, err
 	}
-	return &Secret{Type: string(s.Type), Owned: len(s.OwnerReferences) > 0, Labels: s.Labels, Annotations: s.Annotations, Data: Digest(s.Data)}, nil
+	return &Secret{Type: string(s.Type), Owned: len(s.OwnerReferences) > 0, Immutable: s.Immutable != nil && *s.Immutable, Labels: s.Labels, Annotations: s.Annotations, Data: Digest(s.Data)}, nil
 }
 
 // Namespace implements [Cluster].

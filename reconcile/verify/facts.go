@@ -64,6 +64,7 @@ type Value struct {
 type Secret struct {
 	Type        string
 	Owned       bool // has an owner reference
+	Immutable   bool
 	Labels      map[string]string
 	Annotations map[string]string
 	Data        Data

@@ -220,7 +220,7 @@ func (f *facts) unhindered() bool {
 //	InvalidKey, ValueTooLarge       the newest version can be copied
 //	NotOwned                        none stands, or it is the definition's copy
 //	TargetConflict                  nothing else asks for the Secret or has it
-//	TypeMismatch                    none stands, or one without owner that is Opaque
+//	TypeMismatch                    none stands, or one without owner that is Opaque and can be changed
 //	ClusterNotFound                 it is registered
 //	NamespaceNotAllowed             it is granted
 //	NamespaceNotFound, …Terminating it is there and stays
@@ -258,8 +258,8 @@ func causeGone(f *facts) (finds string, learns learning) {
 			return "nothing else asks for this Secret", atOnce
 		}
 	case "TypeMismatch":
-		if copySeen && (f.secret == nil || f.secret.Type == typeOpaque && !f.secret.Owned) {
-			return "no Secret of another type or owner stands there", byPolling
+		if copySeen && (f.secret == nil || f.secret.Type == typeOpaque && !f.secret.Owned && !f.secret.Immutable) {
+			return "no Secret of another type or owner stands there, and none that is immutable", byPolling
 		}
 	case "ClusterNotFound":
 		if f.registered {
@@ -300,8 +300,10 @@ func judgeBorne(f *facts, note func(Kind, finding)) {
 		return
 	}
 	lie := finding{says: f.told(), basis: f.told()}
-	if f.claim.Reason == "ClusterUnreachable" {
-		lie.learns = byProbing // until then it tells what it knew last
+	if f.claim.Reason == "ClusterUnreachable" || f.claim.Reason == "Queued" {
+		// Until the cluster is reached, or listed anew over another way, it tells
+		// what it knew last.
+		lie.learns = byProbing
 	}
 	if f.secret == nil {
 		if f.claim.State != "Synced" { // else it is a lie as such

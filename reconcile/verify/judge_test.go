@@ -128,6 +128,7 @@ func TestOfATargetEachLieIsFoundAndNoTruthIsOne(t *testing.T) {
 		"the vault is unavailable, and it answers":      {keepsCopy("Error", "VaultUnavailable"), "causeGone"},
 		"the vault forbids, and it doesn't":             {keepsCopy("Error", "VaultForbidden"), "causeGone"},
 		"another type, and it is":                       {all(keepsCopy("Error", "TypeMismatch"), func(f *facts) { f.secret.Type = "x" }), ""},
+		"immutable, and it is":                          {all(keepsCopy("Error", "TypeMismatch"), func(f *facts) { f.secret.Immutable = true }), ""},
 		"another type, and it is none":                  {keepsCopy("Error", "TypeMismatch"), "causeGone"},
 		"altered, and it is":                            {all(keepsCopy("Error", "Altered"), func(f *facts) { f.secret.Data = nil }), ""},
 		"altered, and it is not":                        {keepsCopy("Error", "Altered"), "causeGone"},
