@@ -185,7 +185,7 @@ func (o *verifyOptions) sources(cfg *config) (s verify.Sources, logout func(cont
 		}
 		s.Tenants = append(s.Tenants, verify.Tenant{
 			Name:     t.name.String(),
-			Head:     verify.OpenRepository(filepath.Join(cfg.dataDir, "repositories", t.name.String()+".git"), "main"),
+			Head:     verify.OpenRepository(filepath.Join(cfg.dataDir, "repositories", t.name.String()+".git"), t.repository.Branch.String()),
 			Status:   &verify.Server{URL: o.url, Tenant: t.name.String(), Key: keys[t.name.String()]},
 			Vault:    vault,
 			Clusters: grants,
@@ -297,14 +297,26 @@ func vaultToVerify(v reconcile.Vault) (*verify.VaultReader, error) {
 			return nil, fmt.Errorf("caFile %s holds no PEM certificate", v.CAFile)
 		}
 	}
+	if v.ClientCertFile != "" {
+		own, err := tls.LoadX509KeyPair(v.ClientCertFile, v.ClientKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("clientCertFile: %w", err)
+		}
+		transport.TLSClientConfig.Certificates = []tls.Certificate{own}
+	}
+	// What stands in the environment is for the Vault programs: it would be sent
+	// to tenants' vaults, and what the library can't read of it would stop us.
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "VAULT_") {
+			if err := os.Unsetenv(name); err != nil {
+				return nil, err
+			}
+		}
+	}
 	client, err := api.NewClient(&api.Config{Address: v.Address, HttpClient: &http.Client{Transport: transport}, MaxRetries: 1})
 	if err != nil {
 		return nil, err
 	}
-	// What the library took from the environment is another's.
-	client.ClearToken()
-	client.ClearNamespace()
-	client.SetHeaders(http.Header{api.RequestHeaderName: {"true"}})
 	if v.Namespace != "" {
 		client.SetNamespace(strings.Trim(v.Namespace, "/"))
 	}
