@@ -41,11 +41,13 @@ func saysAny(words string, of []string) bool {
 // judge returns what the report of a push means.
 func (r *Remote) judge(report wire.Report, updates []Update) error {
 	var worst *Error
+	refusals := 0
 	for _, u := range updates {
 		why, refused := report.Refused[u.Ref]
 		if !refused {
 			continue
 		}
+		refusals++
 		e := &Error{Kind: Rejected, Remote: r.String(), Ref: u.Ref, Cause: "the push is refused"}
 		switch {
 		case report.Unpack != "ok":
@@ -65,6 +67,9 @@ func (r *Remote) judge(report wire.Report, updates []Update) error {
 	}
 	if worst == nil {
 		return nil
+	}
+	if refusals < len(updates) {
+		worst.Kind, worst.Cause = Unknown, "the remote has made a part of the push"
 	}
 	return worst
 }

@@ -27,6 +27,5 @@
 //
 // go-git 5 speaks no version 2, its pkt-line scanner takes the delimiter of
 // version 2 for an error, and it reads an advertisement into maps of all
-// references: a million of them, 64 MB on the wire, are 230 MB there, and a few
-// kilobytes here. Its client knows no multi_ack.
+// references. Its client knows no multi_ack.
 package wire
