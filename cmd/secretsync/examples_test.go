@@ -87,7 +87,7 @@ func TestTheWorkflowsCallTheProgramAsItIs(t *testing.T) {
 				continue
 			}
 			for folder, good := range map[string]bool{"good": true, "bad": false} {
-				if err := runIn(t, checkout(t, good), script); (err == nil) != good {
+				if err := runIn(t, checkoutOf(t, good), script); (err == nil) != good {
 					t.Errorf("%s: in a %s checkout: %v", path, folder, err)
 				}
 			}
@@ -175,8 +175,8 @@ func checkCommandLines(t *testing.T, path, script string) int {
 	return len(calls)
 }
 
-// checkout makes one with a definition that is valid, or not.
-func checkout(t *testing.T, good bool) string {
+// checkoutOf makes one with a definition that is valid, or not.
+func checkoutOf(t *testing.T, good bool) string {
 	t.Helper()
 	folder := t.TempDir()
 	content := "name: db\nsecretPath: production/db\n"

@@ -36,30 +36,39 @@ func ValidateDir(dir fs.FS, maxDefinitions int) (Report, error) {
 // would read them, were it committed; see [ReadSet].
 func ReadDir(dir fs.FS, maxDefinitions int) (Set, error) {
 	info, err := fs.Lstat(dir, Folder)
+	if err == nil {
+		if mode := gitMode(dir, fs.FileInfoToDirEntry(info)); !IsFolder(mode) {
+			return NoFolder(mode), nil
+		}
+	}
+	files, err := FilesOf(dir)
+	if err != nil {
+		return Set{}, err
+	}
+	return ReadSet(files, maxDefinitions)
+}
+
+// FilesOf returns the files of the folder of definitions of the checkout whose
+// root is dir.
+func FilesOf(dir fs.FS) ([]File, error) {
+	entries, err := fs.ReadDir(dir, Folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Git keeps no empty folders, so this can be a repository without
 		// definitions; but also a mistyped path, which must not pass.
 		if _, err := fs.Lstat(dir, ".git"); err != nil {
-			return Set{}, fmt.Errorf("there is no folder %s/; give the root of a checkout", Folder)
+			return nil, fmt.Errorf("there is no folder %s/; give the root of a checkout", Folder)
 		}
-		return Set{}, nil
+		return nil, nil
 	}
 	if err != nil {
-		return Set{}, err
-	}
-	if mode := gitMode(dir, fs.FileInfoToDirEntry(info)); !IsFolder(mode) {
-		return NoFolder(mode), nil
-	}
-	entries, err := fs.ReadDir(dir, Folder)
-	if err != nil {
-		return Set{}, err
+		return nil, err
 	}
 	files := make([]File, len(entries))
 	for i, e := range entries {
 		path := Folder + "/" + e.Name()
 		files[i] = File{Name: e.Name(), Mode: gitMode(dir, e), Read: func(limit int64) ([]byte, error) { return readStart(dir, path, limit) }}
 	}
-	return ReadSet(files, maxDefinitions)
+	return files, nil
 }
 
 // SurplusProblem says that there are more definitions than are allowed.
