@@ -14,6 +14,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
+	"secretsync/reconcile/live"
 )
 
 // Reader gives what is at HEAD without waiting for anything.
@@ -33,6 +34,11 @@ type Historian interface {
 	History(ctx context.Context, name definition.Name, after gitstore.Revision, limit int) (events []gitstore.Event, next gitstore.Revision, err error)
 }
 
+// Hinter looks at once whether the branch has moved, and does not wait for it.
+type Hinter interface {
+	Hint()
+}
+
 // HealthReporter says why it can't be written to or followed now; nil: it can.
 type HealthReporter interface {
 	Healthy() error
@@ -49,6 +55,8 @@ type Repository interface {
 	Reader
 	Writer
 	Historian
+	live.Repository
+	Hinter
 	HealthReporter
 	ProblemReporter
 }
@@ -82,6 +90,7 @@ type ClusterSource interface {
 // Reconciler is a *[reconcile.Reconciler].
 type Reconciler interface {
 	StatusSource
+	live.Source
 	Waiter
 	Syncer
 	ClusterSource

@@ -24,9 +24,12 @@
 //   - A path with a percent sign is 404: no name needs one, and what a proxy
 //     before us took it for is unknown. Nothing is redirected: a doubled or
 //     trailing slash is 404.
-//   - The ETag of a tenant and of a cluster, whose answers stand for no one
+//   - The ETag of a tenant, of a cluster and of a commit's standing, whose answers stand for no one
 //     commit, is a hash of the answer: another one whenever the answer is. As
 //     with the others, If-None-Match is not honoured.
+//   - A commit that is in the repository but not in the history of the followed
+//     branch is 404, as one that is not there at all. What live means is told at
+//     package live.
 //   - Pages of a list go by name: each definition that stands from the first page
 //     to the last is on exactly one of them, as it stood when that was asked for.
 //   - Two Authorization headers are 401. A malformed If-Match is 400; a

@@ -93,10 +93,11 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	w.do("GET", "/metrics", "", "")
 	w.push("secrets/Misnamed.yaml", "name: misnamed\n")
 	exerciseOrphans(t, w)
+	exerciseCommits(w)
 
 	each := func(key string, extra ...string) {
 		for _, rt := range routes {
-			path := strings.NewReplacer(":tenant", "acme", ":name", "kept", ":id", "ak-abcd").Replace(rt.path)
+			path := strings.NewReplacer(":tenant", "acme", ":name", "kept", ":id", "ak-abcd", ":sha", "abcdef0").Replace(rt.path)
 			body := ""
 			if rt.method == http.MethodPost || rt.method == http.MethodPatch {
 				body = `{"name":"new","secretPath":"a"}`

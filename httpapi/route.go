@@ -33,6 +33,7 @@ var routes = []route{
 	{http.MethodDelete, tenantsPath + ":tenant/secrets/:name", RoleAdmin, (*Server).deleteSecret},
 	{http.MethodGet, tenantsPath + ":tenant/secrets/:name/history", RoleReadonly, (*Server).getHistory},
 	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/sync", RoleAdmin, (*Server).syncSecret},
+	{http.MethodGet, tenantsPath + ":tenant/commits/:sha", RoleReadonly, (*Server).getCommit},
 	{http.MethodGet, tenantsPath + ":tenant/clusters", RoleReadonly, (*Server).listClusters},
 	{http.MethodGet, tenantsPath + ":tenant/clusters/:name", RoleReadonly, (*Server).getCluster},
 	{http.MethodGet, tenantsPath + ":tenant/orphans", RoleAdmin, (*Server).listOrphans},

@@ -24,7 +24,7 @@ type waitFor struct {
 }
 
 func parseWait(query url.Values) (waitFor, error) {
-	w := waitFor{timeout: defaultWait}
+	var w waitFor
 	if query.Has("wait") {
 		switch w.phase = reconcile.Phase(query.Get("wait")); w.phase {
 		case reconcile.PhaseActive, reconcile.PhasePending, reconcile.PhaseDegraded, reconcile.PhaseFailed:
@@ -32,14 +32,20 @@ func parseWait(query url.Values) (waitFor, error) {
 			return w, badRequest("wait", "must be one of Active, Pending, Degraded, Failed")
 		}
 	}
-	if query.Has("timeout") {
-		timeout, err := time.ParseDuration(query.Get("timeout"))
-		if err != nil || timeout < 0 || timeout > maxWait {
-			return w, badRequest("timeout", fmt.Sprintf("must be a duration such as 30s, at most %s", maxWait))
-		}
-		w.timeout = timeout
+	var err error
+	w.timeout, err = parseTimeout(query)
+	return w, err
+}
+
+func parseTimeout(query url.Values) (time.Duration, error) {
+	if !query.Has("timeout") {
+		return defaultWait, nil
 	}
-	return w, nil
+	timeout, err := time.ParseDuration(query.Get("timeout"))
+	if err != nil || timeout < 0 || timeout > maxWait {
+		return 0, badRequest("timeout", fmt.Sprintf("must be a duration such as 30s, at most %s", maxWait))
+	}
+	return timeout, nil
 }
 
 // await returns the definition with its status as soon as that has the phase,
@@ -52,21 +58,11 @@ func (s *Server) await(x *exchange, want waitFor) (*gitstore.Entry, reconcile.St
 	if _, err := x.snapshot(); err != nil {
 		return nil, reconcile.Status{}, err
 	}
-	release, err := s.shareOf(x.tenant.Name).takeWaiter()
+	ctx, end, err := s.patience(x, want.timeout)
 	if err != nil {
 		return nil, reconcile.Status{}, err
 	}
-	defer release()
-	// What slow clients are allowed does not count while it is we who are slow.
-	deadline := time.Now().Add(want.timeout + writeTimeout)
-	connection := http.NewResponseController(x.ResponseWriter)
-	// Not every connection has deadlines to set; without them there is none to hit.
-	_ = connection.SetReadDeadline(deadline)
-	_ = connection.SetWriteDeadline(deadline)
-
-	ctx, cancel := context.WithTimeout(x.r.Context(), want.timeout)
-	defer cancel()
-	defer context.AfterFunc(s.serving, cancel)()
+	defer end()
 	e, status, err := s.cfg.Reconciler.Wait(ctx, x.tenant.Name, name, want.phase)
 	if errors.Is(err, gitstore.ErrNotFound) {
 		return nil, status, noSuch("secret", name.String(), x.tenant)
@@ -74,7 +70,31 @@ func (s *Server) await(x *exchange, want waitFor) (*gitstore.Entry, reconcile.St
 	if err != nil {
 		return nil, status, err
 	}
-	// The key may have been revoked meanwhile.
-	_, _, err = s.keyFor(s.state.Load(), x.r.Header["Authorization"], s.now())
-	return e, status, err
+	return e, status, x.stillAllowed()
+}
+
+// patience lets a request wait for so long, if not too many of the tenant do. The
+// context ends then, and when the client goes or the server is told to end; end
+// is called when nothing is waited for any more.
+func (s *Server) patience(x *exchange, timeout time.Duration) (ctx context.Context, end func(), err error) {
+	release, err := s.shareOf(x.tenant.Name).takeWaiter()
+	if err != nil {
+		return nil, nil, err
+	}
+	// What slow clients are allowed does not count while it is we who are slow.
+	deadline := time.Now().Add(timeout + writeTimeout)
+	connection := http.NewResponseController(x.ResponseWriter)
+	// Not every connection has deadlines to set; without them there is none to hit.
+	_ = connection.SetReadDeadline(deadline)
+	_ = connection.SetWriteDeadline(deadline)
+
+	ctx, cancel := context.WithTimeout(x.r.Context(), timeout)
+	stop := context.AfterFunc(s.serving, cancel)
+	return ctx, func() { stop(); cancel(); release() }, nil
+}
+
+// stillAllowed fails if the key was revoked while the request waited.
+func (x *exchange) stillAllowed() error {
+	_, _, err := x.s.keyFor(x.s.state.Load(), x.r.Header["Authorization"], x.s.now())
+	return err
 }

@@ -178,6 +178,7 @@ type standIn struct {
 	// orphansFault is what asking for orphans fails with, removalFault removing one.
 	orphansFault, removalFault error
 
+	changed    chan struct{} // nil: nobody waits
 	version    atomic.Uint64
 	repository Repository // of acme
 }
@@ -226,6 +227,27 @@ func (f *standIn) holder(place definition.Place, asks definition.Name) definitio
 }
 
 func (f *standIn) Version(gitstore.TenantName) uint64 { return f.version.Load() }
+
+func (f *standIn) Taken(gitstore.TenantName) *gitstore.Snapshot { return f.repository.Snapshot() }
+
+func (f *standIn) Changed(gitstore.TenantName) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.changed == nil {
+		f.changed = make(chan struct{})
+	}
+	return f.changed
+}
+
+// announce wakes who waits.
+func (f *standIn) announce() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
+}
 
 func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n definition.Name, want reconcile.Phase) (*gitstore.Entry, reconcile.Status, error) {
 	for {
