@@ -71,6 +71,7 @@ var actors = map[string]func(ts *testscript.TestScript, neg bool, args []string)
 	"record":   recordAnswers,
 	"tell":     tellLie,
 	"revision": keepRevision,
+	"head":     keepHead,
 	"key":      keepKey,
 	"forget":   forgetValue,
 	"label":    labelSecret,
@@ -170,6 +171,12 @@ func keepETag(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("no ETag in the answer: %d %s", answer.status, answer.body)
 	}
 	ts.Setenv(args[1], answer.header.Get("ETag"))
+}
+
+// keepHead keeps which commit the folder checkout is at.
+func keepHead(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("git", "-C", "checkout", "rev-parse", "HEAD"))
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
 func putValue(ts *testscript.TestScript, _ bool, args []string) {

@@ -70,6 +70,6 @@ repository, one a definition; people change them by pull request or by the API.`
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newValidate(), newPlan(), newKey(), newConformance(), newOrphans(), newVerify(), newImport(), newDev(), newExplain(), newVersion())
+	root.AddCommand(newServe(), newValidate(), newPlan(), newKey(), newConformance(), newOrphans(), newVerify(), newWait(), newImport(), newDev(), newExplain(), newVersion())
 	return root
 }
