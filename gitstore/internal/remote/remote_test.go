@@ -23,6 +23,16 @@ var carriers = map[string]func(testing.TB, *server) remote.Settings{
 			h.ServeHTTP(w, r)
 		})).URL + "/acme.git"}
 	},
+	"SSH": func(tb testing.TB, s *server) remote.Settings {
+		_, settings := serveSSH(tb, s)
+		return settings
+	},
+	"SSH, version 0": func(tb testing.TB, s *server) remote.Settings {
+		v, settings := serveSSH(tb, s)
+		v.version = "0"
+		return settings
+	},
+	"OpenSSH": func(tb testing.TB, s *server) remote.Settings { return serveRealSSH(tb, s) },
 }
 
 func overEachCarrier(t *testing.T, test func(t *testing.T, s *server, r *remote.Remote)) {

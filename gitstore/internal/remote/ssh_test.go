@@ -1,0 +1,103 @@
+package remote_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"secretsync/gitstore/internal/remote"
+)
+
+func TestOneConnectionOfSSHIsUsedAgain(t *testing.T) {
+	s := newServer(t)
+	s.commit("main", "a", "1")
+	v, settings := serveSSH(t, s)
+	r := open(t, settings)
+	for range 3 {
+		if _, err := r.Refs(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := v.accepted.Load(); got != 1 {
+		t.Errorf("three looks made %d connections", got)
+	}
+	v.drop()
+	if _, err := r.Refs(t.Context()); err != nil {
+		t.Errorf("after the connection was broken: %v", err)
+	}
+}
+
+func TestHostKeysAreStrict(t *testing.T) {
+	s := newServer(t)
+	other, _ := newKey(t)
+	for name, c := range map[string]struct {
+		known func(v *sshServer) []byte
+		says  string
+	}{
+		"a changed key": {func(v *sshServer) []byte { return v.knownHosts(other.PublicKey()) }, "has changed"},
+		"an unknown host": {func(*sshServer) []byte {
+			return []byte("elsewhere.example " + string(ssh.MarshalAuthorizedKey(other.PublicKey())))
+		},
+			"no host key of"},
+		"no host at all": {func(*sshServer) []byte { return nil }, "no host key of"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, settings := serveSSH(t, s)
+			right, err := os.ReadFile(settings.KnownHostsFile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustWrite(t, settings.KnownHostsFile, c.known(v))
+			r := open(t, settings)
+			_, err = r.Refs(t.Context())
+			if !errors.Is(err, remote.Denied) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "SHA256:") ||
+				!strings.Contains(err.Error(), settings.KnownHostsFile) {
+				t.Errorf("got %v", err)
+			}
+			mustWrite(t, settings.KnownHostsFile, right)
+			if _, err := r.Refs(t.Context()); err != nil {
+				t.Errorf("after it was mended: %v", err)
+			}
+		})
+	}
+}
+
+func TestAKeyOfSSHIsFollowed(t *testing.T) {
+	s := newServer(t)
+	v, settings := serveSSH(t, s)
+	right, err := os.ReadFile(settings.SSHKeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, wrong := newKey(t)
+	mustWrite(t, settings.SSHKeyFile, wrong)
+	r := open(t, settings)
+	if _, err = r.Refs(t.Context()); !errors.Is(err, remote.Denied) || !strings.Contains(err.Error(), "sshKeyFile") {
+		t.Errorf("with a key that is not let in: %v", err)
+	}
+	mustWrite(t, settings.SSHKeyFile, right)
+	if _, err := r.Refs(t.Context()); err != nil {
+		t.Errorf("after it was mended: %v", err)
+	}
+	before := v.accepted.Load()
+	mustWrite(t, settings.SSHKeyFile, wrong)
+	if _, err := r.Refs(t.Context()); !errors.Is(err, remote.Denied) {
+		t.Errorf("a connection was kept whose key was taken away: %v", err)
+	}
+	if v.accepted.Load() == before {
+		t.Error("no connection was tried")
+	}
+}
+
+func TestWhatAServiceSaysOnItsErrorOutputIsTold(t *testing.T) {
+	s := newServer(t)
+	_, settings := serveSSH(t, s)
+	settings.URL = strings.Replace(settings.URL, "acme.git", "gone.git", 1)
+	_, err := open(t, settings).Refs(t.Context())
+	if !errors.Is(err, remote.NotFound) || !strings.Contains(err.Error(), "does not appear to be a git repository") {
+		t.Errorf("got %v", err)
+	}
+}
