@@ -29,6 +29,7 @@ type config struct {
 	logLevel              slog.Level
 	logJSON               bool
 	committer             gitstore.Identity
+	signingKey            gitstore.SigningKey
 	definitions           int // the most a tenant may have; 0: the store's default
 	limits                httpapi.Limits
 	trustedProxies        []netip.Prefix
@@ -75,6 +76,7 @@ func loadConfig(path string) (*config, error) {
 		},
 	}
 	d.checkServer(c)
+	c.signingKey = d.parseSigningKey("committer", d.Committer)
 	c.trustedProxies = d.parseProxies()
 	c.clusters = d.parseClusters()
 	c.tenants = d.parseTenants()
@@ -160,7 +162,7 @@ func (d *document) parseTenants() []tenantConfig {
 		t := tenantConfig{
 			name:         tenant,
 			displayName:  or(in.DisplayName, name),
-			repository:   gitstore.Settings{Branch: branch, AllowForcePush: in.AllowForcePush},
+			repository:   gitstore.Settings{Branch: branch, AllowForcePush: in.AllowForcePush, Signatures: d.parseSignatures(field+".signatures", in.Signatures)},
 			pollInterval: in.PollInterval,
 			vault:        d.parseVault(field+".vault", in.Vault),
 			grants:       d.parseGrants(field+".clusters", in.Clusters),

@@ -46,8 +46,15 @@ type (
 		Format string `yaml:"format"`
 	}
 	committerFile struct {
-		Name  string `yaml:"name"`
-		Email string `yaml:"email"`
+		Name                  string `yaml:"name"`
+		Email                 string `yaml:"email"`
+		SigningKeyFile        string `yaml:"signingKeyFile"`
+		SigningPassphraseFile string `yaml:"signingPassphraseFile"`
+	}
+	signaturesFile struct {
+		AllowedSignersFile string `yaml:"allowedSignersFile"`
+		OpenPGPKeysFile    string `yaml:"openPGPKeysFile"`
+		Since              string `yaml:"since"`
 	}
 	limitsFile struct {
 		Definitions       int     `yaml:"definitions"`
@@ -114,6 +121,7 @@ type (
 		DisplayName    string               `yaml:"displayName"`
 		Branch         string               `yaml:"branch"`
 		AllowForcePush bool                 `yaml:"allowForcePush"`
+		Signatures     *signaturesFile      `yaml:"signatures"`
 		PollInterval   time.Duration        `yaml:"pollInterval"`
 		Vault          vaultFile            `yaml:"vault"`
 		Clusters       map[string]grantFile `yaml:"clusters"`

@@ -173,6 +173,7 @@ func changesOf(running, next *config) []string {
 	return append(changes, entriesOf("tenants.", tenants(running), tenants(next), func(field string, a, b tenantConfig) {
 		differs(field+".displayName", a.displayName, b.displayName)
 		differs(field+".pollInterval", a.pollInterval, b.pollInterval)
+		differs(field+".signatures", a.repository.Signatures, b.repository.Signatures)
 		differs(field+".vault", a.vault, b.vault)
 		differs(field+".clusters", a.grants, b.grants)
 		differs(field+".keys", a.keys, b.keys)
@@ -210,7 +211,7 @@ func needRestart(running, next *config) []string {
 		{"tls", running.tlsCert != next.tlsCert || running.tlsKey != next.tlsKey},
 		{"dataDir", running.dataDir != next.dataDir},
 		{"hashKeyFile", running.hashKeyFile != next.hashKeyFile},
-		{"committer", running.committer != next.committer},
+		{"committer", running.committer != next.committer || running.signingKey != next.signingKey},
 		{"log", running.logLevel != next.logLevel || running.logJSON != next.logJSON},
 		{"limits.definitions", running.definitions != next.definitions},
 	} {

@@ -103,6 +103,7 @@ func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err
 	p.store, err = gitstore.Open(gitstore.Config{
 		Dir:            filepath.Join(cfg.dataDir, "repositories"),
 		Committer:      cfg.committer,
+		SigningKey:     cfg.signingKey,
 		MaxDefinitions: cfg.definitions,
 		Log:            p.log,
 		Metrics:        p.registry,
