@@ -99,6 +99,7 @@ func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 		clock: r.clock, log: r.log.With("tenant", spec.Name.String()),
 		definitions: make(map[definition.Name]*followed),
 		origins:     make(map[definition.SecretPath]*origin),
+		lookouts:    newLookouts(),
 	}
 	t.down.Store(true)
 	t.every.Store(int64(interval(cfg, spec)))

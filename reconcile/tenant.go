@@ -36,6 +36,8 @@ type tenant struct {
 	down      atomic.Bool  // the vault was told to be unusable
 	recovered atomic.Int64 // when the last outage of the vault ended
 
+	lookouts lookouts // of plans
+
 	changes  broadcast
 	versions atomic.Uint64 // counts what may change a status
 }

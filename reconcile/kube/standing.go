@@ -150,8 +150,19 @@ func (c *Cluster) scopeOf(namespace string) *scope {
 
 // Look says from memory what stands in a place.
 func (c *Cluster) Look(at Key) Seen {
+	seen, followed := c.look(at)
+	if !followed {
+		seen.Fault = listing
+		c.want(at.Namespace)
+	}
+	return seen
+}
+
+// look is Look, and says whether the namespace is followed.
+func (c *Cluster) look(at Key) (seen Seen, followed bool) {
 	c.mu.RLock()
-	seen := Seen{Copy: c.place(at)}
+	defer c.mu.RUnlock()
+	seen = Seen{Copy: c.place(at)}
 	_, seen.Left = c.left[at]
 	switch ns := c.namespaces[at.Namespace]; {
 	case !c.seesNames:
@@ -164,12 +175,7 @@ func (c *Cluster) Look(at Key) Seen {
 	if s != nil {
 		seen.Fault = s.fault
 	}
-	c.mu.RUnlock()
-	if s == nil {
-		seen.Fault = listing
-		c.want(at.Namespace)
-	}
-	return seen
+	return seen, s != nil
 }
 
 var listing = fault.New(fault.Pending, fault.ReasonQueued, "what stands in the namespace is being read")

@@ -59,6 +59,32 @@ func (c *Cluster) Read(ctx context.Context, at Key, claims ...Owner) (*Copy, err
 	return nil, c.fails(ctx, err, "get")
 }
 
+// Peek says what stands in a place that nobody may want: from memory what the watch
+// tells, and else by reading it. It leaves no trace: what was read is not
+// remembered, and no namespace is followed for it. claims are as with Read.
+func (c *Cluster) Peek(ctx context.Context, at Key, claims ...Owner) (Seen, error) {
+	seen, _ := c.look(at)
+	if seen.Copy != nil && seen.Copy.Watched {
+		return seen, nil
+	}
+	k, err := c.ready()
+	if err != nil {
+		return seen, err
+	}
+	s, err := k.secretSince(ctx, at, "")
+	switch kindOf(err) {
+	case None:
+		seen.Copy, seen.Fault = c.observe(s, claims...), nil
+	case Gone:
+		seen.Copy, seen.Fault = nil, nil
+	case NoNamespace:
+		seen.Copy, seen.Namespace, seen.Fault = nil, NamespaceMissing, nil
+	default:
+		return seen, c.fails(ctx, err, "get")
+	}
+	return seen, nil
+}
+
 // Create makes a copy where no Secret stands.
 func (c *Cluster) Create(ctx context.Context, d Desired) (*Copy, error) {
 	k, err := c.ready()

@@ -319,6 +319,13 @@ func (b *Broker) Source(path string, changed func()) *Source {
 	return s
 }
 
+// Place returns the mount and the prefix below which the tenant's paths are.
+func (b *Broker) Place() (mount, prefix string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Trim(b.cfg.Mount, "/"), strings.Trim(b.cfg.Prefix, "/")
+}
+
 // place is where the values lie: Address, Namespace, Mount and Prefix.
 func (c Config) place() [4]string {
 	return [4]string{c.Address, strings.Trim(c.Namespace, "/"), strings.Trim(c.Mount, "/"), strings.Trim(c.Prefix, "/")}

@@ -1,0 +1,275 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube"
+	"secretsync/reconcile/plan"
+	"secretsync/reconcile/vault"
+)
+
+// What a plan may look at. Whoever has a key of the tenant can ask for one, so
+// that the vault must not be the slower for it, and nobody can try out paths for
+// long: each path that is looked up takes from a tenant's budget, which comes back
+// slowly.
+//
+//	                  at most     a plan    budget, and what comes back of it
+//	Secrets           read one by one 200   -
+//	versions          of paths        200   400, 4 a second
+//	names of keys     of values       50    100, 1 a second
+//
+// What is over is told as not looked up.
+const (
+	mostPlacesSeen = 200
+	mostPathsSeen  = 200
+	mostKeysSeen   = 50
+	// atOnce is how many of either are under way for one plan.
+	previewsAtOnce = 4
+	// previewTime is how long looking takes at most: what did not come by then is
+	// told as not looked up.
+	previewTime = 10 * time.Second
+)
+
+// lookouts are what bounds a tenant's plans.
+type lookouts struct {
+	turn     chan struct{} // one plan looks at a time
+	versions *rate.Limiter
+	keys     *rate.Limiter
+}
+
+func newLookouts() lookouts {
+	return lookouts{turn: make(chan struct{}, 1), versions: rate.NewLimiter(4, 2*mostPathsSeen), keys: rate.NewLimiter(1, 2*mostKeysSeen)}
+}
+
+// Plan works out what a change of a tenant's definitions does, judged by what is
+// granted to the tenant now. With look it also looks at what stands in the
+// clusters and what the tenant's vault has at the paths it would copy, all of it
+// without effect and within bounds; see [plan.Plan.Unlooked]. Of values it tells
+// versions and the names of keys.
+func (r *Reconciler) Plan(ctx context.Context, name gitstore.TenantName, from, to definition.Set, look bool) (*plan.Plan, error) {
+	t := r.tenant(name)
+	if t == nil {
+		return nil, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
+	}
+	in := plan.Input{From: from, To: to, Reach: t.reach()}
+	p := plan.Make(in)
+	if !look {
+		return p, nil
+	}
+	select {
+	case t.lookouts.turn <- struct{}{}:
+		defer func() { <-t.lookouts.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	looking, cancel := context.WithTimeout(ctx, previewTime)
+	defer cancel()
+	seen := t.look(looking, p)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	in.Live = seen
+	p = plan.Make(in)
+	p.Live, p.Unlooked = true, seen.unlooked
+	return p, nil
+}
+
+// granted is what a tenant may reach now; see [plan.Reach].
+type granted struct {
+	tenant        gitstore.TenantName
+	grants        map[definition.ClusterName]grant
+	mount, prefix string
+}
+
+func (t *tenant) reach() granted {
+	g := granted{tenant: t.name}
+	t.mu.RLock()
+	g.grants = t.grants // replaced as a whole, never changed
+	t.mu.RUnlock()
+	g.mount, g.prefix = t.broker.Place()
+	return g
+}
+
+func (g granted) Registered(name definition.ClusterName) bool {
+	_, ok := g.grants[name]
+	return ok
+}
+
+// Cluster is the physical one, as soon as that is known.
+func (g granted) Cluster(name definition.ClusterName) string {
+	c := g.grants[name].connection
+	if identity := c.identity.Load(); identity != nil {
+		return *identity
+	}
+	return "name:" + c.name
+}
+
+func (g granted) Admit(t definition.Target) *fault.Fault {
+	at, ok := g.grants[t.Cluster]
+	return refusal(g.tenant, t, ok, at.namespaces)
+}
+
+func (g granted) Vault() (mount, prefix string) { return g.mount, g.prefix }
+
+// sighting is what was found; see [plan.Live].
+type sighting struct {
+	mu        sync.Mutex
+	standings map[string]plan.Standing
+	values    map[string]plan.Value
+	unlooked  int // paths that were not looked up
+}
+
+func (s *sighting) Standing(p definition.Place) (plan.Standing, bool) {
+	standing, ok := s.standings[p.String()]
+	return standing, ok
+}
+
+func (s *sighting) Value(p definition.SecretPath) (plan.Value, bool) {
+	v, ok := s.values[p.String()]
+	return v, ok
+}
+
+// look looks at what a plan is about, till ctx ends.
+func (t *tenant) look(ctx context.Context, p *plan.Plan) *sighting {
+	s := &sighting{standings: make(map[string]plan.Standing), values: make(map[string]plan.Value)}
+	reach := t.reach()
+	var tasks []func()
+	for i := range p.Steps {
+		step := &p.Steps[i]
+		if step.Action == plan.Stop || step.Action == plan.Unchanged || len(tasks) == mostPlacesSeen {
+			continue
+		}
+		alias, err := definition.ParseClusterName(step.Cluster)
+		g, ok := reach.grants[alias]
+		if err != nil || !ok || !allows(g.namespaces, step.Namespace) {
+			continue
+		}
+		tasks = append(tasks, func() {
+			standing, ok := t.standingOf(ctx, g.connection, step)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if ok {
+				s.standings[step.Place()] = standing
+			}
+		})
+	}
+	now := t.clock.Now()
+	keys := 0
+	for i, path := range p.Paths() {
+		if i >= mostPathsSeen || !t.lookouts.versions.AllowN(now, 1) {
+			s.unlooked++
+			continue
+		}
+		withKeys := keys < mostKeysSeen && t.lookouts.keys.AllowN(now, 1)
+		if withKeys {
+			keys++
+		}
+		tasks = append(tasks, func() {
+			v, ok := t.valueOf(ctx, path, withKeys)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.values[path] = v; !ok {
+				delete(s.values, path)
+				s.unlooked++
+			}
+		})
+	}
+	work := make(chan func())
+	var group sync.WaitGroup
+	for range previewsAtOnce {
+		group.Go(func() {
+			for task := range work {
+				task()
+			}
+		})
+	}
+	for _, task := range tasks {
+		work <- task
+	}
+	close(work)
+	group.Wait()
+	return s
+}
+
+// standingOf judges what stands in the place of a step as a pass would, were the
+// target there already and its value known.
+func (t *tenant) standingOf(ctx context.Context, c *connection, step *plan.Step) (plan.Standing, bool) {
+	now := t.clock.Now()
+	in := input{
+		now: now, at: kube.Key{Namespace: step.Namespace, Name: step.Secret}, owner: kube.Owner{Tenant: t.name.String(), Name: step.Definition},
+		alias: step.Cluster, interval: t.interval(), path: step.Path, cluster: c.outage(),
+		source: vault.State{Known: true, Version: vault.Version{Number: 1}, Confirmed: true},
+	}
+	if in.cluster == nil {
+		var err error
+		if in.seen, err = c.kube.Peek(ctx, in.at, in.owner); err != nil {
+			return plan.Standing{}, false
+		}
+	}
+	in.seen.Left = false
+	copied := in.seen.Copy
+	if copied != nil {
+		in.record.look = &look{version: copied.ResourceVersion, at: now}
+	}
+	standing := plan.Standing{Fault: decide(&in).fault}
+	if f := standing.Fault; f != nil && f.Reason == ReasonQueued {
+		standing.Fault = nil
+	}
+	if copied != nil && copied.Owner.Tenant == in.owner.Tenant {
+		standing.Definition, standing.Path, standing.Version = copied.Name, copied.Path, copied.Version
+	}
+	return standing, true
+}
+
+// valueOf asks the vault for the version at a path and, with keys, for the names
+// of its keys, which only the value tells. It is not kept. ok is false if no
+// answer came in time.
+func (t *tenant) valueOf(ctx context.Context, path string, keys bool) (v plan.Value, ok bool) {
+	news := make(chan struct{}, 1)
+	source := t.broker.Source(path, func() {
+		select {
+		case news <- struct{}{}:
+		default:
+		}
+	})
+	defer source.Close()
+	var value *vault.Request
+	if keys {
+		value = source.Request()
+		defer value.Release()
+	} else {
+		source.Look()
+	}
+	for {
+		state := source.State()
+		if state.Known && state.Fault != nil {
+			return plan.Value{Version: state.Version.Number, Fault: state.Fault}, true
+		}
+		if down := t.broker.Outage(); down != nil && !state.Known {
+			return plan.Value{Fault: &down.Fault}, down.Reason != ReasonQueued // which is that of a login under way
+		}
+		if state.Known && !keys {
+			return plan.Value{Version: state.Version.Number}, true
+		}
+		if keys {
+			if held, ok := value.Value(); ok {
+				return plan.Value{Version: held.Number, Keys: slices.Sorted(maps.Keys(held.Data))}, true
+			}
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return v, false
+		}
+	}
+}
