@@ -57,6 +57,7 @@ type Repository interface {
 	Historian
 	live.Repository
 	Hinter
+	Revisions
 	HealthReporter
 	ProblemReporter
 }
@@ -95,6 +96,7 @@ type Reconciler interface {
 	Syncer
 	ClusterSource
 	OrphanKeeper
+	Planner
 }
 
 // Config is what a [Server] needs. The part in [Settings] can be replaced

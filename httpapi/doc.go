@@ -46,6 +46,10 @@
 //   - POST …/secrets:batch changes a definition once: what is to be made anew
 //     under its name takes two requests. The first operation that can't be made
 //     is the one that is told.
+//   - POST …/plan changes nothing and is open to readonly keys. Of a definition
+//     that is invalid in what is proposed the version before stays in force, as it
+//     would after a push. What is over the bounds of looking is told as not looked
+//     up, and is no error.
 //   - null for an optional field is the same as leaving it out.
 //   - In an answer lastSyncTime, vaultVersion, commit, observedRevision,
 //     kubernetesVersion, and the resourceVersion of a tenant without a commit,
@@ -72,7 +76,10 @@
 // concerned.
 //
 //   - A stolen readonly key tells which definitions there are, where they are
-//     synced and how that stands. No value can be had through the API by any
+//     synced and how that stands. By plans it tells, for some paths a minute, which
+//     below the tenant's prefix have a value, in which version and with which
+//     names of keys, and in which namespaces that are granted to the tenant a
+//     Secret of some name stands. No value can be had through the API by any
 //     key: the API has none.
 //   - A stolen admin key can have values of its tenant's vault prefix synced to
 //     the clusters and namespaces that the operator granted that tenant, and

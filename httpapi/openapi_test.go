@@ -70,6 +70,9 @@ type brokenRepository struct {
 }
 
 func (b brokenRepository) Healthy() error { return b.err }
+func (b brokenRepository) At(context.Context, string) (*gitstore.Snapshot, error) {
+	return nil, b.err
+}
 func (b brokenRepository) Apply(context.Context, gitstore.Attribution, gitstore.Handling, ...gitstore.Operation) ([]gitstore.Written, error) {
 	return nil, b.err
 }
@@ -94,6 +97,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	w.push("secrets/Misnamed.yaml", "name: misnamed\n")
 	exerciseOrphans(t, w)
 	exerciseCommits(w)
+	exercisePlan(w)
 
 	each := func(key string, extra ...string) {
 		for _, rt := range routes {
@@ -106,6 +110,9 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 				}
 				if strings.HasSuffix(path, ":batch") {
 					body = `{"operations":[{"op":"create","name":"newer","secretPath":"a"}]}`
+				}
+				if strings.HasSuffix(path, "/plan") {
+					body = `{"files":{}}`
 				}
 				if strings.HasSuffix(path, "/apikeys") {
 					body = `{"displayName":"x","role":"admin"}`

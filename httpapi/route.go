@@ -34,6 +34,7 @@ var routes = []route{
 	{http.MethodGet, tenantsPath + ":tenant/secrets/:name/history", RoleReadonly, (*Server).getHistory},
 	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/sync", RoleAdmin, (*Server).syncSecret},
 	{http.MethodGet, tenantsPath + ":tenant/commits/:sha", RoleReadonly, (*Server).getCommit},
+	{http.MethodPost, tenantsPath + ":tenant/plan", RoleReadonly, (*Server).planChange},
 	{http.MethodGet, tenantsPath + ":tenant/clusters", RoleReadonly, (*Server).listClusters},
 	{http.MethodGet, tenantsPath + ":tenant/clusters/:name", RoleReadonly, (*Server).getCluster},
 	{http.MethodGet, tenantsPath + ":tenant/orphans", RoleAdmin, (*Server).listOrphans},

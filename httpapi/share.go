@@ -15,6 +15,7 @@ const (
 	maxBodyBytes = 32 << 20 // of request bodies being read
 	minBodyShare = 16 << 10 // what the least body counts for: a stream and its goroutine
 	maxWaiters   = 256      // requests with ?wait=
+	maxPlans     = 4        // plans, of which one at a time looks at vault and clusters
 )
 
 // share is what one tenant's requests hold at the moment. It outlives
@@ -22,6 +23,7 @@ const (
 type share struct {
 	bodies  *semaphore.Weighted
 	waiters *semaphore.Weighted
+	plans   *semaphore.Weighted
 }
 
 func (s *Server) shareOf(tenant gitstore.TenantName) *share {
@@ -31,6 +33,7 @@ func (s *Server) shareOf(tenant gitstore.TenantName) *share {
 	v, _ := s.shares.LoadOrStore(tenant, &share{
 		bodies:  semaphore.NewWeighted(maxBodyBytes),
 		waiters: semaphore.NewWeighted(maxWaiters),
+		plans:   semaphore.NewWeighted(maxPlans),
 	})
 	return v.(*share)
 }
@@ -53,4 +56,11 @@ func (s *share) takeWaiter() (release func(), err error) {
 		return nil, tooMany(time.Second, "too many waiting requests of your tenant at once")
 	}
 	return func() { s.waiters.Release(1) }, nil
+}
+
+func (s *share) takePlan() (release func(), err error) {
+	if !s.plans.TryAcquire(1) {
+		return nil, tooMany(time.Second, "too many plans of your tenant at once")
+	}
+	return func() { s.plans.Release(1) }, nil
 }

@@ -195,3 +195,51 @@ func (s *Set) Problems() []*FileError {
 	})
 	return problems
 }
+
+// With returns the set after a change: what the files of change say stands in
+// place of what files of those names said, and removed are paths of files that are
+// gone.
+func (s Set) With(change Set, removed []string) Set {
+	other := make(map[string]bool, len(removed))
+	for _, path := range removed {
+		other[path] = true
+	}
+	for i := range change.Definitions {
+		other[change.Definitions[i].Path()] = true
+	}
+	for _, i := range change.Invalid {
+		other[pathOf(i.Name)] = true
+	}
+	for _, e := range change.Strange {
+		other[e.Path] = true
+	}
+	result := Set{Definitions: slices.Clone(change.Definitions), Allowed: change.Allowed}
+	for _, l := range s.Definitions {
+		if !other[l.Path()] {
+			result.Definitions = append(result.Definitions, l)
+		}
+	}
+	last := make(map[Name]*Located)
+	for _, i := range s.Invalid {
+		if last[i.Name] = i.Last; !other[pathOf(i.Name)] {
+			result.Invalid = append(result.Invalid, i)
+		}
+	}
+	for i := range s.Definitions {
+		last[s.Definitions[i].Name] = &s.Definitions[i]
+	}
+	for _, i := range change.Invalid {
+		i.Last = last[i.Name]
+		result.Invalid = append(result.Invalid, i)
+	}
+	for _, e := range s.Strange {
+		if !other[e.Path] {
+			result.Strange = append(result.Strange, e)
+		}
+	}
+	result.Strange = append(result.Strange, change.Strange...)
+	result.Count = len(result.Definitions) + len(result.Invalid)
+	slices.SortFunc(result.Definitions, func(a, b Located) int { return strings.Compare(a.Name.String(), b.Name.String()) })
+	slices.SortFunc(result.Invalid, func(a, b Invalid) int { return strings.Compare(a.Name.String(), b.Name.String()) })
+	return result
+}

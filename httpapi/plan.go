@@ -1,0 +1,170 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
+	"secretsync/reconcile/plan"
+)
+
+// Revisions reads the definitions of any commit; see [gitstore.Repository.At] for
+// the errors.
+type Revisions interface {
+	At(ctx context.Context, rev string) (*gitstore.Snapshot, error)
+}
+
+// Planner says what a change of a tenant's definitions does, and with look what it
+// would meet; see [reconcile.Reconciler.Plan].
+type Planner interface {
+	Plan(ctx context.Context, tenant gitstore.TenantName, from, to definition.Set, look bool) (*plan.Plan, error)
+}
+
+// planRequest is the body of POST …/plan.
+type planRequest struct {
+	from, to string // revisions; no to: files
+	files    []definition.File
+	removed  []string // paths, of a partial request
+	partial  bool
+}
+
+// planChange says what a change would do. It changes nothing, so that a readonly
+// key may ask.
+func (s *Server) planChange(x *exchange) (*answer, error) {
+	body, err := x.body()
+	if err != nil {
+		return nil, err
+	}
+	request, err := parsePlan(body)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := x.snapshot(); err != nil {
+		return nil, err
+	}
+	release, err := s.shareOf(x.tenant.Name).takePlan()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(x.r.Context(), planTime)
+	defer cancel()
+	from, err := x.at(ctx, request.from)
+	if err != nil {
+		return nil, err
+	}
+	before := from.Set()
+	to, head, err := request.proposed(ctx, x, before)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.cfg.Reconciler.Plan(ctx, x.tenant.Name, before, to, true)
+	if err != nil {
+		return nil, err
+	}
+	p.From, p.To = from.Head().String(), head
+	encoded, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{status: http.StatusOK, body: append(encoded, '\n')}, nil
+}
+
+// planTime bounds one plan: reading two revisions, and looking.
+const planTime = 30 * time.Second
+
+// at reads a revision. Where it can't be read that is told of reading: the table of
+// errors speaks of writes.
+func (x *exchange) at(ctx context.Context, rev string) (*gitstore.Snapshot, error) {
+	s, err := x.tenant.Repository.At(ctx, rev)
+	if errors.Is(err, gitstore.ErrUnavailable) {
+		return nil, unreadable(err)
+	}
+	return s, err
+}
+
+// proposed is what the definitions would be, and the commit if they are one's.
+func (p *planRequest) proposed(ctx context.Context, x *exchange, before definition.Set) (definition.Set, string, error) {
+	if p.to != "" {
+		to, err := x.at(ctx, p.to)
+		if err != nil {
+			return definition.Set{}, "", err
+		}
+		return to.Set(), to.Head().String(), nil
+	}
+	set, err := definition.ReadSet(p.files, x.state.limits.Definitions)
+	if err == nil && p.partial {
+		set = before.With(set, p.removed)
+	}
+	return set, "", err
+}
+
+func parsePlan(body []byte) (p planRequest, err error) {
+	o, err := parseObject(body)
+	if err != nil {
+		return p, err
+	}
+	if err := o.only("from", "to", "files", "partial"); err != nil {
+		return p, err
+	}
+	asItIs := func(s string) (string, error) { return s, nil }
+	if p.from, err = optional(o, "from", asItIs); err != nil {
+		return p, err
+	}
+	if p.from == "" {
+		p.from = "HEAD"
+	}
+	if p.to, err = optional(o, "to", asItIs); err != nil {
+		return p, err
+	}
+	switch partial, _ := o.get("partial"); partial := partial.(type) {
+	case nil:
+	case bool:
+		p.partial = partial
+	default:
+		return p, o.wrongType("partial", partial, "true or false")
+	}
+	v, given := o.get("files")
+	files, ok := v.(object)
+	switch {
+	case given && v != nil && !ok:
+		return p, o.wrongType("files", v, "an object of paths, such as secrets/db.yaml, and what the files hold")
+	case ok == (p.to != ""):
+		return p, badRequest("to", "send either to, a revision, or files, what the definitions are to be")
+	case p.partial && !ok:
+		return p, badRequest("partial", "is of files; send those that change")
+	}
+	return p, p.parseFiles(files)
+}
+
+func (p *planRequest) parseFiles(files object) error {
+	for _, path := range files.keys {
+		at := "files." + shown(path)
+		name, ok := strings.CutPrefix(path, definition.Folder+"/")
+		if !ok || name == "" {
+			return badRequest(at, fmt.Sprintf("is not below %s/; send the files there and no others", definition.Folder))
+		}
+		switch text := files.members[path].(type) {
+		case string:
+			p.files = append(p.files, definition.File{Name: name, Mode: filemode.Regular, Read: func(limit int64) ([]byte, error) {
+				return []byte(text[:min(int64(len(text)), limit)]), nil
+			}})
+		case nil:
+			if !p.partial {
+				return badRequest(at, "is null, which takes a file away, with partial: true; leave it out")
+			}
+			p.removed = append(p.removed, path)
+		default:
+			return files.wrongType(at, text, "what the file holds, a string")
+		}
+	}
+	return nil
+}
