@@ -120,14 +120,23 @@ func scriptsOf(t *testing.T, path string) []string {
 			RunsOn yaml.Node `yaml:"runs-on"`
 			Steps  []step    `yaml:"steps"`
 		} `yaml:"jobs"`
-		Validate struct {
-			Script []string `yaml:"script"`
-		} `yaml:"validate"`
 	}
 	if err := yaml.Unmarshal(content, &workflow); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	scripts := workflow.Validate.Script
+	var scripts []string
+	var pipeline map[string]yaml.Node // GitLab's: a job has a script
+	if err := yaml.Unmarshal(content, &pipeline); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	for _, node := range pipeline {
+		var job struct {
+			Script []string `yaml:"script"`
+		}
+		if node.Kind == yaml.MappingNode && node.Decode(&job) == nil && len(job.Script) > 0 {
+			scripts = append(scripts, strings.Join(job.Script, "\n"))
+		}
+	}
 	for name, job := range workflow.Jobs {
 		if workflow.On.IsZero() || job.RunsOn.IsZero() {
 			t.Errorf("%s: job %s runs never or nowhere", path, name)
@@ -175,16 +184,25 @@ func checkCommandLines(t *testing.T, path, script string) int {
 	return len(calls)
 }
 
-// checkoutOf makes one with a definition that is valid, or not.
+// checkoutOf makes a clone whose last commit brings a definition that is valid, or
+// not.
 func checkoutOf(t *testing.T, good bool) string {
 	t.Helper()
 	folder := t.TempDir()
-	content := "name: db\nsecretPath: production/db\n"
+	content := "name: db\nsecretPath: production/db\nsync:\n  - {cluster: production, namespace: default}\n"
 	if !good {
 		content += "owner: payments\n"
 	}
 	if err := errors.Join(os.Mkdir(filepath.Join(folder, "secrets"), 0o755),
 		os.WriteFile(filepath.Join(folder, "secrets/db.yaml"), []byte(content), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := runIn(t, folder, `
+git init -q --initial-branch main
+git -c user.name=P -c user.email=p@example.org commit -q --allow-empty -m Begin
+git update-ref refs/remotes/origin/main HEAD
+git add .
+git -c user.name=P -c user.email=p@example.org commit -q -m Propose`); err != nil {
 		t.Fatal(err)
 	}
 	return folder
@@ -194,10 +212,18 @@ func checkoutOf(t *testing.T, good bool) string {
 func runIn(t *testing.T, folder, script string) error {
 	cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script)
 	cmd.Dir = folder
+	summary := filepath.Join(t.TempDir(), "summary.md")
+	cmd.Env = append(os.Environ(), "GITHUB_STEP_SUMMARY="+summary, "GITHUB_BASE_REF=main", "CI_MERGE_REQUEST_DIFF_BASE_SHA=HEAD^1", "SECRETSYNC_KEY=")
 	out, err := cmd.CombinedOutput()
-	t.Logf("%s%s", script, out)
-	if err != nil && strings.Contains(script, "::error") && !strings.Contains(string(out), "::error file=secrets/db.yaml,line=3::unknown key") {
+	told, _ := os.ReadFile(summary)
+	out = append(out, told...)
+	t.Logf("%s\n%s", script, out)
+	switch {
+	case err != nil && strings.Contains(script, "output github") && !strings.Contains(string(out), "::error file=secrets/db.yaml,line=5,col=1::unknown key"):
 		t.Errorf("the mistake is not told as the forge wants it: %s", out)
+	case strings.Contains(script, "secretsync plan") && err == nil && !strings.Contains(string(out), "1 to create"),
+		strings.Contains(script, "secretsync plan") && err != nil && !strings.Contains(string(out), "unknown key"):
+		t.Errorf("the plan is not told: %s", out)
 	}
 	return err
 }
