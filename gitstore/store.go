@@ -152,10 +152,13 @@ func (s *Store) Repository(t TenantName) (*Repository, error) {
 	return r, nil
 }
 
+// Folder returns the folder of a tenant's bare repository, for stock Git.
+func (s *Store) Folder(t TenantName) string { return filepath.Join(s.config.Dir, t.s+".git") }
+
 func (s *Store) newRepository(t TenantName) *Repository {
 	cfg := s.config
 	r := &Repository{
-		store: s, tenant: t, dir: filepath.Join(cfg.Dir, t.s+".git"),
+		store: s, tenant: t, dir: s.Folder(t),
 		committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval,
 		clock: cfg.Clock, log: cfg.Log, slots: s.slots,
 		queue: newQueue(), tasks: make(chan func()), changed: make(chan struct{}, 1),

@@ -2,26 +2,48 @@ package httpapi
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 )
 
+// presented returns the key that a request presents: as a bearer token or, as Git
+// does it, as the password of whatever user.
+func presented(r *http.Request) (token string, err error) {
+	authorization := r.Header["Authorization"]
+	switch len(authorization) {
+	case 0:
+		if underGit(r) {
+			return "", errNoGitKey
+		}
+		return "", errNoKey
+	case 1:
+	default:
+		return "", errManyKeys
+	}
+	scheme, token, _ := strings.Cut(authorization[0], " ")
+	switch {
+	case strings.EqualFold(scheme, "Bearer"):
+		return strings.Trim(token, " "), nil
+	case !underGit(r):
+		return "", errScheme
+	}
+	_, password, ok := r.BasicAuth()
+	if !ok {
+		return "", errNoGitKey
+	}
+	return password, nil
+}
+
 // keyFor finds the key that a request presents. Whether the id or the secret
 // is wrong makes no difference, in words or in time: the secret is hashed and
 // compared either way.
-func (s *Server) keyFor(st *state, authorization []string, now time.Time) (*Key, KeyHash, error) {
-	switch len(authorization) {
-	case 0:
-		return nil, KeyHash{}, errNoKey
-	case 1:
-	default:
-		return nil, KeyHash{}, errManyKeys
+func (s *Server) keyFor(st *state, r *http.Request, now time.Time) (*Key, KeyHash, error) {
+	token, err := presented(r)
+	if err != nil {
+		return nil, KeyHash{}, err
 	}
-	scheme, token, _ := strings.Cut(authorization[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return nil, KeyHash{}, errScheme
-	}
-	id, secret, ok := splitToken(strings.Trim(token, " "))
+	id, secret, ok := splitToken(token)
 	if !ok {
 		return nil, KeyHash{}, errBadKey
 	}
@@ -57,13 +79,13 @@ var noKey Key
 // from it before are.
 func (x *exchange) authenticate() error {
 	s, limits := x.s, &x.state.limits
-	key, hash, err := s.keyFor(x.state, x.r.Header["Authorization"], x.began)
+	key, hash, err := s.keyFor(x.state, x.r, x.began)
 	if err != nil {
 		if limited := x.takeFromAddress(); limited != nil {
 			return limited
 		}
 		s.metrics.authFailures.Inc()
-		if !errors.Is(err, errNoKey) { // a request without a key is no guess at one
+		if !errors.Is(err, errNoKey) && !errors.Is(err, errNoGitKey) { // a request without a key is no guess at one
 			s.clients.failed(x.remote, limits)
 		}
 		return err
@@ -75,15 +97,25 @@ func (x *exchange) authenticate() error {
 	if wait := s.budgets.take(key.ID, limits, x.began); wait > 0 {
 		return x.limited(wait, "too many requests with your key")
 	}
-	if rest, ok := strings.CutPrefix(x.r.URL.Path, tenantsPath); ok {
-		segment, _, _ := strings.Cut(rest, "/")
-		if segment != key.Tenant.String() {
-			return errTenant
-		}
+	if segment, ok := tenantIn(x.r.URL.Path); ok && segment != key.Tenant.String() {
+		return errTenant
 	}
 	x.tenant = x.state.tenants[key.Tenant.String()]
 	s.usage.touch(key.ID, x.began)
 	return nil
+}
+
+// tenantIn returns what stands in a path where a tenant's name does.
+func tenantIn(path string) (segment string, ok bool) {
+	if rest, ok := strings.CutPrefix(path, tenantsPath); ok {
+		segment, _, _ = strings.Cut(rest, "/")
+		return segment, true
+	}
+	if rest, ok := strings.CutPrefix(path, gitPath); ok {
+		segment, _, _ = strings.Cut(rest, "/")
+		return strings.TrimSuffix(segment, ".git"), true
+	}
+	return "", false
 }
 
 const tooManyFailures = "too many failed authentications from your address"

@@ -128,6 +128,8 @@ type Config struct {
 	// MaxConnectionsPerAddress is how many of them one address may hold;
 	// further ones are closed. Trusted proxies may hold all. 0: 512.
 	MaxConnectionsPerAddress int
+	// Git serves the tenants' repositories to stock git. Run closes it. Optional.
+	Git GitServer
 	// Grace is how long requests under way may still take when Run is told to
 	// end. 0: 15 s.
 	Grace time.Duration
@@ -154,6 +156,9 @@ type Tenant struct {
 	Name        gitstore.TenantName
 	DisplayName string // empty: the name
 	Repository  Repository
+	// Clone is how stock git gets and changes the repository; nil: not from here,
+	// because it has a remote.
+	Clone *Clone
 }
 
 // Limits bound what may be asked for: with a right key, with that key; without

@@ -11,12 +11,17 @@ import (
 	"testing"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/githttp"
+	"secretsync/httpapi/githttp/prereceive"
 )
 
 const crashDir = "SECRETSYNC_TEST_KEYS"
 
 // TestMain lets the test binary be the process that is killed.
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == githttp.HookName { // by git, see git_test.go
+		os.Exit(prereceive.Main())
+	}
 	if dir := os.Getenv(crashDir); dir != "" {
 		writeKeysForEver(dir)
 		return

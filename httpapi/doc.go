@@ -67,6 +67,23 @@
 //     codes, and too large a header is 431 in HTML. Who is too slow with a header
 //     gets no answer.
 //
+// # Repositories
+//
+// Below /git/ stock git clones and pushes, see package githttp. A request passes the
+// same checks in the same order; what differs is Git's doing:
+//
+//	                    /api/                      /git/
+//	------------------  -------------------------  --------------------------------
+//	the key             Authorization: Bearer      the same, or the password of any
+//	                                               user
+//	401 asks for        Bearer                     Basic, so that git asks its user
+//	an error            {"error": "…"}             the sentence as text, which git
+//	                                               shows, unless JSON is asked for
+//	admin is needed     to write                   to push, also to begin with it
+//	answers and bodies  parsed, at most 1 MiB      passed through as they come
+//	in the log          one line a request         the same, with the references that
+//	                                               a push moved or was refused
+//
 // # Threat model
 //
 // Trusted are the operator, who writes the configuration and can read the data
@@ -79,13 +96,15 @@
 //     synced and how that stands. By plans it tells, for some paths a minute, which
 //     below the tenant's prefix have a value, in which version and with which
 //     names of keys, and in which namespaces that are granted to the tenant a
-//     Secret of some name stands. No value can be had through the API by any
+//     Secret of some name stands. By git it gets all that its tenant's repository
+//     holds, the past included. No value can be had through the API by any
 //     key: the API has none.
 //   - A stolen admin key can have values of its tenant's vault prefix synced to
 //     the clusters and namespaces that the operator granted that tenant, and
 //     can make further keys. Who can read Secrets in one of those namespaces as
 //     well can so read the tenant's values. Every change it makes is a commit
-//     under the key's name and id. Revoking it, and the keys that list it in
+//     under the key's name and id, or under the name that a push gives it, with the
+//     key's id in the log. Revoking it, and the keys that list it in
 //     createdBy, is in force at once.
 //   - A tenant against another: a key names its tenant, the path must name the
 //     same one, and that is compared before anything is looked up. Where a

@@ -21,6 +21,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/githttp"
 )
 
 // exchange is one request and its answer. It is made for each request, handed
@@ -40,11 +41,12 @@ type exchange struct {
 	route      *route // nil: no route matched
 	observers  *observers
 	params     httprouter.Params
-	key        *Key            // nil: no key was needed, or none was accepted
-	tenant     *Tenant         // the key's own, and the one in the path
-	name       definition.Name // of the definition asked for
-	subject    string          // id of the API key made or revoked
-	operations int             // of a batch
+	key        *Key             // nil: no key was needed, or none was accepted
+	tenant     *Tenant          // the key's own, and the one in the path
+	name       definition.Name  // of the definition asked for
+	subject    string           // id of the API key made or revoked
+	operations int              // of a batch
+	updates    []githttp.Update // that a push asked for
 	status     int
 	bytes      int
 	cause      error // of a 5xx answer, for the log
@@ -109,11 +111,11 @@ func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) 
 }
 
 // needsKey reports whether a request is let in only with a key: all of the API
-// except its description. What methods a path has is in that description, so
+// except its description, and the repositories. What methods a path has is in that description, so
 // OPTIONS tells it to everybody.
 func needsKey(r *http.Request) bool {
 	path := r.URL.Path
-	return strings.HasPrefix(path, "/api/") && path != openAPIPath && r.Method != http.MethodOptions
+	return (strings.HasPrefix(path, "/api/") && path != openAPIPath || underGit(r)) && r.Method != http.MethodOptions
 }
 
 // run calls the route's handler if the key's role allows it.
@@ -129,11 +131,12 @@ func (x *exchange) run() {
 		}
 	}
 	a, err := x.route.handle(x.s, x)
-	if err != nil {
+	switch {
+	case err != nil:
 		x.fail(err)
-		return
+	case a != nil: // or else the handler has answered
+		x.send(a)
 	}
-	x.send(a)
 }
 
 // query parses what follows the '?'. What is not well-formed is refused: left
@@ -202,8 +205,16 @@ func (x *exchange) fail(err error) {
 	switch p.status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="secretsync"`)
+		if underGit(x.r) {
+			h.Set("WWW-Authenticate", `Basic realm="secretsync", charset="UTF-8"`)
+		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.FormatInt(seconds(p.retryAfter), 10))
+	}
+	if underGit(x.r) && !strings.Contains(x.r.Header.Get("Accept"), "json") {
+		// Git shows an error to people if it is text.
+		x.send(&answer{status: p.status, contentType: "text/plain; charset=utf-8", body: []byte(p.sentence + "\n")})
+		return
 	}
 	body := append([]byte(`{"error":`), appendString(nil, p.sentence)...)
 	x.send(&answer{status: p.status, body: append(body, '}', '\n')})
@@ -309,6 +320,9 @@ func (x *exchange) attrs(took time.Duration) []slog.Attr {
 	}
 	if x.operations > 0 {
 		attrs = append(attrs, slog.Int("operations", x.operations))
+	}
+	if len(x.updates) > 0 {
+		attrs = append(attrs, pushed(x.updates))
 	}
 	if x.subject != "" {
 		attrs = append(attrs, slog.String("subject", x.subject))

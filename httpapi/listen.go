@@ -117,6 +117,9 @@ func (s *Server) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.stop()
 	err := s.shutdown(servers)
+	if s.cfg.Git != nil {
+		s.cfg.Git.Close()
+	}
 	running.Wait()
 	s.saveUsage()
 	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {

@@ -9,6 +9,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/githttp"
 	"secretsync/reconcile"
 )
 
@@ -73,6 +74,11 @@ var kinds = []struct {
 	{kind: gitstore.ErrUnavailable, status: http.StatusServiceUnavailable,
 		sentence: "the store can't take a write now", retryAfter: unavailableRetry},
 	{kind: reconcile.ErrNotYet, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry},
+	{kind: githttp.ErrNoGit, status: http.StatusNotImplemented},
+	{kind: githttp.ErrRequest, status: http.StatusBadRequest},
+	{kind: githttp.ErrBusy, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry},
+	{kind: githttp.ErrTooLong, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry,
+		sentence: "the exchange took longer than it may, or the server ends: try again"},
 	// After the others: a conflict with a file that is invalid is of both kinds.
 	{kind: definition.ErrInvalid, status: http.StatusBadRequest},
 	{kind: context.Canceled, status: errGone.status, sentence: errGone.sentence, retryAfter: errGone.retryAfter},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,7 +80,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.Reconfigure(cfg.Settings); err != nil {
 		return nil, err
 	}
-	s.router = s.newRouter(routes, cfg.MetricsListen == "")
+	s.router = s.newRouter(slices.Concat(routes, gitRoutes), cfg.MetricsListen == "")
 	return s, nil
 }
 

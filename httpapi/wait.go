@@ -95,6 +95,6 @@ func (s *Server) patience(x *exchange, timeout time.Duration) (ctx context.Conte
 
 // stillAllowed fails if the key was revoked while the request waited.
 func (x *exchange) stillAllowed() error {
-	_, _, err := x.s.keyFor(x.s.state.Load(), x.r.Header["Authorization"], x.s.now())
+	_, _, err := x.s.keyFor(x.s.state.Load(), x.r, x.s.now())
 	return err
 }

@@ -32,6 +32,7 @@ type config struct {
 	signingKey            gitstore.SigningKey
 	definitions           int // the most a tenant may have; 0: the store's default
 	limits                httpapi.Limits
+	git                   gitConfig
 	trustedProxies        []netip.Prefix
 	warnings              []string // files it names that can't be read now
 	clusters              []reconcile.Cluster
@@ -77,6 +78,7 @@ func loadConfig(path string) (*config, error) {
 	}
 	d.checkServer(c)
 	c.signingKey = d.parseSigningKey("committer", d.Committer)
+	c.git = d.parseGit()
 	c.trustedProxies = d.parseProxies()
 	c.clusters = d.parseClusters()
 	c.tenants = d.parseTenants()

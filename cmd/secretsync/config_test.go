@@ -91,7 +91,7 @@ func TestTheSampleConfigurationShowsEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, typeName := range []string{
-		"configFile", "tlsFile", "logFile", "committerFile", "limitsFile", "vaultFile", "authFile",
+		"configFile", "tlsFile", "logFile", "committerFile", "limitsFile", "gitFile", "vaultFile", "authFile",
 		"tokenAuthFile", "appRoleAuthFile", "kubernetesAuthFile", "jwtAuthFile", "certAuthFile", "clusterFile", "tenantFile", "signaturesFile", "grantFile", "keyFile",
 	} {
 		fields := fieldsOf(typeName)

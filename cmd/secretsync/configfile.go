@@ -33,6 +33,7 @@ type (
 		Log            logFile                `yaml:"log"`
 		Committer      committerFile          `yaml:"committer"`
 		Limits         limitsFile             `yaml:"limits"`
+		Git            gitFile                `yaml:"git"`
 		Vault          vaultFile              `yaml:"vault"`
 		Clusters       map[string]clusterFile `yaml:"clusters"`
 		Tenants        map[string]tenantFile  `yaml:"tenants"`
@@ -62,6 +63,15 @@ type (
 		Burst             int     `yaml:"burst"`
 		KeyPerSecond      float64 `yaml:"keyRequestsPerSecond"`
 		KeyBurst          int     `yaml:"keyBurst"`
+	}
+	gitFile struct {
+		Serve       *bool         `yaml:"serve"`
+		Command     string        `yaml:"command"`
+		Timeout     time.Duration `yaml:"timeout"`
+		IdleTimeout time.Duration `yaml:"idleTimeout"`
+		MaxPushMiB  int64         `yaml:"maxPushMiB"`
+		Runs        int           `yaml:"concurrency"`
+		OfTenant    int           `yaml:"concurrencyPerTenant"`
 	}
 	vaultFile struct {
 		Address           string        `yaml:"address"`

@@ -11,13 +11,20 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"secretsync/httpapi/githttp"
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	args := os.Args[1:]
+	if filepath.Base(os.Args[0]) == githttp.HookName {
+		args = []string{"hook", githttp.HookName} // git runs it by a link of that name
+	}
+	os.Exit(run(args, os.Stdout, os.Stderr))
 }
 
 // errReported marks a failure whose cause stands on the output already; it
@@ -70,6 +77,6 @@ repository, one a definition; people change them by pull request or by the API.`
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newValidate(), newPlan(), newKey(), newConformance(), newOrphans(), newVerify(), newWait(), newImport(), newDev(), newExplain(), newVersion())
+	root.AddCommand(newServe(), newValidate(), newPlan(), newKey(), newConformance(), newOrphans(), newVerify(), newWait(), newImport(), newDev(), newExplain(), newVersion(), newHook())
 	return root
 }

@@ -126,7 +126,7 @@ func (p *program) apply(cfg *config) error {
 	if err := p.reconciler.Reconfigure(p.reconcileConfig(cfg, repositories)); err != nil {
 		return fmt.Errorf("reconciler: %w", err)
 	}
-	if err := p.server.Reconfigure(settings(cfg, repositories)); err != nil {
+	if err := p.server.Reconfigure(p.settings(cfg, repositories)); err != nil {
 		return err
 	}
 	for _, tenant := range p.store.Tenants() {
@@ -213,6 +213,7 @@ func needRestart(running, next *config) []string {
 		{"hashKeyFile", running.hashKeyFile != next.hashKeyFile},
 		{"committer", running.committer != next.committer || running.signingKey != next.signingKey},
 		{"log", running.logLevel != next.logLevel || running.logJSON != next.logJSON},
+		{"git", running.git != next.git},
 		{"limits.definitions", running.definitions != next.definitions},
 	} {
 		if f.changed {

@@ -20,6 +20,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/durable"
 	"secretsync/httpapi"
+	"secretsync/httpapi/githttp"
 	"secretsync/reconcile"
 )
 
@@ -76,6 +77,7 @@ type program struct {
 	store      *gitstore.Store
 	reconciler *reconcile.Reconciler
 	server     *httpapi.Server
+	git        *githttp.Server // nil: repositories are not served
 	hashKey    []byte
 	keys       *httpapi.KeyStore
 	registry   *prometheus.Registry
@@ -168,8 +170,13 @@ func (p *program) assemble(cfg *config) error {
 	if p.reconciler, err = reconcile.New(p.reconcileConfig(cfg, repositories)); err != nil {
 		return err
 	}
+	served, err := p.serveGit(cfg)
+	if err != nil {
+		return err
+	}
 	p.server, err = httpapi.New(httpapi.Config{
-		Settings:      settings(cfg, repositories),
+		Settings:      p.settings(cfg, repositories),
+		Git:           served,
 		Reconciler:    p.reconciler,
 		KeyStore:      p.keys,
 		UsageFile:     filepath.Join(cfg.dataDir, "keys-used.json"),
@@ -219,10 +226,10 @@ func (p *program) reconcileConfig(cfg *config, repositories map[gitstore.TenantN
 	return rc
 }
 
-func settings(cfg *config, repositories map[gitstore.TenantName]*gitstore.Repository) httpapi.Settings {
+func (p *program) settings(cfg *config, repositories map[gitstore.TenantName]*gitstore.Repository) httpapi.Settings {
 	s := httpapi.Settings{Limits: cfg.limits, TrustedProxies: cfg.trustedProxies}
 	for _, t := range cfg.tenants {
-		s.Tenants = append(s.Tenants, httpapi.Tenant{Name: t.name, DisplayName: t.displayName, Repository: repositories[t.name]})
+		s.Tenants = append(s.Tenants, httpapi.Tenant{Name: t.name, DisplayName: t.displayName, Repository: repositories[t.name], Clone: p.clone(cfg, t)})
 		s.Keys = append(s.Keys, t.keys...)
 	}
 	return s
