@@ -364,13 +364,17 @@ func (b *Broker) forget() {
 
 // recover is called when the vault is back. What waits for it goes on, not all
 // at once: few reads at first, and the polls that were missed spread over a
-// moment.
+// moment, which is longer the more there are.
 func (b *Broker) recover(now time.Time) {
-	const moment = 800 * time.Millisecond
+	const (
+		each = 250 * time.Microsecond
+		most = 800 * time.Millisecond
+	)
 	r := &b.reads
 	r.ramp = max(2, b.concurrency/8)
 	atOnce := 2 * b.concurrency
 	missed := &r.queue[periodic]
+	moment := min(max(1, time.Duration(missed.len())*each), most)
 	for n := missed.len(); n > atOnce; n-- {
 		s := missed.pop()
 		if s.class != periodic || s.running {

@@ -61,7 +61,7 @@ const (
 	probeMost  = 2 * time.Second
 	// probeWaiting is as long as a probe waits while somebody waits for the
 	// vault: copies are to be right within half a second of its return.
-	probeWaiting = 350 * time.Millisecond
+	probeWaiting = 200 * time.Millisecond
 	denialFirst  = time.Second
 	denialMost   = time.Minute
 	renewRetry   = 5 * time.Second

@@ -48,7 +48,7 @@ func (r *Repository) Definitions(ctx context.Context) ([]Definition, error) {
 	// Opened anew each time, and again after a failure: packs are replaced while
 	// they are read, which go-git doesn't notice, and which takes a moment.
 	var err error
-	for pause := 20 * time.Millisecond; pause < time.Second; pause *= 3 {
+	for pause := 20 * time.Millisecond; pause < 2*time.Second; pause *= 3 {
 		if err = r.reopen(); err != nil {
 			return nil, err
 		}
