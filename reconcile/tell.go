@@ -106,24 +106,13 @@ func (t *target) stand(in *input, d *decision, h *target) standing {
 	if f != nil {
 		s.State, s.Reason, s.Message = f.State, f.Reason, f.Message
 	}
-	t.mu.Lock()
-	before := t.told
-	t.told.agree(in, right, since)
-	s.LastSync = instant(t.told.lastSync)
+	before := t.tell(&s, in, right, since)
 	if !since.IsZero() {
 		// An outage lies over what was told: it is one thing, and told by itself.
-		t.mu.Unlock()
 		s.since = since
 		return s
 	}
-	was, is := before.as(), kind{s.State, s.Reason}
-	if was != is {
-		t.told.kind, t.told.since = unique.Make(is), in.now.UnixNano()
-	}
-	t.told.message = s.Message
-	s.since = instant(t.told.since)
-	t.mu.Unlock()
-	if was.reason != s.Reason || before.message != s.Message {
+	if was := before.as(); was.reason != s.Reason || before.message != s.Message {
 		t.announce(&s, was.reason)
 	}
 	// It did not stand so during an outage that is over.
@@ -132,6 +121,25 @@ func (t *target) stand(in *input, d *decision, h *target) standing {
 		s.since = later(s.since, t.tenant.recoveredAt())
 	}
 	return s
+}
+
+// tell keeps what is told of the target, fills in what that says of when, and
+// returns what was told before.
+func (t *target) tell(s *standing, in *input, right bool, outage time.Time) (before told) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before = t.told
+	t.told.agree(in, right, outage)
+	s.LastSync = instant(t.told.lastSync)
+	if !outage.IsZero() {
+		return before
+	}
+	if is := (kind{s.State, s.Reason}); before.as() != is {
+		t.told.kind, t.told.since = unique.Make(is), in.now.UnixNano()
+	}
+	t.told.message = s.Message
+	s.since = instant(t.told.since)
+	return before
 }
 
 // agree keeps when value and copy were last known to agree.

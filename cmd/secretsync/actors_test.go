@@ -188,7 +188,14 @@ func putValue(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func makeNamespaces(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(worldOf(ts).stack.Cluster(args[0]).CreateNamespace(context.Background(), args[1:]...))
+	cluster := worldOf(ts).stack.Cluster(args[0])
+	ts.Check(cluster.CreateNamespace(context.Background(), args[1:]...))
+	ts.Defer(func() {
+		// Their names are fixed; the script may be run again.
+		for _, name := range args[1:] {
+			ts.Check(cluster.DeleteNamespace(context.Background(), name))
+		}
+	})
 }
 
 func awaitCopy(ts *testscript.TestScript, _ bool, args []string) {
