@@ -2,8 +2,11 @@ package remote_test
 
 import (
 	"bytes"
+	"crypto/sha1" // Git's packs end with it.
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -105,11 +108,23 @@ func (s *server) handler() http.Handler {
 }
 
 // listen serves over HTTP on this machine.
-func listen(tb testing.TB, h http.Handler) *httptest.Server {
+func listen(tb testing.TB, h http.Handler, states ...func(net.Conn, http.ConnState)) *httptest.Server {
 	tb.Helper()
-	s := httptest.NewServer(h)
+	s := httptest.NewUnstartedServer(h)
+	for _, state := range states {
+		s.Config.ConnState = state
+	}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Start()
 	tb.Cleanup(s.Close)
 	return s
+}
+
+// emptyPack is a pack without objects.
+func emptyPack() io.Reader {
+	content := []byte("PACK\x00\x00\x00\x02\x00\x00\x00\x00")
+	sum := sha1.Sum(content)
+	return bytes.NewReader(append(content, sum[:]...))
 }
 
 // open returns the remote at settings, with hosts of its own.

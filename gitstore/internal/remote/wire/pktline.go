@@ -46,8 +46,9 @@ func (p packet) line() []byte { return bytes.TrimSuffix(p.data, []byte("\n")) }
 // Reader reads pkt-lines. Several messages that follow each other are read with
 // one Reader.
 type Reader struct {
-	from *bufio.Reader
-	buf  []byte
+	from   *bufio.Reader
+	digits [4]byte // of the length; here, as it would escape
+	buf    []byte
 }
 
 // NewReader returns a reader of what a server sends.
@@ -59,13 +60,12 @@ func NewReader(from io.Reader) *Reader {
 // [io.ErrUnexpectedEOF]: messages have an end of their own. An ERR line is a
 // [ServerError].
 func (r *Reader) next() (packet, error) {
-	var digits [4]byte
-	if _, err := io.ReadFull(r.from, digits[:]); err != nil {
+	if _, err := io.ReadFull(r.from, r.digits[:]); err != nil {
 		return packet{}, cutShort(err)
 	}
-	size, ok := parseSize(digits)
+	size, ok := parseSize(r.digits)
 	if !ok {
-		return packet{}, fmt.Errorf("a line begins with %s: %w", quote(digits[:]), ErrMalformed)
+		return packet{}, fmt.Errorf("a line begins with %s: %w", quote(r.digits[:]), ErrMalformed)
 	}
 	if size < 4 {
 		if size == 3 {
