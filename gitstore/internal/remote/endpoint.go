@@ -63,26 +63,17 @@ type Endpoint struct {
 	path     string // http: as in the URL, without a slash at the end; ssh: as the server gets it
 	proxy    *url.URL
 	app      *url.URL
+	shown    string // the URL
 }
 
 // String returns the URL without anything that isn't for every eye.
-func (e Endpoint) String() string {
-	switch {
-	case e.scheme == "":
-		return ""
-	case e.scheme == "ssh" && !strings.HasPrefix(e.path, "/"):
-		return e.user + "@" + e.host + ":" + e.path
-	case e.scheme == "ssh":
-		return "ssh://" + e.user + "@" + e.host + e.path
-	}
-	return e.scheme + "://" + e.host + e.path
-}
+func (e Endpoint) String() string { return e.shown }
 
 // base returns the URL below which an HTTP server has the repository.
 func (e Endpoint) base() string { return e.scheme + "://" + e.host + e.path }
 
 var (
-	scpForm     = regexp.MustCompile(`^(?:([^/:@]+)@)?([^/:@]+|\[[0-9A-Fa-f:.]+\]):([^:].*)$`)
+	scpForm     = regexp.MustCompile(`^(?:([^/:@]+)@)?([^/:@\[\]]+|\[[0-9A-Fa-f:.]+\]):([^:].*)$`)
 	allowedHost = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 	allowedUser = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 	digits      = regexp.MustCompile(`^[0-9]+$`)
@@ -109,7 +100,7 @@ func ParseEndpoint(s Settings) (Endpoint, error) {
 
 func (e *Endpoint) parseURL() error {
 	raw := e.settings.URL
-	if raw == "" || len(raw) > 2048 || strings.ContainsFunc(raw, func(c rune) bool { return unicode.IsControl(c) || c == unicode.ReplacementChar }) {
+	if raw == "" || len(raw) > 2048 || strings.ContainsFunc(raw, isUnfit) {
 		return errors.New("url: it is empty, longer than 2,048 bytes or has control characters")
 	}
 	if strings.HasPrefix(raw, "-") {
@@ -138,6 +129,9 @@ func (e *Endpoint) parseURL() error {
 	if err := e.setHost(u.Hostname(), u.Port()); err != nil {
 		return err
 	}
+	if strings.ContainsFunc(u.Path, isUnfit) {
+		return errors.New("url: the path has control characters")
+	}
 	if path := strings.TrimRight(u.Path, "/"); path == "" || strings.HasPrefix(path, "/-") {
 		return errors.New("url: the path to the repository is missing or begins with a dash")
 	}
@@ -146,9 +140,14 @@ func (e *Endpoint) parseURL() error {
 		if strings.HasPrefix(e.path, "/~") {
 			e.path = e.path[1:]
 		}
-		return e.setUser(u.User.Username())
+		if err := e.setUser(u.User.Username()); err != nil {
+			return err
+		}
+		e.shown = "ssh://" + e.user + "@" + e.host + (&url.URL{Path: u.Path}).EscapedPath()
+		return nil
 	}
 	e.path = strings.TrimRight(u.EscapedPath(), "/")
+	e.shown = e.base()
 	if scheme == "http" && !e.settings.Insecure && !isLoopback(u.Hostname()) {
 		return errors.New("url: http shows the credentials to everybody on the way; use https, or say insecure: true")
 	}
@@ -168,7 +167,11 @@ func (e *Endpoint) parseSCP(raw string) error {
 	if err := e.setHost(strings.Trim(m[2], "[]"), ""); err != nil {
 		return err
 	}
-	return e.setUser(m[1])
+	if err := e.setUser(m[1]); err != nil {
+		return err
+	}
+	e.shown = e.user + "@" + e.host + ":" + e.path
+	return nil
 }
 
 func (e *Endpoint) setHost(name, port string) error {
@@ -197,6 +200,8 @@ func (e *Endpoint) setUser(name string) error {
 	}
 	return nil
 }
+
+func isUnfit(c rune) bool { return unicode.IsControl(c) || c == unicode.ReplacementChar }
 
 func isLoopback(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {

@@ -2,7 +2,6 @@ package remote
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -87,8 +86,9 @@ func explainTLS(err error) (string, bool) {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "its certificate is signed by nobody we trust; if it is the right one, put the certificate of who signed it into caFile", true
 	}
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		return "TLS is refused: " + alert.Error() + "; the remote may ask for a client certificate", true
+	// The alerts of the other side have no type of their own.
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		return "it breaks off TLS: " + wire.Clean(op.Err.Error()) + "; it may ask for another client certificate (clientCertFile)", true
 	}
 	return "", false
 }

@@ -107,6 +107,9 @@ func (s *server) handler() http.Handler {
 	}
 }
 
+// quiet is for what servers log of faults that tests make.
+var quiet = log.New(io.Discard, "", 0)
+
 // listen serves over HTTP on this machine.
 func listen(tb testing.TB, h http.Handler, states ...func(net.Conn, http.ConnState)) *httptest.Server {
 	tb.Helper()
@@ -114,7 +117,7 @@ func listen(tb testing.TB, h http.Handler, states ...func(net.Conn, http.ConnSta
 	for _, state := range states {
 		s.Config.ConnState = state
 	}
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.ErrorLog = quiet
 	s.Start()
 	tb.Cleanup(s.Close)
 	return s
