@@ -95,6 +95,9 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		}
 		for i := range written {
 			written[i].Entry, _ = d.get(written[i].Name)
+			if len(change.files) > 0 {
+				written[i].Commit = revisionOf(d.head)
+			}
 		}
 		replies[i] = reply{written: written}
 	}

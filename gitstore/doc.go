@@ -56,7 +56,8 @@
 //	snapshot, state, walk, version,      what stands at HEAD, and how that is worked
 //	census, cache, budget, at            out; and what any other commit holds
 //	signed, signing                      which of it counts, and what ours are signed with
-//	history, lineage, message, commit    who changed it and when, and what a commit changed
+//	history, lineage, message, commit,   who changed it and when, what a commit changed, and
+//	revert                               what undoes that
 //	write, operation, precondition,      how a write is asked for, judged and made
 //	claims, queue, batch, draft
 //	reference, freshness                 other references than the branch; how old what

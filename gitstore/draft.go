@@ -74,7 +74,8 @@ type fileEdit struct {
 	content    []byte
 	definition definition.Definition
 	added      bool
-	subject    string // of the commit, if this is all it does
+	subject    string    // of the commit, if this is all it does
+	reverts    *reversal // that this is the work of; nil: of none
 }
 
 // commit adds the commit of an edit. If that fails the draft stands as before.

@@ -2,6 +2,7 @@ package gitstore
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ const (
 // message is what a commit says, beside its trailers.
 type message struct {
 	subject string
+	text    string   // a paragraph below it
 	list    []string // what is done, one by one, where the subject can't tell
 }
 
@@ -51,6 +53,9 @@ func encodeCommit(tree, parent object.Hash, by Attribution, committer Identity, 
 	fmt.Fprintf(&b, "committer %s %s\n\n", committer, stamp)
 	b.WriteString(m.subject)
 	b.WriteString("\n\n")
+	if m.text != "" {
+		b.WriteString(m.text + "\n\n")
+	}
 	for _, line := range m.list {
 		b.WriteString("- " + line + "\n")
 	}
@@ -125,6 +130,9 @@ const mostSubject = 72
 
 // messageOf says what several edits of one commit do together.
 func messageOf(files []fileEdit) message {
+	if u := files[0].reverts; u != nil && !slices.ContainsFunc(files, func(f fileEdit) bool { return f.reverts == nil || f.reverts.commit.Revision != u.commit.Revision }) {
+		return messageOfReversal(files)
+	}
 	if len(files) == 1 {
 		return message{subject: files[0].subject}
 	}

@@ -6,7 +6,8 @@ import (
 	"secretsync/gitstore/definition"
 )
 
-// Operation is one change of one definition; see [Repository.Apply].
+// Operation is one change of one definition; see [Repository.Apply], and [Repository.Revert]
+// for those that undo.
 type Operation struct {
 	kind       operationKind
 	name       definition.Name
@@ -14,6 +15,7 @@ type Operation struct {
 	definition definition.Definition // of a creation
 	content    []byte                // the same as a file
 	sync       []definition.Target   // of a patch
+	reversal   *reversal             // of a restoration; definition is what stands then
 }
 
 type operationKind int
@@ -22,10 +24,11 @@ const (
 	creation operationKind = iota
 	patch
 	deletion
+	restoration
 )
 
 // verbs are how an operation of each kind is named in a message.
-var verbs = map[operationKind]string{creation: "create", patch: "patch", deletion: "delete"}
+var verbs = map[operationKind]string{creation: "create", patch: "patch", deletion: "delete", restoration: "revert"}
 
 // Creation adds a definition. It fails with [ErrExists] if there is a file of
 // that name, and with [ErrLimit] at the greatest number of definitions.
@@ -49,10 +52,15 @@ func Deletion(name definition.Name, pre Precondition) Operation {
 
 // targets returns the targets that stand in the definition afterwards.
 func (o *Operation) targets() []definition.Target {
-	if o.kind == creation {
+	if o.kind == creation || o.kind == restoration {
 		return o.definition.Sync
 	}
 	return o.sync
+}
+
+// removes reports whether there is one definition less afterwards, if it is there.
+func (o *Operation) removes() bool {
+	return o.kind == deletion || o.kind == restoration && o.reversal.before.mode == 0
 }
 
 // Handling says what becomes of a write that claims a target which another
@@ -75,6 +83,8 @@ type Written struct {
 	// those that claim a target, the one that claimed it first does, as far as
 	// it is known here: after a start it is the one with the least name.
 	Held []Claim
+	// Commit is the one that was made; zero where nothing had to be changed.
+	Commit Revision
 }
 
 // Claim says which definition holds a place.
@@ -87,7 +97,7 @@ type Claim struct {
 type OperationError struct {
 	Index int // from 0
 	Name  definition.Name
-	Verb  string // create, patch or delete
+	Verb  string // create, patch, delete or revert
 	Err   error
 }
 

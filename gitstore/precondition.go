@@ -1,11 +1,16 @@
 package gitstore
 
-import "fmt"
+import (
+	"fmt"
+
+	"secretsync/gitstore/definition"
+)
 
 // Precondition says in which state a definition must be for a write to happen.
 // The zero value asks for nothing.
 type Precondition struct {
 	exists    bool
+	absent    bool
 	revisions []Revision
 }
 
@@ -15,10 +20,27 @@ func Unconditional() Precondition { return Precondition{} }
 // Exists asks that there is a definition, whatever its revision.
 func Exists() Precondition { return Precondition{exists: true} }
 
+// Absent asks that there is no definition of that name. It is for what
+// [Repository.Revert] returns alone.
+func Absent() Precondition { return Precondition{absent: true} }
+
 // OneOf asks that the definition's revision is one of those given; none given
 // is never met.
 func OneOf(revisions ...Revision) Precondition {
 	return Precondition{exists: true, revisions: append([]Revision{}, revisions...)}
+}
+
+// met is check where what is not there can be written, too: e is nil then.
+func (p Precondition) met(name definition.Name, e *Entry) error {
+	switch {
+	case e == nil && p.exists:
+		return fmt.Errorf("definition %q is not there any more: %w", name.String(), ErrPrecondition)
+	case e == nil:
+		return nil
+	case p.absent:
+		return fmt.Errorf("definition %q is there: %w", name.String(), ErrPrecondition)
+	}
+	return p.check(e)
 }
 
 func (p Precondition) check(e *Entry) error {

@@ -78,7 +78,7 @@ func failed(operations []Operation, i int, err error) error {
 func (r *Repository) judge(d *draft, how Handling, operations []Operation, ahead patchAhead) (e edit, written []Written, err error) {
 	room := r.maxDefinitions - d.count
 	for i := range operations {
-		if operations[i].kind == deletion {
+		if operations[i].removes() {
 			room++
 		}
 	}
@@ -93,6 +93,10 @@ func (r *Repository) judge(d *draft, how Handling, operations []Operation, ahead
 			change, err = d.patch(o, ahead)
 		case deletion:
 			change, err = d.remove(o)
+		case restoration:
+			if change, err = r.restore(d, o, room); change.added {
+				room--
+			}
 		}
 		if err != nil {
 			return edit{}, nil, failed(operations, i, err)
@@ -144,18 +148,23 @@ func (r *Repository) create(d *draft, o *Operation, room int) (fileEdit, error) 
 		}
 		return fileEdit{}, fmt.Errorf("definition %q: %w", o.name.String(), ErrExists)
 	}
-	if d.base.snapshot.surplus > 0 || room <= 0 {
-		return fileEdit{}, fmt.Errorf("%w: tenant %q has %d definitions and is allowed %d; remove one first", ErrLimit, r.tenant.s, d.count, r.maxDefinitions)
-	}
-	for _, p := range d.base.snapshot.problems {
-		if p.Path == definition.Folder {
-			return fileEdit{}, fmt.Errorf("%w: %w", ErrConflict, &p)
-		}
-	}
 	return fileEdit{
 		name: o.name, mode: filemode.Regular, content: o.content, definition: o.definition,
 		added: true, subject: "Add " + o.name.String(),
-	}, nil
+	}, r.roomFor(d, room)
+}
+
+// roomFor says why no definition can be added, or nil; room is how many may be.
+func (r *Repository) roomFor(d *draft, room int) error {
+	if d.base.snapshot.surplus > 0 || room <= 0 {
+		return fmt.Errorf("%w: tenant %q has %d definitions and is allowed %d; remove one first", ErrLimit, r.tenant.s, d.count, r.maxDefinitions)
+	}
+	for _, p := range d.base.snapshot.problems {
+		if p.Path == definition.Folder {
+			return fmt.Errorf("%w: %w", ErrConflict, &p)
+		}
+	}
+	return nil
 }
 
 // remove works out the edit of a deletion.
