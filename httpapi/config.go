@@ -55,6 +55,7 @@ type Repository interface {
 	Reader
 	Writer
 	Historian
+	Reverter
 	live.Repository
 	Hinter
 	Revisions

@@ -50,6 +50,9 @@
 //     that is invalid in what is proposed the version before stays in force, as it
 //     would after a push. What is over the bounds of looking is told as not looked
 //     up, and is no error.
+//   - POST …/revert is 404 where the definition never was, and where the commit did
+//     nothing to it; If-Match on one that is not there is 412. It answers 200 where
+//     the definition is there afterwards, also where it was not before, else 204.
 //   - null for an optional field is the same as leaving it out.
 //   - In an answer lastSyncTime, vaultVersion, commit, observedRevision,
 //     kubernetesVersion, and the resourceVersion of a tenant without a commit,

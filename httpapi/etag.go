@@ -3,6 +3,7 @@ package httpapi
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"net/http"
 	"net/textproto"
 	"strings"
 
@@ -56,6 +57,21 @@ func parseIfMatch(fields []string) (gitstore.Precondition, error) {
 		return gitstore.Precondition{}, errIfMatch
 	}
 	return gitstore.OneOf(revisions...), nil
+}
+
+// parsePresence reads what a write asks for that can be on a definition which is not
+// there: If-Match, or If-None-Match: *.
+func parsePresence(h http.Header) (gitstore.Precondition, error) {
+	match, noneMatch := h["If-Match"], h["If-None-Match"]
+	switch {
+	case len(noneMatch) == 0:
+		return parseIfMatch(match)
+	case len(match) > 0:
+		return gitstore.Precondition{}, badRequest("If-None-Match", "contradicts If-Match; send one of them")
+	case len(noneMatch) > 1 || textproto.TrimString(noneMatch[0]) != "*":
+		return gitstore.Precondition{}, badRequest("If-None-Match", `must be "*" here, which asks that the definition is not there`)
+	}
+	return gitstore.Absent(), nil
 }
 
 var errIfMatch = badRequest("If-Match", `must be "*" or a list of entity tags in double quotes, such as "<resourceVersion>"`)

@@ -91,17 +91,18 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	}
 	seen := w.transport.(*witness).seen
 	runConformance(t, w)
-	w.must(201, "POST", "/secrets", `{"name":"kept","secretPath":"a","sync":[{"cluster":"production","namespace":"x","secretName":"y"}]}`)
+	kept := w.must(201, "POST", "/secrets", `{"name":"kept","secretPath":"a","sync":[{"cluster":"production","namespace":"x","secretName":"y"}]}`)
 	w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+w.settings.Keys[0].ID, w.admin, "")
 	w.do("GET", "/metrics", "", "")
 	w.push("secrets/Misnamed.yaml", "name: misnamed\n")
 	exerciseOrphans(t, w)
 	exerciseCommits(w)
 	exercisePlan(w)
+	exerciseReverts(w)
 
 	each := func(key string, extra ...string) {
 		for _, rt := range routes {
-			path := strings.NewReplacer(":tenant", "acme", ":name", "kept", ":id", "ak-abcd", ":sha", "abcdef0").Replace(rt.path)
+			path := strings.NewReplacer(":tenant", "acme", ":name", "kept", ":id", "ak-abcd", ":sha", kept.ResourceVersion).Replace(rt.path)
 			body := ""
 			if rt.method == http.MethodPost || rt.method == http.MethodPatch {
 				body = `{"name":"new","secretPath":"a"}`
@@ -113,6 +114,9 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 				}
 				if strings.HasSuffix(path, "/plan") {
 					body = `{"files":{}}`
+				}
+				if strings.HasSuffix(path, "/revert") {
+					body = `{}`
 				}
 				if strings.HasSuffix(path, "/apikeys") {
 					body = `{"displayName":"x","role":"admin"}`

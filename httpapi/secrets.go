@@ -142,10 +142,15 @@ func (s *Server) write(x *exchange, code int, operation gitstore.Operation) (*an
 	if err != nil {
 		return nil, x.refusal(err, x.name)
 	}
-	status, warnings := s.standing(x.tenant.Name, &written[0])
-	a := secretAnswer(code, written[0].Entry, &status)
+	return s.left(x, code, &written[0]), nil
+}
+
+// left is the answer with a definition that was written this moment.
+func (s *Server) left(x *exchange, code int, w *gitstore.Written) *answer {
+	status, warnings := s.standing(x.tenant.Name, w)
+	a := secretAnswer(code, w.Entry, &status)
 	a.warnings = warn(warnings)
-	return a, nil
+	return a
 }
 
 func secretAnswer(code int, e *gitstore.Entry, status *reconcile.Status) *answer {

@@ -58,15 +58,20 @@ func pointerTo(parts ...string) string {
 	return "#/" + strings.Join(parts, "/")
 }
 
-// template turns a request's path into the document's, if it has one.
-func (d *description) template(path string) (string, bool) {
+// template turns a request's path into the document's, if it has one. With a verb
+// behind a parameter it is the one that has it.
+func (d *description) template(path string) (found string, ok bool) {
 	for template := range d.document["paths"].(map[string]any) {
 		want, got := strings.Split(template, "/"), strings.Split(path, "/")
-		if slices.EqualFunc(want, got, func(w, g string) bool { return w == g || strings.HasPrefix(w, "{") && g != "" }) {
-			return template, true
+		matches := slices.EqualFunc(want, got, func(w, g string) bool {
+			_, verb, parameter := strings.Cut(w, "}")
+			return w == g || parameter && g != verb && strings.HasSuffix(g, verb)
+		})
+		if matches && len(template) > len(found) {
+			found, ok = template, true
 		}
 	}
-	return "", false
+	return found, ok
 }
 
 // witness is a transport that holds every answer against the description and

@@ -77,6 +77,6 @@ repository, one a definition; people change them by pull request or by the API.`
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newValidate(), newPlan(), newKey(), newConformance(), newOrphans(), newVerify(), newWait(), newImport(), newDev(), newExplain(), newVersion(), newHook())
+	root.AddCommand(newServe(), newValidate(), newPlan(), newKey(), newConformance(), newOrphans(), newRevert(), newVerify(), newWait(), newImport(), newDev(), newExplain(), newVersion(), newHook())
 	return root
 }

@@ -1,0 +1,127 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
+)
+
+// Reverter tells what undoes a commit, as [gitstore.Repository.Revert] does.
+type Reverter interface {
+	Revert(context.Context, gitstore.Revision, definition.Name, gitstore.Precondition) (gitstore.Reversal, error)
+}
+
+// revertSecret puts a definition back as it stood before a commit: the newest that
+// changed it, unless the body names one. It is there then (200), or it is not (204).
+func (s *Server) revertSecret(x *exchange) (*answer, error) {
+	name, err := x.definitionName()
+	if err != nil {
+		return nil, err
+	}
+	precondition, err := parsePresence(x.r.Header)
+	if err != nil {
+		return nil, err
+	}
+	body, err := x.body()
+	if err != nil {
+		return nil, err
+	}
+	sha, err := parseRevert(body)
+	if err != nil {
+		return nil, err
+	}
+	_, written, err := x.revert(sha, name, precondition)
+	if err != nil {
+		return nil, err
+	}
+	if written[0].Entry == nil {
+		return &answer{status: http.StatusNoContent}, nil
+	}
+	return s.left(x, http.StatusOK, &written[0]), nil
+}
+
+// revertCommit puts all definitions back that a commit changed, as one commit.
+func (s *Server) revertCommit(x *exchange) (*answer, error) {
+	undone, written, err := x.revert(x.params.ByName("sha"), definition.Name{}, gitstore.Unconditional())
+	if failed, ok := errors.AsType[*gitstore.OperationError](err); ok {
+		err = failed.Err // its words name the definition
+	}
+	if err != nil {
+		return nil, err
+	}
+	b := appendName([]byte(`{"reverted":`), undone)
+	b = append(b, `,"commit":`...)
+	if made := written[0].Commit; made.IsZero() {
+		b = append(b, "null"...)
+	} else {
+		b = appendName(b, made)
+	}
+	b = append(b, `,"items":[`...)
+	var warnings []string
+	for i := range written {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		w, success := &written[i], http.StatusNoContent
+		if w.Entry != nil {
+			success = http.StatusOK
+		}
+		b = appendName(append(b, `{"name":`...), w.Name)
+		b = strconv.AppendInt(append(b, `,"status":`...), int64(success), 10)
+		if w.Entry != nil {
+			status, more := s.standing(x.tenant.Name, w)
+			warnings = append(warnings, more...)
+			b = appendString(append(b, `,"etag":`...), etag(w.Entry.Revision))
+			b = appendSecret(append(b, `,"secret":`...), w.Entry, &status)
+		}
+		b = append(b, '}')
+	}
+	return &answer{status: http.StatusOK, warnings: warn(warnings), body: append(b, "]}\n"...)}, nil
+}
+
+// revert undoes a commit that is named by its SHA or the first digits of it, or else
+// is the newest that changed the definition.
+func (x *exchange) revert(sha string, name definition.Name, precondition gitstore.Precondition) (undone gitstore.Revision, written []gitstore.Written, err error) {
+	if _, err := x.snapshot(); err != nil {
+		return undone, nil, err
+	}
+	var commit gitstore.Revision
+	ctx, repository := x.r.Context(), x.tenant.Repository
+	if sha != "" {
+		if commit, err = repository.Lengthen(ctx, sha); err != nil {
+			return undone, nil, err
+		}
+	}
+	reversal, err := repository.Revert(ctx, commit, name, precondition)
+	if err != nil {
+		return undone, nil, err
+	}
+	x.operations = len(reversal.Operations)
+	written, err = x.apply(reversal.Operations...)
+	return reversal.Commit.Revision, written, err
+}
+
+// parseRevert reads the body of POST …/revert, which may be empty.
+func parseRevert(body []byte) (sha string, err error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return "", nil
+	}
+	o, err := parseObject(body)
+	if err != nil {
+		return "", err
+	}
+	if err := o.only("commit"); err != nil {
+		return "", err
+	}
+	return optional(o, "commit", func(s string) (string, error) {
+		if s == "" {
+			return "", &definition.FieldError{Field: "commit", Reason: "is empty; leave it out to undo the newest change"}
+		}
+		return s, nil
+	})
+}
