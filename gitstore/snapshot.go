@@ -45,6 +45,10 @@ type Entry struct {
 // it was added, so that there is a Definition to go by.
 func (e *Entry) Usable() bool { return !e.Definition.Name.IsZero() }
 
+// SameFile reports whether two entries are of the same file content, whatever
+// commits brought it.
+func (e *Entry) SameFile(other *Entry) bool { return e.blob == other.blob && e.mode == other.mode }
+
 // Snapshot is what one commit holds. It is immutable: reading it takes no lock.
 type Snapshot struct {
 	head     object.Hash
