@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"secretsync/gitstore/definition"
@@ -123,6 +124,46 @@ func (r *Repository) Lengthen(ctx context.Context, digits string) (Revision, err
 
 // leastDigits is how many digits of a SHA Git shows at least.
 const leastDigits = 7
+
+// Line returns the commits of the first-parent line of what a snapshot shows that
+// came after another one, oldest first. If that is not among the newest so many,
+// or zero, it is the newest one alone: what was before may be of another history,
+// or long since in force. It fails with [ErrUnavailable] and with ctx's error.
+func (r *Repository) Line(ctx context.Context, at *Snapshot, since Revision, most int) ([]Revision, error) {
+	if at.head.IsZero() || revisionOf(at.head) == since {
+		return nil, nil
+	}
+	newest := []Revision{revisionOf(at.head)}
+	if since.IsZero() {
+		return newest, nil
+	}
+	leave, err := r.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	ctx, end := r.bound(ctx)
+	defer end()
+	turn, err := r.store.turns.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer turn.end()
+	s := search{ctx: ctx, turn: turn, reader: r.git.Reader(ctx, workPerAnswer)}
+	var line []Revision
+	for id, last := at.head, since.hash(); id != last; {
+		c, ok, err := s.commit(id)
+		if err != nil {
+			return nil, commitError(ctx, revisionOf(id), err)
+		}
+		if line = append(line, revisionOf(id)); !ok || c.Parent.IsZero() || len(line) == most && c.Parent != last {
+			return newest, nil
+		}
+		id = c.Parent
+	}
+	slices.Reverse(line)
+	return line, nil
+}
 
 func commitError(ctx context.Context, id Revision, err error) error {
 	switch {

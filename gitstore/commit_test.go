@@ -3,6 +3,7 @@ package gitstore
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,5 +121,34 @@ func TestACommitStaysFoundAsTheBranchGoesOnAndIsGoneWithItsHistory(t *testing.T)
 	c.commit("another history")
 	if _, err := s.repo.Commit(t.Context(), s.at(c.push("--force")), id, after); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheLineIsWhatCameAfterACommit(t *testing.T) {
+	s := newStory(t)
+	c := s.clone()
+	first := c.commit("first")
+	c.git(c.dir, "checkout", "-q", "-b", "feature")
+	aside := c.commit("aside")
+	c.git(c.dir, "checkout", "-q", "main")
+	second := c.commit("second")
+	c.git(c.dir, "merge", "-q", "--no-ff", "-m", "merge", "feature")
+	head := s.at(c.push())
+	merge := head.Head()
+	for name, test := range map[string]struct {
+		since Revision
+		most  int
+		want  []Revision
+	}{
+		"after the first":         {first, 10, []Revision{second, merge}},
+		"exactly so many":         {first, 2, []Revision{second, merge}},
+		"more than so many":       {first, 1, []Revision{merge}},
+		"after the newest":        {merge, 10, nil},
+		"after nothing":           {Revision{}, 10, []Revision{merge}},
+		"after one that is aside": {aside, 10, []Revision{merge}},
+	} {
+		if got, err := s.repo.Line(t.Context(), head, test.since, test.most); err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %v, %v; want %v", name, got, err, test.want)
+		}
 	}
 }

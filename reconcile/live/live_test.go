@@ -249,13 +249,12 @@ func TestWaitingLooksOnlyAtWhatIsMissing(t *testing.T) {
 	if err != nil || v.Live {
 		t.Fatalf("got %+v, %v", v, err)
 	}
-	w.held = v.held()
 	source.asked = 0
-	if !w.stillHeld(t.Context()) || source.asked != 1 {
+	if !w.StillHeld(t.Context()) || source.asked != 1 {
 		t.Errorf("%d statuses were asked for", source.asked)
 	}
 	source.except = nil
-	if w.stillHeld(t.Context()) {
+	if w.StillHeld(t.Context()) {
 		t.Error("it is held by what is there by now")
 	}
 }

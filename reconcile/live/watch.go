@@ -34,8 +34,8 @@ type Watch struct {
 
 	id     gitstore.Revision // zero: not known yet
 	commit *gitstore.Commit  // as it was found last
-	// held is the definition that kept the commit from being live last: as long
-	// as that goes on, the others need not be looked at.
+	// held is the number of the definition that kept the commit from being live
+	// last; it means nothing before the commit is known.
 	held int
 }
 
@@ -47,9 +47,11 @@ func (w *Watch) Look(ctx context.Context) (Verdict, error) {
 		taken := w.Source.Taken(w.Tenant)
 		found, err := w.find(ctx, taken)
 		if err != nil || !found {
+			w.held = -1
 			return Verdict{Commit: w.commit}, err
 		}
 		v := Judge(w.commit, taken, w.status)
+		w.held = v.held()
 		// What was told meanwhile may be of a newer snapshot.
 		if w.Source.Taken(w.Tenant) == taken || ctx.Err() != nil {
 			return v, nil
@@ -89,12 +91,11 @@ func (w *Watch) find(ctx context.Context, taken *gitstore.Snapshot) (found bool,
 func (w *Watch) Wait(ctx context.Context) (Verdict, error) {
 	for {
 		changed := w.Source.Changed(w.Tenant) // before looking, so that nothing is missed
-		if !w.stillHeld(ctx) {
+		if !w.StillHeld(ctx) {
 			v, err := w.Look(ctx)
 			if err == nil && v.Live || err != nil && !errors.Is(err, gitstore.ErrNotFound) && ctx.Err() == nil {
 				return v, err
 			}
-			w.held = v.held()
 		}
 		select {
 		case <-changed:
@@ -105,14 +106,15 @@ func (w *Watch) Wait(ctx context.Context) (Verdict, error) {
 	}
 }
 
-// stillHeld reports whether what kept the commit from being live still does. So
-// waiting for a commit that touched many definitions costs no more than for one.
-func (w *Watch) stillHeld(ctx context.Context) bool {
-	taken := w.Source.Taken(w.Tenant)
-	if w.commit == nil || w.held < 0 || w.held >= len(w.commit.Touched) {
+// StillHeld reports whether what kept the commit from being live at the last
+// [Watch.Look] still does. So watching a commit that touched many definitions
+// costs no more than one that touched one. It is false where that is not known.
+func (w *Watch) StillHeld(ctx context.Context) bool {
+	if w.held < 0 || w.commit == nil || w.held >= len(w.commit.Touched) {
 		return false
 	}
-	if found, err := w.find(ctx, taken); err != nil || !found || w.held >= len(w.commit.Touched) {
+	taken := w.Source.Taken(w.Tenant)
+	if found, err := w.find(ctx, taken); err != nil || !found {
 		return false
 	}
 	d := judge(w.commit, &w.commit.Touched[w.held], taken, w.status)
