@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"secretsync/gitstore"
 	"secretsync/reconcile"
@@ -78,7 +79,11 @@ func (w *Watch) find(ctx context.Context, taken *gitstore.Snapshot) (found bool,
 			return false, err
 		}
 	}
-	c, err := w.Repository.Commit(ctx, w.Repository.Snapshot(), w.id, w.commit)
+	now := w.Repository.Snapshot()
+	if !now.Read() {
+		return false, fmt.Errorf("the repository was not read yet: %w", gitstore.ErrUnavailable)
+	}
+	c, err := w.Repository.Commit(ctx, now, w.id, w.commit)
 	if err == nil {
 		w.commit = c
 	}

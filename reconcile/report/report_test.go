@@ -1,0 +1,477 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"secretsync/gitstore"
+	"secretsync/gitstore/forge"
+	"secretsync/gitstore/gitstoretest"
+	"secretsync/reconcile"
+)
+
+const patience = 20 * time.Second
+
+// quick is a pace at which tests don't wait long; where nothing is to happen by
+// itself a test says so.
+var quick = pace{look: time.Millisecond, settle: 20 * time.Millisecond, repeat: time.Millisecond, retry: time.Millisecond, receipt: time.Millisecond, remote: time.Millisecond}
+
+// world is a reporter over a real repository. How targets stand is what a test
+// sets: Synced, but for those in except, by namespace.
+type world struct {
+	testing.TB
+	repository *gitstoretest.Repository
+	forge      *recorder
+	dir        string
+	metrics    *prometheus.Registry
+
+	mu      sync.Mutex
+	except  map[string]reconcile.TargetStatus
+	changed chan struct{}
+	asked   int
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{TB: t, repository: gitstoretest.MustOpen(t, gitstore.Config{}).MustRepository("acme"), forge: &recorder{more: make(chan struct{}, 1)},
+		dir: filepath.Join(t.TempDir(), "reports"), changed: make(chan struct{})}
+}
+
+func (w *world) Taken(gitstore.TenantName) *gitstore.Snapshot {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked++
+	return w.repository.Snapshot()
+}
+
+func (w *world) Changed(gitstore.TenantName) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed
+}
+
+func (w *world) Status(_ gitstore.TenantName, e *gitstore.Entry) (s reconcile.Status) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, target := range e.Definition.Sync {
+		t := reconcile.TargetStatus{State: reconcile.Synced, Reason: reconcile.ReasonSynced, Observed: e.Source, VaultVersion: 7}
+		if other, ok := w.except[target.Namespace.String()]; ok {
+			t = other
+		}
+		t.Target, t.Secret = target, target.Secret(e.Name)
+		s.Targets = append(s.Targets, t)
+	}
+	return s
+}
+
+// stand sets how targets in a namespace stand; an empty reason is Synced.
+func (w *world) stand(namespace string, state reconcile.State, reason reconcile.Reason) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	next := map[string]reconcile.TargetStatus{}
+	for n, t := range w.except {
+		next[n] = t
+	}
+	if delete(next, namespace); reason != "" {
+		next[namespace] = reconcile.TargetStatus{State: state, Reason: reason, Message: "canary: dial tcp 10.0.0.1"}
+	}
+	w.except = next
+	w.announce()
+}
+
+// announce is called with w.mu held.
+func (w *world) announce() {
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// push makes one commit of a definition in these namespaces and returns it.
+func (w *world) push(name string, namespaces ...string) string {
+	w.Helper()
+	text := fmt.Sprintf("name: %s\nsecretPath: production/%s\nsync:\n", name, name)
+	for _, n := range namespaces {
+		text += "- {cluster: production, namespace: " + n + "}\n"
+	}
+	return w.pushFile("secrets/"+name+".yaml", text)
+}
+
+func (w *world) pushFile(path, content string) string {
+	w.Helper()
+	head := w.repository.MustPush(map[string]*string{path: &content}).Head().String()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.announce()
+	return head
+}
+
+func (w *world) tenant(receipts bool) Tenant {
+	t := Tenant{Name: w.repository.Tenant(), Repository: w.repository, Receipts: receipts}
+	if !receipts {
+		t.Forge = w.forge
+	}
+	return t
+}
+
+// run has a reporter run till stop is called.
+func (w *world) run(p pace, tenants ...Tenant) (r *Reporter, stop func()) {
+	w.Helper()
+	w.metrics = prometheus.NewRegistry()
+	r, err := New(Config{Source: w, Dir: w.dir, PublicURL: "https://secretsync.example.org", Metrics: w.metrics, pace: p})
+	if err != nil {
+		w.Fatal(err)
+	}
+	r.Reconfigure(tenants)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := r.Run(ctx); err != nil {
+			w.Error(err)
+		}
+	}()
+	stop = sync.OnceFunc(func() { cancel(); <-done })
+	w.Cleanup(stop)
+	return r, stop
+}
+
+// recorder is a forge that takes statuses, or fails as a test says.
+type recorder struct {
+	mu    sync.Mutex
+	sent  []string
+	tries int
+	fail  func(commit string) error
+	more  chan struct{} // has room for one signal
+}
+
+func (f *recorder) SetStatus(_ context.Context, commit string, s forge.Status) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tries++
+	defer func() {
+		select {
+		case f.more <- struct{}{}:
+		default:
+		}
+	}()
+	if f.fail != nil {
+		if err := f.fail(commit); err != nil {
+			return err
+		}
+	}
+	if s.Context != "secretsync/live" || s.URL != "https://secretsync.example.org/api/v1/tenants/acme/commits/"+commit {
+		return fmt.Errorf("status %+v", s)
+	}
+	f.sent = append(f.sent, fmt.Sprintf("%.7s %s: %s", commit, s.State, s.Description))
+	return nil
+}
+
+// until waits till what was sent or tried is so.
+func (w *world) until(what string, is func(sent []string, tries int) bool) {
+	w.Helper()
+	patient := time.After(patience)
+	for {
+		w.forge.mu.Lock()
+		sent, tries := slices.Clone(w.forge.sent), w.forge.tries
+		w.forge.mu.Unlock()
+		if is(sent, tries) {
+			return
+		}
+		select {
+		case <-w.forge.more:
+		case <-patient:
+			w.Fatalf("%s: not so after %d tries; sent were\n%s", what, tries, strings.Join(sent, "\n"))
+		}
+	}
+}
+
+// sent waits till exactly these statuses are sent.
+func (w *world) sent(want ...string) {
+	w.Helper()
+	w.until("statuses\n"+strings.Join(want, "\n"), func(sent []string, _ int) bool { return slices.Equal(sent, want) })
+}
+
+func of(commit, status string) string { return commit[:7] + " " + status }
+
+func TestACommitIsTold(t *testing.T) {
+	t.Run("at once where it is live", func(t *testing.T) {
+		w := newWorld(t)
+		id := w.push("db", "a", "b")
+		w.run(quick, w.tenant(false))
+		w.sent(of(id, "success: live in 2 targets"))
+		readme := w.pushFile("README", "x")
+		w.sent(of(id, "success: live in 2 targets"), of(readme, "success: live; it changes no definition"))
+	})
+	t.Run("pending, failing, pending again and live", func(t *testing.T) {
+		w := newWorld(t)
+		w.stand("b", reconcile.Pending, reconcile.ReasonNamespaceNotFound)
+		id := w.push("db", "a", "b")
+		w.run(quick, w.tenant(false))
+		said := []string{of(id, "pending: NamespaceNotFound: production/b/db")}
+		w.sent(said...)
+		w.stand("b", reconcile.Error, reconcile.ReasonForbidden)
+		said = append(said, of(id, "failure: Forbidden: production/b/db"))
+		w.sent(said...)
+		w.stand("b", reconcile.Pending, reconcile.ReasonValueNotFound)
+		said = append(said, of(id, "pending: ValueNotFound: production/b/db"))
+		w.sent(said...)
+		w.stand("b", "", "")
+		said = append(said, of(id, "success: live in 2 targets"))
+		w.sent(said...)
+	})
+	t.Run("what fails for a moment only is not told", func(t *testing.T) {
+		w := newWorld(t)
+		slow := quick
+		slow.settle = time.Hour
+		w.stand("a", reconcile.Error, reconcile.ReasonVaultUnavailable)
+		id := w.push("db", "a")
+		w.run(slow, w.tenant(false))
+		w.sent(of(id, "pending: on its way"))
+		w.stand("a", "", "")
+		w.sent(of(id, "pending: on its way"), of(id, "success: live in 1 target"))
+	})
+	t.Run("a broken file fails at once", func(t *testing.T) {
+		w := newWorld(t)
+		slow := quick
+		slow.settle, slow.moment = time.Hour, time.Hour
+		id := w.pushFile("secrets/db.yaml", "nonsense")
+		w.run(slow, w.tenant(false))
+		w.sent(of(id, "failure: InvalidDefinition: secrets/db.yaml"))
+	})
+	t.Run("what is live within a moment is not told to be pending", func(t *testing.T) {
+		w := newWorld(t)
+		slow := quick
+		slow.moment = time.Hour
+		w.stand("a", reconcile.Pending, reconcile.ReasonQueued)
+		id := w.push("db", "a")
+		w.run(slow, w.tenant(false))
+		w.stand("a", "", "")
+		w.sent(of(id, "success: live in 1 target"))
+	})
+	t.Run("one that is dropped by force is ended", func(t *testing.T) {
+		w := newWorld(t)
+		base := w.push("other", "z")
+		w.stand("a", reconcile.Pending, reconcile.ReasonValueNotFound)
+		w.run(quick, w.tenant(false))
+		w.sent(of(base, "success: live in 1 target"))
+		id := w.push("db", "a")
+		pending := of(id, "pending: ValueNotFound: production/a/db")
+		w.sent(of(base, "success: live in 1 target"), pending)
+		before := w.repository.Snapshot()
+		w.repository.MustGit("update-ref", "refs/heads/main", base)
+		if _, err := w.repository.Wait(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+		w.stand("z", "", "")
+		w.sent(of(base, "success: live in 1 target"), pending, of(id, "error: the branch was rewritten without this commit"))
+	})
+}
+
+func TestNothingIsToldTwiceAfterARestart(t *testing.T) {
+	w := newWorld(t)
+	w.stand("b", reconcile.Error, reconcile.ReasonForbidden)
+	failing := w.push("failing", "b")
+	_, stop := w.run(quick, w.tenant(false))
+	said := []string{of(failing, "pending: on its way"), of(failing, "failure: Forbidden: production/b/failing")}
+	w.sent(said...)
+	done := w.push("done", "a")
+	said = append(said, of(done, "success: live in 1 target"))
+	w.sent(said...)
+	stop()
+
+	// At the start nothing was looked at yet.
+	w.stand("b", reconcile.Pending, reconcile.ReasonQueued)
+	w.run(quick, w.tenant(false))
+	w.stand("b", reconcile.Error, reconcile.ReasonForbidden)
+	w.stand("b", "", "")
+	w.sent(append(said, of(failing, "success: live in 1 target"))...)
+
+	if err := os.RemoveAll(w.dir); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAForgeThatIsDownIsWaitedFor(t *testing.T) {
+	for name, failure := range map[string]error{
+		"it can't be reached":    &forge.Error{Kind: forge.ErrUnavailable},
+		"it refuses the token":   &forge.Error{Kind: forge.ErrDenied},
+		"it asks for a pause":    &forge.Error{Kind: forge.ErrThrottled, Pause: time.Millisecond},
+		"it knows no commit yet": &forge.Error{Kind: forge.ErrRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			failures := 3
+			w.forge.fail = func(string) error {
+				if failures--; failures >= 0 {
+					return failure
+				}
+				return nil
+			}
+			id := w.push("db", "a")
+			w.run(quick, w.tenant(false))
+			w.sent(of(id, "success: live in 1 target"))
+			if got := w.counted("failed"); got != 3 {
+				t.Errorf("%v failures counted", got)
+			}
+		})
+	}
+}
+
+// counted is how many reports had that outcome.
+func (w *world) counted(outcome string) (n float64) {
+	w.Helper()
+	families, err := w.metrics.Gather()
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "outcome" && l.GetValue() == outcome {
+					n += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return n
+}
+
+func TestAPauseThatAForgeAsksForIsKept(t *testing.T) {
+	w := newWorld(t)
+	w.forge.fail = func(string) error { return &forge.Error{Kind: forge.ErrThrottled, Pause: time.Hour} }
+	w.push("db", "a")
+	w.run(quick, w.tenant(false))
+	w.until("one try", func(_ []string, tries int) bool { return tries == 1 })
+	for range 20 { // whatever happens
+		w.push("db", "a")
+		w.awaitLook()
+	}
+	w.until("no further try", func(_ []string, tries int) bool { return tries == 1 })
+}
+
+// awaitLook waits till the reporter has looked after what was said before.
+func (w *world) awaitLook() {
+	w.Helper()
+	w.mu.Lock()
+	w.announce()
+	asked := w.asked
+	w.mu.Unlock()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		w.mu.Lock()
+		looked := w.asked > asked
+		w.mu.Unlock()
+		if looked {
+			return
+		}
+	}
+	w.Fatal("nobody looks")
+}
+
+func TestACommitThatTheForgeRefusesHoldsUpNoOther(t *testing.T) {
+	w := newWorld(t)
+	bad := w.push("bad", "a")
+	w.forge.fail = func(commit string) error {
+		if commit == bad {
+			return &forge.Error{Kind: forge.ErrRefused}
+		}
+		return nil
+	}
+	w.run(quick, w.tenant(false))
+	w.until("given up", func(_ []string, tries int) bool { return tries == mostRefused })
+	id := w.push("good", "a")
+	w.sent(of(id, "success: live in 1 target"))
+}
+
+func TestCommitsThatStayOpenAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.stand("a", reconcile.Pending, reconcile.ReasonValueNotFound)
+	s := newStatuses(mustReporter(w), w.tenant(false))
+	for n := range mostOpen + 4 {
+		w.push(fmt.Sprintf("n-%d", n), "a")
+		s.look(t.Context())
+	}
+	if len(s.open) != mostOpen || len(s.memory.Statuses) > 2*mostOpen {
+		t.Errorf("%d are open, %d remembered", len(s.open), len(s.memory.Statuses))
+	}
+}
+
+func mustReporter(w *world) *Reporter {
+	r, err := New(Config{Source: w, Dir: w.dir, PublicURL: "https://secretsync.example.org", pace: quick})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return r
+}
+
+func TestStatusesGoToTheForgeByItsAPI(t *testing.T) {
+	var mu sync.Mutex
+	var got []string
+	server := newServer(t, func(r *http.Request, body string) {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, r.Method+" "+r.URL.Path+" "+body)
+	})
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("canary"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := forge.New(forge.Config{Kind: forge.Gitea, Repository: server + "/acme/secrets.git", Credentials: forge.TokenFile(token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	id := w.push("db", "a")
+	tenant := w.tenant(false)
+	tenant.Forge = client
+	w.run(quick, tenant)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		mu.Lock()
+		all := strings.Join(got, "\n")
+		mu.Unlock()
+		if strings.Contains(all, "/repos/acme/secrets/statuses/"+id) && strings.Contains(all, `"success"`) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the forge got\n%s", all)
+		}
+	}
+}
+
+func TestWhatIsNotToldAnywhereCostsNothing(t *testing.T) {
+	w := newWorld(t)
+	r, stop := w.run(quick, Tenant{Name: w.repository.Tenant(), Repository: w.repository})
+	if len(r.tenants) != 0 {
+		t.Error("a tenant that is told nowhere is worked for")
+	}
+	stop()
+	if _, err := os.Stat(w.dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("there is something in the folder: %v", err)
+	}
+}
+
+func TestATenantThatLeavesIsNotToldOfAnyMore(t *testing.T) {
+	w := newWorld(t)
+	id := w.push("db", "a")
+	r, _ := w.run(quick, w.tenant(false))
+	w.sent(of(id, "success: live in 1 target"))
+	r.Reconfigure(nil)
+	w.push("db", "b")
+	if r.Reconfigure([]Tenant{w.tenant(false)}); len(r.tenants) != 1 {
+		t.Error("it is not told of again")
+	}
+	newest := w.repository.Snapshot().Head().String()
+	w.sent(of(id, "success: live in 1 target"), of(newest, "success: live in 1 target"))
+}
