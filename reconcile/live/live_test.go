@@ -49,7 +49,8 @@ type standing struct {
 	taken   *gitstore.Snapshot
 	except  map[string]reconcile.TargetStatus
 	changed chan struct{}
-	asked   int // for the status of an entry
+	asked   int                // for the status of an entry
+	next    *gitstore.Snapshot // is taken in when the status of an entry is asked for
 }
 
 func newStanding(taken *gitstore.Snapshot) *standing {
@@ -72,6 +73,12 @@ func (s *standing) Status(_ gitstore.TenantName, e *gitstore.Entry) (status reco
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
+	if s.next != nil {
+		s.taken, s.next = s.next, nil
+	}
+	if now, ok := s.taken.Get(e.Name); ok {
+		e = now
+	}
 	for _, target := range e.Definition.Sync {
 		t := reconcile.TargetStatus{State: reconcile.Synced, Reason: reconcile.ReasonSynced, Observed: e.Source}
 		if other, ok := s.except[target.Namespace.String()]; ok {
@@ -187,6 +194,17 @@ func TestACommitThatIsNotAtWorkYetIsNotLive(t *testing.T) {
 	w := &Watch{Tenant: r.Tenant(), Repository: r, Source: newStanding(before), SHA: id.String()}
 	v, err := w.Look(t.Context())
 	if err != nil || v.Live || v.Commit == nil || len(v.Missing()) != 1 {
+		t.Errorf("got %+v, %v", v, err)
+	}
+}
+
+func TestWhatIsTakenInWhileOneLooksIsLookedAtAgain(t *testing.T) {
+	r := repository(t)
+	first := r.MustPush(push{"alpha": file("alpha", "a")}.files())
+	source := newStanding(first)
+	source.next = r.MustPush(push{"alpha": file("alpha", "a", "b")}.files())
+	w := &Watch{Tenant: r.Tenant(), Repository: r, Source: source, SHA: first.Head().String()}
+	if v, err := w.Look(t.Context()); err != nil || !v.Live || !v.Definitions[0].Superseded {
 		t.Errorf("got %+v, %v", v, err)
 	}
 }

@@ -19,6 +19,8 @@
 //	          └── live ─────────────────────────────────────────┘
 //	       any ── the branch is rewritten without it ──► error, and that is the end
 //
+// One that is not in force because a signature is missing is a failure, too.
+//
 // Between two statuses of one commit the pauses grow. At most [mostOpen] commits
 // are looked at: of more the oldest keeps the status that it has. What was told is
 // remembered in a file, which may be deleted: then the newest commit is told once

@@ -290,14 +290,27 @@ func TestNothingIsToldTwiceAfterARestart(t *testing.T) {
 
 	// At the start nothing was looked at yet.
 	w.stand("b", reconcile.Pending, reconcile.ReasonQueued)
-	w.run(quick, w.tenant(false))
+	hasty := quick
+	hasty.settle = 1
+	_, stop = w.run(hasty, w.tenant(false))
+	marker := w.push("marker", "a") // looked at after the other one
+	said = append(said, of(marker, "success: live in 1 target"))
+	w.sent(said...)
 	w.stand("b", reconcile.Error, reconcile.ReasonForbidden)
+	marker = w.push("marker", "z")
+	said = append(said, of(marker, "success: live in 1 target"))
+	w.sent(said...)
 	w.stand("b", "", "")
-	w.sent(append(said, of(failing, "success: live in 1 target"))...)
+	said = append(said, of(failing, "success: live in 1 target"))
+	w.sent(said...)
+	stop()
 
+	// Without its memory the newest is told once more, and no other.
 	if err := os.RemoveAll(w.dir); err != nil {
 		t.Fatal(err)
 	}
+	w.run(quick, w.tenant(false))
+	w.sent(append(said, of(marker, "success: live in 1 target"))...)
 }
 
 func TestAForgeThatIsDownIsWaitedFor(t *testing.T) {
@@ -391,6 +404,9 @@ func TestACommitThatTheForgeRefusesHoldsUpNoOther(t *testing.T) {
 	w.until("given up", func(_ []string, tries int) bool { return tries == mostRefused })
 	id := w.push("good", "a")
 	w.sent(of(id, "success: live in 1 target"))
+	if got := w.counted("left"); got != 1 {
+		t.Errorf("%v were given up", got)
+	}
 }
 
 func TestCommitsThatStayOpenAreBounded(t *testing.T) {

@@ -30,6 +30,7 @@ type Repository interface {
 	Line(ctx context.Context, at *gitstore.Snapshot, since gitstore.Revision, most int) ([]gitstore.Revision, error)
 	UpdateRef(ctx context.Context, ref string, change func(at gitstore.RefTip) (*gitstore.RefCommit, error)) (gitstore.Revision, error)
 	Freshness() gitstore.Freshness
+	Withheld() *gitstore.Withheld
 }
 
 // Tenant says where it is told what became live of one tenant.

@@ -22,6 +22,9 @@ const (
 	// mostRefused is how often a forge may refuse the status of one commit: it may
 	// learn of it a little later than we do.
 	mostRefused = 5
+	// lookAnyway is how often to look where nothing is told: what is withheld for
+	// want of a signature changes nothing at work.
+	lookAnyway = 5 * time.Second
 )
 
 // statuses tells a forge how the newest commits of one tenant stand.
@@ -89,6 +92,7 @@ func (s *statuses) run(ctx context.Context) { s.looks(ctx, s.Name, s.look) }
 // returns when to look again if nothing changes.
 func (s *statuses) look(ctx context.Context) (again time.Duration) {
 	s.meet()
+	again = lookAnyway
 	for _, c := range slices.Clone(s.open) {
 		wait, over := s.lookAt(ctx, c)
 		if ctx.Err() != nil {
@@ -101,14 +105,20 @@ func (s *statuses) look(ctx context.Context) (again time.Duration) {
 	return again
 }
 
-// meet opens the newest commit.
+// meet opens the newest commit: that of the branch where it is not in force, and
+// else the newest that is at work.
 func (s *statuses) meet() {
-	taken := s.cfg.Source.Taken(s.Name)
-	if taken == nil || !taken.Read() || taken.Head() == s.seen || taken.Head().IsZero() {
+	var newest gitstore.Revision
+	if withheld := s.Repository.Withheld(); withheld != nil {
+		newest = withheld.Tip
+	} else if taken := s.cfg.Source.Taken(s.Name); taken != nil && taken.Read() {
+		newest = taken.Head()
+	}
+	if newest == s.seen || newest.IsZero() {
 		return
 	}
-	s.seen = taken.Head()
-	sha := s.seen.String()
+	s.seen = newest
+	sha := newest.String()
 	if slices.ContainsFunc(s.memory.Statuses, func(t toldStatus) bool { return t.Commit == sha }) {
 		return // told before the last start, and open if that was not the last word
 	}
@@ -125,7 +135,10 @@ func (s *statuses) meet() {
 func (s *statuses) lookAt(ctx context.Context, c *openCommit) (again time.Duration, over bool) {
 	now := s.cfg.Clock.Now()
 	v, err := c.watch.Look(ctx)
+	withheld := s.Repository.Withheld()
 	switch {
+	case withheld != nil && withheld.Tip.String() == c.sha && (errors.Is(err, gitstore.ErrNotFound) || err == nil && !v.Taken):
+		c.say = toldStatus{c.sha, forge.Failure, fmt.Sprintf("not in force: commit %.12s %s", withheld.Commit, withheld.Reason)}
 	case errors.Is(err, gitstore.ErrNotFound):
 		if c.told.State == "" { // gone before anything was told
 			return 0, true
