@@ -56,7 +56,7 @@ type Error struct {
 	Words  string        // of the remote, cleaned, at most 1 KiB; may be empty
 	After  time.Duration // of Throttled: how long from now
 	Cause  string        // in our words, with what to do
-	Err    error         // what is beneath, or nil
+	Err    error         // of a context that has ended, or nil
 }
 
 func (e *Error) Error() string {
@@ -80,7 +80,7 @@ func (e *Error) Error() string {
 // Is matches the error's kind.
 func (e *Error) Is(target error) bool { return target == e.Kind }
 
-// Unwrap returns what is beneath, such as the error of a context that has ended.
+// Unwrap returns the error of a context that has ended, if that is why.
 func (e *Error) Unwrap() error { return e.Err }
 
 // KindOf returns the kind of an error, or "" if it isn't the remote's doing.

@@ -22,13 +22,19 @@ func (r *Remote) fail(x *exchange, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	e := &Error{Kind: Unavailable, Remote: r.String(), Err: err}
+	e := &Error{Kind: Unavailable, Remote: r.String()}
+	// What else is beneath may quote the remote, and is in the cause already.
+	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, ended) {
+			e.Err = ended
+		}
+	}
 	if x != nil && context.Cause(x.ctx) == errStalled {
 		e.Cause = fmt.Sprintf("no answer, or one that is too slow, within %s; timeout says how long", x.timeout)
 		return e
 	}
 	if says, ok := errors.AsType[*wire.ServerError](err); ok {
-		e.Kind, e.Words, e.Err = kindOfWords(says.Words), r.clean(says.Words), nil
+		e.Kind, e.Words = kindOfWords(says.Words), r.clean(says.Words)
 		e.Cause = causes[e.Kind]
 		return e
 	}
@@ -114,12 +120,34 @@ func (e *credentialError) Error() string {
 func (e *credentialError) Unwrap() error { return e.err }
 
 // clean makes words of the remote fit to be shown. A remote may say what it was
-// told, so that credentials it knows are taken out.
+// told, so that credentials are taken out.
 func (r *Remote) clean(words string) string {
+	words = wire.Clean(words)
 	if s, ok := r.carrier.(interface{ secrets() []string }); ok {
 		for _, secret := range s.secrets() {
-			words = strings.ReplaceAll(words, secret, "(hidden)")
+			words = hide(words, wire.Clean(secret))
 		}
 	}
-	return wire.Clean(words)
+	return words
+}
+
+const hidden = "(hidden)"
+
+// hide takes a secret out of words, and the beginning of one where they were cut.
+func hide(words, secret string) string {
+	if secret == "" {
+		return words
+	}
+	words = strings.ReplaceAll(words, secret, hidden)
+	whole, cut := strings.CutSuffix(words, "…")
+	for n := min(len(secret), len(whole)); n > 3; n-- {
+		if start, ok := strings.CutSuffix(whole, secret[:n]); ok {
+			whole = start + hidden
+			break
+		}
+	}
+	if cut {
+		whole += "…"
+	}
+	return whole
 }

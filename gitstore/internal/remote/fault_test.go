@@ -136,7 +136,7 @@ func TestFaultsAtEachStep(t *testing.T) {
 		"429":              {status(429), remote.Throttled, remote.Throttled},
 		"500":              {status(500), remote.Unavailable, remote.Unknown},
 		"503":              {status(503), remote.Unavailable, remote.Unknown},
-		"moved elsewhere":  {status(301, "Location", "https://elsewhere.example/x.git?token=s3cret"), remote.Unavailable, remote.Unknown},
+		"moved elsewhere":  {status(301, "Location", "https://elsewhere.example/x.git?token=s3cret"), remote.Unavailable, remote.Unavailable},
 		"a page":           {status(200, "Content-Type", "text/html"), remote.Unavailable, remote.Unknown},
 		"an empty answer":  {status(200, "Content-Type", "application/x-git-upload-pack-result"), remote.Unavailable, remote.Unknown},
 		"403, rate limits": {status(403, "X-RateLimit-Remaining", "0"), remote.Throttled, remote.Throttled},

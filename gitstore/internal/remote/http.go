@@ -191,7 +191,7 @@ func (c *httpCarrier) refusal(h *host, res *http.Response) error {
 		e.Kind, e.Cause = TooLarge, "the remote takes no pack of this size (status 413)"
 	case code >= 300 && code < 400:
 		e.Err, e.Words = errMoved, ""
-		e.Cause = "it has moved" + destination(res) + "; put its new URL into the configuration"
+		e.Cause = "it has moved " + c.remote.clean(destination(res)) + "; put its new URL into the configuration"
 	case code == http.StatusProxyAuthRequired:
 		e.Kind, e.Cause = Denied, "the proxy asks for a credential (status 407)"
 	default:
@@ -203,9 +203,9 @@ func (c *httpCarrier) refusal(h *host, res *http.Response) error {
 // destination says where a redirect leads, without what may be a credential.
 func destination(res *http.Response) string {
 	if to, err := res.Location(); err == nil && (to.Scheme == "https" || to.Scheme == "http") && allowedHost.MatchString(to.Hostname()) {
-		return " to another address at " + to.Scheme + "://" + to.Host
+		return "to another address at " + to.Scheme + "://" + to.Host
 	}
-	return ""
+	return "elsewhere"
 }
 
 // words returns what the body of a refusal says, if that is for people.
@@ -279,7 +279,7 @@ func (c *httpConversation) explain(err error) error { return err }
 func (c *httpConversation) answer(x *exchange, res *http.Response, kind string, limit int64) (*wire.Reader, error) {
 	c.body = res.Body
 	if got, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); got != kind {
-		return nil, fmt.Errorf("the answer is %s: is there a Git repository at this URL? %w", wire.Clean(got), wire.ErrMalformed)
+		return nil, fmt.Errorf("the answer has another type: is there a Git repository at this URL? %w", wire.ErrMalformed)
 	}
 	if pause, ok := limitReached(res.Header, x.clock.Now()); ok { // this was the last request for a while
 		c.carrier.remote.host.pause(pause)

@@ -105,7 +105,7 @@ func (s *Session) Push(ctx context.Context, updates []Update, pack func() io.Rea
 // unsettled returns the error of a push that was not answered.
 func (r *Remote) unsettled(x *exchange, sent bool, err error) *Error {
 	e := r.fail(x, err)
-	if !sent {
+	if !sent || errors.Is(err, errMoved) {
 		return e
 	}
 	// These come before the server has looked at the push.

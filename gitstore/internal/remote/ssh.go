@@ -157,7 +157,7 @@ func (c *sshCarrier) explainHandshake(address string, err error) error {
 		return &credential.HostKeyError{Changed: true, Host: address, Found: "none of the kinds that are known", File: credential.File(c.remote.endpoint.settings.KnownHostsFile)}
 	}
 	if isRefusedKey(err) {
-		return &Error{Kind: Denied, Remote: c.remote.String(), Err: err,
+		return &Error{Kind: Denied, Remote: c.remote.String(),
 			Cause: "the key in sshKeyFile is refused; add its public half there, or use the right user"}
 	}
 	return err

@@ -160,7 +160,7 @@ func parseRef(line []byte) (id object.Hash, name []byte, err error) {
 		id, ok = object.ParseHash(digits)
 	}
 	if !ok || len(name) == 0 {
-		return id, nil, fmt.Errorf("%s is no reference: %w", quote(line), ErrMalformed)
+		return id, nil, fmt.Errorf("a line is no reference: %w", ErrMalformed)
 	}
 	return id, name, nil
 }

@@ -115,7 +115,7 @@ func (r *Reader) readPackV0(c Capabilities) (io.Reader, error) {
 			s := &sideBand{from: r}
 			return s, s.take(p)
 		default:
-			return nil, fmt.Errorf("the answer has %s before the pack: %w", quote(p.data), ErrMalformed)
+			return nil, fmt.Errorf("the answer has another line before the pack: %w", ErrMalformed)
 		}
 	}
 }

@@ -11,7 +11,8 @@ import (
 // maxPayload is the longest payload of a pkt-line, see gitprotocol-common(5).
 const maxPayload = 65516
 
-// ErrMalformed is the kind of error of what isn't Git's protocol.
+// ErrMalformed is the kind of error of what isn't Git's protocol. None of them
+// quotes it: it may be what the server was told.
 var ErrMalformed = errors.New("what the server sent is not Git's protocol")
 
 // ServerError is what a server says instead of an answer (an ERR line, or the
@@ -65,7 +66,7 @@ func (r *Reader) next() (packet, error) {
 	}
 	size, ok := parseSize(r.digits)
 	if !ok {
-		return packet{}, fmt.Errorf("a line begins with %s: %w", quote(r.digits[:]), ErrMalformed)
+		return packet{}, fmt.Errorf("a line does not begin with its length: %w", ErrMalformed)
 	}
 	if size < 4 {
 		if size == 3 {

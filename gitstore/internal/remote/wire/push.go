@@ -103,7 +103,7 @@ func (r *Reader) readReport(updates []Update) (Report, error) {
 	}
 	unpack, ok := bytes.CutPrefix(p.line(), []byte("unpack "))
 	if !ok {
-		return report, fmt.Errorf("%s is no report of a push: %w", quote(p.data), ErrMalformed)
+		return report, fmt.Errorf("the answer is no report of a push: %w", ErrMalformed)
 	}
 	report.Unpack = keep(unpack)
 	told := make(map[string]bool)
@@ -124,7 +124,7 @@ func (r *Reader) readReport(updates []Update) (Report, error) {
 				report.Refused[keep(name)] = keep(why)
 			}
 		default:
-			return report, fmt.Errorf("%s is no line of a report of a push: %w", quote(p.data), ErrMalformed)
+			return report, fmt.Errorf("a line is none of a report of a push: %w", ErrMalformed)
 		}
 		if len(told) < len(updates) {
 			told[keep(name)] = true

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,9 +11,6 @@ const maxWords = 1 << 10
 
 // keep returns the beginning of what a server says.
 func keep(words []byte) string { return string(words[:min(len(words), maxWords)]) }
-
-// quote returns data fit for a message.
-func quote(data []byte) string { return strconv.QuoteToASCII(string(data[:min(len(data), 40)])) }
 
 // Clean makes words of a server fit to be shown: one line of at most 1 KiB
 // without control characters, which a terminal would obey, and without what
