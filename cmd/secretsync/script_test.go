@@ -8,11 +8,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"secretsync/examples/devstack"
+	"secretsync/httpapi/githttp"
 )
 
 func TestMain(m *testing.M) {
 	programs := map[string]func(){
 		"secretsync": main,
+		// The hook is a link to this very program, called by that name.
+		githttp.HookName: main,
 	}
 	if _, err := exec.LookPath("curl"); err != nil {
 		programs["curl"] = curl

@@ -131,6 +131,8 @@ func (w *world) environment() []string {
 		"NEIGHBOURS=" + neighbours,
 		"SECRETSYNC=" + w.url,
 		"KEY=" + w.keys["admin"],
+		"CREDENTIALS=" + credentialHelper(w.keys["admin"]), "READER=" + credentialHelper(w.keys["reader"]),
+		"GIT_TERMINAL_PROMPT=0",
 		"REPOSITORY=" + w.repository("acme"),
 		"PREFIX=" + w.prefix + "/acme", // of acme's values in the mount secret
 		"KUBECONFIG=" + w.stack.Cluster("production").AdminKubeconfig,
@@ -139,6 +141,11 @@ func (w *world) environment() []string {
 		"GIT_AUTHOR_NAME=Dana", "GIT_AUTHOR_EMAIL=dana@example.com",
 		"GIT_COMMITTER_NAME=Dana", "GIT_COMMITTER_EMAIL=dana@example.com",
 	}
+}
+
+// credentialHelper has git give a key as the password.
+func credentialHelper(key string) string {
+	return "!f() { echo username=anybody; echo password=" + key + "; }; f"
 }
 
 func (w *world) repository(tenant string) string {
