@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"secretsync/gitstore"
 	"secretsync/httpapi/githttp"
 	"secretsync/httpapi/githttp/prereceive"
 )
@@ -74,7 +75,7 @@ func (s *Server) git(x *exchange, e githttp.Exchange) (*answer, error) {
 		return nil, errGitRole
 	case s.cfg.Git == nil:
 		return nil, errNotHere
-	case clone == nil:
+	case clone == nil || isMirror(x.tenant):
 		return nil, errRemote
 	case x.tenant.Repository.Created().IsZero(): // not open: it may be anything
 		return nil, unreadable(x.tenant.Repository.Healthy())
@@ -94,6 +95,13 @@ func (s *Server) git(x *exchange, e githttp.Exchange) (*answer, error) {
 		return nil, nil
 	}
 	return nil, gitProblem(e, err)
+}
+
+// isMirror reports whether a repository stands for one elsewhere, which is the one
+// to clone and to push to.
+func isMirror(t *Tenant) bool {
+	m, ok := t.Repository.(interface{ Freshness() gitstore.Freshness })
+	return ok && m.Freshness().Remote != ""
 }
 
 // gitProblem is the answer where git gave none.

@@ -76,6 +76,7 @@ var kinds = []struct {
 	{kind: reconcile.ErrNotYet, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry},
 	{kind: githttp.ErrNoGit, status: http.StatusNotImplemented},
 	{kind: githttp.ErrRequest, status: http.StatusBadRequest},
+	{kind: githttp.ErrFull, status: http.StatusInsufficientStorage},
 	{kind: githttp.ErrBusy, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry},
 	{kind: githttp.ErrTooLong, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry,
 		sentence: "the exchange took longer than it may, or the server ends: try again"},

@@ -70,6 +70,7 @@ type (
 		Timeout     time.Duration `yaml:"timeout"`
 		IdleTimeout time.Duration `yaml:"idleTimeout"`
 		MaxPushMiB  int64         `yaml:"maxPushMiB"`
+		MaxSizeMiB  int64         `yaml:"maxRepositoryMiB"`
 		Runs        int           `yaml:"concurrency"`
 		OfTenant    int           `yaml:"concurrencyPerTenant"`
 	}

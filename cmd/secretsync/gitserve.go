@@ -20,7 +20,8 @@ type gitConfig struct {
 	command string
 	timeout time.Duration
 	idle    time.Duration
-	maxPush int64 // in bytes
+	maxPush int64 // in bytes, as the next
+	maxSize int64 // of a repository
 	runs    int
 	ofOne   int // tenant
 }
@@ -30,12 +31,13 @@ func (d *document) parseGit() gitConfig {
 	d.checkInterval("git.timeout", in.Timeout)
 	d.checkInterval("git.idleTimeout", in.IdleTimeout)
 	d.atLeast("git.maxPushMiB", float64(in.MaxPushMiB), 0)
+	d.atLeast("git.maxRepositoryMiB", float64(in.MaxSizeMiB), 0)
 	d.atLeast("git.concurrency", float64(in.Runs), 0)
 	d.atLeast("git.concurrencyPerTenant", float64(in.OfTenant), 0)
 	return gitConfig{
 		serve:   in.Serve == nil || *in.Serve,
 		command: in.Command, timeout: in.Timeout, idle: in.IdleTimeout,
-		maxPush: in.MaxPushMiB << 20, runs: in.Runs, ofOne: in.OfTenant,
+		maxPush: in.MaxPushMiB << 20, maxSize: in.MaxSizeMiB << 20, runs: in.Runs, ofOne: in.OfTenant,
 	}
 }
 
@@ -55,7 +57,7 @@ func (p *program) serveGit(cfg *config) (httpapi.GitServer, error) {
 	}
 	served, err := githttp.New(githttp.Config{
 		Command: cfg.git.command, Dir: dir, Hook: self,
-		Timeout: cfg.git.timeout, IdleTimeout: cfg.git.idle, MaxPush: cfg.git.maxPush,
+		Timeout: cfg.git.timeout, IdleTimeout: cfg.git.idle, MaxPush: cfg.git.maxPush, MaxRepository: cfg.git.maxSize,
 		Runs: cfg.git.runs, RunsOfTenant: cfg.git.ofOne,
 	})
 	if err != nil {
@@ -77,10 +79,24 @@ func (p *program) clone(cfg *config, t tenantConfig) *httpapi.Clone {
 		Git: p.git.Git(), Tenant: t.name.String(), Branch: t.repository.Branch.String(),
 		MayDelete: t.repository.AllowForcePush, Definitions: cfg.definitions, Grants: make(map[string]reconcile.Grant),
 	}
+	signatures := t.repository.Signatures
+	rules.AllowedSignersFile, rules.OpenPGPKeysFile = absolute(signatures.AllowedSignersFile), absolute(signatures.OpenPGPKeysFile)
+	rules.Since = signatures.Since.String()
 	for alias, grant := range t.grants {
 		rules.Grants[alias.String()] = grant
 	}
 	return &httpapi.Clone{Folder: p.store.Folder(t.name), Rules: rules}
+}
+
+// absolute returns a path that means the same in another folder.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 // newHook is what git runs, not people.

@@ -45,7 +45,7 @@ func (s *Server) settings() []setting {
 	return []setting{
 		{"safe.directory", "*"}, // whose the folder is was the operator's to say
 		{"core.hooksPath", s.hooks()},
-		{"core.alternateRefsCommand", "true"}, // what is in other repositories is not told
+		{"core.alternateRefsPrefixes", "refs/secretsync/none"}, // what is in other repositories is not told
 
 		// What is only ours is neither shown nor written to.
 		{"transfer.hideRefs", "refs/secretsync"},
@@ -54,6 +54,9 @@ func (s *Server) settings() []setting {
 
 		// packObjectsHook is taken by Git from nowhere but where we speak.
 		{"uploadpack.allowFilter", "true"},
+		{"uploadpackfilter.allow", "false"}, // others cost more than a clone
+		{"uploadpackfilter.blob:none.allow", "true"},
+		{"uploadpackfilter.blob:limit.allow", "true"},
 		{"uploadpack.allowTipSHA1InWant", "false"},
 		{"uploadpack.allowReachableSHA1InWant", "false"},
 		{"uploadpack.allowAnySHA1InWant", "false"},

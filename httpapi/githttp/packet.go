@@ -65,13 +65,14 @@ type push struct {
 	ended    bool
 	sideband bool
 	updates  []Update
+	byRef    map[string]int // index of the last one
 
 	answer packets // as it is sent
 	report packets // that the answer holds
 }
 
 func newPush() *push {
-	p := &push{}
+	p := &push{byRef: make(map[string]int)}
 	p.commands.each = p.command
 	p.answer.each = p.answered
 	p.report.each = p.reported
@@ -107,6 +108,7 @@ func (p *push) command(line []byte, flush bool) (more bool) {
 	}
 	fields := strings.SplitN(strings.TrimSuffix(string(words), "\n"), " ", 3)
 	if len(fields) == 3 {
+		p.byRef[fields[2]] = len(p.updates)
 		p.updates = append(p.updates, Update{Old: fields[0], New: fields[1], Ref: fields[2]})
 	}
 	return true
@@ -146,10 +148,8 @@ func (p *push) reported(line []byte, flush bool) (more bool) {
 		return false
 	}
 	if ref, ok := strings.CutPrefix(strings.TrimSuffix(string(line), "\n"), "ok "); ok {
-		for i := range p.updates {
-			if p.updates[i].Ref == ref {
-				p.updates[i].Done = true
-			}
+		if i, asked := p.byRef[ref]; asked {
+			p.updates[i].Done = true
 		}
 	}
 	return true

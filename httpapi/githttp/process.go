@@ -92,10 +92,30 @@ func (p *process) wait() error {
 	if err == nil {
 		return nil
 	}
-	if said := p.words.last(); said != "" {
-		return fmt.Errorf("git: %w: %s", err, said)
+	if cause := p.words.cause(); cause != "" {
+		return fmt.Errorf("git: %w: %s", err, cause)
 	}
 	return fmt.Errorf("git: %w", err)
+}
+
+// causes are what git says where the machine or the repository is at fault, and
+// what of it is told. Git's own words may repeat what the client has sent.
+var causes = []struct{ said, cause string }{
+	{"No space left", "the disk is full"},
+	{"Disk quota", "the disk is full"},
+	{"Read-only file system", "the disk takes nothing"},
+	{"ermission denied", "a file of the repository is not to be read or written"},
+	{"Input/output error", "the disk fails"},
+	{"dubious ownership", "the repository belongs to another user"},
+	{"not appear to be a git repository", "there is no repository"},
+	{"exceeds maximum allowed size", "the push is over the limit"},
+	{"ut of memory", "the limit of memory was reached"},
+	{"mmap failed", "the limit of memory was reached"},
+	{"corrupt", "an object is damaged"},
+	{"bad object", "an object is damaged or missing"},
+	{"missing", "an object is missing"},
+	{"lock", "a lock is in the way"},
+	{"config", "the repository's configuration can't be read"},
 }
 
 // words keeps the end of what a program says.
@@ -112,10 +132,14 @@ func (w *words) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// last returns the last line.
-func (w *words) last() string {
+// cause says what is known of the cause.
+func (w *words) cause() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	said := strings.TrimSpace(string(w.end))
-	return said[strings.LastIndexByte(said, '\n')+1:]
+	for _, c := range causes {
+		if strings.Contains(string(w.end), c.said) {
+			return c.cause
+		}
+	}
+	return ""
 }

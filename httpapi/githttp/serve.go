@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -70,6 +72,11 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, x Exchange) (Repo
 	if err != nil {
 		return Report{}, err
 	}
+	if x.Service == ReceivePack {
+		if err := s.checkRoom(x.Folder); err != nil {
+			return Report{}, err
+		}
+	}
 	var inherited []*os.File
 	if x.Service == ReceivePack && !x.Refs {
 		if err := s.checkHook(); err != nil {
@@ -121,6 +128,25 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, x Exchange) (Repo
 		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
 	return c.report(), err
+}
+
+// checkRoom fails if a repository may not grow. What is pushed comes as packs;
+// loose objects are few, as they are brought together.
+func (s *Server) checkRoom(folder string) error {
+	packs, err := os.ReadDir(filepath.Join(folder, "objects", "pack"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var size int64
+	for _, p := range packs {
+		if info, err := p.Info(); err == nil { // or it is gone by now
+			size += info.Size()
+		}
+	}
+	if size > s.cfg.MaxRepository {
+		return fmt.Errorf("%w: it holds %d MiB and may hold %d; have the operator remove what is not needed by git gc, or raise the limit", ErrFull, size>>20, s.cfg.MaxRepository>>20)
+	}
+	return nil
 }
 
 // body returns what the client sends.

@@ -23,6 +23,8 @@ var (
 	ErrNoGit = errors.New("git is not usable on the server")
 	// ErrBusy: too many exchanges are under way; later it may do.
 	ErrBusy = errors.New("too many clones and pushes at once")
+	// ErrFull: the repository may not grow any more.
+	ErrFull = errors.New("the repository is full")
 	// ErrTooLong: the exchange took longer than it may, or the server ends.
 	ErrTooLong = errors.New("the exchange with git was cut short")
 	// ErrRequest: the request is none of Git's protocol.
@@ -34,7 +36,7 @@ type Config struct {
 	// Command is the program git, a path or a name in PATH. Empty: git.
 	Command string
 	// Dir is a folder of ours, which holds the home and the hooks that git is
-	// given. It is made anew.
+	// given. These are made anew.
 	Dir string
 	// Hook is the program that git runs before a push is taken, under the name
 	// pre-receive; see package prereceive.
@@ -46,6 +48,9 @@ type Config struct {
 	IdleTimeout time.Duration
 	// MaxPush is the greatest size of a push, in bytes. Zero: 64 MiB.
 	MaxPush int64
+	// MaxRepository is the size in bytes from which on a repository is pushed to no
+	// more. Zero: 1 GiB.
+	MaxRepository int64
 	// Runs is how many exchanges go on at once. Zero: 32.
 	Runs int
 	// RunsOfTenant is how many of them may be for one tenant. Zero: 8.
@@ -64,6 +69,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxPush == 0 {
 		c.MaxPush = 64 << 20
+	}
+	if c.MaxRepository == 0 {
+		c.MaxRepository = 1 << 30
 	}
 	if c.Runs == 0 {
 		c.Runs = 32
@@ -141,10 +149,10 @@ func (s *Server) furnish() error {
 	if !filepath.IsAbs(s.cfg.Dir) || !filepath.IsAbs(s.cfg.Hook) {
 		return errors.New("the folder and the hook must be absolute paths")
 	}
-	if err := os.RemoveAll(s.cfg.Dir); err != nil {
-		return err
-	}
 	for _, dir := range []string{s.home(), s.hooks()} {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
 		if err := durable.MkdirAll(dir); err != nil {
 			return err
 		}
@@ -196,7 +204,7 @@ func findGit(command string) (string, error) {
 		path, err = filepath.Abs(path)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: there is no program %s; have the operator install the package git there", ErrNoGit, filepath.Base(command))
+		return "", fmt.Errorf("%w: there is no program %s; have the operator install the package git there and start it anew", ErrNoGit, filepath.Base(command))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -205,11 +213,11 @@ func findGit(command string) (string, error) {
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%w: %s can't be run (%w); have the operator install the package git there anew", ErrNoGit, filepath.Base(command), err)
+		return "", fmt.Errorf("%w: %s can't be run (%w); have the operator install the package git there and start it anew", ErrNoGit, filepath.Base(command), err)
 	}
 	version, ok := parseVersion(string(out))
 	if !ok || version[0] < oldest[0] || version[0] == oldest[0] && version[1] < oldest[1] {
-		return "", fmt.Errorf("%w: it is %.40q and has to be %d.%d or newer; have the operator install a newer package git there",
+		return "", fmt.Errorf("%w: it is %.40q and has to be %d.%d or newer; have the operator install a newer package git there and start it anew",
 			ErrNoGit, strings.TrimSpace(string(out)), oldest[0], oldest[1])
 	}
 	return path, nil

@@ -13,6 +13,7 @@
 //   - a target that is new, and that another definition claims or the tenant was
 //     not granted
 //   - more definitions than are allowed, and more than there were
+//   - a commit on the first-parent line that is not signed, where that is asked for
 //
 // What was wrong before and isn't touched stands in nobody's way. So a mistake can
 // always be mended, also if there are others.

@@ -20,6 +20,10 @@ const (
 	mostTold   = 20
 	mostOfLine = 500
 
+	// mostRefs bounds the references of a repository: each conversation begins with
+	// all of them.
+	mostRefs = 10_000
+
 	branches = "refs/heads/"
 	// receipts are notes that the server writes; a push could only forge them.
 	receipts = "refs/notes/secretsync"
@@ -65,13 +69,26 @@ func judgePush(ctx context.Context, rules, updates io.Reader) (refused string, e
 		}
 	}()
 	lines := bufio.NewScanner(updates)
+	added := 0
 	for lines.Scan() {
 		u, err := parseUpdate(lines.Text())
+		if err == nil && u.old == "" {
+			added++
+		}
 		if err == nil && refused == "" {
 			refused, err = r.judgeUpdate(ctx, o, u)
 		}
 		if err != nil {
 			return "", err
+		}
+	}
+	if added > 0 && refused == "" && lines.Err() == nil {
+		there, err := o.references(ctx, mostRefs)
+		if err != nil {
+			return "", err
+		}
+		if there+added > mostRefs {
+			refused = fmt.Sprintf("secretsync: there can be %d branches, tags and the like, and the push makes more; delete some\n", mostRefs)
 		}
 	}
 	return refused, lines.Err()
@@ -113,6 +130,9 @@ func (r *Rules) judgeUpdate(ctx context.Context, o *objects, u update) (refused 
 
 // judgeBranch judges what the branch that is followed is to be.
 func (r *Rules) judgeBranch(ctx context.Context, o *objects, u update) (refused string, err error) {
+	if refused, err := r.judgeSignatures(ctx, o, u); err != nil || refused != "" {
+		return refused, err
+	}
 	allowed := r.Definitions
 	if allowed == 0 {
 		allowed = definition.DefaultLimit

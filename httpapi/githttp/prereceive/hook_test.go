@@ -153,6 +153,70 @@ func TestWhatIsPushedIsJudged(t *testing.T) {
 	}
 }
 
+func TestWhereCommitsHaveToBeSignedOthersAreRefused(t *testing.T) {
+	keygen, err := exec.LookPath("ssh-keygen")
+	if err != nil {
+		t.Skip("ssh-keygen is not there")
+	}
+	r := newRepository(t)
+	dir := t.TempDir()
+	for _, name := range []string{"listed", "other"} {
+		if out, err := exec.Command(keygen, "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", filepath.Join(dir, name)).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	public, err := os.ReadFile(filepath.Join(dir, "listed.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.rules.AllowedSignersFile = filepath.Join(dir, "signers")
+	if err := os.WriteFile(r.rules.AllowedSignersFile, []byte("d@example.com namespaces=\"git\" "+string(public)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tree := r.git("rev-parse", r.commit(r.file("good.yaml", definitionFile("good")))+"^{tree}")
+	commit := func(key string, parents ...string) string {
+		args := []string{"-c", "user.name=d", "-c", "user.email=d@example.com", "-c", "gpg.format=ssh", "-c", "user.signingKey=" + filepath.Join(dir, key), "commit-tree", "-m", "x", tree}
+		if key != "" {
+			args = append(args, "-S")
+		}
+		for _, p := range parents {
+			args = append(args, "-p", p)
+		}
+		return r.git(args...)
+	}
+	root := commit("")
+	signed := commit("listed", root)
+	unsigned := commit("", signed)
+	for _, c := range []struct {
+		name, update, says string
+	}{
+		{"a signed commit upon what is there", root + " " + signed, ""},
+		{"nothing new", signed + " " + signed, ""},
+		{"one that is not signed", signed + " " + unsigned, "commit " + unsigned},
+		{"one that is signed by another key", root + " " + commit("other", root), "is signed with"},
+		{"a signed one upon one that is not", signed + " " + commit("listed", unsigned), "commit " + unsigned},
+		{"a signed merge of one that is not", signed + " " + commit("listed", signed, unsigned), ""},
+		{"a new branch with all its history", none + " " + signed, "commit " + root},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if said := r.judge(c.update + " refs/heads/main"); !strings.Contains(said, c.says) || c.says == "" && said != "" {
+				t.Errorf("says %q, not %q", said, c.says)
+			}
+		})
+	}
+	if said := r.judge(none + " " + unsigned + " refs/heads/other"); said != "" {
+		t.Errorf("another branch: %s", said)
+	}
+	r.rules.Since = root
+	if said := r.judge(none + " " + signed + " refs/heads/main"); said != "" {
+		t.Errorf("since the root: %s", said)
+	}
+	r.rules.AllowedSignersFile = filepath.Join(dir, "gone")
+	if said := r.judge(root + " " + signed + " refs/heads/main"); !strings.Contains(said, "not taken") {
+		t.Errorf("without the list: %s", said)
+	}
+}
+
 func TestAFolderOfFarTooManyFilesIsRefusedUnread(t *testing.T) {
 	r := newRepository(t)
 	line := r.file("x", "x")

@@ -78,7 +78,7 @@ func (o *objects) read(ctx context.Context, v *version, allowed int) error {
 	}
 	var files []definition.File
 	for name, e := range v.files {
-		files = append(files, definition.File{Name: name, Mode: e.mode, Read: func(limit int64) ([]byte, error) { return o.blob(ctx, e.id, limit) }})
+		files = append(files, definition.File{Name: name, Mode: e.mode, Read: func(limit int64) ([]byte, error) { return o.content(ctx, "blob", e.id, limit) }})
 	}
 	var err error
 	v.set, err = definition.ReadSet(files, allowed)
@@ -126,8 +126,9 @@ func parseEntry(line string, each func(name string, e entry) error) error {
 	return each(name, entry{mode: mode, id: words[2]})
 }
 
-// blob returns what a file holds, of a longer one the first limit bytes.
-func (o *objects) blob(ctx context.Context, id string, limit int64) ([]byte, error) {
+// content returns what an object of a kind, such as blob, holds, of a longer one the
+// first limit bytes.
+func (o *objects) content(ctx context.Context, kind, id string, limit int64) ([]byte, error) {
 	if o.blobs == nil {
 		if err := o.begin(ctx); err != nil {
 			return nil, err
@@ -141,7 +142,7 @@ func (o *objects) blob(ctx context.Context, id string, limit int64) ([]byte, err
 		return nil, err
 	}
 	words := strings.Fields(line)
-	if len(words) != 3 || words[1] != "blob" {
+	if len(words) != 3 || words[1] != kind {
 		return nil, fmt.Errorf("git cat-file says %.80q", line)
 	}
 	size, err := strconv.ParseInt(words[2], 10, 64)
@@ -154,6 +155,12 @@ func (o *objects) blob(ctx context.Context, id string, limit int64) ([]byte, err
 	}
 	_, err = io.CopyN(io.Discard, o.told, size-min(size, limit)+1) // and the line break
 	return content.Bytes(), err
+}
+
+// references counts the references there are, up to most.
+func (o *objects) references(ctx context.Context, most int) (int, error) {
+	out, err := o.command(ctx, "for-each-ref", "--format=x", "--count="+strconv.Itoa(most)).Output()
+	return bytes.Count(out, []byte("\n")), err
 }
 
 func (o *objects) begin(ctx context.Context) (err error) {

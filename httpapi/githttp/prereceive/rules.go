@@ -26,6 +26,13 @@ type Rules struct {
 	// Grants are what it may reach, by the names that definitions use.
 	Grants map[string]reconcile.Grant `json:"grants"`
 
+	// AllowedSignersFile and OpenPGPKeysFile list who may sign what is pushed to the
+	// branch; with neither nothing has to be signed. Since is a commit that counts
+	// with all before it, or empty. See gitstore.Signatures.
+	AllowedSignersFile string `json:"allowedSignersFile"`
+	OpenPGPKeysFile    string `json:"openPGPKeysFile"`
+	Since              string `json:"since"`
+
 	reach reach // that Grants make
 }
 
