@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/githttp"
 	"secretsync/httpapi/githttp/prereceive"
@@ -499,6 +500,15 @@ func TestAClientThatLeavesOrStallsLeavesNoProcessBehind(t *testing.T) {
 		w.awaitLogged("git-receive-pack", 3)
 		w.awaitRuns(false)
 	})
+	t.Run("one that fetches and doesn't read", func(t *testing.T) {
+		w.push("noise", noise(16<<20))
+		want := fmt.Sprintf("want %s side-band-64k ofs-delta\n", w.repository.MustGit("rev-parse", "main"))
+		body := fmt.Sprintf("%04x%s00000009done\n", len(want)+4, want)
+		c := w.request("git-upload-pack", fmt.Sprintf("Content-Length: %d\r\n", len(body)))
+		fmt.Fprint(c, body)
+		w.awaitLogged("git-upload-pack", 3)
+		w.awaitRuns(false)
+	})
 	if left, _ := filepath.Glob(filepath.Join(w.repository.GitDir, "objects", "*tmp*")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
@@ -518,16 +528,21 @@ func TestTheEndOfTheServerEndsGit(t *testing.T) {
 	w.refuses(w.home, []string{"ls-remote", w.remote(w.reader)}, "503", "try again")
 }
 
+// noise can't be compressed.
+func noise(size int) string {
+	b := make([]byte, size)
+	for i, x := 0, uint32(1); i < len(b); i++ {
+		x = x*1664525 + 1013904223
+		b[i] = byte(x >> 24)
+	}
+	return string(b)
+}
+
 func TestAPushOverTheLimitIsRefusedAndSaysSo(t *testing.T) {
 	w := newGitWorld(t, func(c *githttp.Config) { c.MaxPush = 1 << 20 })
 	w.push("secrets/there.yaml", valid("there", "default"))
 	dir := w.checkout()
-	noise := make([]byte, 3<<20)
-	for i, x := 0, uint32(1); i < len(noise); i++ {
-		x = x*1664525 + 1013904223
-		noise[i] = byte(x >> 24)
-	}
-	w.write(dir, "noise", string(noise))
+	w.write(dir, "noise", noise(3<<20))
 	w.refuses(dir, []string{"push", "origin", "HEAD:main"}, "pack exceeds maximum allowed size")
 	w.refuses(dir, []string{"-c", "http.postBuffer=10000000", "push", "origin", "HEAD:other"}, "pack exceeds maximum allowed size")
 	w.awaitRuns(false)
@@ -640,4 +655,50 @@ func TestPushesGoOverHTTP2AsWell(t *testing.T) {
 	w.write(dir, "secrets/bad.yaml", "name: x\n")
 	w.refuses(dir, append(trust, "-c", "http.postBuffer=1", "push", "origin", "HEAD:main"), "secrets/bad.yaml")
 	w.awaitServed("mine", true)
+}
+
+// greatObject is a pack of one object that says to be of a size, and is not there.
+func greatObject(kind byte, size int) string {
+	b := []byte("PACK\x00\x00\x00\x02\x00\x00\x00\x01")
+	head := kind<<4 | byte(size&15)
+	for rest := size >> 4; rest > 0; rest >>= 7 {
+		b = append(b, head|0x80)
+		head = byte(rest & 0x7f)
+	}
+	return string(append(b, head))
+}
+
+func TestAnObjectThatWouldTakeTooMuchMemoryIsRefused(t *testing.T) {
+	w := newGitWorld(t)
+	w.push("secrets/there.yaml", valid("there", "default"))
+	command := fmt.Sprintf("%040d %s refs/heads/x\x00report-status side-band-64k", 0, w.repository.MustGit("rev-parse", "main"))
+	push := fmt.Sprintf("%04x%s0000", len(command)+4, command) + greatObject(2, 2<<30)
+	c := w.request("git-receive-pack", fmt.Sprintf("Connection: close\r\nContent-Length: %d\r\n", len(push)))
+	fmt.Fprint(c, push)
+	said, err := io.ReadAll(c)
+	if err != nil || !strings.Contains(string(said), "Out of memory") || !strings.Contains(string(said), "ng refs/heads/x") {
+		t.Errorf("%v %q", err, said)
+	}
+	w.fsck()
+}
+
+func TestARepositoryThatIsFullIsFetchedAndNotPushedTo(t *testing.T) {
+	w := newGitWorld(t, func(c *githttp.Config) { c.MaxRepository = 1 })
+	w.must(201, "POST", "/secrets", `{"name":"first","secretPath":"a","sync":[]}`)
+	dir := w.checkout()
+	w.write(dir, "README", "x")
+	w.refuses(dir, []string{"push", "origin", "HEAD:main"}, "507", "remote: the repository is full")
+}
+
+func TestAMirrorIsClonedFromWhereItsRemoteIs(t *testing.T) {
+	w := newGitWorld(t)
+	w.settings.Tenants[0].Repository = mirror{w.repository}
+	w.reconfigure(w.settings)
+	w.refuses(w.home, []string{"ls-remote", w.remote(w.admin)}, "remote: the repository of this tenant is not served here: clone it from its remote URL")
+}
+
+type mirror struct{ Repository }
+
+func (mirror) Freshness() gitstore.Freshness {
+	return gitstore.Freshness{Remote: "https://forge.example.org/acme/secrets.git"}
 }

@@ -9,6 +9,10 @@ import (
 
 const mostMemory = 1 << 30 // of one process, without the files it maps
 
+// background is how much git stands back for who calls the API: a push can hold
+// work for minutes.
+const background = 5
+
 // limit bounds what a process, and each that it starts, may take. It waits for
 // its input still, so it has started none.
 func limit(pid int, processing time.Duration) error {
@@ -21,6 +25,9 @@ func limit(pid int, processing time.Duration) error {
 		if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended already
 			return err
 		}
+	}
+	if raw, err := unix.Getpriority(unix.PRIO_PROCESS, pid); err == nil { // which is 20 less the niceness
+		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, min(19, 20-raw+background)) // or it has ended already
 	}
 	return nil
 }

@@ -248,3 +248,21 @@ func TestWithoutRulesNothingIsTaken(t *testing.T) {
 		t.Error("what takes too long is taken")
 	}
 }
+
+func TestReferencesBeyondAllMeasureAreRefused(t *testing.T) {
+	r := newRepository(t)
+	good := r.commit(r.file("good.yaml", definitionFile("good")))
+	var packed strings.Builder
+	for i := range mostRefs {
+		fmt.Fprintf(&packed, "%s refs/tags/t-%05d\n", good, i)
+	}
+	if err := os.WriteFile(filepath.Join(os.Getenv("GIT_DIR"), "packed-refs"), []byte(packed.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := r.judge(none + " " + good + " refs/tags/more"); !strings.Contains(said, "there can be 10000 branches") {
+		t.Errorf("says %q", said)
+	}
+	if said := r.judge(good + " " + none + " refs/tags/t-00001"); said != "" {
+		t.Errorf("one that is deleted: %s", said)
+	}
+}
