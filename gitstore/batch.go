@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"secretsync/gitstore/internal/gitdir/refs"
+	"secretsync/gitstore/internal/remote"
 )
 
 // mostInBatch is the number of operations from which a batch takes no further
@@ -25,20 +26,47 @@ func (r *Repository) writeBatch(ctx context.Context) {
 		return
 	}
 	replies := make([]reply, len(requests))
+	err := r.writeTogether(ctx, requests, replies)
+	if _, rejected := errors.AsType[*rejectedError](err); rejected && len(requests) > 1 {
+		// Which of them the remote refuses is not known, and not the others' fault.
+		for i := range requests {
+			one, answer := requests[i:i+1], replies[i:i+1]
+			r.answer(ctx, one, answer, r.writeTogether(ctx, one, answer))
+		}
+		return
+	}
+	r.answer(ctx, requests, replies, err)
+}
+
+// writeTogether makes a batch, again and again while others are faster.
+func (r *Repository) writeTogether(ctx context.Context, requests []*request, replies []reply) error {
+	begun := r.clock.Now()
 	err := r.tryBatch(ctx, requests, replies)
 	for replays := 0; errors.Is(err, refs.ErrMoved) && replays < mostReplays; replays++ {
+		if r.origin != nil && r.since(begun) > r.origin.of.timeout() {
+			break
+		}
 		r.metrics.replays.Inc()
 		err = r.tryBatch(ctx, requests, replies)
 	}
+	return err
+}
+
+// answer gives everybody of a batch his reply, or the error of them all.
+func (r *Repository) answer(ctx context.Context, requests []*request, replies []reply, err error) {
+	refused := errors.Is(err, ErrConflict)
 	switch {
+	case errors.Is(err, errUnproven):
 	case err != nil && ctx.Err() != nil:
 		err = context.Cause(ctx)
-	case err != nil && r.stuck.err == nil:
+	case err != nil && r.stuck.err == nil && !refused && (r.origin == nil || r.origin.fault == nil) && remote.KindOf(err) == "":
 		r.setHealth(writeFault, err)
 	}
 	for i, req := range requests {
 		if gaveUp := req.ctx.Err(); err != nil && (gaveUp == nil || !errors.Is(replies[i].err, gaveUp)) {
-			replies[i] = reply{err: unavailable("write to the repository of tenant "+r.tenant.s, err)}
+			if replies[i] = (reply{err: err}); !refused {
+				replies[i].err = unavailable("write to the repository of tenant "+r.tenant.s, err)
+			}
 		}
 		// Counted before it is answered, so that nobody who has the answer finds it missing.
 		r.metrics.latency.Observe(r.since(req.begun).Seconds())
@@ -49,6 +77,17 @@ func (r *Repository) writeBatch(ctx context.Context) {
 // tryBatch makes the batch on top of what the branch holds now. errMoved says
 // that another process was faster.
 func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies []reply) error {
+	var session *remote.Session // nil: the repository is no mirror
+	if err := r.reconfigure(ctx); err != nil {
+		return err
+	}
+	if r.origin != nil {
+		var err error
+		if session, err = r.openPush(ctx); err != nil {
+			return err
+		}
+		defer session.Close()
+	}
 	if err := r.follow(ctx, false); err != nil {
 		return err
 	}
@@ -109,9 +148,26 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		}
 		return err
 	}
-	if err := r.git.Advance(ctx, d.pack, d.base.head, d.head); err != nil {
+	if session != nil {
+		if err := r.push(ctx, session, remote.Update{Ref: r.settings.Branch.ref(), Old: d.base.head, New: d.head}, d.pack); err != nil {
+			d.undo()
+			return err
+		}
+		// The remote has it: that is the answer, whatever becomes of the mirror.
+		ctx = context.WithoutCancel(ctx)
+		r.metrics.commits.Add(float64(commits))
+		r.metrics.batch.Observe(float64(commits))
+	}
+	err = r.git.Advance(ctx, d.pack, d.base.head, d.head)
+	switch {
+	case err != nil && session == nil:
 		d.undo()
 		return err
+	case err != nil && !errors.Is(err, ErrUnsettled):
+		d.undo()
+		r.setHealth(writeFault, err)
+		r.origin.next = r.clock.Now() // a fetch brings what was pushed
+		return nil
 	}
 	r.tip = d.head
 	r.trust.made(d.head)
@@ -125,8 +181,10 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		r.claims.counted = next.snapshot
 		r.publish(next)
 	}
-	r.metrics.commits.Add(float64(commits))
-	r.metrics.batch.Observe(float64(commits))
+	if session == nil {
+		r.metrics.commits.Add(float64(commits))
+		r.metrics.batch.Observe(float64(commits))
+	}
 	r.git.Note()
 	return nil
 }
@@ -143,6 +201,9 @@ func (r *Repository) refusalOfAll() (refusal, failed error) {
 	}
 	if err := r.git.Conflict(); err != nil {
 		return nil, err
+	}
+	if r.origin != nil {
+		return nil, nil // the remote has no branch at all, or it would not have come to this
 	}
 	sentence, err := r.absence()
 	if sentence != "" {

@@ -11,6 +11,7 @@ import (
 	"secretsync/gitstore/internal/gitdir/object"
 	"secretsync/gitstore/internal/gitdir/pack"
 	"secretsync/gitstore/internal/gitdir/refs"
+	"secretsync/gitstore/internal/remote"
 	"secretsync/gitstore/signature"
 )
 
@@ -28,6 +29,12 @@ func Cause(err error) string {
 	if unsigned, ok := errors.AsType[*unsignedError](err); ok {
 		return unsigned.sentence
 	}
+	if absent, ok := errors.AsType[*absentError](err); ok {
+		return absent.Error()
+	}
+	if told, ok := errors.AsType[*remote.Error](err); ok {
+		return causeOfRemote(told)
+	}
 	for _, c := range causes {
 		if errors.Is(err, c.kind) {
 			return c.words
@@ -39,12 +46,34 @@ func Cause(err error) string {
 	return ""
 }
 
+// causeOfRemote leaves out what names files of this machine.
+func causeOfRemote(e *remote.Error) string {
+	words := map[remote.Kind]string{
+		remote.Rejected:  "refuses the change",
+		remote.Stale:     "has moved on in the meantime",
+		remote.Unknown:   "did not answer, so that it is not known whether the change landed",
+		remote.Denied:    "does not let this server in, or is not the one that it is known to be; have the operator look at the credentials and the log",
+		remote.NotFound:  "is not there, or this server may not see it",
+		remote.Throttled: "wants to be left alone for a while",
+		remote.TooLarge:  "is larger than is allowed",
+	}[e.Kind]
+	if words == "" {
+		words = "can't be reached, or gives no answer that makes sense"
+	}
+	text := "the remote repository " + e.Remote + " " + words
+	if e.Words != "" {
+		text += "; it says: " + e.Words
+	}
+	return text
+}
+
 // The first kind that fits counts.
 var causes = []struct {
 	kind  error
 	words string
 }{
 	{ErrOpening, "the repository is being opened"},
+	{gitdir.ErrNoRoom, "the remote repository is larger than is allowed; have the operator raise limits.mirrorSize, or make it smaller"},
 	{errClosed, "the server is shutting down"},
 	{errLeft, "the tenant is no longer served"},
 	{ErrUnsettled, "it is not known whether the last change would outlive a power cut"},

@@ -5,18 +5,23 @@
 // branch and shows, as an immutable [Snapshot], the definitions at its HEAD; it
 // makes commits for the API, and whoever pushes with Git is noticed at once.
 //
-// It stands on two rooms that know nothing of each other or of it. What one
-// definition says, and how its file is read and edited, is the business of
-// package definition; how a bare repository is kept on a disk, durably and to
-// stock Git's liking, that of package gitdir. Package durable lends gitdir's way
-// of writing a file to who keeps others in the data folder; package gitstoretest
-// gives tests real repositories.
+// The folder is the truth; or a mirror of a repository on a server, if the
+// tenant's [Settings] have a [Remote]. Both are read alike.
+//
+// It stands on three rooms that know nothing of it. What one definition says, and
+// how its file is read and edited, is the business of package definition; how a
+// bare repository is kept on a disk, durably and to stock Git's liking, that of
+// package gitdir; how a Git server is spoken to, that of package remote. Package
+// durable lends gitdir's way of writing a file to who keeps others in the data
+// folder; package gitstoretest gives tests real repositories.
 //
 // What it guarantees:
 //
 //   - A write that was answered is on disk, objects and branch, and outlives a
 //     power cut. Precondition, change and commit are one step, against callers
-//     of this package as well as against other processes.
+//     of this package as well as against other processes. In a mirror, a write
+//     that was answered is at the server; none is made twice, also if the
+//     server's answer is lost.
 //
 //   - At any instant, also after a crash, stock Git finds nothing wrong with
 //     the repository. Objects are never removed before they stand elsewhere.
@@ -61,8 +66,9 @@
 //	revert                               what undoes that
 //	write, operation, precondition,      how a write is asked for, judged and made
 //	claims, queue, batch, draft
-//	reference, freshness                 other references than the branch; how old what
-//	                                     is shown may be
+//	reference                            other references than the branch
+//	origin, fetch, publish               the remote repository: how a mirror stands to it,
+//	                                     how it is followed and pushed to
 //
 // These are no packages of their own. All of them are about entries, snapshots and
 // revisions, which this package shows: the third and fourth together would need 56
@@ -75,4 +81,7 @@
 // left), hands the draft's objects to gitdir, and publishes the state that
 // stands then. The way of a push: the watcher sees the branch move, and a walk
 // along the first parents brings the state to where it is.
+// Where there is a remote, a draft is made on top of what that holds at this
+// moment, and pushed before gitdir gets it; and the goroutine fetches, from time
+// to time and when it is told to: see publish.go and origin.go.
 package gitstore

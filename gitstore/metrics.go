@@ -1,6 +1,15 @@
 package gitstore
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"secretsync/gitstore/internal/gitdir/refs"
+	"secretsync/gitstore/internal/remote"
+)
 
 // metrics are those of all repositories of a store.
 type metrics struct {
@@ -8,7 +17,8 @@ type metrics struct {
 	rewrites, dropped                    *prometheus.CounterVec
 	batch, latency, follow, consolidated *prometheus.HistogramVec
 	healthy, definitions, surplus, packs *prometheus.GaugeVec
-	problems, withheld                   *prometheus.GaugeVec
+	problems, withheld, fetchedAt        *prometheus.GaugeVec
+	fetches, pushes                      *prometheus.CounterVec
 }
 
 // repositoryMetrics are those of one repository.
@@ -18,6 +28,9 @@ type repositoryMetrics struct {
 	healthy, definitions, surplus, packs prometheus.Gauge
 	problems, withheld                   prometheus.Gauge
 	maintenanceDone, maintenanceFailed   prometheus.Counter
+
+	all    *metrics
+	tenant string
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -48,6 +61,9 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		definitions:    gauge("definitions", "Definitions at HEAD that are served."),
 		surplus:        gauge("surplus_definitions", "Definitions at HEAD beyond the limit, which are not served."),
 		packs:          gauge("packs", "Packs that hold the repository's objects."),
+		fetchedAt:      gauge("remote_fetched_timestamp_seconds", "When the mirror was known to be what the remote repository holds, in Unix time; 0: never."),
+		fetches:        counter("remote_fetches_total", "Times that a remote repository was asked where its branch is, and the mirror brought there, by outcome.", []string{"tenant", "outcome"}),
+		pushes:         counter("remote_pushes_total", "Pushes to a remote repository by outcome.", []string{"tenant", "outcome"}),
 	}
 	if registerer == nil {
 		return m, nil
@@ -71,7 +87,55 @@ func (m *metrics) of(t TenantName) *repositoryMetrics {
 		maintenanceFailed: m.consolidations.WithLabelValues(t.s, "failed"),
 	}
 	r.healthy.Set(0)
+	r.all, r.tenant = m, t.s
 	return r
+}
+
+// remote begins to tell of a remote repository.
+func (r *repositoryMetrics) remote(fetched time.Time) {
+	at := 0.0
+	if !fetched.IsZero() {
+		at = float64(fetched.Unix())
+	}
+	r.all.fetchedAt.WithLabelValues(r.tenant).Set(at)
+}
+
+// fetched counts an attempt to bring the mirror to where the remote is.
+func (r *repositoryMetrics) fetched(err error, now time.Time) {
+	r.all.fetches.WithLabelValues(r.tenant, outcomeOf(err)).Inc()
+	if err == nil {
+		r.remote(now)
+	}
+}
+
+// pushed counts a push.
+func (r *repositoryMetrics) pushed(err error) {
+	r.all.pushes.WithLabelValues(r.tenant, outcomeOf(err)).Inc()
+}
+
+// outcomeOf is an error as a label: one of a few words.
+func outcomeOf(err error) string {
+	switch kind := remote.KindOf(err); {
+	case err == nil:
+		return "done"
+	case errors.Is(err, errUnproven):
+		return "unknown"
+	case errors.Is(err, refs.ErrMoved):
+		return "stale"
+	case errors.Is(err, ErrConflict):
+		return "absent"
+	case kind != "":
+		return strings.ReplaceAll(string(kind), " ", "_")
+	}
+	return "failed"
+}
+
+// forgetRemote removes what is said of a tenant's remote repository.
+func (m *metrics) forgetRemote(t TenantName) {
+	of := prometheus.Labels{"tenant": t.s}
+	for _, v := range []vector{m.fetchedAt, m.fetches, m.pushes} {
+		v.DeletePartialMatch(of)
+	}
 }
 
 // forget removes what is said of a tenant.
@@ -89,5 +153,5 @@ type vector interface {
 }
 
 func (m *metrics) vectors() []vector {
-	return []vector{m.commits, m.replays, m.consolidations, m.batch, m.latency, m.follow, m.consolidated, m.rewrites, m.dropped, m.healthy, m.definitions, m.surplus, m.packs, m.problems, m.withheld}
+	return []vector{m.commits, m.replays, m.consolidations, m.batch, m.latency, m.follow, m.consolidated, m.rewrites, m.dropped, m.healthy, m.definitions, m.surplus, m.packs, m.problems, m.withheld, m.fetchedAt, m.fetches, m.pushes}
 }

@@ -116,6 +116,9 @@ func (r *Repository) tryOpen(ctx context.Context) error {
 	}
 	r.git = git
 	r.setHealth(writeFault, r.git.Tidy())
+	if err := r.attach(r.settings.Remote); err != nil {
+		return unavailable("open the repository of tenant "+r.tenant.s, errors.Join(err, r.git.Close()))
+	}
 	r.tellPushes()
 	r.store.watcher.watch(r)
 	r.restoreDrops()

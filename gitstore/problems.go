@@ -14,7 +14,7 @@ import (
 // as sentences that say what to do.
 type problems struct {
 	mu    sync.Mutex
-	kinds [5][]string
+	kinds [6][]string
 }
 
 // The kinds of problem.
@@ -24,6 +24,7 @@ const (
 	pushProblem             // Git could not be told which pushes to refuse
 	costProblem             // a commit costs too much to take in
 	signatureProblem        // a commit is not signed as it has to be
+	remoteProblem           // the remote can't be asked, or the branch is gone there
 )
 
 // Problems tells what is wrong with the repository as a whole, though it can be
@@ -62,6 +63,11 @@ func (p *problems) set(r *Repository, kind int, sentences ...string) {
 // lookAround finds out whether the branch that is followed is the one that
 // people see. A failure to do so is told where the branch is followed.
 func (r *Repository) lookAround() {
+	if r.origin != nil {
+		// Its branches are at the remote, and HEAD of the mirror is nobody's.
+		r.problems.set(r, branchProblem)
+		return
+	}
 	var found []string
 	if r.tip.IsZero() {
 		if sentence, err := r.absence(); err != nil {

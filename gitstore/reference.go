@@ -15,6 +15,7 @@ import (
 	"secretsync/gitstore/internal/gitdir/object"
 	"secretsync/gitstore/internal/gitdir/pack"
 	"secretsync/gitstore/internal/gitdir/refs"
+	"secretsync/gitstore/internal/remote"
 )
 
 // RefTip is where a reference is, and what stands there.
@@ -124,9 +125,22 @@ func (r *Repository) checkRef(ref string) error {
 // tryUpdateRef makes the commit on top of where the reference is now.
 // [refs.ErrMoved] says that another process was faster.
 func (r *Repository) tryUpdateRef(ctx context.Context, ref string, change func(at RefTip) (*RefCommit, error)) (Revision, error) {
-	head, err := r.git.ReadRef(ref)
+	at, err := r.refHere(ref)
 	if err != nil {
 		return Revision{}, unavailable("read "+ref, err)
+	}
+	head, local := at, ref
+	var session *remote.Session // nil: the repository is no mirror
+	if r.origin != nil {
+		local = tracked(ref)
+		if session, err = r.origin.remote.OpenPush(ctx, ref); err != nil {
+			return Revision{}, unavailable("write to "+ref, err)
+		}
+		defer session.Close()
+		head = session.Refs.Hashes[ref]
+		if at, err = r.track(ctx, ref, at, head); err != nil {
+			return Revision{}, unavailable("read "+ref, err)
+		}
 	}
 	tip, err := r.tipAt(ctx, head)
 	if err != nil {
@@ -137,11 +151,18 @@ func (r *Repository) tryUpdateRef(ctx context.Context, ref string, change func(a
 		return tip.Commit, err
 	}
 	made, err := r.buildRefCommit(ctx, tip, wanted)
+	if err == nil && session != nil {
+		err = r.push(ctx, session, remote.Update{Ref: ref, Old: head, New: made}, r.builder)
+	}
 	if err == nil {
-		err = r.git.AdvanceRef(ctx, ref, r.builder, head, made)
+		err = r.git.AdvanceRef(context.WithoutCancel(ctx), local, r.builder, at, made)
+		if session != nil {
+			r.complain("what was pushed could not be kept in the mirror; it is fetched when it is needed", err)
+			err = nil
+		}
 	}
 	switch {
-	case errors.Is(err, refs.ErrMoved) || errors.Is(err, definition.ErrInvalid):
+	case errors.Is(err, refs.ErrMoved) || errors.Is(err, definition.ErrInvalid) || errors.Is(err, ErrConflict):
 		return Revision{}, err
 	case err != nil:
 		return Revision{}, unavailable("write to "+ref, err)
@@ -283,7 +304,7 @@ func (r *Repository) FetchRef(ctx context.Context, ref string) (Revision, error)
 	}
 	var at object.Hash
 	err := r.inTurn(ctx, func(ctx context.Context) (err error) {
-		if at, err = r.git.ReadRef(ref); err != nil {
+		if at, err = r.fetchRef(ctx, ref); err != nil {
 			return unavailable("read "+ref, err)
 		}
 		return nil
@@ -292,6 +313,55 @@ func (r *Repository) FetchRef(ctx context.Context, ref string) (Revision, error)
 		err = fmt.Errorf("reference %s: %w", ref, ErrNotFound)
 	}
 	return revisionOf(at), err
+}
+
+func (r *Repository) fetchRef(ctx context.Context, ref string) (object.Hash, error) {
+	at, err := r.refHere(ref)
+	if err != nil || r.origin == nil {
+		return at, err
+	}
+	told, err := r.origin.remote.Refs(ctx, ref)
+	if err != nil {
+		return object.Hash{}, err
+	}
+	head := told.Hashes[ref]
+	_, err = r.track(ctx, ref, at, head)
+	return head, err
+}
+
+// tracked is the name under which a mirror keeps a reference of the remote, other
+// than the branch that is followed.
+func tracked(ref string) string { return "refs/secretsync/" + strings.TrimPrefix(ref, "refs/") }
+
+// refHere returns where a reference is, as far as it is known here.
+func (r *Repository) refHere(ref string) (object.Hash, error) {
+	if r.origin != nil {
+		ref = tracked(ref)
+	}
+	return r.git.ReadRef(ref)
+}
+
+// track brings what a reference of the remote points to here, where it was at a
+// commit as far as was known, and returns where it is known to be now. One that is
+// gone at the remote stays here: others may be reading what it holds.
+func (r *Repository) track(ctx context.Context, ref string, at, head object.Hash) (object.Hash, error) {
+	if head.IsZero() || head == at {
+		return at, nil
+	}
+	known, err := r.git.Head()
+	if err != nil {
+		return at, err
+	}
+	done, err := r.takeIn(ctx, head, known, at)
+	if err != nil {
+		return at, err
+	}
+	defer done()
+	if err := r.git.MoveRef(ctx, tracked(ref), at, head); err != nil {
+		return at, err
+	}
+	r.git.Note()
+	return head, nil
 }
 
 // inTurn has the goroutine of the repository do something, and waits for it. What

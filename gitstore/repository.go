@@ -35,6 +35,7 @@ type Repository struct {
 	committer      Identity
 	maxDefinitions int
 	pollInterval   time.Duration
+	maxMirror      int64
 
 	clock   clock.Clock
 	log     *slog.Logger
@@ -63,8 +64,11 @@ type Repository struct {
 	queue   *queue
 	tasks   chan func()   // what the goroutine is to do in its turn; see inTurn
 	changed chan struct{} // has room for one signal: look at the branch
+	hinted  chan struct{} // has room for one signal: ask the remote, too
 	current atomic.Pointer[Snapshot]
 	wanted  atomic.Pointer[Settings] // by Configure; see reconfigure
+
+	freshness atomic.Pointer[Freshness]
 
 	problems problems
 	withheld atomic.Pointer[Withheld]
@@ -79,6 +83,7 @@ type Repository struct {
 	stuck   stuck
 	seen    bool // something was there where the repository is to be
 	refused refusal
+	origin  *origin // nil: the repository is no mirror
 
 	settings   Settings          // that are in force
 	switched   bool              // another branch is followed than state is of
@@ -138,6 +143,7 @@ func (r *Repository) run(before *Repository) {
 	defer func() {
 		if r.git != nil {
 			r.store.watcher.forget(r)
+			r.detach()
 			r.failed = r.git.Close()
 		}
 	}()
@@ -176,8 +182,17 @@ func (r *Repository) serve(ctx context.Context) {
 		case <-r.changed:
 			r.follow(ctx, true) //nolint:errcheck // kept as followFault
 			r.lookAround()
+			if r.origin != nil {
+				tick.Reset(r.pause()) // it may be another, to be asked now
+			}
+		case <-r.hinted:
+			r.fetchDue(ctx, true)
+			r.follow(ctx, true) //nolint:errcheck // kept as followFault
+			r.lookAround()
+			tick.Reset(r.pause())
 		case <-tick.C():
 			r.store.watcher.watch(r)
+			r.fetchDue(ctx, false)
 			if r.follow(ctx, true) == nil && r.health.has(writeFault) {
 				r.setHealth(writeFault, r.probe(ctx))
 			}
@@ -217,7 +232,7 @@ func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error
 	var tip, head object.Hash
 	err := r.reconfigure(ctx)
 	if err == nil {
-		tip, err = r.git.Head()
+		tip, err = r.headToShow()
 	}
 	next, base := r.state, r.state
 	if r.switched {
@@ -256,7 +271,36 @@ func (r *Repository) followIn(ctx context.Context, turn *turn, again bool) error
 	}
 	r.stuck.note(tip, err, r.since(begun), r.pollInterval)
 	r.setHealth(followFault, err)
+	r.doubt(err)
 	return err
+}
+
+// headToShow returns the commit that the branch points to. Of a mirror that has
+// none it is only known once the remote has said so.
+func (r *Repository) headToShow() (object.Hash, error) {
+	head, err := r.git.Head()
+	o := r.origin
+	if err != nil || o == nil || !head.IsZero() || o.known(r.settings.Branch) && o.mark.Empty {
+		return head, err
+	}
+	if o.fault != nil {
+		return head, fmt.Errorf("the remote repository was not fetched yet: %w", o.fault)
+	}
+	return head, errNotFetched
+}
+
+// doubt has a mirror whose objects are damaged or missing fetched anew as a whole.
+func (r *Repository) doubt(err error) {
+	o := r.origin
+	if o == nil || o.doubted || !errors.Is(err, object.ErrCorrupt) && !errors.Is(err, object.ErrMissing) {
+		return
+	}
+	if r.clock.Since(o.mended) < mostPauseOfLineage {
+		return
+	}
+	o.doubted, o.mended = true, r.clock.Now()
+	o.next = o.mended
+	r.log.Warn("the mirror lacks objects or they are damaged; it is fetched anew", "tenant", r.tenant.s, "remote", o.of.String(), "error", err)
 }
 
 // refusal is that of a commit which it would cost too much to take in. To try
@@ -333,10 +377,14 @@ func (s *stuck) note(head object.Hash, err error, took, most time.Duration) {
 
 // pause is how long the branch is not looked at unless something happens.
 func (r *Repository) pause() time.Duration {
+	pause := r.pollInterval
 	if r.stuck.err != nil {
-		return r.stuck.pause
+		pause = r.stuck.pause
 	}
-	return r.pollInterval
+	if r.origin != nil {
+		pause = min(pause, max(0, r.origin.next.Sub(r.clock.Now())))
+	}
+	return pause
 }
 
 // pauses are those between attempts at something that fails: ever longer, up to

@@ -32,8 +32,15 @@ type Settings struct {
 	// that HEAD is. It is written into the repository's configuration, where Git
 	// goes by it; what somebody set there by hand stays.
 	AllowForcePush bool
+	// Remote is where the repository is. Zero: in the data folder. What the folder
+	// has of its own is never given up for a remote that doesn't have it.
+	Remote Remote
 	// Signatures say whose commits count.
 	Signatures Signatures
+}
+
+func (s Settings) equal(o Settings) bool {
+	return s.Branch == o.Branch && s.AllowForcePush == o.AllowForcePush && s.Signatures == o.Signatures && s.Remote.equal(o.Remote)
 }
 
 func (s Settings) withDefaults() Settings {
@@ -64,9 +71,10 @@ func (s *Store) settingsOf(t TenantName) *Settings {
 // reconfigure puts the settings in force that were wanted last.
 func (r *Repository) reconfigure(ctx context.Context) error {
 	wanted := r.wanted.Load()
-	if *wanted == r.settings {
+	if wanted.equal(r.settings) {
 		return nil
 	}
+	before := r.settings
 	if wanted.Branch != r.settings.Branch {
 		if err := r.git.SetRef(ctx, wanted.Branch.ref()); err != nil {
 			return err
@@ -77,6 +85,13 @@ func (r *Repository) reconfigure(ctx context.Context) error {
 		r.store.watcher.watch(r)
 	}
 	r.settings = *wanted
+	if !wanted.Remote.equal(before.Remote) || r.origin != nil && wanted.Branch != before.Branch {
+		if err := r.attach(wanted.Remote); err != nil {
+			r.settings.Remote = before.Remote // it is tried again
+			return err
+		}
+		r.log.Info("another remote repository is followed", "tenant", r.tenant.s, "remote", wanted.Remote.String(), "before", before.Remote.String())
+	}
 	r.pushesTold = false
 	r.tellPushes()
 	return nil

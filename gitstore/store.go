@@ -19,6 +19,7 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/internal/gitdir/disk"
 	"secretsync/gitstore/internal/gitdir/pack"
+	"secretsync/gitstore/internal/remote"
 )
 
 // Config says where a store keeps its repositories and how. Only Dir is needed.
@@ -34,6 +35,9 @@ type Config struct {
 	// makes no more, and of those that a push brings the ones with the lesser
 	// names are served: see [Snapshot.Surplus]. Zero: [definition.DefaultLimit].
 	MaxDefinitions int
+	// MaxMirror is how many bytes the objects of a repository may take on disk that
+	// is a mirror of a remote one. Zero: 2 GiB.
+	MaxMirror int64
 	// PollInterval is how often a branch is looked at besides being watched,
 	// and how soon a repository recovers from a fault. Zero: 2 seconds.
 	PollInterval time.Duration
@@ -55,6 +59,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxDefinitions == 0 {
 		c.MaxDefinitions = definition.DefaultLimit
+	}
+	if c.MaxMirror == 0 {
+		c.MaxMirror = 2 << 30
 	}
 	if c.PollInterval == 0 {
 		c.PollInterval = 2 * time.Second
@@ -84,6 +91,7 @@ type Store struct {
 	turns   *turns        // for opening and history
 	follows *turns        // for following what was pushed, if that takes long
 	slots   chan struct{} // for rounds of maintenance at the same time
+	hosts   *remote.Hosts // of all remote repositories
 
 	mu           sync.Mutex
 	closed       bool
@@ -110,6 +118,7 @@ func Open(cfg Config) (*Store, error) {
 	s.turns = newTurns(cfg.Clock, runtime.GOMAXPROCS(0))
 	s.follows = newTurns(cfg.Clock, max(1, runtime.GOMAXPROCS(0)/2)) // the other half is for who writes
 	s.slots = make(chan struct{}, min(2, max(1, runtime.GOMAXPROCS(0)/2)))
+	s.hosts = remote.NewHosts(remote.HostsConfig{Clock: cfg.Clock})
 	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, errors.Join(fmt.Errorf("metrics: %w", err), lock.Close())
 	}
@@ -159,13 +168,14 @@ func (s *Store) newRepository(t TenantName) *Repository {
 	cfg := s.config
 	r := &Repository{
 		store: s, tenant: t, dir: s.Folder(t),
-		committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval,
+		committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval, maxMirror: cfg.MaxMirror,
 		clock: cfg.Clock, log: cfg.Log, slots: s.slots,
-		queue: newQueue(), tasks: make(chan func()), changed: make(chan struct{}, 1),
+		queue: newQueue(), tasks: make(chan func()), changed: make(chan struct{}, 1), hinted: make(chan struct{}, 1),
 		state: unreadState(), claims: newClaims(), complaints: make(map[string]string), builder: pack.NewBuilder(),
 		health: newHealth(errOpening), tried: make(chan struct{}), open: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.wanted.Store(s.settingsOf(t))
+	r.freshness.Store(&Freshness{Remote: r.wanted.Load().Remote.String()})
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.current.Store(r.state.snapshot)
 	r.claims.counted = r.state.snapshot
@@ -227,5 +237,6 @@ func (s *Store) Close() error {
 		<-r.done
 		errs = append(errs, r.failed)
 	}
+	s.hosts.Close()
 	return errors.Join(append(errs, s.watcher.close(), s.lock.Close())...)
 }

@@ -271,6 +271,9 @@ func (r *Repository) WriteOwn(name string, content ...[]byte) error {
 	return disk.ReplaceFile(disk.Unsynced(r.fs), r.OwnPath(disk.DraftPrefix+name), r.OwnPath(name), 0o644, content...)
 }
 
+// RemoveOwn removes a file of the caller's, if it is there.
+func (r *Repository) RemoveOwn(name string) error { return disk.RemoveIfThere(r.fs, r.OwnPath(name)) }
+
 func (r *Repository) packPlace(name string) packPlace {
 	return packPlace{fs: r.fs, repo: r.dir, name: name}
 }
