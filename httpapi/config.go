@@ -13,6 +13,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/hooks"
 	"secretsync/reconcile"
 	"secretsync/reconcile/live"
 )
@@ -160,6 +161,8 @@ type Tenant struct {
 	// Clone is how stock git gets and changes the repository; nil: not from here,
 	// because it has a remote.
 	Clone *Clone
+	// Hook takes what the forge of the repository sends; nil: nothing is expected.
+	Hook *hooks.Hook
 }
 
 // Limits bound what may be asked for: with a right key, with that key; without

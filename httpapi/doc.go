@@ -87,6 +87,12 @@
 //	in the log          one line a request         the same, with the references that
 //	                                               a push moved or was refused
 //
+// # Hooks
+//
+// Below /hooks/git/ forges tell that something happened, see package hooks. They have
+// no key: what they send is counted against their address, and believed if it is
+// signed with the hook's secret. Whether there is such a hook does not show.
+//
 // # Threat model
 //
 // Trusted are the operator, who writes the configuration and can read the data

@@ -21,6 +21,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/forge"
 	"secretsync/httpapi/githttp"
 )
 
@@ -47,6 +48,7 @@ type exchange struct {
 	subject    string           // id of the API key made or revoked
 	operations int              // of a batch
 	updates    []githttp.Update // that a push asked for
+	event      forge.Event      // that a hook was told of
 	status     int
 	bytes      int
 	cause      error // of a 5xx answer, for the log
@@ -323,6 +325,9 @@ func (x *exchange) attrs(took time.Duration) []slog.Attr {
 	}
 	if len(x.updates) > 0 {
 		attrs = append(attrs, pushed(x.updates))
+	}
+	if x.event != "" {
+		attrs = append(attrs, slog.String("event", string(x.event)))
 	}
 	if x.subject != "" {
 		attrs = append(attrs, slog.String("subject", x.subject))

@@ -16,6 +16,7 @@ type metrics struct {
 	inFlight     prometheus.Gauge
 	authFailures prometheus.Counter
 	limited      prometheus.Counter
+	deliveries   *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -41,9 +42,13 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "secretsync_http_rate_limited_total",
 			Help: "Requests refused with 429.",
 		}),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "secretsync_hook_deliveries_total",
+			Help: "What forges sent, by what it told of, or limited or refused.",
+		}, []string{"outcome"}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.requests, m.durations, m.inFlight, m.authFailures, m.limited} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.inFlight, m.authFailures, m.limited, m.deliveries} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -80,7 +80,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.Reconfigure(cfg.Settings); err != nil {
 		return nil, err
 	}
-	s.router = s.newRouter(slices.Concat(routes, gitRoutes), cfg.MetricsListen == "")
+	s.router = s.newRouter(slices.Concat(routes, gitRoutes, hookRoutes), cfg.MetricsListen == "")
 	return s, nil
 }
 
