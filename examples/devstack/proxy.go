@@ -250,6 +250,7 @@ var errTruncated = errors.New("truncated on purpose")
 type truncating struct {
 	http.ResponseWriter
 	left int
+	cut  bool
 }
 
 func (t *truncating) Write(content []byte) (int, error) {
@@ -259,9 +260,18 @@ func (t *truncating) Write(content []byte) (int, error) {
 	}
 	t.ResponseWriter.Write(content[:t.left])
 	http.NewResponseController(t.ResponseWriter).Flush()
-	t.left = 0
+	t.left, t.cut = 0, true
 	reset(t.ResponseWriter)
 	return 0, errTruncated
+}
+
+// FlushError keeps a flush that comes after the cut from the connection, which
+// is gone. It and Write are never called at the same time.
+func (t *truncating) FlushError() error {
+	if t.cut {
+		return errTruncated
+	}
+	return http.NewResponseController(t.ResponseWriter).Flush()
 }
 
 func (t *truncating) Unwrap() http.ResponseWriter { return t.ResponseWriter }
