@@ -21,6 +21,7 @@ import (
 // every default filled in, every reference resolved.
 type config struct {
 	listen, metricsListen string
+	publicURL             string // without a slash at its end; empty: not known
 	tlsCert, tlsKey       string
 	dataDir               string
 	hashKeyFile           string // empty: hash.key in dataDir
@@ -43,6 +44,8 @@ type tenantConfig struct {
 	name         gitstore.TenantName
 	displayName  string
 	repository   gitstore.Settings
+	receipts     bool
+	forge        forgeConfig
 	pollInterval time.Duration
 	vault        reconcile.Vault
 	grants       map[definition.ClusterName]reconcile.Grant
@@ -77,6 +80,7 @@ func loadConfig(path string) (*config, error) {
 		},
 	}
 	d.checkServer(c)
+	c.publicURL = d.parsePublicURL()
 	c.signingKey = d.parseSigningKey("committer", d.Committer)
 	c.git = d.parseGit()
 	c.trustedProxies = d.parseProxies()
@@ -165,6 +169,8 @@ func (d *document) parseTenants() []tenantConfig {
 			name:         tenant,
 			displayName:  or(in.DisplayName, name),
 			repository:   gitstore.Settings{Branch: branch, AllowForcePush: in.AllowForcePush, Signatures: d.parseSignatures(field+".signatures", in.Signatures)},
+			receipts:     in.Repository.Receipts,
+			forge:        d.parseForge(field+".repository.forge", in.Repository.Forge),
 			pollInterval: in.PollInterval,
 			vault:        d.parseVault(field+".vault", in.Vault),
 			grants:       d.parseGrants(field+".clusters", in.Clusters),

@@ -24,6 +24,7 @@ type (
 		Listen         string                 `yaml:"listen"`
 		TrustedProxies []string               `yaml:"trustedProxies"`
 		MetricsListen  string                 `yaml:"metricsListen"`
+		PublicURL      string                 `yaml:"publicURL"`
 		TLS            tlsFile                `yaml:"tls"`
 		DataDir        string                 `yaml:"dataDir"`
 		HashKeyFile    string                 `yaml:"hashKeyFile"`
@@ -133,10 +134,22 @@ type (
 		Branch         string               `yaml:"branch"`
 		AllowForcePush bool                 `yaml:"allowForcePush"`
 		Signatures     *signaturesFile      `yaml:"signatures"`
+		Repository     repositoryFile       `yaml:"repository"`
 		PollInterval   time.Duration        `yaml:"pollInterval"`
 		Vault          vaultFile            `yaml:"vault"`
 		Clusters       map[string]grantFile `yaml:"clusters"`
 		Keys           []keyFile            `yaml:"keys"`
+	}
+	repositoryFile struct {
+		Receipts bool       `yaml:"receipts"`
+		Forge    *forgeFile `yaml:"forge"`
+	}
+	forgeFile struct {
+		Kind       string `yaml:"kind"`
+		URL        string `yaml:"url"`
+		Repository string `yaml:"repository"`
+		TokenFile  string `yaml:"tokenFile"`
+		Statuses   bool   `yaml:"statuses"`
 	}
 	grantFile struct {
 		Cluster    string   `yaml:"cluster"`

@@ -123,12 +123,17 @@ func (p *program) apply(cfg *config) error {
 	if err != nil {
 		return err
 	}
+	told, err := p.reports(cfg, repositories)
+	if err != nil {
+		return err
+	}
 	if err := p.reconciler.Reconfigure(p.reconcileConfig(cfg, repositories)); err != nil {
 		return fmt.Errorf("reconciler: %w", err)
 	}
 	if err := p.server.Reconfigure(p.settings(cfg, repositories)); err != nil {
 		return err
 	}
+	p.reporter.Reconfigure(told)
 	for _, tenant := range p.store.Tenants() {
 		if repositories[tenant] != nil {
 			continue
@@ -173,6 +178,8 @@ func changesOf(running, next *config) []string {
 	return append(changes, entriesOf("tenants.", tenants(running), tenants(next), func(field string, a, b tenantConfig) {
 		differs(field+".displayName", a.displayName, b.displayName)
 		differs(field+".pollInterval", a.pollInterval, b.pollInterval)
+		differs(field+".repository.receipts", a.receipts, b.receipts)
+		differs(field+".repository.forge", a.forge, b.forge)
 		differs(field+".signatures", a.repository.Signatures, b.repository.Signatures)
 		differs(field+".vault", a.vault, b.vault)
 		differs(field+".clusters", a.grants, b.grants)
@@ -207,6 +214,7 @@ func needRestart(running, next *config) []string {
 		changed bool
 	}{
 		{"listen", running.listen != next.listen},
+		{"publicURL", running.publicURL != next.publicURL},
 		{"metricsListen", running.metricsListen != next.metricsListen},
 		{"tls", running.tlsCert != next.tlsCert || running.tlsKey != next.tlsKey},
 		{"dataDir", running.dataDir != next.dataDir},

@@ -22,6 +22,7 @@ import (
 	"secretsync/httpapi"
 	"secretsync/httpapi/githttp"
 	"secretsync/reconcile"
+	"secretsync/reconcile/report"
 )
 
 func newServe() *cobra.Command {
@@ -77,6 +78,8 @@ type program struct {
 	store      *gitstore.Store
 	reconciler *reconcile.Reconciler
 	server     *httpapi.Server
+	reporter   *report.Reporter
+	forges     map[gitstore.TenantName]forgeClient
 	git        *githttp.Server // nil: repositories are not served
 	hashKey    []byte
 	keys       *httpapi.KeyStore
@@ -129,6 +132,7 @@ func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.reconciler.Run(ctx) })
 	group.Go(func() error { return p.server.Run(ctx) })
+	group.Go(func() error { return p.reporter.Run(ctx) })
 	group.Go(func() error { return p.followConfig(ctx, cfg) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -170,6 +174,14 @@ func (p *program) assemble(cfg *config) error {
 	if p.reconciler, err = reconcile.New(p.reconcileConfig(cfg, repositories)); err != nil {
 		return err
 	}
+	if p.reporter, err = p.newReporter(cfg); err != nil {
+		return err
+	}
+	told, err := p.reports(cfg, repositories)
+	if err != nil {
+		return err
+	}
+	p.reporter.Reconfigure(told)
 	served, err := p.serveGit(cfg)
 	if err != nil {
 		return err

@@ -280,6 +280,8 @@ func liveWords(v *live.Verdict) string {
 	switch {
 	case len(v.Definitions) == 0:
 		return "live; it changes no definition"
+	case targets == 0:
+		return "live; it has no target to sync to"
 	case targets == 1:
 		return "live in 1 target"
 	}

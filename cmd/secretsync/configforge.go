@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"secretsync/gitstore"
+	"secretsync/gitstore/forge"
+	"secretsync/reconcile/report"
+)
+
+// forgeConfig is where a tenant's repository is on a forge, and what is done
+// there. It is comparable: one client is made for each that differs.
+type forgeConfig struct {
+	kind       forge.Kind
+	url        string // of its API; empty: known from kind and repository
+	repository string // its address there; empty: there is no forge
+	tokenFile  string
+	statuses   bool
+}
+
+func (f forgeConfig) client() (*forge.Client, error) {
+	return forge.New(forge.Config{Kind: f.kind, Repository: f.repository, URL: f.url, Credentials: forge.TokenFile(f.tokenFile)})
+}
+
+// parsePublicURL checks how people reach this server.
+func (d *document) parsePublicURL() string {
+	if d.PublicURL == "" {
+		return ""
+	}
+	u, err := url.Parse(d.PublicURL)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		d.wrong("publicURL", "is no address; write one such as https://secretsync.example.org, without user, query and fragment")
+		return ""
+	}
+	return strings.TrimRight(d.PublicURL, "/")
+}
+
+func (d *document) parseForge(field string, in *forgeFile) forgeConfig {
+	if in == nil {
+		return forgeConfig{}
+	}
+	f := forgeConfig{url: in.URL, repository: in.Repository, tokenFile: d.file(in.TokenFile), statuses: in.Statuses}
+	if f.repository == "" {
+		d.wrong(field+".repository", "is missing; give the repository's address on the forge, such as https://forge.example.org/acme/secrets.git")
+		return forgeConfig{}
+	}
+	if f.tokenFile == "" {
+		d.wrong(field+".tokenFile", "is missing; name the file that holds a token for the forge's API")
+	}
+	d.readNow(field+".tokenFile", f.tokenFile) // warns
+	known := false
+	if f.kind, known = forge.KindOfRepository(in.Repository); in.Kind != "" {
+		var err error
+		if f.kind, err = forge.ParseKind(in.Kind); err != nil {
+			d.wrong(field+".kind", "%v", err)
+			return f
+		}
+	} else if !known {
+		d.wrong(field+".kind", "is missing, and the address does not tell it; say github, gitlab, gitea, forgejo, bitbucket or azure")
+		return f
+	}
+	if _, err := f.client(); err != nil {
+		d.wrong(field, "%v", err)
+	}
+	if f.kind == forge.Bitbucket && f.statuses && d.PublicURL == "" {
+		d.wrong(field+".statuses", "needs publicURL: Bitbucket takes no status without a link")
+	}
+	return f
+}
+
+// forgeClient is a tenant's client, with what it was made of: it is kept over
+// reloads that leave that as it is, with the pauses that the forge asked for.
+type forgeClient struct {
+	forgeConfig
+	*forge.Client
+}
+
+// forgeOf returns the tenant's client; nil if there is no forge.
+func (p *program) forgeOf(t tenantConfig) (*forge.Client, error) {
+	if t.forge.repository == "" {
+		return nil, nil
+	}
+	if kept, ok := p.forges[t.name]; ok && kept.forgeConfig == t.forge {
+		return kept.Client, nil
+	}
+	client, err := t.forge.client()
+	if err != nil {
+		return nil, fmt.Errorf("the forge of tenant %s: %w", t.name, err)
+	}
+	p.forges[t.name] = forgeClient{t.forge, client}
+	return client, nil
+}
+
+// newReporter makes what tells of commits that became live.
+func (p *program) newReporter(cfg *config) (*report.Reporter, error) {
+	p.forges = make(map[gitstore.TenantName]forgeClient)
+	return report.New(report.Config{
+		Source:    p.reconciler,
+		Dir:       filepath.Join(cfg.dataDir, "reports"),
+		PublicURL: cfg.publicURL,
+		Log:       p.log,
+		Metrics:   p.registry,
+	})
+}
+
+// reports says where what became live is told of each tenant.
+func (p *program) reports(cfg *config, repositories map[gitstore.TenantName]*gitstore.Repository) ([]report.Tenant, error) {
+	var tenants []report.Tenant
+	for _, t := range cfg.tenants {
+		told := report.Tenant{Name: t.name, Repository: repositories[t.name], Receipts: t.receipts}
+		client, err := p.forgeOf(t)
+		if err != nil {
+			return nil, err
+		}
+		if client != nil && t.forge.statuses {
+			told.Forge = client
+		}
+		tenants = append(tenants, told)
+	}
+	return tenants, nil
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"secretsync/gitstore"
+	"secretsync/gitstore/forge"
+)
+
+func TestTheForgeOfATenant(t *testing.T) {
+	with := func(top, fields string) string {
+		return top + strings.Replace(rightConfig, "  acme:\n", "  acme:\n    repository:\n      receipts: true\n      forge:\n"+fields, 1)
+	}
+	for name, test := range map[string]struct {
+		top, fields string
+		want        string // in the error; empty: it is right
+		kind        forge.Kind
+	}{
+		"a forge that is known by its host":       {fields: "        repository: https://github.com/acme/secrets.git\n        tokenFile: token\n        statuses: true\n", kind: forge.GitHub},
+		"a forge that is named":                   {fields: "        repository: git@git.example.org:acme/secrets.git\n        kind: gitea\n        tokenFile: token\n", kind: forge.Gitea},
+		"a forge that is not known":               {fields: "        repository: https://git.example.org/acme/secrets.git\n        tokenFile: token\n", want: "forge.kind: is missing, and the address does not tell it"},
+		"a kind that there is none of":            {fields: "        repository: https://git.example.org/acme/secrets.git\n        tokenFile: token\n        kind: sourceforge\n", want: `"sourceforge" is no kind of forge`},
+		"no repository":                           {fields: "        kind: gitea\n        tokenFile: token\n", want: "forge.repository: is missing"},
+		"no token":                                {fields: "        kind: gitea\n        repository: https://git.example.org/acme/secrets.git\n", want: "forge.tokenFile: is missing"},
+		"plain http":                              {fields: "        kind: gitea\n        repository: http://git.example.org/acme/secrets.git\n        tokenFile: token\n", want: "plain http"},
+		"Bitbucket without links":                 {fields: "        repository: https://bitbucket.org/acme/secrets.git\n        tokenFile: token\n        statuses: true\n", want: "needs publicURL"},
+		"Bitbucket with links":                    {top: "publicURL: https://s.example.org/\n", fields: "        repository: https://bitbucket.org/acme/secrets.git\n        tokenFile: token\n        statuses: true\n", kind: forge.Bitbucket},
+		"a public URL that is none":               {top: "publicURL: s.example.org\n", fields: "        repository: https://github.com/acme/secrets.git\n        tokenFile: token\n", want: ":1: publicURL: is no address"},
+		"a public URL that would show a password": {top: "publicURL: https://user:canary@s.example.org\n", fields: "        repository: https://github.com/acme/secrets.git\n        tokenFile: token\n", want: ":1: publicURL: is no address"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := loadConfig(writeConfig(t, with(test.top, test.fields)))
+			if test.want != "" {
+				if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "canary") {
+					t.Fatalf("got %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tenant := cfg.tenants[0]; tenant.forge.kind != test.kind || !tenant.receipts || strings.HasSuffix(cfg.publicURL, "/") {
+				t.Errorf("got %+v", tenant.forge)
+			}
+		})
+	}
+}
+
+func TestAClientOfAForgeIsKeptOverReloads(t *testing.T) {
+	p := &program{forges: map[gitstore.TenantName]forgeClient{}}
+	tenant := tenantConfig{forge: forgeConfig{kind: forge.Gitea, repository: "https://git.example.org/acme/secrets.git", tokenFile: "token"}}
+	first, err := p.forgeOf(tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := p.forgeOf(tenant); again != first {
+		t.Error("it is made anew although nothing changed: the pauses that the forge asked for are lost")
+	}
+	tenant.forge.tokenFile = "other"
+	if other, _ := p.forgeOf(tenant); other == first {
+		t.Error("another token is not used")
+	}
+}
