@@ -57,6 +57,8 @@ type Error struct {
 	After  time.Duration // of Throttled: how long from now
 	Cause  string        // in our words, with what to do
 	Err    error         // of a context that has ended, or nil
+
+	refused bool // the server has not looked at the request
 }
 
 func (e *Error) Error() string {

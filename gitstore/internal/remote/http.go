@@ -173,7 +173,7 @@ func (c *httpCarrier) roundTrip(x *exchange, t *transport, req *http.Request) (*
 // refusal returns the error of a status that isn't 200. It ends the answer.
 func (c *httpCarrier) refusal(h *host, res *http.Response) error {
 	defer res.Body.Close()
-	e := &Error{Kind: Unavailable, Remote: c.remote.String(), Words: c.words(res)}
+	e := &Error{Kind: Unavailable, Remote: c.remote.String(), Words: c.words(res), refused: res.StatusCode < 500}
 	if pause, ok := pauseOf(res, h.clock.Now()); ok {
 		h.pause(pause)
 		e.Kind, e.After = Throttled, min(pause, longestPause)

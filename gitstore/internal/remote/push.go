@@ -105,12 +105,9 @@ func (s *Session) Push(ctx context.Context, updates []Update, pack func() io.Rea
 // unsettled returns the error of a push that was not answered.
 func (r *Remote) unsettled(x *exchange, sent bool, err error) *Error {
 	e := r.fail(x, err)
-	if !sent || errors.Is(err, errMoved) {
-		return e
-	}
-	// These come before the server has looked at the push.
-	switch e.Kind {
-	case Denied, NotFound, Throttled, TooLarge:
+	// A status below 500 is the server's word that it has not looked at the push.
+	// One above may come from a proxy that only doesn't know.
+	if !sent || e.refused {
 		return e
 	}
 	return &Error{Kind: Unknown, Remote: e.Remote, Words: e.Words, Err: e.Err,

@@ -1,10 +1,16 @@
 package remote_test
 
 import (
+	"crypto/sha1"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"os"
+	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"secretsync/gitstore/internal/gitdir/object"
 	"secretsync/gitstore/internal/remote"
@@ -153,4 +159,95 @@ func TestAQuietLookIsOneRequest(t *testing.T) {
 	if len(asked) != 4 || asked[0] != "GET /acme.git/info/refs" || asked[3] != "POST /acme.git/git-upload-pack" {
 		t.Errorf("three looks asked %q", asked)
 	}
+}
+
+func TestWhatIsGoneIsTold(t *testing.T) {
+	overEachCarrier(t, func(t *testing.T, s *server, r *remote.Remote) {
+		s.commit("main", "a", "1")
+		unknown := object.NameOf(object.KindBlob, []byte("nobody has this"))
+		err := r.Fetch(t.Context(), remote.Wanted{Wants: []object.Hash{unknown}, MaxBytes: 1 << 20}, discard)
+		if !errors.Is(err, remote.Stale) {
+			t.Errorf("an object: %v", err)
+		}
+		s.git("-C", "acme.git", "update-ref", "-d", "refs/heads/main")
+		refs, err := r.Refs(t.Context(), "refs/heads/")
+		if err != nil || !refs.Empty || len(refs.Hashes) != 0 {
+			t.Errorf("the branch: %+v, %v", refs, err)
+		}
+		if err := os.RemoveAll(s.dir + "/acme.git"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err = r.Refs(t.Context(), "refs/heads/"); !errors.Is(err, remote.NotFound) {
+			t.Errorf("the repository: %v", err)
+		}
+		if _, err = r.OpenPush(t.Context()); !errors.Is(err, remote.NotFound) {
+			t.Errorf("the repository, for a push: %v", err)
+		}
+		s.git("init", "-q", "--bare", "-b", "trunk", "acme.git")
+		s.git("-C", "acme.git", "config", "http.receivepack", "true")
+		trunk := s.commit("trunk", "a", "1")
+		if refs, err = r.Refs(t.Context(), "refs/heads/"); err != nil || refs.Hashes["HEAD"] != trunk || refs.Head != "refs/heads/trunk" {
+			t.Errorf("when it is back: %+v, %v", refs, err)
+		}
+	})
+}
+
+func TestAnErrorOfWhoTakesThePackIsTheirs(t *testing.T) {
+	overEachCarrier(t, func(t *testing.T, s *server, r *remote.Remote) {
+		first := s.commit("main", "a", "1")
+		full := errors.New("the disk is full")
+		w := remote.Wanted{Wants: []object.Hash{first}, MaxBytes: 1 << 20}
+		if err := r.Fetch(t.Context(), w, func(io.Reader) error { return full }); err != full {
+			t.Errorf("got %v", err)
+		}
+		w.MaxBytes = 20
+		if err := r.Fetch(t.Context(), w, discard); !errors.Is(err, remote.TooLarge) {
+			t.Errorf("a pack over the limit: %v", err)
+		}
+		w.MaxBytes = 1 << 20
+		if err := r.Fetch(t.Context(), w, discard); err != nil {
+			t.Errorf("after that: %v", err)
+		}
+	})
+}
+
+// big is what stays larger than 1 MiB in a pack.
+var big = func() string {
+	var b strings.Builder
+	for i := range 80_000 {
+		fmt.Fprintf(&b, "%x", sha1.Sum([]byte{byte(i), byte(i >> 8), byte(i >> 16)}))
+	}
+	return b.String()
+}()
+
+func TestABigPushGoesOutInPieces(t *testing.T) {
+	overEachCarrier(t, func(t *testing.T, s *server, r *remote.Remote) {
+		c := newClone(t)
+		first := c.commit("main", "a", big)
+		pack := c.pack(first, object.Hash{})
+		push := func(pack func() io.Reader) error {
+			session, err := r.OpenPush(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			return session.Push(t.Context(), []remote.Update{{Ref: "refs/heads/main", New: first}}, pack)
+		}
+		broken := errors.New("the disk is broken")
+		for _, before := range []int64{10, 1500 << 10} { // before and after a part of it was sent
+			err := push(func() io.Reader { return io.MultiReader(io.LimitReader(pack(), before), iotest.ErrReader(broken)) })
+			if !errors.Is(err, broken) || remote.KindOf(err) != "" {
+				t.Errorf("a pack that can't be read after %d bytes: %v", before, err)
+			}
+		}
+		if got := s.git("-C", "acme.git", "for-each-ref"); got != "" {
+			t.Errorf("the remote has %s", got)
+		}
+		if err := push(pack); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.head("main"); got != first {
+			t.Errorf("the remote is at %s, want %s", got, first)
+		}
+	})
 }

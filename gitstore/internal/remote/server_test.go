@@ -97,14 +97,25 @@ func (s *server) hook(name, script string) {
 	}
 }
 
-// handler serves the folder with git http-backend.
+// handler serves the folder with git http-backend. As the servers before it do,
+// it gathers what comes in pieces, which net/http/cgi does not take.
 func (s *server) handler() http.Handler {
 	root := strings.TrimSpace(s.git("--exec-path"))
-	return &cgi.Handler{
+	backend := &cgi.Handler{
 		Path:   filepath.Join(root, "git-http-backend"),
 		Env:    []string{"GIT_PROJECT_ROOT=" + s.dir, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C"},
 		Stderr: io.Discard,
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength < 0 {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				panic(http.ErrAbortHandler)
+			}
+			r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
+		}
+		backend.ServeHTTP(w, r)
+	})
 }
 
 // quiet is for what servers log of faults that tests make.

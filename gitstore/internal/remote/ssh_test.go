@@ -3,11 +3,14 @@ package remote_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 
+	"secretsync/gitstore/internal/gitdir/object"
 	"secretsync/gitstore/internal/remote"
 )
 
@@ -99,5 +102,47 @@ func TestWhatAServiceSaysOnItsErrorOutputIsTold(t *testing.T) {
 	_, err := open(t, settings).Refs(t.Context())
 	if !errors.Is(err, remote.NotFound) || !strings.Contains(err.Error(), "does not appear to be a git repository") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAPushOverSSHWhoseAnswerIsLostIsUnknown(t *testing.T) {
+	s := newServer(t)
+	v, settings := serveSSH(t, s)
+	// The hook says that it runs, and goes on once the connection is broken.
+	running, goOn := filepath.Join(t.TempDir(), "running"), filepath.Join(t.TempDir(), "go-on")
+	for _, pipe := range []string{running, goOn} {
+		if err := unix.Mkfifo(pipe, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.hook("pre-receive", "echo > "+running+"; read x < "+goOn)
+	c := newClone(t)
+	first := c.commit("main", "a", "1")
+	r := open(t, settings)
+	session, err := r.OpenPush(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	ended := make(chan error)
+	go func() {
+		ended <- session.Push(t.Context(), []remote.Update{{Ref: "refs/heads/main", New: first}}, c.pack(first, object.Hash{}))
+	}()
+	mustRead(t, running)
+	v.drop()
+	if err := <-ended; !errors.Is(err, remote.Unknown) {
+		t.Errorf("got %v", err)
+	}
+	mustWrite(t, goOn, []byte("\n"))
+	<-v.finished
+	if got := s.head("main"); got != first {
+		t.Errorf("the remote is at %s, want %s", got, first)
+	}
+}
+
+func mustRead(tb testing.TB, path string) {
+	tb.Helper()
+	if _, err := os.ReadFile(path); err != nil {
+		tb.Fatal(err)
 	}
 }

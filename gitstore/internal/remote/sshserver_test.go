@@ -33,6 +33,7 @@ type sshServer struct {
 	allowed  ssh.PublicKey
 	version  string // of the protocol that may be asked for; "0": none
 	accepted atomic.Int32
+	finished chan string // the commands that have run
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
@@ -73,7 +74,7 @@ func serveSSH(tb testing.TB, s *server) (*sshServer, remote.Settings) {
 	}
 	client, private := newKey(tb)
 	host, _ := newKey(tb)
-	v := &sshServer{tb: tb, listener: listener, allowed: client.PublicKey(), version: "2"}
+	v := &sshServer{tb: tb, listener: listener, allowed: client.PublicKey(), version: "2", finished: make(chan string, 100)}
 	v.hostKey.Store(&host)
 	v.wg.Go(v.serve)
 	tb.Cleanup(func() { v.drop(); listener.Close(); v.drop(); v.wg.Wait() })
@@ -170,6 +171,7 @@ func (v *sshServer) run(channel ssh.Channel, env []string, command string) {
 	}
 	v.wg.Go(func() { io.Copy(in, channel); in.Close() })
 	cmd.Wait()
+	v.finished <- command
 	status := struct{ Code uint32 }{uint32(cmd.ProcessState.ExitCode())}
 	channel.SendRequest("exit-status", false, ssh.Marshal(status))
 }
