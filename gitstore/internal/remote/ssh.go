@@ -31,7 +31,8 @@ type sshCarrier struct {
 
 	dialing chan struct{} // held by who makes a connection
 	mu      sync.Mutex
-	current *sshConnection // nil: none
+	current *sshConnection          // nil: none
+	live    map[*sshConnection]bool // those that have not ended, replaced ones too
 }
 
 func newSSHCarrier(r *Remote) *sshCarrier {
@@ -39,17 +40,17 @@ func newSSHCarrier(r *Remote) *sshCarrier {
 	files := credential.NewSSHFiles(credential.SSH{
 		Key: credential.File(s.SSHKeyFile), Passphrase: credential.File(s.SSHPassphraseFile), KnownHosts: credential.File(s.KnownHostsFile),
 	})
-	return &sshCarrier{remote: r, files: files, dialing: make(chan struct{}, 1)}
+	return &sshCarrier{remote: r, files: files, dialing: make(chan struct{}, 1), live: make(map[*sshConnection]bool)}
 }
 
 func (c *sshCarrier) stateless() bool { return false }
 
 func (c *sshCarrier) close() {
 	c.mu.Lock()
-	if c.current != nil {
-		c.current.Close()
-		c.current = nil
+	for conn := range c.live {
+		conn.Close()
 	}
+	c.current = nil
 	c.mu.Unlock()
 	c.wg.Wait()
 }
@@ -103,14 +104,11 @@ func (c *sshCarrier) connection(x *exchange) (conn *sshConnection, fresh bool, e
 	if err != nil {
 		return nil, false, err
 	}
+	// The one before is not closed: conversations may be going on there. It is
+	// idle from now on.
 	c.mu.Lock()
-	old := c.current
 	c.current = conn
 	c.mu.Unlock()
-	if old != nil {
-		// Not closed: conversations may be going on there. It is idle soon.
-		old.used.Store(0)
-	}
 	return conn, true, nil
 }
 
@@ -135,16 +133,17 @@ func (c *sshCarrier) dial(x *exchange, login credential.SSHLogin) (*sshConnectio
 	}
 	conn := &sshConnection{Client: ssh.NewClient(inner, channels, requests), login: login.Fingerprint, ended: make(chan struct{})}
 	conn.used.Store(c.remote.hosts.clock.Now().UnixNano())
-	c.wg.Add(2)
-	go func() {
-		defer c.wg.Done()
-		defer close(conn.ended)
+	c.mu.Lock()
+	c.live[conn] = true
+	c.mu.Unlock()
+	c.wg.Go(func() {
 		conn.Wait()
-	}()
-	go func() {
-		defer c.wg.Done()
-		c.closeWhenIdle(conn)
-	}()
+		c.mu.Lock()
+		delete(c.live, conn)
+		c.mu.Unlock()
+		close(conn.ended)
+	})
+	c.wg.Go(func() { c.closeWhenIdle(conn) })
 	return conn, nil
 }
 
@@ -249,11 +248,7 @@ func (c *sshCarrier) start(x *exchange, conn *sshConnection, service string) (*s
 	s.in, s.out = in, out
 	conn.open.Add(1)
 	conn.used.Store(x.clock.Now().UnixNano())
-	c.wg.Add(1)
-	go func() {
-		defer c.wg.Done()
-		s.listen(stderr)
-	}()
+	c.wg.Go(func() { s.listen(stderr) })
 	return s, nil
 }
 

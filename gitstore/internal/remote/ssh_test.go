@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"secretsync/gitstore/internal/gitdir/object"
 	"secretsync/gitstore/internal/remote"
@@ -145,4 +147,38 @@ func mustRead(tb testing.TB, path string) {
 	if _, err := os.ReadFile(path); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// Seen to fail: the connection that had been replaced was closed only once it
+// had been idle for long enough, and Close waited for that.
+func TestAConnectionThatWasReplacedIsClosed(t *testing.T) {
+	s := newServer(t)
+	s.commit("main", "a", "1")
+	v, settings := serveSSH(t, s)
+	e, err := remote.ParseEndpoint(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := newHosts(t, remote.HostsConfig{Clock: clocktesting.NewFakeClock(time.Unix(1700000000, 0))})
+	r := remote.New(e, hosts)
+	if _, err := r.Refs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	session, err := r.OpenPush(t.Context()) // goes on over the old connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := os.ReadFile(settings.KnownHostsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, settings.KnownHostsFile, append(known, "# as it was\n"...))
+	if _, err := r.Refs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := v.accepted.Load(); got != 2 {
+		t.Errorf("%d connections were made, want 2", got)
+	}
+	session.Close()
+	r.Close()
 }
