@@ -1,0 +1,102 @@
+package review
+
+import (
+	"context"
+	"sync"
+
+	"secretsync/gitstore"
+)
+
+// Desk runs the reviewers of all tenants whose pull requests are checked. Its zero
+// value is ready.
+//
+//	            Assign names the tenant     Assign does not, or otherwise     Run ends
+//	not at work begins                      -                                 -
+//	at work     goes on, with what it knows ends; begins anew if named        ends
+//
+// Before Run nobody works; those that were assigned begin with it.
+type Desk struct {
+	mu      sync.Mutex
+	ctx     context.Context // of Run; nil before
+	wg      sync.WaitGroup
+	working map[gitstore.TenantName]*assignment
+}
+
+// assignment is one reviewer at work.
+type assignment struct {
+	config   Config
+	reviewer *Reviewer
+	stop     context.CancelFunc // nil before Run
+	ended    chan struct{}
+}
+
+// same reports whether a reviewer can go on with what it is told now.
+func (a *assignment) same(c Config) bool {
+	return a.config.Branch == c.Branch && a.config.Pulls == c.Pulls && a.config.Repository == c.Repository && a.config.Planner == c.Planner && a.config.Interval == c.Interval
+}
+
+// Run lets the reviewers work until ctx ends, and waits for them.
+func (d *Desk) Run(ctx context.Context) error {
+	d.mu.Lock()
+	d.ctx = ctx
+	for _, a := range d.working {
+		d.begin(a)
+	}
+	d.mu.Unlock()
+	<-ctx.Done()
+	d.mu.Lock() // nobody begins any more
+	defer d.mu.Unlock()
+	d.wg.Wait()
+	return nil
+}
+
+// begin has a reviewer work. d.mu is held.
+func (d *Desk) begin(a *assignment) {
+	if d.ctx == nil || d.ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(d.ctx)
+	a.stop = cancel
+	d.wg.Go(func() {
+		defer close(a.ended)
+		a.reviewer.Run(ctx)
+	})
+}
+
+// Assign says whose pull requests are checked from now on. When it returns nobody
+// works any more for a tenant that is not named, or was told otherwise before.
+func (d *Desk) Assign(tenants []Config) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := make(map[gitstore.TenantName]*assignment, len(tenants))
+	var begins []*assignment
+	for _, c := range tenants {
+		if a := d.working[c.Tenant]; a != nil && a.same(c) {
+			next[c.Tenant] = a
+			continue
+		}
+		a := &assignment{config: c, reviewer: New(c), ended: make(chan struct{})}
+		next[c.Tenant] = a
+		begins = append(begins, a)
+	}
+	for tenant, a := range d.working {
+		if next[tenant] != a && a.stop != nil {
+			a.stop()
+			<-a.ended
+		}
+	}
+	d.working = next
+	for _, a := range begins {
+		d.begin(a)
+	}
+}
+
+// Hint has a tenant's forge asked soon: something happened to a pull request of it.
+// A tenant whose pull requests are not checked is ignored.
+func (d *Desk) Hint(tenant gitstore.TenantName) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if a := d.working[tenant]; a != nil {
+		a.reviewer.Hint()
+	}
+}

@@ -1,0 +1,85 @@
+package review
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"secretsync/gitstore"
+	"secretsync/gitstore/forge"
+	"secretsync/gitstore/gitstoretest"
+)
+
+// listened tells each time it is asked for pull requests, and holds whoever asks
+// till that is taken note of.
+type listened struct{ asked chan struct{} }
+
+func (l *listened) OpenPulls(ctx context.Context) ([]forge.Pull, error) {
+	select {
+	case l.asked <- struct{}{}:
+	case <-ctx.Done():
+	}
+	return nil, ctx.Err()
+}
+
+func (*listened) SetPullStatus(context.Context, forge.Pull, forge.Status) error { return nil }
+func (*listened) Comment(context.Context, int, string, string) error            { return nil }
+
+func (l *listened) await(t *testing.T, what string) {
+	t.Helper()
+	select {
+	case <-l.asked:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s: nobody asked", what)
+	}
+}
+
+func TestADeskTouchesOnlyTheTenantsThatChange(t *testing.T) {
+	store := gitstoretest.MustOpen(t, gitstore.Config{})
+	config := func(tenant string, pulls Pulls) Config {
+		r := store.MustRepository(tenant).Repository
+		return Config{Tenant: r.Tenant(), Branch: "main", Pulls: pulls, Repository: r, Planner: &judge{}, Interval: time.Hour}
+	}
+	planner := &judge{}
+	of := func(tenant string, pulls Pulls) Config {
+		c := config(tenant, pulls)
+		c.Planner = planner
+		return c
+	}
+	acme, globex, other := &listened{make(chan struct{})}, &listened{make(chan struct{})}, &listened{make(chan struct{})}
+	desk := new(Desk)
+	desk.Assign([]Config{of("acme", acme)}) // before it runs
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- desk.Run(ctx) }()
+	acme.await(t, "begun")
+
+	desk.Assign([]Config{of("acme", acme), of("globex", globex)})
+	globex.await(t, "one comes")
+	first := desk.working[of("acme", acme).Tenant]
+	if first == nil || first.stop == nil {
+		t.Fatal("acme's is not at work")
+	}
+	select {
+	case <-first.ended:
+		t.Error("acme's ended, though nothing of it changed")
+	default:
+	}
+
+	desk.Hint(of("acme", acme).Tenant)
+	acme.await(t, "a hint")
+	desk.Assign([]Config{of("acme", other)})
+	other.await(t, "another forge")
+	<-first.ended
+	desk.Hint(of("globex", globex).Tenant) // who is not at work
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	desk.Assign([]Config{of("acme", acme)}) // after the end: nobody begins
+	select {
+	case <-acme.asked:
+		t.Error("it works on after the end")
+	default:
+	}
+}
