@@ -73,6 +73,8 @@ var actors = map[string]func(ts *testscript.TestScript, neg bool, args []string)
 	"revision": keepRevision,
 	"head":     keepHead,
 	"forge":    startForge,
+	"pull":     openPull,
+	"comment":  awaitComment,
 	"told":     awaitTold,
 	"once":     checkOnce,
 	"note":     awaitNote,

@@ -150,6 +150,7 @@ type (
 		Repository string `yaml:"repository"`
 		TokenFile  string `yaml:"tokenFile"`
 		Statuses   bool   `yaml:"statuses"`
+		Checks     bool   `yaml:"checks"`
 	}
 	grantFile struct {
 		Cluster    string   `yaml:"cluster"`

@@ -19,6 +19,7 @@ type forgeConfig struct {
 	repository string // its address there; empty: there is no forge
 	tokenFile  string
 	statuses   bool
+	checks     bool // of open pull requests
 }
 
 func (f forgeConfig) client() (*forge.Client, error) {
@@ -42,7 +43,7 @@ func (d *document) parseForge(field string, in *forgeFile) forgeConfig {
 	if in == nil {
 		return forgeConfig{}
 	}
-	f := forgeConfig{url: in.URL, repository: in.Repository, tokenFile: d.file(in.TokenFile), statuses: in.Statuses}
+	f := forgeConfig{url: in.URL, repository: in.Repository, tokenFile: d.file(in.TokenFile), statuses: in.Statuses, checks: in.Checks}
 	if f.repository == "" {
 		d.wrong(field+".repository", "is missing; give the repository's address on the forge, such as https://forge.example.org/acme/secrets.git")
 		return forgeConfig{}

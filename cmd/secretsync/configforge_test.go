@@ -17,7 +17,7 @@ func TestTheForgeOfATenant(t *testing.T) {
 		want        string // in the error; empty: it is right
 		kind        forge.Kind
 	}{
-		"a forge that is known by its host":       {fields: "        repository: https://github.com/acme/secrets.git\n        tokenFile: token\n        statuses: true\n", kind: forge.GitHub},
+		"a forge that is known by its host":       {fields: "        repository: https://github.com/acme/secrets.git\n        tokenFile: token\n        statuses: true\n        checks: true\n", kind: forge.GitHub},
 		"a forge that is named":                   {fields: "        repository: git@git.example.org:acme/secrets.git\n        kind: gitea\n        tokenFile: token\n", kind: forge.Gitea},
 		"a forge that is not known":               {fields: "        repository: https://git.example.org/acme/secrets.git\n        tokenFile: token\n", want: "forge.kind: is missing, and the address does not tell it"},
 		"a kind that there is none of":            {fields: "        repository: https://git.example.org/acme/secrets.git\n        tokenFile: token\n        kind: sourceforge\n", want: `"sourceforge" is no kind of forge`},

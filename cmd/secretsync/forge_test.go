@@ -17,12 +17,17 @@ import (
 type statusBoard struct {
 	mu   sync.Mutex
 	told strings.Builder // a line for each: commit, state, description, link
+
+	pulls pullBoard
 }
 
 // boards are by their world.
 var boards sync.Map
 
 func (b *statusBoard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if b.pulls.serve(w, r) {
+		return
+	}
 	var status struct {
 		State       string
 		Description string
@@ -42,7 +47,7 @@ func (b *statusBoard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // startForge has acme's commits told to a forge, and noted.
 func startForge(ts *testscript.TestScript, _ bool, _ []string) {
-	board := &statusBoard{}
+	board := &statusBoard{pulls: pullBoard{comments: make(map[int]string)}}
 	boards.Store(worldOf(ts), board)
 	server := httptest.NewServer(board)
 	ts.Defer(server.Close)
@@ -51,7 +56,7 @@ func startForge(ts *testscript.TestScript, _ bool, _ []string) {
 	config = "publicURL: https://secretsync.example.org\n" + strings.Replace(config, "  acme:\n", `  acme:
     repository:
       receipts: true
-      forge: {kind: gitea, repository: "`+server.URL+`/acme/secrets.git", tokenFile: forge-token, statuses: true}
+      forge: {kind: gitea, repository: "`+server.URL+`/acme/secrets.git", tokenFile: forge-token, statuses: true, checks: true}
 `, 1)
 	ts.Check(os.WriteFile(ts.MkAbs("secretsync.yaml"), []byte(config), 0o600))
 }

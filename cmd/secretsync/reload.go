@@ -41,6 +41,7 @@ func (p *program) followConfig(ctx context.Context, running *config) error {
 			if p.reconciler != nil {
 				p.reconciler.Reread()
 			}
+			p.desk.Reread()
 		case err := <-missed:
 			p.log.Warn("a change of the configuration file may have been missed; send SIGHUP after a change", "error", err)
 		case <-changed:
@@ -127,6 +128,10 @@ func (p *program) apply(cfg *config) error {
 	if err != nil {
 		return err
 	}
+	checked, err := p.reviews(cfg, repositories)
+	if err != nil {
+		return err
+	}
 	if err := p.reconciler.Reconfigure(p.reconcileConfig(cfg, repositories)); err != nil {
 		return fmt.Errorf("reconciler: %w", err)
 	}
@@ -134,6 +139,7 @@ func (p *program) apply(cfg *config) error {
 		return err
 	}
 	p.reporter.Reconfigure(told)
+	p.desk.Assign(checked)
 	for _, tenant := range p.store.Tenants() {
 		if repositories[tenant] != nil {
 			continue

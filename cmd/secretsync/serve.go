@@ -23,6 +23,7 @@ import (
 	"secretsync/httpapi/githttp"
 	"secretsync/reconcile"
 	"secretsync/reconcile/report"
+	"secretsync/reconcile/review"
 )
 
 func newServe() *cobra.Command {
@@ -84,6 +85,7 @@ type program struct {
 	hashKey    []byte
 	keys       *httpapi.KeyStore
 	registry   *prometheus.Registry
+	desk       review.Desk // of those who check pull requests
 }
 
 // serve runs until ctx ends or a part fails, and returns when every part has
@@ -133,6 +135,7 @@ func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err
 	group.Go(func() error { return p.reconciler.Run(ctx) })
 	group.Go(func() error { return p.server.Run(ctx) })
 	group.Go(func() error { return p.reporter.Run(ctx) })
+	group.Go(func() error { return p.desk.Run(ctx) })
 	group.Go(func() error { return p.followConfig(ctx, cfg) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -182,6 +185,11 @@ func (p *program) assemble(cfg *config) error {
 		return err
 	}
 	p.reporter.Reconfigure(told)
+	checked, err := p.reviews(cfg, repositories)
+	if err != nil {
+		return err
+	}
+	p.desk.Assign(checked)
 	served, err := p.serveGit(cfg)
 	if err != nil {
 		return err

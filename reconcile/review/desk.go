@@ -91,6 +91,15 @@ func (d *Desk) Assign(tenants []Config) {
 	}
 }
 
+// Reread has every tenant's forge asked soon.
+func (d *Desk) Reread() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, a := range d.working {
+		a.reviewer.Hint()
+	}
+}
+
 // Hint has a tenant's forge asked soon: something happened to a pull request of it.
 // A tenant whose pull requests are not checked is ignored.
 func (d *Desk) Hint(tenant gitstore.TenantName) {
