@@ -109,3 +109,16 @@ func (d *Desk) Hint(tenant gitstore.TenantName) {
 		a.reviewer.Hint()
 	}
 }
+
+// A Bell is hinted when something happened to a pull request of one tenant.
+type Bell struct {
+	desk   *Desk
+	tenant gitstore.TenantName
+}
+
+// Bell returns that of a tenant, which reaches whoever checks its pull requests at
+// the time.
+func (d *Desk) Bell(tenant gitstore.TenantName) Bell { return Bell{d, tenant} }
+
+// Hint has the tenant's forge asked soon.
+func (b Bell) Hint() { b.desk.Hint(b.tenant) }

@@ -66,7 +66,7 @@ func TestADeskTouchesOnlyTheTenantsThatChange(t *testing.T) {
 	default:
 	}
 
-	desk.Hint(of("acme", acme).Tenant)
+	desk.Bell(of("acme", acme).Tenant).Hint()
 	acme.await(t, "a hint")
 	desk.Assign([]Config{of("acme", other)})
 	other.await(t, "another forge")

@@ -20,8 +20,9 @@
 //	brings a mistake, or something      failure: the first, with       the plan
 //	that a person must mend first       file and line
 //	can't be fetched or costs too much  error: why                     none
-//	can't be fetched or planned just    as it was, tried again         as it was
-//	now
+//	can't be fetched or planned just    as it was, tried again with    as it was
+//	now                                 growing pauses; of a fetch
+//	                                    that goes on failing: error
 //	is for another branch               none                           none
 //
 // A head that was reported is not looked at again until it moves, the branch changes

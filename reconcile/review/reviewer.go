@@ -71,8 +71,9 @@ type Reviewer struct {
 	round chan struct{} // told after each round, if somebody listens; for tests
 
 	// Only Run uses these.
-	reported map[int]report // by number of pull request
-	failing  string         // why the last round failed, as it was logged
+	reported map[int]report  // by number of pull request
+	failed   map[int]failure // the same; of those that could not be looked at
+	failing  string          // why the last round failed, as it was logged
 }
 
 // report is what was said of a pull request.
@@ -83,6 +84,26 @@ type report struct {
 	text      string             // of it
 	names     map[definition.Name]bool
 	places    map[definition.Place]bool // that it claims, or lets go of
+}
+
+// failure is that a pull request could not be looked at. A head that is too large is
+// fetched up to the bound each time that it is tried.
+type failure struct {
+	head  string
+	count int       // in a row
+	until time.Time // not again before
+}
+
+// mostPause is the longest pause after failures.
+const mostPause = time.Hour
+
+// note takes note of another failure, and returns after how long it is tried again.
+func (f *failure) note(head string, now time.Time, interval time.Duration) {
+	if f.head != head {
+		*f = failure{head: head}
+	}
+	f.count++
+	f.until = now.Add(min(interval<<min(f.count-1, 10), mostPause))
 }
 
 // stands reports whether what was said holds with other definitions on the branch:
@@ -122,7 +143,7 @@ func New(c Config) *Reviewer {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	c.Log = c.Log.With("tenant", c.Tenant.String())
-	return &Reviewer{Config: c, hint: make(chan struct{}, 1), reported: make(map[int]report)}
+	return &Reviewer{Config: c, hint: make(chan struct{}, 1), reported: make(map[int]report), failed: make(map[int]failure)}
 }
 
 // Hint has the forge asked soon: something happened to a pull request. It never
@@ -226,22 +247,37 @@ func (r *Reviewer) reviewAll(ctx context.Context) (left int, err error) {
 			r.reported[p.Number] = was
 			continue
 		}
+		if f := r.failed[p.Number]; f.head == p.Head.Commit && r.Clock.Now().Before(f.until) {
+			continue
+		}
 		if done++; done > mostARound {
 			left++
 			continue
 		}
-		switch err := r.review(ctx, p, on); {
+		err := r.review(ctx, p, on)
+		if err == nil {
+			delete(r.failed, p.Number)
+		}
+		switch {
 		case ctx.Err() != nil:
 			return 0, ctx.Err()
 		case errors.Is(err, forge.ErrThrottled), errors.Is(err, forge.ErrUnavailable), errors.Is(err, forge.ErrDenied):
 			return 0, err
 		case err != nil:
+			f := r.failed[p.Number]
+			f.note(p.Head.Commit, r.Clock.Now(), r.Interval)
+			r.failed[p.Number] = f
 			failed = errors.Join(failed, err)
 		}
 	}
 	for number := range r.reported {
 		if !open[number] {
 			delete(r.reported, number)
+		}
+	}
+	for number := range r.failed {
+		if !open[number] {
+			delete(r.failed, number)
 		}
 	}
 	return left, failed

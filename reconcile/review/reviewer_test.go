@@ -272,7 +272,7 @@ func TestWhatConcernsNoDefinitionIsLeftAlone(t *testing.T) {
 		case lost.Number:
 			p.FetchRef = ""
 		case gone.Number:
-			p.FetchRef = "refs/pull/nowhere/head"
+			p.FetchRef, p.Head.Commit = "refs/pull/nowhere/head", strings.Repeat("4", 40)
 		}
 	}
 	s.board.mu.Unlock()
@@ -314,4 +314,40 @@ func TestAForgeThatFailsIsTriedAgain(t *testing.T) {
 	s.board.fails = nil
 	s.board.mu.Unlock()
 	s.want("back", s.said(), "success: 1 to create")
+}
+
+// costly is a repository from which one head can't be fetched, such as one that is
+// too large.
+type costly struct {
+	Repository
+	mu      sync.Mutex
+	fetched int
+}
+
+func (c *costly) At(ctx context.Context, rev string) (*gitstore.Snapshot, error) {
+	return nil, fmt.Errorf("%s: %w", rev, gitstore.ErrNotFound)
+}
+
+func (c *costly) FetchRef(context.Context, string) (gitstore.Revision, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fetched++
+	return gitstore.Revision{}, fmt.Errorf("too much: %w", gitstore.ErrUnavailable)
+}
+
+func TestAHeadThatCantBeFetchedIsTriedWithGrowingPauses(t *testing.T) {
+	s := newScene(t)
+	p := s.pull(1, "origin/main", true, map[string]string{"secrets/web.yaml": "x"})
+	repository, forges := &costly{Repository: s.repo}, &board{pulls: []forge.Pull{p}, comments: make(map[int]string)}
+	r := New(Config{Tenant: s.repo.Tenant(), Branch: "main", Pulls: forges, Repository: repository, Planner: s.judge, Clock: s.clock})
+	rounds := 0
+	for range 24 * 60 { // minutes
+		_, _ = r.reviewAll(t.Context())
+		s.clock.Step(time.Minute)
+		rounds++
+	}
+	if repository.fetched > 40 || repository.fetched < 24 {
+		t.Errorf("it was fetched %d times in %d rounds", repository.fetched, rounds)
+	}
+	s.want("once", forges.statuses, "1 "+p.Head.Commit[:4]+" error: its head can't be fetched now")
 }

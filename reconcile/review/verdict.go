@@ -20,6 +20,9 @@ type verdict struct {
 	touched     []*definition.Located // as they are, and as they are to be
 }
 
+// tellAfter is after how many failures in a row to fetch a head that is told there.
+const tellAfter = 2
+
 // review looks at one pull request and reports it. A failure leaves it to be looked
 // at again.
 func (r *Reviewer) review(ctx context.Context, p forge.Pull, on *gitstore.Snapshot) error {
@@ -70,16 +73,21 @@ func (r *Reviewer) judge(ctx context.Context, p forge.Pull, on *gitstore.Snapsho
 	case p.FetchRef == "":
 		return broken("its head lies in a fork that can't be fetched; push the branch to the repository itself")
 	}
-	_, err = r.Repository.FetchRef(ctx, p.FetchRef)
-	switch {
-	case errors.Is(err, gitstore.ErrNotFound):
-		return nil, nil
-	case errors.Is(err, gitstore.ErrLimit), errors.Is(err, definition.ErrInvalid):
-		return broken("its head can't be fetched: it is too large, or its reference is malformed")
-	case err != nil:
-		return nil, err
-	}
 	proposed, err := r.Repository.At(ctx, head.String())
+	if errors.Is(err, gitstore.ErrNotFound) {
+		_, err = r.Repository.FetchRef(ctx, p.FetchRef)
+		switch {
+		case errors.Is(err, gitstore.ErrNotFound):
+			return nil, nil
+		case errors.Is(err, gitstore.ErrLimit), errors.Is(err, definition.ErrInvalid):
+			return broken("its head can't be fetched: it is too large, or its reference is malformed")
+		case err != nil && r.failed[p.Number].head == p.Head.Commit && r.failed[p.Number].count == tellAfter:
+			return nil, errors.Join(err, r.Pulls.SetPullStatus(ctx, p, forge.Status{State: forge.Broken, Context: Context, Description: "its head can't be fetched now; it is tried again", URL: p.URL}))
+		case err != nil:
+			return nil, err
+		}
+		proposed, err = r.Repository.At(ctx, head.String())
+	}
 	switch {
 	case errors.Is(err, gitstore.ErrNotFound):
 		return nil, nil
