@@ -23,12 +23,12 @@ import (
 // History is not walked. An entry that is the same at HEAD is HEAD's, so that
 // [Diff] with the snapshot of HEAD shows what differs; of another one Revision,
 // Created and Changed are zero, and Source is the commit. What it costs is bounded
-// as it is for a push.
+// as it is for a push, and lower.
 //
 // It fails with [ErrNotFound] if there is no such commit, with an error that
 // matches [definition.ErrInvalid] if rev is ambiguous or can't be a revision, with
-// [ErrUnavailable] if the repository can't be read, or not at that price, and
-// with ctx's error.
+// [ErrLimit] if it costs too much, with [ErrUnavailable] if the repository can't be
+// read, and with ctx's error.
 func (r *Repository) At(ctx context.Context, rev string) (*Snapshot, error) {
 	leave, err := r.enter()
 	if err != nil {
@@ -46,7 +46,7 @@ func (r *Repository) At(ctx context.Context, rev string) (*Snapshot, error) {
 		return nil, err
 	}
 	defer turn.end()
-	w := newWalk(ctx, turn, r.git, r.maxDefinitions)
+	w := newWalkWithin(ctx, turn, r.git, r.maxDefinitions, workPerRevision(r.maxDefinitions))
 	head, err := w.resolve(rev)
 	if err == nil && now.Read() && head == now.head {
 		return now, nil

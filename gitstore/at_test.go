@@ -105,3 +105,15 @@ func TestAtRefusesABeginningOfTwoCommits(t *testing.T) {
 	}
 	t.Fatal("no two began alike")
 }
+
+func TestAtRefusesWhatCostsTooMuch(t *testing.T) {
+	s := newStory(t)
+	alpha := s.create(defined("alpha"))
+	s.costly()
+	if _, err := s.repo.At(t.Context(), "main"); !errors.Is(err, ErrLimit) || strings.Contains(err.Error(), s.dir) {
+		t.Errorf("%v", err)
+	}
+	if at, err := s.repo.At(t.Context(), alpha.Revision.String()); err != nil || s.get(at, "alpha") != alpha {
+		t.Errorf("what is in force: %v", err)
+	}
+}

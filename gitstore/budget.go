@@ -10,6 +10,11 @@ package gitstore
 func workPerWalk(definitions int) int64   { return 4<<30 + 256<<10*int64(definitions) }
 func workPerCommit(definitions int) int64 { return 64<<10 + 512*int64(definitions) }
 
+// workPerRevision is what reading the definitions of one commit may cost, whatever
+// history it has: of that of a walk some seventh, as anybody with a key can ask for
+// it again and again.
+func workPerRevision(definitions int) int64 { return 512<<20 + 128<<10*int64(definitions) }
+
 const (
 	// workPerName is that of a name that differs between two trees.
 	workPerName = 128

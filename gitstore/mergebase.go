@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 
+	"secretsync/gitstore/internal/gitdir/disk"
 	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/gitdir/pack"
 )
 
 // mostForMergeBase bounds how many commits are read to find where two parted:
@@ -17,7 +19,7 @@ const mostForMergeBase = 5000
 // that is in the history of both, by any parents; where history criss-crosses, one
 // of those that Git would name. It fails with [ErrNotFound] if there is none among
 // the newest thousands of commits, or one of the two is not there, with
-// [ErrUnavailable], and with ctx's error.
+// [ErrLimit] if that costs too much, with [ErrUnavailable], and with ctx's error.
 func (r *Repository) MergeBase(ctx context.Context, a, b Revision) (Revision, error) {
 	leave, err := r.enter()
 	if err != nil {
@@ -31,7 +33,7 @@ func (r *Repository) MergeBase(ctx context.Context, a, b Revision) (Revision, er
 		return Revision{}, err
 	}
 	defer turn.end()
-	w := newWalk(ctx, turn, r.git, r.maxDefinitions)
+	w := newWalkWithin(ctx, turn, r.git, r.maxDefinitions, workPerRevision(r.maxDefinitions))
 	base, err := w.mergeBase(a.hash(), b.hash())
 	switch {
 	case ctx.Err() != nil:
@@ -40,6 +42,8 @@ func (r *Repository) MergeBase(ctx context.Context, a, b Revision) (Revision, er
 		return Revision{}, err
 	case errors.Is(err, object.ErrMissing):
 		return Revision{}, fmt.Errorf("where commits %s and %s parted: %w: %w", a, b, ErrNotFound, err)
+	case errors.Is(err, pack.ErrOverBudget), errors.Is(err, pack.ErrTooCostly), errors.Is(err, disk.ErrTooLarge):
+		return Revision{}, fmt.Errorf("where commits %s and %s parted costs too much to find: %w", a, b, errors.Join(ErrLimit, err))
 	case err != nil:
 		return Revision{}, unavailable("find where two commits parted", err)
 	}

@@ -35,7 +35,12 @@ type walk struct {
 // newWalk returns a walk that ends soon after ctx, and lets others have their
 // turn.
 func newWalk(ctx context.Context, turn *turn, git *gitdir.Repository, most int) *walk {
-	w := &walk{git: git, reader: git.Reader(ctx, workPerWalk(most)), most: most, touched: make(map[string]*touch)}
+	return newWalkWithin(ctx, turn, git, most, workPerWalk(most))
+}
+
+// newWalkWithin is newWalk for one that may cost so much.
+func newWalkWithin(ctx context.Context, turn *turn, git *gitdir.Repository, most int, work int64) *walk {
+	w := &walk{git: git, reader: git.Reader(ctx, work), most: most, touched: make(map[string]*touch)}
 	w.reader.Between(func() error { return turn.pass(ctx) })
 	return w
 }

@@ -141,7 +141,7 @@ func (r *Reviewer) base(ctx context.Context, head gitstore.Revision, on *gitstor
 		return on, nil // the branch has no commit yet
 	}
 	base, err := r.Repository.MergeBase(ctx, head, on.Head())
-	if errors.Is(err, gitstore.ErrNotFound) {
+	if errors.Is(err, gitstore.ErrNotFound) || errors.Is(err, gitstore.ErrLimit) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
