@@ -80,6 +80,7 @@ func (s *Server) git(x *exchange, e githttp.Exchange) (*answer, error) {
 	case x.tenant.Repository.Created().IsZero(): // not open: it may be anything
 		return nil, unreadable(x.tenant.Repository.Healthy())
 	default:
+		e.Allowed = x.stillAllowed
 		e.Tenant, e.Folder = x.tenant.Name.String(), clone.Folder
 		if e.Service == githttp.ReceivePack && !e.Refs {
 			var err error

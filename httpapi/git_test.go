@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -459,6 +461,11 @@ func (w *gitWorld) await(what string, come func() bool) {
 // request begins a request to git by hand; what it says is for the caller.
 func (w *gitWorld) request(service, head string) net.Conn {
 	w.Helper()
+	return w.requestAs(w.admin, service, head)
+}
+
+func (w *gitWorld) requestAs(key, service, head string) net.Conn {
+	w.Helper()
 	u, _ := url.Parse(w.url)
 	c, err := net.Dial("tcp", u.Host)
 	if err != nil {
@@ -466,7 +473,7 @@ func (w *gitWorld) request(service, head string) net.Conn {
 	}
 	w.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
-	fmt.Fprintf(c, "POST /git/acme.git/%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/x-%s-request\r\n%s\r\n", service, u.Host, w.admin, service, head)
+	fmt.Fprintf(c, "POST /git/acme.git/%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/x-%s-request\r\n%s\r\n", service, u.Host, key, service, head)
 	return c
 }
 
@@ -701,4 +708,75 @@ type mirror struct{ Repository }
 
 func (mirror) Freshness() gitstore.Freshness {
 	return gitstore.Freshness{Remote: "https://forge.example.org/acme/secrets.git"}
+}
+
+// pushOf is the request of a push that brings no object.
+func pushOf(old, new, ref string) string {
+	command := fmt.Sprintf("%s %s %s\x00report-status", old, new, ref)
+	pack := "PACK\x00\x00\x00\x02\x00\x00\x00\x00"
+	sum := sha1.Sum([]byte(pack))
+	return fmt.Sprintf("%04x%s0000%s%s", len(command)+4, command, pack, sum[:])
+}
+
+func TestHostileNamesOfReferencesAreRefused(t *testing.T) {
+	w := newGitWorld(t)
+	w.push("secrets/there.yaml", valid("there", "default"))
+	head := w.repository.MustGit("rev-parse", "main")
+	before := w.repository.MustGit("for-each-ref")
+	for _, name := range []string{
+		"HEAD", "config", "refs", "refs/", "refs/heads", "refs/heads/", "refs/heads/../../config", "refs/../hooks/pre-receive", "refs/heads/a..b",
+		"refs/heads/x.lock", "refs/heads/a b", "refs/heads/a\x1b[2J", "refs/heads/-x\nok refs/heads/main", "/refs/heads/x", "refs//heads/x", "refs/heads/x/",
+		"refs/heads/@{0}", "refs/heads/a~1", "refs/heads/.hidden", "refs/secretsync/pull/1", "refs/notes/secretsync", "refs/heads/" + w.admin,
+		"refs/heads/" + strings.Repeat("x", 300), "refs/heads/" + strings.Repeat("x/", 3000) + "x",
+	} {
+		push := pushOf(strings.Repeat("0", 40), head, name)
+		c := w.request("git-receive-pack", fmt.Sprintf("Connection: close\r\nContent-Length: %d\r\n", len(push)))
+		fmt.Fprint(c, push)
+		said, err := io.ReadAll(c)
+		if err != nil {
+			t.Errorf("%.60q: %v", name, err)
+		}
+		if name == "refs/heads/"+w.admin {
+			w.repository.MustGit("update-ref", "-d", name) // it is a name as any other
+			continue
+		}
+		if got := w.repository.MustGit("for-each-ref"); got != before {
+			t.Errorf("%.60q: %s\n%s", name, said, got)
+			w.repository.MustGit("update-ref", "-d", name)
+		}
+	}
+	if logs := w.logs.String(); strings.Contains(logs, "\x1b") || strings.Contains(logs, w.admin) || strings.Contains(logs, strings.Repeat("x", 300)) {
+		t.Error("what was pushed stands in the log as it came")
+	}
+	w.fsck()
+}
+
+func TestAKeyThatIsRevokedWhileAPushComesStopsIt(t *testing.T) {
+	w := newGitWorld(t)
+	w.push("secrets/there.yaml", valid("there", "default"))
+	head := w.repository.MustGit("rev-parse", "main")
+	for _, revoked := range []bool{false, true} {
+		made := w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"x","role":"admin"}`)
+		var key keyBody
+		if err := json.Unmarshal(made.body, &key); err != nil || made.status != 201 {
+			t.Fatalf("%d %s", made.status, made.body)
+		}
+		ref := fmt.Sprintf("refs/heads/revoked-%t", revoked)
+		push := pushOf(strings.Repeat("0", 40), head, ref)
+		c := w.requestAs(key.Key, "git-receive-pack", fmt.Sprintf("Connection: close\r\nContent-Length: %d\r\n", len(push)))
+		fmt.Fprint(c, push[:len(push)-1])
+		w.awaitRuns(true)
+		if revoked {
+			if r := w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+key.ID, w.admin, ""); r.status != 204 {
+				t.Fatalf("%d %s", r.status, r.body)
+			}
+		}
+		fmt.Fprint(c, push[len(push)-1:])
+		if _, err := io.ReadAll(c); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.repository.MustGit("for-each-ref", "--format=%(refname)", ref); (got == "") != revoked {
+			t.Errorf("revoked: %t; there is %q", revoked, got)
+		}
+	}
 }

@@ -51,6 +51,9 @@ type Exchange struct {
 	Tenant string
 	// Folder is the repository's.
 	Folder string
+	// Allowed fails once the client may not go on, and then nothing of what it
+	// pushes is taken that is not there in full. Nil: it may.
+	Allowed func() error
 	// Rules is what the hook is handed as file 3.
 	Rules []byte
 }
@@ -251,10 +254,7 @@ func (c *conversation) feed() {
 	for {
 		n, err := c.body.Read(b)
 		if n > 0 && to != io.Discard {
-			failed := error(nil)
-			if c.exchange.Service == ReceivePack {
-				failed = c.push.sent(b[:n])
-			}
+			failed := c.check(b[:n])
 			if failed == nil {
 				_, failed = to.Write(b[:n])
 			}
@@ -267,6 +267,19 @@ func (c *conversation) feed() {
 			return
 		}
 	}
+}
+
+// check looks at what a client pushes before git gets it.
+func (c *conversation) check(b []byte) error {
+	if c.exchange.Service != ReceivePack {
+		return nil
+	}
+	if c.exchange.Allowed != nil {
+		if err := c.exchange.Allowed(); err != nil {
+			return err
+		}
+	}
+	return c.push.sent(b)
 }
 
 // answer sends the client what git says.
