@@ -31,7 +31,7 @@ type Settings struct {
 	SSHPassphraseFile string
 	KnownHostsFile    string
 
-	CAFile         string // PEM; zero: those the system trusts
+	CAFile         string // PEM; those alone are trusted. Zero: those the system trusts
 	ClientCertFile string // PEM
 	ClientKeyFile  string // PEM
 	Proxy          string // http://, https:// or socks5://host:port; zero: none, whatever the environment says
