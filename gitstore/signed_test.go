@@ -328,3 +328,21 @@ func TestARevertInGitIsACommitAsAnyOther(t *testing.T) {
 		t.Errorf("it stands as %+v", got)
 	}
 }
+
+func TestWhereHistoryIsCutOffWhatIsThereHasToBeSigned(t *testing.T) {
+	s := newSignedStory(t)
+	c := s.clone()
+	c.write("README.md", "hello")
+	c.git(c.dir, "add", "-A")
+	c.git(c.dir, "commit", "-q", "-m", "not signed, and not cloned")
+	c.write("secrets/alpha.yaml", fileOf("alpha", "default"))
+	c.git(c.dir, "add", "-A")
+	c.git(c.dir, "-c", "gpg.format=ssh", "-c", "user.signingKey="+s.file("pat"), "commit", "-q", "-S", "-m", "signed")
+	s.close()
+	s.must(os.RemoveAll(s.gitDir()))
+	s.git(s.dir, "clone", "-q", "--bare", "--depth=1", "file://"+c.dir, s.gitDir())
+	s.restart(Revision{})
+	if got := len(s.repo.Snapshot().Entries()); got != 1 || s.repo.Withheld() != nil {
+		t.Errorf("%d definitions; %v", got, s.repo.Healthy())
+	}
+}
