@@ -189,7 +189,8 @@ func TestAKeyThatIsTakenOffTheListCountsNoMoreAndOneThatWasGivenAnEndDoes(t *tes
 	s := newSignedStory(t)
 	first := s.create(defined("alpha"))
 	c := s.clone()
-	by := c.pushedBy(s, "pat", "by Pat")
+	c.pushedBy(s, "pat", "by Pat")
+	by := s.create(defined("beta")).Revision
 	s.list(s.line("server", ""))
 	s.must(s.seen())
 	if got := s.repo.Snapshot().Head(); got != first.Revision {

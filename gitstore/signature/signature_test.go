@@ -353,6 +353,32 @@ func TestSecurityKeysCountIfTheyWereTouched(t *testing.T) {
 	}
 }
 
+func TestAnRSASignatureByMeansOfSHA1DoesNotCount(t *testing.T) {
+	p := newPerson(t)
+	public := p.keygen("key", "-t", "rsa", "-b", "2048")
+	signer, err := ssh.ParsePrivateKey(p.read("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha512.Sum512([]byte(unsigned))
+	signed := append([]byte("SSHSIG"), ssh.Marshal(struct{ Namespace, Reserved, Hash, Digest string }{"git", "", "sha512", string(digest[:])})...)
+	for algorithm, counts := range map[string]bool{ssh.KeyAlgoRSASHA256: true, ssh.KeyAlgoRSASHA512: true, ssh.KeyAlgoRSA: false} {
+		sig, err := signer.(ssh.AlgorithmSigner).SignWithAlgorithm(rand.Reader, signed, algorithm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := append([]byte("SSHSIG"), ssh.Marshal(struct {
+			Version                              uint32
+			Key, Namespace, Reserved, Hash, Blob string
+		}{1, string(signer.PublicKey().Marshal()), "git", "", "sha512", string(ssh.Marshal(sig))})...)
+		armored := "-----BEGIN SSH SIGNATURE-----\n" + base64.StdEncoding.EncodeToString(all) + "\n-----END SSH SIGNATURE-----\n"
+		_, err = signature.ParseSigners([]byte("pat "+public), nil, time.UTC).Verify(signature.Join([]byte(unsigned), []byte(armored)), time.Unix(1700000000, 0))
+		if counts != (err == nil) {
+			t.Errorf("%s: %v", algorithm, err)
+		}
+	}
+}
+
 func TestCommitsWhoseSignatureCanNotCount(t *testing.T) {
 	p := newPerson(t)
 	key := p.keygen("key", "-t", "ed25519")
