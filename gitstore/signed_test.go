@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"secretsync/gitstore/signature"
 )
 
@@ -17,8 +19,9 @@ import (
 // pushes, or by the server.
 type signedStory struct {
 	*story
-	folder  string // with the keys and the list
-	signing SigningKey
+	folder   string // with the keys and the list
+	signing  SigningKey
+	registry *prometheus.Registry // of the store since the last restart
 }
 
 func newSignedStory(t *testing.T) *signedStory {
@@ -59,7 +62,8 @@ func (s *signedStory) settings(since Revision) Settings {
 func (s *signedStory) restart(since Revision) {
 	s.Helper()
 	s.close()
-	store, err := Open(Config{Dir: s.dir, SigningKey: s.signing})
+	s.registry = prometheus.NewRegistry()
+	store, err := Open(Config{Dir: s.dir, SigningKey: s.signing, Metrics: s.registry})
 	s.must(err)
 	s.store = store
 	store.Configure(mustParse(ParseTenantName("acme")), s.settings(since))
@@ -195,6 +199,12 @@ func TestAKeyThatIsTakenOffTheListCountsNoMoreAndOneThatWasGivenAnEndDoes(t *tes
 	s.must(s.seen())
 	if got := s.repo.Snapshot().Head(); got != first.Revision {
 		t.Errorf("without Pat's key HEAD is %s", got)
+	}
+	if got := gauge(t, s.registry, "secretsync_gitstore_rewrites_total"); got != 0 {
+		t.Errorf("%v rewrites are counted, and nobody rewrote", got)
+	}
+	if got := gauge(t, s.registry, "secretsync_gitstore_withheld"); got != 1 {
+		t.Errorf("withheld is %v", got)
 	}
 	if told := s.problems(); strings.Contains(told, "rewritten") || !strings.Contains(told, "not listed") {
 		t.Errorf("told is %q", told)

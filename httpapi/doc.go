@@ -115,6 +115,9 @@
 //     under the key's name and id, or under the name that a push gives it, with the
 //     key's id in the log. Revoking it, and the keys that list it in
 //     createdBy, is in force at once.
+//   - Where the operator asks for signatures, who can push is trusted no further
+//     than to be a nuisance: what no listed key signed is not in force. The
+//     server's key, if it is listed, signs for every admin key of the tenant.
 //   - A tenant against another: a key names its tenant, the path must name the
 //     same one, and that is compared before anything is looked up. Where a
 //     commit may reach is held to by package reconcile, whoever wrote it.
