@@ -206,7 +206,10 @@ func TestEveryRouteIsDescribedAndEveryDescribedRouteExists(t *testing.T) {
 		var parts []string
 		for part := range strings.SplitSeq(rt.path, "/") {
 			if name, ok := strings.CutPrefix(part, ":"); ok {
-				part = "{" + name + "}"
+				name, verb, verbal := strings.Cut(name, ":")
+				if part = "{" + name + "}"; verbal {
+					part += ":" + verb
+				}
 			}
 			parts = append(parts, part)
 		}
