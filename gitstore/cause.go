@@ -73,7 +73,7 @@ var causes = []struct {
 	words string
 }{
 	{ErrOpening, "the repository is being opened"},
-	{gitdir.ErrNoRoom, "the remote repository is larger than is allowed; have the operator raise limits.mirrorSize, or make it smaller"},
+	{gitdir.ErrNoRoom, "the remote repository is larger than is allowed; have the operator raise limits.mirrorMiB, or make it smaller"},
 	{errClosed, "the server is shutting down"},
 	{errLeft, "the tenant is no longer served"},
 	{ErrUnsettled, "it is not known whether the last change would outlive a power cut"},

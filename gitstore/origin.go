@@ -84,7 +84,8 @@ func (r Remote) String() string {
 	return r.endpoint.String()
 }
 
-func (r Remote) equal(o Remote) bool { return r.settings == o.settings && r.poll == o.poll }
+// Equal reports whether two are reached alike.
+func (r Remote) Equal(o Remote) bool { return r.settings == o.settings && r.poll == o.poll }
 
 // timeout is how long one exchange may take that moves little.
 func (r Remote) timeout() time.Duration { return cmp.Or(r.settings.Timeout, 30*time.Second) }
@@ -234,7 +235,13 @@ type Freshness struct {
 }
 
 // Freshness tells how old what [Repository.Snapshot] shows may be. It never waits.
-func (r *Repository) Freshness() Freshness { return *r.freshness.Load() }
+func (r *Repository) Freshness() Freshness {
+	f := r.freshness.Load()
+	if f == nil {
+		return Freshness{}
+	}
+	return *f
+}
 
 // Hint says that the branch may have moved, as a webhook tells: it is looked at
 // now, at the remote if there is one. Hints that come while it is being looked at

@@ -40,7 +40,7 @@ type Settings struct {
 }
 
 func (s Settings) equal(o Settings) bool {
-	return s.Branch == o.Branch && s.AllowForcePush == o.AllowForcePush && s.Signatures == o.Signatures && s.Remote.equal(o.Remote)
+	return s.Branch == o.Branch && s.AllowForcePush == o.AllowForcePush && s.Signatures == o.Signatures && s.Remote.Equal(o.Remote)
 }
 
 func (s Settings) withDefaults() Settings {
@@ -85,7 +85,7 @@ func (r *Repository) reconfigure(ctx context.Context) error {
 		r.store.watcher.watch(r)
 	}
 	r.settings = *wanted
-	if !wanted.Remote.equal(before.Remote) || r.origin != nil && wanted.Branch != before.Branch {
+	if !wanted.Remote.Equal(before.Remote) || r.origin != nil && wanted.Branch != before.Branch {
 		if err := r.attach(wanted.Remote); err != nil {
 			r.settings.Remote = before.Remote // it is tried again
 			return err

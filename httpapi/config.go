@@ -51,6 +51,11 @@ type ProblemReporter interface {
 	Problems() []string
 }
 
+// FreshnessReporter tells how old what is shown may be.
+type FreshnessReporter interface {
+	Freshness() gitstore.Freshness
+}
+
 // Repository is a tenant's repository, a *[gitstore.Repository].
 type Repository interface {
 	Reader
@@ -62,6 +67,7 @@ type Repository interface {
 	Revisions
 	HealthReporter
 	ProblemReporter
+	FreshnessReporter
 }
 
 // StatusSource tells how a definition stands now, without waiting. Version is

@@ -251,6 +251,36 @@ func TestATenantIsToldOfProblemsOfTheRepository(t *testing.T) {
 	}
 }
 
+// mirrored is a repository that is a mirror of another, as fresh as it says.
+type mirrored struct {
+	Repository
+	fresh gitstore.Freshness
+}
+
+func (m mirrored) Freshness() gitstore.Freshness { return m.fresh }
+
+func TestATenantIsToldWhereTheRepositoryIsAndHowOldItsMirror(t *testing.T) {
+	w := newWorld(t)
+	const url = "https://forge.example.com/acme.git"
+	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	for want, fresh := range map[string]gitstore.Freshness{
+		`"createdAt":`: {},
+		`"repository":{"url":"` + url + `","fetchedAt":null},"status"`:                                              {Remote: url},
+		`"repository":{"url":"` + url + `","fetchedAt":"2026-01-31T12:00:00Z"},"status"`:                            {Remote: url, Fetched: at, Confirmed: true},
+		`"fetchedAt":"2026-01-31T12:00:00Z","problem":"it can't be fetched now"},"status":{"phase":"Active"`:        {Remote: url, Fetched: at, Failing: errors.New("open /etc/token: no")},
+		`"fetchedAt":"2026-01-31T12:00:00Z","problem":"the repository is being opened"},"status":{"phase":"Active"`: {Remote: url, Fetched: at, Failing: gitstore.ErrOpening},
+	} {
+		settings := w.settings
+		settings.Tenants = slices.Clone(w.settings.Tenants)
+		settings.Tenants[0].Repository = mirrored{w.repository, fresh}
+		w.reconfigure(settings)
+		got := string(w.do("GET", "/api/v1/tenants/acme", w.reader, "").body)
+		if !strings.Contains(got, want) || fresh.Remote == "" && strings.Contains(got, `"repository"`) {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestReadinessCountsRepositoriesAndNamesNone(t *testing.T) {
 	w := newWorld(t)
 	for broken, want := range []string{

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
 )
@@ -22,10 +23,34 @@ func (s *Server) getTenant(x *exchange) (*answer, error) {
 		b = appendName(b, head)
 	}
 	b = appendTime(append(b, `,"createdAt":`...), t.Repository.Created())
+	b = appendFreshness(b, t.Repository.Freshness())
 	b = appendString(append(b, `,"status":{"phase":`...), string(s.cfg.Reconciler.Tenant(t.Name).Phase))
 	b = appendProblems(b, t.Repository.Problems(), snapshot.Problems())
 	b = append(b, "}}\n"...)
 	return &answer{status: http.StatusOK, etag: bodyETag(b), body: b}, nil
+}
+
+// appendFreshness tells where the repository is, if that is elsewhere, and how old
+// what is known of it is.
+func appendFreshness(b []byte, f gitstore.Freshness) []byte {
+	if f.Remote == "" {
+		return b
+	}
+	b = appendString(append(b, `,"repository":{"url":`...), f.Remote)
+	b = append(b, `,"fetchedAt":`...)
+	if f.Fetched.IsZero() {
+		b = append(b, "null"...) // not yet
+	} else {
+		b = appendTime(b, f.Fetched)
+	}
+	if f.Failing != nil {
+		cause := gitstore.Cause(f.Failing)
+		if cause == "" {
+			cause = "it can't be fetched now"
+		}
+		b = appendString(append(b, `,"problem":`...), cause)
+	}
+	return append(b, '}')
 }
 
 // mostProblems is how many are told in an answer; a push can bring any number

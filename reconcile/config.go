@@ -27,6 +27,8 @@ type Repository interface {
 	// Wait blocks until the current snapshot is another one than after, and
 	// returns it.
 	Wait(ctx context.Context, after *gitstore.Snapshot) (*gitstore.Snapshot, error)
+	// Freshness says how old what Snapshot returns may be.
+	Freshness() gitstore.Freshness
 	// History returns the commits in the history of HEAD that changed a
 	// definition, newest first, a page at a time.
 	History(ctx context.Context, name definition.Name, after gitstore.Revision, limit int) (events []gitstore.Event, next gitstore.Revision, err error)

@@ -97,7 +97,10 @@ func (t *tenant) unclaimed() ([]Orphan, error) {
 // knowsHead returns nil if what is known to be claimed is what HEAD says. t.mu is
 // held for reading.
 func (t *tenant) knowsHead() error {
+	fresh := t.repository.Freshness()
 	switch {
+	case fresh.Remote != "" && (!fresh.Confirmed || fresh.Failing != nil):
+		return fmt.Errorf("what is an orphan is %w: the repository of tenant %s can't be fetched now, and what was fetched last may be old", ErrNotYet, t.name)
 	case t.taken == nil || !t.taken.Read():
 		return fmt.Errorf("what is an orphan is %w: the repository of tenant %s could not be read", ErrNotYet, t.name)
 	case t.taken.Surplus() > 0:

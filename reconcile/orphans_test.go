@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,6 +116,39 @@ func TestNoLiveCopyIsAnOrphanDuringAReload(t *testing.T) {
 	}
 	for _, name := range names {
 		w.holds("production/./"+name, map[string]string{"a": "1"})
+	}
+}
+
+// mirrored is a repository that is a mirror of another, and says how fresh it is.
+type mirrored struct {
+	Repository
+	fresh *atomic.Pointer[gitstore.Freshness]
+}
+
+func (m mirrored) Freshness() gitstore.Freshness { return *m.fresh.Load() }
+
+func TestWhileAMirrorMayBeOldNothingIsAnOrphan(t *testing.T) {
+	t.Parallel()
+	fresh := new(atomic.Pointer[gitstore.Freshness])
+	of := gitstore.Freshness{Remote: "https://forge.example.com/acme.git", Confirmed: true}
+	fresh.Store(&of)
+	w := newWorld(t, func(w *world) { w.config.Tenants[0].Repository = mirrored{w.repo, fresh} })
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/.")
+	w.synced("db")
+	w.remove("db")
+	w.statusWhereOrphan("production/./db", "")
+	for _, old := range []gitstore.Freshness{
+		{Remote: of.Remote}, {Remote: of.Remote, Confirmed: true, Failing: gitstore.ErrUnavailable},
+	} {
+		fresh.Store(&old)
+		if orphans, err := w.r.Orphans(t.Context(), w.tenant()); !errors.Is(err, ErrNotYet) {
+			t.Errorf("%+v: %v, %v", old, orphans, err)
+		}
+	}
+	fresh.Store(&of)
+	if removed := w.cleanUp(); len(removed) != 1 {
+		t.Errorf("deleted: %v", removed)
 	}
 }
 

@@ -31,7 +31,8 @@ type config struct {
 	logJSON               bool
 	committer             gitstore.Identity
 	signingKey            gitstore.SigningKey
-	definitions           int // the most a tenant may have; 0: the store's default
+	definitions           int   // the most a tenant may have; 0: the store's default
+	mirror                int64 // bytes that one of a remote repository may take; 0: the store's default
 	limits                httpapi.Limits
 	git                   gitConfig
 	trustedProxies        []netip.Prefix
@@ -69,6 +70,7 @@ func loadConfig(path string) (*config, error) {
 		pollInterval:  or(d.PollInterval, reconcile.DefaultPollInterval),
 		workers:       or(d.Workers, reconcile.DefaultWorkers),
 		definitions:   d.Limits.Definitions,
+		mirror:        int64(d.Limits.MirrorMiB) << 20,
 		limits: httpapi.Limits{
 			Rate: d.Limits.RequestsPerSecond, Burst: d.Limits.Burst,
 			KeyRate: d.Limits.KeyPerSecond, KeyBurst: d.Limits.KeyBurst,
@@ -122,6 +124,7 @@ func (d *document) checkServer(c *config) {
 	d.atLeast("limits.requestsPerSecond", d.Limits.RequestsPerSecond, 0)
 	d.atLeast("limits.burst", float64(d.Limits.Burst), 0)
 	d.atLeast("limits.keyRequestsPerSecond", d.Limits.KeyPerSecond, 0)
+	d.atLeast("limits.mirrorMiB", float64(d.Limits.MirrorMiB), 0)
 	d.atLeast("limits.keyBurst", float64(d.Limits.KeyBurst), 0)
 	if err := c.logLevel.UnmarshalText([]byte(or(d.Log.Level, "info"))); err != nil {
 		d.wrong("log.level", "%q is no level; use debug, info, warn or error", d.Log.Level)
@@ -166,11 +169,14 @@ func (d *document) parseTenants() []tenantConfig {
 			branch = d.parseBranch(field+".branch", in.Branch)
 		}
 		t := tenantConfig{
-			name:         tenant,
-			displayName:  or(in.DisplayName, name),
-			repository:   gitstore.Settings{Branch: branch, AllowForcePush: in.AllowForcePush, Signatures: d.parseSignatures(field+".signatures", in.Signatures)},
+			name:        tenant,
+			displayName: or(in.DisplayName, name),
+			repository: gitstore.Settings{
+				Branch: branch, AllowForcePush: in.AllowForcePush, Signatures: d.parseSignatures(field+".signatures", in.Signatures),
+				Remote: d.parseRepository(field+".repository", in.Repository),
+			},
 			receipts:     in.Repository.Receipts,
-			forge:        d.parseForge(field+".repository.forge", in.Repository.Forge),
+			forge:        d.parseForge(field+".repository.forge", in.Repository.Forge, in.Repository.URL),
 			pollInterval: in.PollInterval,
 			vault:        d.parseVault(field+".vault", in.Vault),
 			grants:       d.parseGrants(field+".clusters", in.Clusters),

@@ -64,6 +64,7 @@ type (
 		Burst             int     `yaml:"burst"`
 		KeyPerSecond      float64 `yaml:"keyRequestsPerSecond"`
 		KeyBurst          int     `yaml:"keyBurst"`
+		MirrorMiB         int     `yaml:"mirrorMiB"`
 	}
 	gitFile struct {
 		Serve       *bool         `yaml:"serve"`
@@ -139,10 +140,6 @@ type (
 		Vault          vaultFile            `yaml:"vault"`
 		Clusters       map[string]grantFile `yaml:"clusters"`
 		Keys           []keyFile            `yaml:"keys"`
-	}
-	repositoryFile struct {
-		Receipts bool       `yaml:"receipts"`
-		Forge    *forgeFile `yaml:"forge"`
 	}
 	forgeFile struct {
 		Kind       string `yaml:"kind"`

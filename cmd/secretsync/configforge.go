@@ -39,11 +39,13 @@ func (d *document) parsePublicURL() string {
 	return strings.TrimRight(d.PublicURL, "/")
 }
 
-func (d *document) parseForge(field string, in *forgeFile) forgeConfig {
+// parseForge returns where a tenant's repository is on a forge; at is its URL, if it
+// is a remote one.
+func (d *document) parseForge(field string, in *forgeFile, at string) forgeConfig {
 	if in == nil {
 		return forgeConfig{}
 	}
-	f := forgeConfig{url: in.URL, repository: in.Repository, tokenFile: d.file(in.TokenFile), statuses: in.Statuses, checks: in.Checks}
+	f := forgeConfig{url: in.URL, repository: or(in.Repository, at), tokenFile: d.file(in.TokenFile), statuses: in.Statuses, checks: in.Checks}
 	if f.repository == "" {
 		d.wrong(field+".repository", "is missing; give the repository's address on the forge, such as https://forge.example.org/acme/secrets.git")
 		return forgeConfig{}
@@ -53,7 +55,7 @@ func (d *document) parseForge(field string, in *forgeFile) forgeConfig {
 	}
 	d.readNow(field+".tokenFile", f.tokenFile) // warns
 	known := false
-	if f.kind, known = forge.KindOfRepository(in.Repository); in.Kind != "" {
+	if f.kind, known = forge.KindOfRepository(f.repository); in.Kind != "" {
 		var err error
 		if f.kind, err = forge.ParseKind(in.Kind); err != nil {
 			d.wrong(field+".kind", "%v", err)

@@ -72,7 +72,7 @@ func (p *program) serveGit(cfg *config) (httpapi.GitServer, error) {
 
 // clone is how a tenant's repository is served, as far as it is.
 func (p *program) clone(cfg *config, t tenantConfig) *httpapi.Clone {
-	if p.git == nil {
+	if p.git == nil || !t.repository.Remote.IsZero() { // who has a remote one clones that
 		return nil
 	}
 	rules := prereceive.Rules{

@@ -184,6 +184,7 @@ func changesOf(running, next *config) []string {
 	return append(changes, entriesOf("tenants.", tenants(running), tenants(next), func(field string, a, b tenantConfig) {
 		differs(field+".displayName", a.displayName, b.displayName)
 		differs(field+".pollInterval", a.pollInterval, b.pollInterval)
+		differs(field+".repository", a.repository.Remote, b.repository.Remote)
 		differs(field+".repository.receipts", a.receipts, b.receipts)
 		differs(field+".repository.forge", a.forge, b.forge)
 		differs(field+".signatures", a.repository.Signatures, b.repository.Signatures)
@@ -229,6 +230,7 @@ func needRestart(running, next *config) []string {
 		{"log", running.logLevel != next.logLevel || running.logJSON != next.logJSON},
 		{"git", running.git != next.git},
 		{"limits.definitions", running.definitions != next.definitions},
+		{"limits.mirrorMiB", running.mirror != next.mirror},
 	} {
 		if f.changed {
 			fields = append(fields, f.name)

@@ -112,6 +112,7 @@ func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err
 		Committer:      cfg.committer,
 		SigningKey:     cfg.signingKey,
 		MaxDefinitions: cfg.definitions,
+		MaxMirror:      cfg.mirror,
 		Log:            p.log,
 		Metrics:        p.registry,
 	})
