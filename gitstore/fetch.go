@@ -33,10 +33,38 @@ func (r *Repository) fetch(ctx context.Context) error {
 	begun := r.clock.Now()
 	told, err := o.remote.Refs(ctx, r.settings.Branch.ref())
 	if err == nil {
+		told, err = r.confirm(ctx, told)
+	}
+	if err == nil {
 		err = r.bring(ctx, told)
 	}
 	r.noteExchange(ctx, begun, err)
 	return err
+}
+
+// confirm asks the remote again whose branch seems to have gone back, to where the
+// mirror was before. Of a forge with several servers the one that is asked for
+// fetches may lag behind the one that took our push; the one that takes pushes
+// knows. Who may not push asks again later: what is told twice is so.
+func (r *Repository) confirm(ctx context.Context, told remote.Refs) (remote.Refs, error) {
+	o, ref := r.origin, r.settings.Branch.ref()
+	head := told.Hashes[ref]
+	at, err := r.git.Head()
+	if err != nil || head.IsZero() || at.IsZero() || head == at || head == o.receded {
+		return told, err
+	}
+	if back, err := r.isIn(ctx, head, at); err != nil || !back {
+		return told, nil // what ails the mirror shows when it is followed
+	}
+	session, err := o.remote.OpenPush(ctx, ref)
+	if err == nil {
+		defer session.Close()
+		return session.Refs, nil
+	}
+	o.receded = head
+	r.log.Debug("the remote repository may lag behind itself; it is asked again", "tenant", r.tenant.s, "commit", head, "mirror", at, "error", err)
+	told.Hashes[ref] = at
+	return told, nil
 }
 
 // fetchDue is fetch when it is time for it, or again says so.
@@ -252,8 +280,7 @@ func (r *Repository) takeIn(ctx context.Context, head object.Hash, here ...objec
 // noteRefused has a commit left alone for a while that can't be taken in, if that
 // is the commit's doing.
 func (r *Repository) noteRefused(head object.Hash, err error) {
-	kinds := []error{gitdir.ErrNoRoom, pack.ErrTooCostly, pack.ErrOverBudget, object.ErrCorrupt, object.ErrMissing, disk.ErrTooLarge, remote.TooLarge}
-	if !slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) }) {
+	if !isOverLimit(err) && !errors.Is(err, object.ErrCorrupt) && !errors.Is(err, object.ErrMissing) {
 		return
 	}
 	f := &r.origin.refused
@@ -262,6 +289,12 @@ func (r *Repository) noteRefused(head object.Hash, err error) {
 		f.pauses.Duration = r.origin.of.poll
 	}
 	f.head, f.err, f.until = head, err, r.clock.Now().Add(f.pauses.Step())
+}
+
+// isOverLimit reports whether a fetch failed because it would cost too much.
+func isOverLimit(err error) bool {
+	kinds := []error{gitdir.ErrNoRoom, pack.ErrTooCostly, pack.ErrOverBudget, disk.ErrTooLarge, remote.TooLarge}
+	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
 }
 
 // haves are commits that the remote is told we have, newest first: where we are,

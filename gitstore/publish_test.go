@@ -383,6 +383,9 @@ func TestARemoteThatIsTooLargeIsLeftWhereItWas(t *testing.T) {
 	if _, err := s.repo.Create(t.Context(), somebody, defined("beta")); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
+	if _, err := s.repo.FetchRef(t.Context(), "refs/heads/main"); !errors.Is(err, ErrLimit) || errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
 	s.fsck()
 	c.git(c.dir, "reset", "-q", "--hard", "HEAD~1")
 	c.git(c.dir, "push", "-q", "--force", "origin", "HEAD:main")

@@ -297,14 +297,19 @@ func setEntry(tree *object.Tree, name string, mode filemode.FileMode, id object.
 // FetchRef makes sure that what a reference points to is here, such as
 // refs/pull/7/head of a remote, so that it can be read; and returns it. It fails
 // with [ErrNotFound] if there is no such reference, with [definition.ErrInvalid]
-// if there can be none of that name, and with [ErrUnavailable].
+// if there can be none of that name, with [ErrLimit] if it would take more disk or
+// work than is allowed, and with [ErrUnavailable].
 func (r *Repository) FetchRef(ctx context.Context, ref string) (Revision, error) {
 	if err := refs.Check(ref); err != nil {
 		return Revision{}, &definition.FieldError{Field: "ref", Reason: err.Error()}
 	}
 	var at object.Hash
 	err := r.inTurn(ctx, func(ctx context.Context) (err error) {
-		if at, err = r.fetchRef(ctx, ref); err != nil {
+		at, err = r.fetchRef(ctx, ref)
+		switch {
+		case err != nil && isOverLimit(err):
+			return fmt.Errorf("%w: %s costs too much to be fetched: %w", ErrLimit, ref, err)
+		case err != nil:
 			return unavailable("read "+ref, err)
 		}
 		return nil

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -404,6 +405,47 @@ func TestABranchThatIsMovedByForceAtTheRemoteIsFollowedAndTold(t *testing.T) {
 	}
 	s.fresh(func(Freshness) bool { return strings.Contains(s.problems(), "Add beta") })
 	s.create(defined("gamma"))
+	s.fsck()
+}
+
+func TestARemoteThatLagsBehindItselfTakesNothingBack(t *testing.T) {
+	s := newFarStory(t)
+	c := s.begin("alpha")
+	s.fresh(current)
+	old := s.remoteHead()
+	// A copy that answers who fetches, as of now.
+	s.git(s.served.dir, "clone", "-q", "--mirror", s.served.repo(), "lagging.git")
+	var lagging, readonly atomic.Bool
+	lagging.Store(true)
+	s.served.through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		push := strings.HasSuffix(r.URL.Path, "receive-pack") || r.URL.Query().Get("service") == "git-receive-pack"
+		if push && readonly.Load() {
+			http.Error(w, "for reading only", http.StatusForbidden)
+			return
+		}
+		if !push && lagging.Load() {
+			r.URL.Path = strings.Replace(r.URL.Path, "/acme.git/", "/lagging.git/", 1)
+		}
+		next.ServeHTTP(w, r)
+	})
+	e := s.create(defined("beta"))
+	for range 3 {
+		before := s.repo.Freshness().Fetched
+		s.repo.Hint()
+		s.fresh(func(f Freshness) bool { return f.Fetched.After(before) })
+		if got := s.repo.Snapshot().Head(); got != e.Revision {
+			t.Fatalf("what was answered is taken back: %s", got)
+		}
+	}
+	// Who may only read believes it when it is told again.
+	readonly.Store(true)
+	s.at(mustParse(ParseRevision(old)))
+	lagging.Store(false)
+	s.at(e.Revision)
+	readonly.Store(false)
+	// By force it goes back for all to see.
+	c.git(c.dir, "push", "-q", "--force", "origin", old+":main")
+	s.at(mustParse(ParseRevision(old)))
 	s.fsck()
 }
 
