@@ -21,9 +21,9 @@ const (
 	// workPerFetch is what unpacking a fetched pack may cost, in the bytes that
 	// package pack counts: about a minute of one processor, in turns.
 	workPerFetch = 16 << 30
-	// mostFetched is how many objects may come at once. Each takes a hundred bytes
+	// mostFetched is how many objects may come at once. Each takes 150 bytes
 	// of memory while it is taken in.
-	mostFetched = 2_000_000
+	mostFetched = 1_000_000
 )
 
 // fetch asks the remote where its branch is, and has the mirror's be there. It

@@ -47,6 +47,7 @@ import (
 //	key ACTOR FILE                         writes the actor's key into a file
 //	forget TENANT/PATH                     deletes the newest version of a value in the vault
 //	label|retype CLUSTER NAMESPACE SECRET  what else a cluster user does: another owner's name, another type
+//	remote; down, ! down                   acme's repository is on a server; which is down, and up
 //	exits CODE COMMAND [ARG...]            runs a command that must exit with the code
 //	status NAME PHASE [REASON...]          waits until the definition has that phase and
 //	                                       its targets those reasons, in order
@@ -73,6 +74,8 @@ var actors = map[string]func(ts *testscript.TestScript, neg bool, args []string)
 	"revision": keepRevision,
 	"head":     keepHead,
 	"forge":    startForge,
+	"remote":   startRemote,
+	"down":     turnRemote,
 	"pull":     openPull,
 	"comment":  awaitComment,
 	"told":     awaitTold,

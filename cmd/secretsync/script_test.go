@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 			env.Defer(w.end)
 			env.Vars = append(env.Vars, w.environment()...)
 			env.Values[worldKey{}] = w
+			env.Values[remoteKey{}] = new(remoteSwitch)
 			return nil
 		},
 		Cmds: actors,
