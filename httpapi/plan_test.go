@@ -27,6 +27,7 @@ func (f *standIn) Plan(_ context.Context, tenant gitstore.TenantName, from, to d
 	}
 	p := plan.Make(in)
 	p.Live, p.Unlooked = look, len(p.Paths())
+	p.Bound(5)
 	return p, nil
 }
 
@@ -73,7 +74,7 @@ func exercisePlan(w *world) {
 	w.must(201, "POST", "/secrets", `{"name":"two","secretPath":"b","sync":[{"cluster":"production","namespace":"p2","secretName":"creds"}]}`)
 	files := map[string]*string{}
 	for name, parts := range map[string][]string{
-		"one": {"there/a", "nowhere", "p1"}, "new": {"a", "production", "p1"}, "two": {"acme/b", "production", "p2"}, "twin": {"c", "production", "p2"}, "held": {"d", "production", "foreign"},
+		"one": {"there/a", "nowhere", "p1"}, "new": {"a", "production", "p1"}, "two": {"acme/b", "production", "p2"}, "twin": {"c", "production", "p2"}, "held": {"d", "production", "foreign"}, "last": {"e", "staging", "p9"},
 	} {
 		text := fmt.Sprintf(planned, name, parts[0], parts[1], parts[2])
 		files["secrets/"+name+".yaml"] = &text

@@ -33,7 +33,9 @@ const (
 	mostPlacesSeen = 200
 	mostPathsSeen  = 200
 	mostKeysSeen   = 50
-	// atOnce is how many of either are under way for one plan.
+	// mostSteps is how many are listed.
+	mostSteps = 5000
+	// previewsAtOnce is how many of either are under way for one plan.
 	previewsAtOnce = 4
 	// previewTime is how long looking takes at most: what did not come by then is
 	// told as not looked up.
@@ -64,6 +66,7 @@ func (r *Reconciler) Plan(ctx context.Context, name gitstore.TenantName, from, t
 	in := plan.Input{From: from, To: to, Reach: t.reach()}
 	p := plan.Make(in)
 	if !look {
+		p.Bound(mostSteps)
 		return p, nil
 	}
 	select {
@@ -81,6 +84,7 @@ func (r *Reconciler) Plan(ctx context.Context, name gitstore.TenantName, from, t
 	in.Live = seen
 	p = plan.Make(in)
 	p.Live, p.Unlooked = true, seen.unlooked
+	p.Bound(mostSteps)
 	return p, nil
 }
 

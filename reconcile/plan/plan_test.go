@@ -342,3 +342,20 @@ Neither clusters nor vault were looked at.
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
 }
+
+func TestOfTooManyStepsThoseThatAreHeldUpStay(t *testing.T) {
+	many := files{"zz": "z nowhere/default"}
+	for i := range 20 {
+		many[fmt.Sprintf("db-%02d", i)] = "x production/default"
+	}
+	p := plan.Make(plan.Input{To: setOf(t, many), Reach: acme(t)})
+	p.Bound(30)
+	if len(p.Steps) != 21 || p.Omitted != 0 {
+		t.Errorf("%d steps, %d left out", len(p.Steps), p.Omitted)
+	}
+	p.Bound(5)
+	held := slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Held != nil })
+	if len(p.Steps) != 5 || p.Omitted != 16 || !held || p.Summary.Create != 21 || !strings.Contains(p.Headline(), "16 not listed") {
+		t.Errorf("%d steps, %d left out, %s", len(p.Steps), p.Omitted, p.Headline())
+	}
+}

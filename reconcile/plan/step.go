@@ -65,6 +65,37 @@ type Plan struct {
 	// many vault paths were not, because they were too many or it took too long.
 	Live     bool `json:"live"`
 	Unlooked int  `json:"unlooked,omitempty"`
+	// Omitted is how many steps are left out; see [Plan.Bound]. The Summary counts
+	// them.
+	Omitted int `json:"omitted,omitempty"`
+}
+
+// Bound leaves out the steps beyond a number: of a change of everything there are
+// as many as a tenant has targets. Those that are held up stay before others.
+func (p *Plan) Bound(most int) {
+	left := len(p.Steps) - most
+	if left <= 0 {
+		return
+	}
+	held := 0
+	for i := range p.Steps {
+		if p.Steps[i].Held != nil {
+			held++
+		}
+	}
+	others := max(0, most-held)
+	kept := make([]Step, 0, most)
+	for _, s := range p.Steps {
+		switch {
+		case len(kept) == most:
+		case s.Held != nil:
+			kept = append(kept, s)
+		case others > 0:
+			others--
+			kept = append(kept, s)
+		}
+	}
+	p.Steps, p.Omitted = kept, p.Omitted+left
 }
 
 // Summary counts steps by their action, and those that are held up.
@@ -183,6 +214,9 @@ func (p *Plan) Headline() string {
 	}
 	if s.Errors > 0 {
 		line += fmt.Sprintf("; %d %s", s.Errors, plural(s.Errors, "mistake", "mistakes"))
+	}
+	if p.Omitted > 0 {
+		line += fmt.Sprintf("; %d not listed", p.Omitted)
 	}
 	if s.Warnings > 0 {
 		line += fmt.Sprintf("; %d %s", s.Warnings, plural(s.Warnings, "warning", "warnings"))
