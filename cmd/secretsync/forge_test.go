@@ -53,6 +53,11 @@ func startForge(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Defer(server.Close)
 	ts.Check(os.WriteFile(ts.MkAbs("forge-token"), []byte("canary\n"), 0o600))
 	config := ts.ReadFile("secretsync.yaml")
+	if remote := "repository: {url:"; strings.Contains(config, remote) {
+		config = strings.Replace(config, remote, `repository: {forge: {kind: gitea, repository: "`+server.URL+`/acme/secrets.git", tokenFile: forge-token, checks: true}, url:`, 1)
+		ts.Check(os.WriteFile(ts.MkAbs("secretsync.yaml"), []byte(config), 0o600))
+		return
+	}
 	config = "publicURL: https://secretsync.example.org\n" + strings.Replace(config, "  acme:\n", `  acme:
     repository:
       receipts: true
