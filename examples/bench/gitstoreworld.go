@@ -38,12 +38,8 @@ func newStoreWorld(ctx context.Context, dir string, definitions, commits int) (*
 		return nil, err
 	}
 	w := &storeWorld{dir: dir, tenant: tenant}
-	for i := range definitions {
-		name, err := definition.ParseName(definitionName(i))
-		if err != nil {
-			return nil, err
-		}
-		w.names = append(w.names, name)
+	if err := w.nameDefinitions(definitions); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -55,6 +51,17 @@ func newStoreWorld(ctx context.Context, dir string, definitions, commits int) (*
 		return nil, err
 	}
 	return w, w.open()
+}
+
+func (w *storeWorld) nameDefinitions(count int) error {
+	for i := range count {
+		name, err := definition.ParseName(definitionName(i))
+		if err != nil {
+			return err
+		}
+		w.names = append(w.names, name)
+	}
+	return nil
 }
 
 func (w *storeWorld) open() (err error) {
