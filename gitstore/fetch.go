@@ -245,14 +245,25 @@ func (r *Repository) takeIn(ctx context.Context, head object.Hash, here ...objec
 	if f := o.refused; f.err != nil && f.head == head && r.clock.Now().Before(f.until) {
 		return nil, f.err
 	}
-	if slices.Contains(here, head) && !o.doubted {
+	if o.doubted {
+		here = nil
+	}
+	if done, err = r.take(ctx, o, head, here...); err != nil {
+		r.noteRefused(head, err)
+		return nil, err
+	}
+	o.refused = refusedHead{}
+	return done, nil
+}
+
+// take is takeIn for any goroutine.
+func (r *Repository) take(ctx context.Context, o *origin, head object.Hash, here ...object.Hash) (done func(), err error) {
+	if slices.Contains(here, head) {
 		return func() {}, nil
 	}
 	wanted := remote.Wanted{Wants: []object.Hash{head}, MaxBytes: r.maxMirror}
 	for _, at := range here {
-		if !o.doubted {
-			wanted.Haves = append(wanted.Haves, r.haves(ctx, at)...)
-		}
+		wanted.Haves = append(wanted.Haves, r.haves(ctx, at)...)
 	}
 	turn := r.store.follows.short()
 	defer turn.end()
@@ -270,10 +281,8 @@ func (r *Repository) takeIn(ctx context.Context, head object.Hash, here ...objec
 		}
 	}
 	if err != nil {
-		r.noteRefused(head, err)
 		return nil, err
 	}
-	o.refused = refusedHead{}
 	return done, nil
 }
 

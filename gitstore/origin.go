@@ -2,11 +2,13 @@ package gitstore
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -97,6 +99,13 @@ type origin struct {
 	remote *remote.Remote
 	mark   mark // of the folder
 
+	// ctx ends when the remote is given up; users are who fetch beside the
+	// goroutine, one at a time.
+	ctx    context.Context
+	cancel context.CancelFunc
+	users  sync.WaitGroup
+	beside chan struct{}
+
 	next     time.Time // when it is asked again, unless something happens
 	fetched  time.Time // when the mirror was known to be what it holds; zero: never
 	fault    error     // why that isn't known now
@@ -183,7 +192,8 @@ func (r *Repository) attach(wanted Remote) error {
 	if known.URL == wanted.String() && known.Branch == r.settings.Branch.s {
 		o.fetched = known.Fetched
 	}
-	o.pauses = pauses(wanted.poll)
+	o.pauses, o.beside = pauses(wanted.poll), make(chan struct{}, 1)
+	o.ctx, o.cancel = context.WithCancel(context.Background())
 	r.origin = o
 	r.freshness.Store(&Freshness{Remote: wanted.String(), Fetched: o.fetched, Failing: errNotFetched})
 	r.metrics.remote(o.fetched)
@@ -195,6 +205,8 @@ func (r *Repository) detach() {
 	if r.origin == nil {
 		return
 	}
+	r.origin.cancel()
+	r.origin.users.Wait()
 	r.origin.remote.Close()
 	r.origin = nil
 	r.problems.set(r, remoteProblem)

@@ -1,6 +1,7 @@
 package gitstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -478,6 +479,58 @@ func TestReferencesOfTheRemoteAreFetchedAndMoved(t *testing.T) {
 		t.Errorf("the log:\n%s", got)
 	}
 	s.fsck()
+}
+
+func TestAPullRequestThatIsSlowToFetchKeepsNoWriteWaiting(t *testing.T) {
+	s := newFarStory(t)
+	c := s.begin("alpha")
+	s.fresh(current)
+	c.write("large", "content")
+	pull := c.commit("a proposal")
+	c.git(c.dir, "push", "-q", "origin", "HEAD:refs/pull/7/head")
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	s.served.through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			if bytes.Contains(body, []byte("want "+pull.String())) {
+				once.Do(func() { close(reached) })
+				<-goOn
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+	fetch := func(done chan<- error) {
+		got, err := s.repo.FetchRef(t.Context(), "refs/pull/7/head")
+		if err == nil && got != pull {
+			err = errors.New(got.String())
+		}
+		done <- err
+	}
+	one, two := make(chan error, 1), make(chan error, 1)
+	go fetch(one)
+	<-reached
+	go fetch(two)
+	s.create(defined("beta"))
+	s.note(pull, "seen")
+	close(goOn)
+	s.must(errors.Join(<-one, <-two))
+	s.git(s.gitDir(), "cat-file", "-e", pull.String()+"^{tree}")
+	s.fsck()
+	// Who gives the remote up waits for no fetch.
+	c.write("large", "more of it")
+	pull = c.commit("more")
+	c.git(c.dir, "push", "-q", "--force", "origin", "HEAD:refs/pull/7/head")
+	reached, goOn, once = make(chan struct{}), make(chan struct{}), sync.Once{}
+	t.Cleanup(func() { close(goOn) })
+	go fetch(one)
+	<-reached
+	s.store.Configure(s.repo.Tenant(), Settings{})
+	if err := <-one; !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	s.create(defined("gamma"))
 }
 
 func TestClosingWaitsForNoRemote(t *testing.T) {

@@ -77,7 +77,7 @@
 //	packs and loose objects     by whoever. Once a round has   them, merged or not       the next round merges
 //	that a round has merged     copied them they are left for                            them again
 //	                            Config.Grace, then removed
-//	secretsync/draft-incoming.* by Take, before the pack is    them                      the next Take, Tidy
+//	secretsync/draft-incoming-* by Take, before the pack is    them                      Tidy
 //	                            named; from there on as those
 //	                            of Advance
 //	secretsync/<name>           by WriteOwn, renamed from a    a draft; after a power    Tidy; the caller notices

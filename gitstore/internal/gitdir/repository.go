@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,8 +64,8 @@ type Config struct {
 }
 
 // Repository is a bare repository on a disk. What moves a reference, with
-// [Repository.Take], [Repository.Tidy] and [Repository.Probe], is for one
-// goroutine at a time; the others may be called from any number.
+// [Repository.Tidy] and [Repository.Probe], is for one goroutine at a time; the
+// others may be called from any number.
 type Repository struct {
 	dir      string
 	created  time.Time
@@ -79,6 +80,9 @@ type Repository struct {
 	followed    atomic.Pointer[refs.Ref]
 	objects     *objects
 	maintenance *maintenance
+
+	taken   atomic.Int64 // names the drafts of Take
+	placing sync.Mutex   // held while one of them is placed
 }
 
 // Open opens the repository of a folder; it fails if there is none, or one in a

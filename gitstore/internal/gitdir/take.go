@@ -35,7 +35,8 @@ var ErrNoRoom = errors.New("no room")
 // no git gc takes its objects for rubbish: a reference is to be moved first.
 //
 // It fails with [ErrNoRoom], and as [pack.IndexForeign] does. What it takes of
-// memory goes with the number of objects.
+// memory goes with the number of objects. It may be called at the same time as
+// anything.
 func (r *Repository) Take(ctx context.Context, in io.Reader, most TakeBounds) (done func(), err error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -43,14 +44,14 @@ func (r *Repository) Take(ctx context.Context, in io.Reader, most TakeBounds) (d
 	if err := disk.MkdirBelow(r.fs, r.dir, filepath.Join(r.dir, disk.OwnFolder), 0o755); err != nil {
 		return nil, err
 	}
-	place := r.packPlace("incoming")
-	if err := place.discard(); err != nil {
-		return nil, err
-	}
+	place := r.packPlace(fmt.Sprintf("incoming-%d", r.taken.Add(1)))
+	incoming := place
 	checksum, count, err := r.receive(ctx, place, in, most)
 	if err == nil && count == 0 {
 		return func() {}, place.discard()
 	}
+	r.placing.Lock() // the same pack may come twice
+	defer r.placing.Unlock()
 	if err == nil {
 		place, err = place.rename("pack-" + checksum.String())
 	}
@@ -64,7 +65,7 @@ func (r *Repository) Take(ctx context.Context, in io.Reader, most TakeBounds) (d
 		err = r.objects.scan()
 	}
 	if err != nil {
-		return nil, errors.Join(err, place.discard(), r.packPlace("incoming").discard())
+		return nil, errors.Join(err, place.discard(), incoming.discard())
 	}
 	return func() {
 		if err := place.unkeep(); err != nil {
