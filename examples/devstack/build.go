@@ -22,9 +22,9 @@ import (
 
 // Build returns the stack's programs: those found on the machine (KUBEBUILDER_ASSETS, then PATH) whose version suffices,
 // else those of the cache under .cache/devstack in the repository, which it fills by building from source what isn't
-// there. Processes that run at the same time build each part once; the others wait. What it does that takes long it says
+// there; of a forge as well if that is wanted. Processes that run at the same time build each part once; the others wait. What it does that takes long it says
 // on progress, a line at a time; nil is silence.
-func Build(ctx context.Context, progress io.Writer) (*Binaries, error) {
+func Build(ctx context.Context, progress io.Writer, forge bool) (*Binaries, error) {
 	b, err := newBuilder(progress)
 	if err != nil {
 		return nil, fmt.Errorf("devstack: %w", err)
@@ -34,7 +34,11 @@ func Build(ctx context.Context, progress io.Writer) (*Binaries, error) {
 	if err != nil {
 		return nil, fmt.Errorf("devstack: %w", err)
 	}
-	if err := b.provide(ctx, append(supply.real(), supply.keeper)...); err != nil {
+	parts := append(supply.real(), supply.keeper)
+	if forge {
+		parts = append(parts, supply.gitea)
+	}
+	if err := b.provide(ctx, parts...); err != nil {
 		return nil, fmt.Errorf("devstack: %w", err)
 	}
 	return binaries, nil
@@ -177,7 +181,7 @@ func (b *builder) ensure(ctx context.Context, p part, left ...part) (string, err
 // key names a build by everything that goes into it.
 func (b *builder) key(p part) (string, error) {
 	hash := sha256.New()
-	fmt.Fprintln(hash, runtime.GOOS, runtime.GOARCH, leanFlags, p.target, p.ldflags)
+	fmt.Fprintln(hash, runtime.GOOS, runtime.GOARCH, leanFlags, p.target, p.ldflags, p.tags)
 	sources := os.DirFS(filepath.Join(b.root, cmp.Or(p.sources, p.module)))
 	err := fs.WalkDir(sources, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -229,7 +233,7 @@ func (b *builder) compile(ctx context.Context, p part, output string, left []par
 	built := b.building(ctx, p, left)
 	defer built(false)
 	args := append([]string{"build"}, leanFlags...)
-	build := b.goCommand(ctx, p, append(args, "-ldflags", "-s -w "+p.ldflags, "-o", output, p.target)...)
+	build := b.goCommand(ctx, p, append(args, "-tags", p.tags, "-ldflags", "-s -w "+p.ldflags, "-o", output, p.target)...)
 	var log bytes.Buffer
 	build.Stdout, build.Stderr = &log, &log
 	if err := build.Run(); err != nil {

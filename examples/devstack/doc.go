@@ -19,6 +19,7 @@
 //     until DeleteNamespace finishes it, and nothing makes default service accounts.
 //   - Vault has a KV v2 mount "secret" and AppRole; Mount adds mounts, KubernetesAuth has it accept the service accounts of a
 //     cluster. Data are kept in files, so Stop and Start keep them; Seal and Unseal are what they are.
+//   - StartGitea and SharedGitea add a Gitea, a whole forge with people, pull requests and webhooks.
 //   - Program runs a program of the caller's beside them, under the same care.
 //   - Vault.Proxy and Cluster.Proxy put a Proxy in front, which fails on demand: see Fault.
 //
@@ -26,6 +27,6 @@
 // pipe from this process (see keeper). Working folders go with it.
 //
 // The programs are built from pinned modules on first use, see Build, Vault without what a Vault on one machine never calls
-// (vault/without/README.md), etcd and kube-apiserver whole; `go run ./examples/devstack/build` does it ahead of
+// (vault/without/README.md), etcd, kube-apiserver and Gitea whole; `go run ./examples/devstack/build` does it ahead of
 // time. Everything listens on the loopback address; etcd and Vault without TLS, so it is no place for real secrets.
 package devstack

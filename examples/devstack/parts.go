@@ -20,6 +20,7 @@ type Binaries struct {
 	APIServer string
 	Etcd      string
 	Vault     string
+	gitea     string
 	keeper    string
 }
 
@@ -41,6 +42,7 @@ type part struct {
 	module  string // folder of the module it is built in, below the root
 	sources string // folder below the root whose files decide whether a build is stale; empty: module
 	target  string // package to build
+	tags    string // to build it with
 	ldflags string
 	probe   string // an argument with which the program ends at once, to see that it runs
 }
@@ -52,6 +54,7 @@ func (p part) String() string {
 // A supply is what a stack runs.
 type supply struct {
 	keeper, vault, etcd, apiServer part
+	gitea                          part // that is built only for who asks for it
 }
 
 // real are the parts that secretsync works with, in the order in which to build them: the largest last, because there is
@@ -65,6 +68,10 @@ func (b *Binaries) supply() (*supply, error) {
 		return nil, err
 	}
 	vault, err := pinned(filepath.Join(b.Root, "examples/devstack/vault/go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	gitea, err := pinned(filepath.Join(b.Root, giteaModule, "go.mod"))
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +95,10 @@ func (b *Binaries) supply() (*supply, error) {
 			least: leastAPIServer, takes: "about two minutes",
 			module: "examples/devstack/kubernetes", target: "k8s.io/kubernetes/cmd/kube-apiserver",
 			ldflags: stampKubernetes(kubeVersion), probe: "--version",
+		},
+		gitea: part{
+			path: &b.gitea, there: make(chan struct{}), name: "gitea", version: gitea[giteaPath], takes: "about three minutes",
+			module: giteaModule, target: giteaPath, tags: "sqlite", probe: "--version",
 		},
 	}, nil
 }

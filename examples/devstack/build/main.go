@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -14,7 +15,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	binaries, err := devstack.Build(ctx, os.Stderr)
+	forge := flag.Bool("forge", false, "Gitea as well")
+	flag.Parse()
+	binaries, err := devstack.Build(ctx, os.Stderr, *forge)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
