@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"text/template"
@@ -116,6 +117,7 @@ func (g *Gitea) start(ctx context.Context, s *Stack) error {
 		g.process = s.Program("gitea", append([]string{g.program}, g.arguments("web")...), func(ctx context.Context) error {
 			return answers(ctx, http.DefaultClient, g.URL+"/api/healthz")
 		})
+		g.process.env = g.environment()
 		return g.process.Start(ctx)
 	})
 	if err != nil {
@@ -136,10 +138,16 @@ func (g *Gitea) arguments(command ...string) []string {
 	return append([]string{"--work-path", g.folder, "--config", g.config()}, command...)
 }
 
+// environment is ours without what steers git: Gitea writes a global configuration of its own below its folder, and where
+// GIT_CONFIG_GLOBAL names /dev/null, as in tests it does, root would put a file in the place of that.
+func (g *Gitea) environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "GIT_") })
+}
+
 // command runs one of Gitea's own commands and returns the last line that it writes: before it there may be warnings.
 func (g *Gitea) command(ctx context.Context, command ...string) (string, error) {
 	run := exec.CommandContext(ctx, g.program, g.arguments(command...)...)
-	run.Dir = g.folder
+	run.Dir, run.Env = g.folder, g.environment()
 	var stderr bytes.Buffer
 	run.Stderr = &stderr
 	output, err := run.Output()

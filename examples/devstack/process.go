@@ -25,6 +25,7 @@ type Process struct {
 	argv  func() []string
 	ready func(ctx context.Context) error // nil once the program answers
 
+	env    []string // nil: ours
 	keeper string
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
@@ -63,7 +64,7 @@ func (p *Process) Start(ctx context.Context) error {
 	}
 	args := append([]string{"-pid", filepath.Join(p.dir, p.name+".pid"), "-remove", p.dir}, p.argv()...)
 	p.cmd = exec.Command(p.keeper, args...)
-	p.cmd.Dir = p.dir
+	p.cmd.Dir, p.cmd.Env = p.dir, p.env
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to handle
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
