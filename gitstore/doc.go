@@ -67,6 +67,7 @@
 //	write, operation, precondition,      how a write is asked for, judged and made
 //	claims, queue, batch, draft
 //	reference                            other references than the branch
+//	propose                              a write that people are to merge, and its branch
 //	origin, fetch, publish               the remote repository: how a mirror stands to it,
 //	                                     how it is followed and pushed to
 //

@@ -43,16 +43,17 @@ import (
 // it is logged. A crash between the push and the mirror's following is mended by
 // the next fetch.
 
-// openPush has the remote say where the branch is, and the mirror be there. The
-// session is for one push.
-func (r *Repository) openPush(ctx context.Context) (*remote.Session, error) {
+// openPush has the remote say where the branch is, and the mirror be there; and where
+// those references are whose names begin with one of the prefixes. The session is for
+// one push.
+func (r *Repository) openPush(ctx context.Context, prefixes ...string) (*remote.Session, error) {
 	o := r.origin
 	begun := r.clock.Now()
 	if o.fault != nil && begun.Before(o.slow) {
 		// The last attempt took that long: don't let everyone wait as long again.
 		return nil, o.fault
 	}
-	session, err := o.remote.OpenPush(ctx, r.settings.Branch.ref())
+	session, err := o.remote.OpenPush(ctx, append(prefixes, r.settings.Branch.ref())...)
 	if err == nil {
 		if err = r.bring(ctx, session.Refs); err != nil {
 			session.Close()

@@ -26,13 +26,9 @@ func (r *Repository) Apply(ctx context.Context, by Attribution, how Handling, op
 	if len(operations) == 0 {
 		return nil, nil
 	}
-	operations = slices.Clone(operations)
-	for i := range operations {
-		o := &operations[i]
-		o.sync = slices.Clone(o.sync)
-		if first := slices.IndexFunc(operations, func(p Operation) bool { return p.name == o.name }); first < i {
-			return nil, failed(operations, i, &definition.FieldError{Field: "name", Reason: fmt.Sprintf("operation %d is on the same definition; one commit changes it once", first)})
-		}
+	operations, err := eachOnce(operations)
+	if err != nil {
+		return nil, err
 	}
 	ahead, err := r.editAhead(ctx, operations)
 	if err != nil {
@@ -41,6 +37,20 @@ func (r *Repository) Apply(ctx context.Context, by Attribution, how Handling, op
 	return r.write(ctx, by, len(operations), func(d *draft) (edit, []Written, error) {
 		return r.judge(d, how, operations, ahead)
 	})
+}
+
+// eachOnce returns a copy of operations that nobody else changes. It fails if two
+// are on one definition.
+func eachOnce(operations []Operation) ([]Operation, error) {
+	operations = slices.Clone(operations)
+	for i := range operations {
+		o := &operations[i]
+		o.sync = slices.Clone(o.sync)
+		if first := slices.IndexFunc(operations, func(p Operation) bool { return p.name == o.name }); first < i {
+			return nil, failed(operations, i, &definition.FieldError{Field: "name", Reason: fmt.Sprintf("operation %d is on the same definition; one commit changes it once", first)})
+		}
+	}
+	return operations, nil
 }
 
 // Create is [Repository.Apply] of one [Creation].

@@ -261,6 +261,12 @@ func (c *Client) Propose(ctx context.Context, p Proposal) (Pull, error) {
 	return Pull{}, err
 }
 
+// Proposed returns the open pull request that asks for a branch of this repository to
+// be merged into another; false: there is none.
+func (c *Client) Proposed(ctx context.Context, branch, base string) (Pull, bool, error) {
+	return c.dialect.proposed(ctx, branch, base)
+}
+
 // Close closes a pull request without merging it. The branch stays.
 func (c *Client) Close(ctx context.Context, number int) error { return c.dialect.close(ctx, number) }
 
