@@ -28,9 +28,12 @@ func (s *Server) batchSecrets(x *exchange) (*answer, error) {
 	for i, o := range operations {
 		all[i] = o.Operation
 	}
-	written, err := x.apply(all...)
-	if err != nil {
+	written, proposed, err := x.apply(all...)
+	switch {
+	case err != nil:
 		return nil, x.batchRefusal(err, operations)
+	case proposed != nil:
+		return proposed, nil
 	}
 	answerBody, warnings := []byte(`{"items":[`), []string(nil)
 	for i := range written {

@@ -167,6 +167,10 @@ type Tenant struct {
 	// Clone is how stock git gets and changes the repository; nil: not from here,
 	// because it has a remote.
 	Clone *Clone
+	// Proposals has writes become pull requests; nil: there is no forge to open one at.
+	Proposals Proposer
+	// ProposeOnly: every write through the API becomes one, asked for or not.
+	ProposeOnly bool
 	// Hook takes what the forge of the repository sends; nil: nothing is expected.
 	Hook *hooks.Hook
 }

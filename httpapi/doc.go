@@ -53,6 +53,19 @@
 //   - POST …/revert is 404 where the definition never was, and where the commit did
 //     nothing to it; If-Match on one that is not there is 412. It answers 200 where
 //     the definition is there afterwards, also where it was not before, else 204.
+//   - A write with ?propose=true is judged against HEAD as without it, and then
+//     becomes a pull request, see package proposal: 202, without an ETag, as nothing
+//     is in force yet. If-Match is judged now; what changes until the merge is the
+//     forge's to judge. Where nothing would change the answer is as without. With
+//     write: propose in the configuration every write of the tenant is proposed, and
+//     none tried on the branch first: whether a write is in force at once must not
+//     hang on how the forge is set up that day. ?propose=false is 409 there, as
+//     nobody shall get around it. What is not a write of definitions (sync, keys,
+//     orphans) and what is pushed with git is not affected.
+//   - A proposal of a tenant without a forge is 409. If the forge fails after the
+//     branch was pushed the answer is 503, or 409 if it refuses, and the same request
+//     again goes on from there. The list of proposals is 200 in any case; problem
+//     says why it may be old.
 //   - null for an optional field is the same as leaving it out.
 //   - In an answer lastSyncTime, vaultVersion, commit, observedRevision,
 //     kubernetesVersion, and the resourceVersion of a tenant without a commit,

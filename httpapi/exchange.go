@@ -45,6 +45,7 @@ type exchange struct {
 	key        *Key             // nil: no key was needed, or none was accepted
 	tenant     *Tenant          // the key's own, and the one in the path
 	name       definition.Name  // of the definition asked for
+	branch     string           // of what was proposed
 	subject    string           // id of the API key made or revoked
 	operations int              // of a batch
 	updates    []githttp.Update // that a push asked for
@@ -328,6 +329,9 @@ func (x *exchange) attrs(took time.Duration) []slog.Attr {
 	}
 	if x.event != "" {
 		attrs = append(attrs, slog.String("event", string(x.event)))
+	}
+	if x.branch != "" {
+		attrs = append(attrs, slog.String("branch", x.branch))
 	}
 	if x.subject != "" {
 		attrs = append(attrs, slog.String("subject", x.subject))

@@ -99,6 +99,8 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	exerciseCommits(w)
 	exercisePlan(w)
 	exerciseReverts(w)
+	exerciseProposals(w)
+	exerciseMirror(w)
 
 	each := func(key string, extra ...string) {
 		for _, rt := range routes {

@@ -11,6 +11,7 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/githttp"
 	"secretsync/reconcile"
+	"secretsync/reconcile/proposal"
 )
 
 // problem is an error as the client is told it. Every answer of 400 and above
@@ -73,6 +74,8 @@ var kinds = []struct {
 		sentence: "the change may have been made but can't be put on disk now: repeat the request later, or look whether it stands", retryAfter: unavailableRetry},
 	{kind: gitstore.ErrUnavailable, status: http.StatusServiceUnavailable,
 		sentence: "the store can't take a write now", retryAfter: unavailableRetry},
+	{kind: proposal.ErrRefused, status: http.StatusConflict},
+	{kind: proposal.ErrForge, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry},
 	{kind: reconcile.ErrNotYet, status: http.StatusServiceUnavailable, retryAfter: unavailableRetry},
 	{kind: githttp.ErrNoGit, status: http.StatusNotImplemented},
 	{kind: githttp.ErrRequest, status: http.StatusBadRequest},

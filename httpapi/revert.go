@@ -35,9 +35,9 @@ func (s *Server) revertSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, written, err := x.revert(sha, name, precondition)
-	if err != nil {
-		return nil, err
+	_, written, proposed, err := x.revert(sha, name, precondition)
+	if err != nil || proposed != nil {
+		return proposed, err
 	}
 	if written[0].Entry == nil {
 		return &answer{status: http.StatusNoContent}, nil
@@ -47,12 +47,12 @@ func (s *Server) revertSecret(x *exchange) (*answer, error) {
 
 // revertCommit puts all definitions back that a commit changed, as one commit.
 func (s *Server) revertCommit(x *exchange) (*answer, error) {
-	undone, written, err := x.revert(x.params.ByName("sha"), definition.Name{}, gitstore.Unconditional())
+	undone, written, proposed, err := x.revert(x.params.ByName("sha"), definition.Name{}, gitstore.Unconditional())
 	if failed, ok := errors.AsType[*gitstore.OperationError](err); ok {
 		err = failed.Err // its words name the definition
 	}
-	if err != nil {
-		return nil, err
+	if err != nil || proposed != nil {
+		return proposed, err
 	}
 	b := appendName([]byte(`{"reverted":`), undone)
 	b = append(b, `,"commit":`...)
@@ -86,24 +86,24 @@ func (s *Server) revertCommit(x *exchange) (*answer, error) {
 
 // revert undoes a commit that is named by its SHA or the first digits of it, or else
 // is the newest that changed the definition.
-func (x *exchange) revert(sha string, name definition.Name, precondition gitstore.Precondition) (undone gitstore.Revision, written []gitstore.Written, err error) {
+func (x *exchange) revert(sha string, name definition.Name, precondition gitstore.Precondition) (undone gitstore.Revision, written []gitstore.Written, proposed *answer, err error) {
 	if _, err := x.snapshot(); err != nil {
-		return undone, nil, err
+		return undone, nil, nil, err
 	}
 	var commit gitstore.Revision
 	ctx, repository := x.r.Context(), x.tenant.Repository
 	if sha != "" {
 		if commit, err = repository.Lengthen(ctx, sha); err != nil {
-			return undone, nil, err
+			return undone, nil, nil, err
 		}
 	}
 	reversal, err := repository.Revert(ctx, commit, name, precondition)
 	if err != nil {
-		return undone, nil, err
+		return undone, nil, nil, err
 	}
 	x.operations = len(reversal.Operations)
-	written, err = x.apply(reversal.Operations...)
-	return reversal.Commit.Revision, written, err
+	written, proposed, err = x.apply(reversal.Operations...)
+	return reversal.Commit.Revision, written, proposed, err
 }
 
 // parseRevert reads the body of POST …/revert, which may be empty.

@@ -37,6 +37,7 @@ var routes = []route{
 	{http.MethodGet, tenantsPath + ":tenant/commits/:sha", RoleReadonly, (*Server).getCommit},
 	{http.MethodPost, tenantsPath + ":tenant/plan", RoleReadonly, (*Server).planChange},
 	{http.MethodPost, tenantsPath + ":tenant/commits/:sha:revert", RoleAdmin, (*Server).revertCommit},
+	{http.MethodGet, tenantsPath + ":tenant/proposals", RoleReadonly, (*Server).listProposals},
 	{http.MethodGet, tenantsPath + ":tenant/clusters", RoleReadonly, (*Server).listClusters},
 	{http.MethodGet, tenantsPath + ":tenant/clusters/:name", RoleReadonly, (*Server).getCluster},
 	{http.MethodGet, tenantsPath + ":tenant/orphans", RoleAdmin, (*Server).listOrphans},

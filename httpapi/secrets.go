@@ -77,8 +77,8 @@ func (s *Server) createSecret(x *exchange) (*answer, error) {
 	}
 	x.name = definition.Name
 	a, err := s.write(x, http.StatusCreated, gitstore.Creation(definition))
-	if err != nil {
-		return nil, err
+	if err != nil || a.status == http.StatusAccepted {
+		return a, err
 	}
 	a.location = tenantsPath + x.tenant.Name.String() + "/secrets/" + x.name.String()
 	return a, nil
@@ -117,8 +117,12 @@ func (s *Server) deleteSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := x.tenant.Repository.Apply(x.r.Context(), x.commit(), gitstore.Lenient, gitstore.Deletion(name, precondition)); err != nil {
+	_, proposed, err := x.make(gitstore.Lenient, []gitstore.Operation{gitstore.Deletion(name, precondition)})
+	switch {
+	case err != nil:
 		return nil, x.refusal(err, name)
+	case proposed != nil:
+		return proposed, nil
 	}
 	return &answer{status: http.StatusNoContent}, nil
 }
@@ -136,11 +140,14 @@ func (s *Server) syncSecret(x *exchange) (*answer, error) {
 }
 
 // write makes one operation that leaves a definition, and answers with that as
-// it stands now.
+// it stands now; or 202 with where it is proposed.
 func (s *Server) write(x *exchange, code int, operation gitstore.Operation) (*answer, error) {
-	written, err := x.apply(operation)
-	if err != nil {
+	written, proposed, err := x.apply(operation)
+	switch {
+	case err != nil:
 		return nil, x.refusal(err, x.name)
+	case proposed != nil:
+		return proposed, nil
 	}
 	return s.left(x, code, &written[0]), nil
 }

@@ -46,6 +46,7 @@ type tenantConfig struct {
 	displayName  string
 	repository   gitstore.Settings
 	receipts     bool
+	proposeOnly  bool // what is written through the API becomes a pull request
 	forge        forgeConfig
 	pollInterval time.Duration
 	vault        reconcile.Vault
@@ -176,6 +177,7 @@ func (d *document) parseTenants() []tenantConfig {
 				Remote: d.parseRepository(field+".repository", in.Repository),
 			},
 			receipts:     in.Repository.Receipts,
+			proposeOnly:  d.parseWrite(field+".repository.write", in.Repository),
 			forge:        d.parseForge(field+".repository.forge", in.Repository.Forge, in.Repository.URL),
 			pollInterval: in.PollInterval,
 			vault:        d.parseVault(field+".vault", in.Vault),

@@ -29,6 +29,7 @@ type (
 		Timeout           time.Duration  `yaml:"timeout"`
 		Forge             *forgeFile     `yaml:"forge"`
 		Receipts          bool           `yaml:"receipts"`
+		Write             string         `yaml:"write"`
 	}
 	githubAppFile struct {
 		AppID          string `yaml:"appID"`

@@ -60,3 +60,34 @@ func TestRepositoriesOnServersAreConfigured(t *testing.T) {
 		}
 	}
 }
+
+func TestHowATenantsRepositoryIsWrittenTo(t *testing.T) {
+	const remote = "    repository:\n      url: https://git.example.org/acme/secrets.git\n"
+	const hosted = remote + "      forge: {kind: gitea, tokenFile: token}\n"
+	for name, test := range map[string]struct {
+		fields string
+		only   bool
+		want   string // in the error; empty: it is right
+	}{
+		"as it comes":      {fields: hosted},
+		"directly":         {fields: hosted + "      write: direct\n"},
+		"by proposals":     {fields: hosted + "      write: propose\n", only: true},
+		"in no known way":  {fields: hosted + "      write: never\n", want: `repository.write: "never" is neither direct nor propose`},
+		"without a forge":  {fields: remote + "      write: propose\n", want: "repository.write: needs repository.url and repository.forge"},
+		"without a remote": {fields: "    repository:\n      forge: {repository: https://git.example.org/acme/secrets.git, kind: gitea, tokenFile: token}\n      write: propose\n", want: "repository.write: needs repository.url"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := loadConfig(writeConfig(t, strings.Replace(rightConfig, "  acme:\n", "  acme:\n"+test.fields, 1)))
+			switch {
+			case test.want != "":
+				if err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("got %v", err)
+				}
+			case err != nil:
+				t.Error(err)
+			case cfg.tenants[0].proposeOnly != test.only:
+				t.Errorf("got %v", cfg.tenants[0].proposeOnly)
+			}
+		})
+	}
+}

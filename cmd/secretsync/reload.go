@@ -132,6 +132,11 @@ func (p *program) apply(cfg *config) error {
 	if err != nil {
 		return err
 	}
+	proposable, err := p.proposable(cfg, repositories)
+	if err != nil {
+		return err
+	}
+	p.proposals.Assign(proposable)
 	if err := p.reconciler.Reconfigure(p.reconcileConfig(cfg, repositories)); err != nil {
 		return fmt.Errorf("reconciler: %w", err)
 	}
@@ -186,6 +191,7 @@ func changesOf(running, next *config) []string {
 		differs(field+".pollInterval", a.pollInterval, b.pollInterval)
 		differs(field+".repository", a.repository.Remote, b.repository.Remote)
 		differs(field+".repository.receipts", a.receipts, b.receipts)
+		differs(field+".repository.write", a.proposeOnly, b.proposeOnly)
 		differs(field+".repository.forge", a.forge, b.forge)
 		differs(field+".signatures", a.repository.Signatures, b.repository.Signatures)
 		differs(field+".vault", a.vault, b.vault)

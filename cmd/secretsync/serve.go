@@ -22,6 +22,7 @@ import (
 	"secretsync/httpapi"
 	"secretsync/httpapi/githttp"
 	"secretsync/reconcile"
+	"secretsync/reconcile/proposal"
 	"secretsync/reconcile/report"
 	"secretsync/reconcile/review"
 )
@@ -86,6 +87,7 @@ type program struct {
 	keys       *httpapi.KeyStore
 	registry   *prometheus.Registry
 	desk       review.Desk // of those who check pull requests
+	proposals  proposal.Desk
 }
 
 // serve runs until ctx ends or a part fails, and returns when every part has
@@ -137,6 +139,7 @@ func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err
 	group.Go(func() error { return p.server.Run(ctx) })
 	group.Go(func() error { return p.reporter.Run(ctx) })
 	group.Go(func() error { return p.desk.Run(ctx) })
+	group.Go(func() error { return p.proposals.Run(ctx) })
 	group.Go(func() error { return p.followConfig(ctx, cfg) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -191,6 +194,11 @@ func (p *program) assemble(cfg *config) error {
 		return err
 	}
 	p.desk.Assign(checked)
+	proposable, err := p.proposable(cfg, repositories)
+	if err != nil {
+		return err
+	}
+	p.proposals.Assign(proposable)
 	served, err := p.serveGit(cfg)
 	if err != nil {
 		return err
@@ -250,7 +258,10 @@ func (p *program) reconcileConfig(cfg *config, repositories map[gitstore.TenantN
 func (p *program) settings(cfg *config, repositories map[gitstore.TenantName]*gitstore.Repository) httpapi.Settings {
 	s := httpapi.Settings{Limits: cfg.limits, TrustedProxies: cfg.trustedProxies}
 	for _, t := range cfg.tenants {
-		s.Tenants = append(s.Tenants, httpapi.Tenant{Name: t.name, DisplayName: t.displayName, Repository: repositories[t.name], Clone: p.clone(cfg, t)})
+		s.Tenants = append(s.Tenants, httpapi.Tenant{
+			Name: t.name, DisplayName: t.displayName, Repository: repositories[t.name], Clone: p.clone(cfg, t),
+			Proposals: p.proposer(t), ProposeOnly: t.proposeOnly,
+		})
 		s.Keys = append(s.Keys, t.keys...)
 	}
 	return s

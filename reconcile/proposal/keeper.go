@@ -70,25 +70,36 @@ var (
 	ErrForge = errors.New("the pull request could not be opened now")
 )
 
-// forgeError is of one of the kinds; Err is what the forge's client says.
+// forgeError is of one of the kinds. It says what the forge said, and not how that was
+// reached, which is the operator's business and in the log.
 type forgeError struct {
 	kind   error
 	branch string
-	err    error
+	told   *forge.Error // nil: nothing
 }
 
 func (e *forgeError) Error() string {
-	return fmt.Sprintf("%v for branch %s, which is pushed: %v; the same request again goes on from there", e.kind, e.branch, e.err)
+	text := fmt.Sprintf("%v; branch %s is pushed, and the same request again goes on from there", e.kind, e.branch)
+	if e.told == nil {
+		return text
+	}
+	if text += ": " + e.told.Kind.Error(); e.told.Words != "" {
+		text += ": " + e.told.Words
+	}
+	return text
 }
 
-func (e *forgeError) Unwrap() []error { return []error{e.kind, e.err} }
+func (e *forgeError) Unwrap() error { return e.kind }
 
-func failed(branch string, err error) error {
-	kind := ErrForge
+// failed is what who proposes is told of an error of the forge.
+func (k *Keeper) failed(branch string, err error) error {
+	k.log.Warn("a pull request could not be opened", "branch", branch, "error", err)
+	e := &forgeError{kind: ErrForge, branch: branch}
 	if errors.Is(err, forge.ErrRefused) {
-		kind = ErrRefused
+		e.kind = ErrRefused
 	}
-	return &forgeError{kind, branch, err}
+	e.told, _ = errors.AsType[*forge.Error](err)
+	return e
 }
 
 // Keeper proposes changes of one tenant and knows what became of them.
@@ -145,7 +156,7 @@ func (k *Keeper) Propose(ctx context.Context, by gitstore.Attribution, how gitst
 	open := false
 	if made.Found {
 		if pull, open, err = k.cfg.Pulls.Proposed(ctx, made.Branch, k.cfg.Base); err != nil {
-			return nil, nil, failed(made.Branch, err)
+			return nil, nil, k.failed(made.Branch, err)
 		}
 		if !open {
 			if made, err = k.cfg.Repository.Propose(ctx, by, how, made.Commit, operations...); err != nil {
@@ -159,7 +170,7 @@ func (k *Keeper) Propose(ctx context.Context, by gitstore.Attribution, how gitst
 	if !open {
 		pull, err = k.cfg.Pulls.Propose(ctx, forge.Proposal{Title: made.Subject, Body: body(by, made), Branch: made.Branch, Base: k.cfg.Base})
 		if err != nil {
-			return nil, nil, failed(made.Branch, err)
+			return nil, nil, k.failed(made.Branch, err)
 		}
 	}
 	p := Proposal{
