@@ -48,6 +48,7 @@ type tenantConfig struct {
 	receipts     bool
 	proposeOnly  bool // what is written through the API becomes a pull request
 	forge        forgeConfig
+	webhook      webhookConfig
 	pollInterval time.Duration
 	vault        reconcile.Vault
 	grants       map[definition.ClusterName]reconcile.Grant
@@ -183,6 +184,7 @@ func (d *document) parseTenants() []tenantConfig {
 			vault:        d.parseVault(field+".vault", in.Vault),
 			grants:       d.parseGrants(field+".clusters", in.Clusters),
 		}
+		t.webhook = d.parseWebhook(field+".repository.webhook", in.Repository.Webhook, t.forge, in.Repository.URL)
 		for i, key := range in.Keys {
 			at := fmt.Sprintf("%s.keys[%d]", field, i)
 			if other, ok := keyOwner[key.ID]; ok {

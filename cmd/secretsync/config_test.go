@@ -92,7 +92,7 @@ func TestTheSampleConfigurationShowsEveryField(t *testing.T) {
 	}
 	for _, typeName := range []string{
 		"configFile", "tlsFile", "logFile", "committerFile", "limitsFile", "gitFile", "vaultFile", "authFile",
-		"tokenAuthFile", "appRoleAuthFile", "kubernetesAuthFile", "jwtAuthFile", "certAuthFile", "clusterFile", "tenantFile", "signaturesFile", "repositoryFields", "githubAppFile", "forgeFile", "grantFile", "keyFile",
+		"tokenAuthFile", "appRoleAuthFile", "kubernetesAuthFile", "jwtAuthFile", "certAuthFile", "clusterFile", "tenantFile", "signaturesFile", "repositoryFields", "webhookFile", "githubAppFile", "forgeFile", "grantFile", "keyFile",
 	} {
 		fields := fieldsOf(typeName)
 		if len(fields) == 0 {

@@ -28,6 +28,7 @@ type (
 		PollInterval      time.Duration  `yaml:"pollInterval"`
 		Timeout           time.Duration  `yaml:"timeout"`
 		Forge             *forgeFile     `yaml:"forge"`
+		Webhook           *webhookFile   `yaml:"webhook"`
 		Receipts          bool           `yaml:"receipts"`
 		Write             string         `yaml:"write"`
 	}

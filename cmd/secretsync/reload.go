@@ -193,6 +193,7 @@ func changesOf(running, next *config) []string {
 		differs(field+".repository.receipts", a.receipts, b.receipts)
 		differs(field+".repository.write", a.proposeOnly, b.proposeOnly)
 		differs(field+".repository.forge", a.forge, b.forge)
+		differs(field+".repository.webhook", a.webhook, b.webhook)
 		differs(field+".signatures", a.repository.Signatures, b.repository.Signatures)
 		differs(field+".vault", a.vault, b.vault)
 		differs(field+".clusters", a.grants, b.grants)

@@ -82,6 +82,7 @@ type program struct {
 	server     *httpapi.Server
 	reporter   *report.Reporter
 	forges     map[gitstore.TenantName]forgeClient
+	hooks      map[gitstore.TenantName]tenantHook
 	git        *githttp.Server // nil: repositories are not served
 	hashKey    []byte
 	keys       *httpapi.KeyStore
@@ -257,10 +258,11 @@ func (p *program) reconcileConfig(cfg *config, repositories map[gitstore.TenantN
 
 func (p *program) settings(cfg *config, repositories map[gitstore.TenantName]*gitstore.Repository) httpapi.Settings {
 	s := httpapi.Settings{Limits: cfg.limits, TrustedProxies: cfg.trustedProxies}
+	p.hooks = p.tenantHooks(cfg, repositories)
 	for _, t := range cfg.tenants {
 		s.Tenants = append(s.Tenants, httpapi.Tenant{
 			Name: t.name, DisplayName: t.displayName, Repository: repositories[t.name], Clone: p.clone(cfg, t),
-			Proposals: p.proposer(t), ProposeOnly: t.proposeOnly,
+			Proposals: p.proposer(t), ProposeOnly: t.proposeOnly, Hook: p.hooks[t.name].Hook,
 		})
 		s.Keys = append(s.Keys, t.keys...)
 	}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"secretsync/gitstore"
+	"secretsync/gitstore/forge"
+	"secretsync/gitstore/gitstoretest"
+)
+
+func TestTheWebhookOfATenant(t *testing.T) {
+	const secret = "secretFile: hook"
+	for name, c := range map[string]struct {
+		repository string
+		want       string // in the error; empty: it is right
+		kind       forge.Kind
+	}{
+		"the repository is here":            {"{webhook: {" + secret + "}}", "", forge.Generic},
+		"a host that is known":              {"{url: 'https://github.com/acme/secrets.git', webhook: {" + secret + "}}", "", forge.GitHub},
+		"a host that is not":                {"{url: 'https://git.example.org/acme/secrets.git', webhook: {" + secret + "}}", "", forge.Generic},
+		"the kind of the forge":             {"{url: 'https://git.example.org/acme/secrets.git', forge: {kind: forgejo, tokenFile: token}, webhook: {" + secret + "}}", "", forge.Forgejo},
+		"another one than that":             {"{url: 'https://github.com/acme/secrets.git', webhook: {kind: generic, " + secret + "}}", "", forge.Generic},
+		"a kind that there is none of":      {"{webhook: {kind: sourceforge, " + secret + "}}", `:11: tenants.acme.repository.webhook.kind: "sourceforge" is no kind of forge`, ""},
+		"no secret":                         {"{webhook: {kind: gitea}}", "tenants.acme.repository.webhook.secretFile: is missing", ""},
+		"the secret itself is in the place": {"{webhook: {secret: canary}}", "secret: unknown field; known here: kind, secretFile", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := loadConfig(writeConfig(t, strings.Replace(rightConfig, "  acme:\n", "  acme:\n    repository: "+c.repository+"\n", 1), "hook"))
+			if c.want != "" {
+				if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "canary") {
+					t.Fatalf("got %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := cfg.tenants[0].webhook; got.kind != c.kind || !strings.HasSuffix(got.secretFile, "/hook") || len(cfg.warnings) > 0 {
+				t.Errorf("got %+v, warnings %q", got, cfg.warnings)
+			}
+		})
+	}
+}
+
+func TestAHookWhoseSecretIsMissingIsAWarning(t *testing.T) {
+	cfg, err := loadConfig(writeConfig(t, strings.Replace(rightConfig, "  acme:\n", "  acme:\n    repository: {webhook: {secretFile: nowhere}}\n", 1)))
+	if err != nil || len(cfg.warnings) != 1 || !strings.Contains(cfg.warnings[0], ":11: tenants.acme.repository.webhook.secretFile: can't be used: open ") {
+		t.Errorf("warnings %q: %v", cfg.warnings, err)
+	}
+}
+
+func TestAHookIsKeptOverReloads(t *testing.T) {
+	name, err := gitstore.ParseTenantName("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	repositories := map[gitstore.TenantName]*gitstore.Repository{
+		name: gitstoretest.MustOpen(t, gitstore.Config{}).MustRepository("acme").Repository,
+	}
+	p := new(program)
+	tenant := tenantConfig{name: name, webhook: webhookConfig{forge.Gitea, "hook"}}
+	reload := func() tenantHook {
+		p.hooks = p.tenantHooks(&config{tenants: []tenantConfig{tenant}}, repositories)
+		return p.hooks[name]
+	}
+	first := reload()
+	if first.Hook == nil || reload().Hook != first.Hook {
+		t.Error("it is made anew although nothing changed: a flood would be let in at each reload")
+	}
+	tenant.forge.checks = true
+	second := reload()
+	if second.Hook == first.Hook {
+		t.Error("who checks pull requests now is not told of them")
+	}
+	tenant.webhook.kind = forge.GitLab
+	if reload().Hook == second.Hook {
+		t.Error("another kind of forge is not listened to")
+	}
+	tenant.webhook = webhookConfig{}
+	if reload().Hook != nil {
+		t.Error("what is configured no more is listened to")
+	}
+}
