@@ -88,8 +88,12 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		}
 		defer session.Close()
 	}
+	asked := r.origin
 	if err := r.follow(ctx, false); err != nil {
 		return err
+	}
+	if r.origin != asked {
+		return refs.ErrMoved // the settings changed: the session is not for this branch or remote
 	}
 	// What is answered now, even that nothing is to be done, is judged by it.
 	if err := r.git.Settle(ctx); err != nil {

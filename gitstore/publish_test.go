@@ -392,3 +392,26 @@ func TestARemoteThatIsTooLargeIsLeftWhereItWas(t *testing.T) {
 	s.fresh(current)
 	s.create(defined("beta"))
 }
+
+func TestAWriteThatMeetsNewSettingsIsMadeWhereTheyLead(t *testing.T) {
+	s := newFarStory(t)
+	s.begin("alpha")
+	other := newServer(t)
+	s.served.git("push", "-q", other.repo(), "main")
+	var once sync.Once
+	s.served.through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.URL.Query().Get("service") == "git-receive-pack" {
+			once.Do(func() {
+				s.store.Configure(mustParse(ParseTenantName("acme")), Settings{Remote: other.remote(soonEnough)})
+			})
+		}
+		next.ServeHTTP(w, r)
+	})
+	e := s.create(defined("beta"))
+	if head := other.git("rev-parse", "main"); head != e.Revision.String() {
+		t.Errorf("the remote that is configured is at %s, answered was %s", head, e.Revision)
+	}
+	if n := s.served.git("rev-list", "--count", "main"); n != "1" {
+		t.Errorf("the remote of before has %s commits", n)
+	}
+}
