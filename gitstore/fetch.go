@@ -50,7 +50,9 @@ func (r *Repository) confirm(ctx context.Context, told remote.Refs) (remote.Refs
 	o, ref := r.origin, r.settings.Branch.ref()
 	head := told.Hashes[ref]
 	at, err := r.git.Head()
-	if err != nil || head.IsZero() || at.IsZero() || head == at || head == o.receded {
+	receded := o.receded
+	o.receded = object.Hash{} // only what is told twice running is so
+	if err != nil || head.IsZero() || at.IsZero() || head == at || head == receded {
 		return told, err
 	}
 	if back, err := r.isIn(ctx, head, at); err != nil || !back {

@@ -114,7 +114,7 @@ type origin struct {
 	refused  refusedHead
 	doubted  bool        // the mirror lacks objects: all are fetched anew
 	mended   time.Time   // when that was begun last
-	receded  object.Hash // an older commit that the branch was told to be at, once
+	receded  object.Hash // an older commit that the last fetch told of, not believed yet
 	unproven object.Hash // a commit of ours of which nobody knows whether it landed
 }
 

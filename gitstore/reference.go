@@ -103,6 +103,9 @@ func (r *Repository) UpdateRef(ctx context.Context, ref string, change func(at R
 				r.metrics.replays.Inc()
 				continue
 			}
+			if errors.Is(err, refs.ErrMoved) {
+				err = unavailable("write to "+ref, err)
+			}
 			made = at
 			return err
 		}
