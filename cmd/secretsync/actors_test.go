@@ -48,6 +48,7 @@ import (
 //	forget TENANT/PATH                     deletes the newest version of a value in the vault
 //	label|retype CLUSTER NAMESPACE SECRET  what else a cluster user does: another owner's name, another type
 //	remote; down, ! down                   acme's repository is on a server; which is down, and up
+//	merge NUMBER                           a pull request that was proposed is merged at the forge
 //	exits CODE COMMAND [ARG...]            runs a command that must exit with the code
 //	status NAME PHASE [REASON...]          waits until the definition has that phase and
 //	                                       its targets those reasons, in order
@@ -78,6 +79,7 @@ var actors = map[string]func(ts *testscript.TestScript, neg bool, args []string)
 	"down":     turnRemote,
 	"pull":     openPull,
 	"comment":  awaitComment,
+	"merge":    mergePull,
 	"told":     awaitTold,
 	"once":     checkOnce,
 	"note":     awaitNote,

@@ -54,6 +54,7 @@ func startForge(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("forge-token"), []byte("canary\n"), 0o600))
 	config := ts.ReadFile("secretsync.yaml")
 	if remote := "repository: {url:"; strings.Contains(config, remote) {
+		board.pulls.remote = ts.Getenv("REMOTE")
 		config = strings.Replace(config, remote, `repository: {forge: {kind: gitea, repository: "`+server.URL+`/acme/secrets.git", tokenFile: forge-token, checks: true}, url:`, 1)
 		ts.Check(os.WriteFile(ts.MkAbs("secretsync.yaml"), []byte(config), 0o600))
 		return

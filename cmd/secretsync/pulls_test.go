@@ -19,6 +19,7 @@ type pullBoard struct {
 	pulls    []map[string]any
 	comments map[int]string // by pull request: there is one
 	written  int
+	remote   string // the repository; empty: pull requests can't be opened through the API
 }
 
 // serve answers what is asked of pull requests; false: it is something else.
@@ -32,6 +33,9 @@ func (b *pullBoard) serve(w http.ResponseWriter, r *http.Request) bool {
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(v)
 		return true
+	}
+	if done, status, told := b.propose(r); done {
+		return answer(status, told)
 	}
 	var sent struct{ Body string }
 	if r.Method != http.MethodGet {

@@ -42,6 +42,7 @@ func (p *program) followConfig(ctx context.Context, running *config) error {
 				p.reconciler.Reread()
 			}
 			p.desk.Reread()
+			p.proposals.Reread()
 		case err := <-missed:
 			p.log.Warn("a change of the configuration file may have been missed; send SIGHUP after a change", "error", err)
 		case <-changed:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 func newRevert() *cobra.Command {
 	var c clientFlags
 	var name string
+	var propose bool
 	cmd := &cobra.Command{
 		Use:   "revert (REV | --name NAME) --url URL --tenant TENANT --key-file FILE",
 		Short: "Undo what a commit did to definitions, as a commit",
@@ -26,6 +28,9 @@ or its first seven digits or more.
 With --name only that definition is put back, and without REV what is undone is
 its newest change; a definition that was removed comes back.
 
+With --propose, and always where the tenant's repository is configured so, it is a
+pull request, which is named; it is in force once somebody merges it.
+
 Where a definition was changed since, nothing is done and the conflict is told.
 What is undone already is left as it is.`,
 		Example: `  secretsync revert 3f786850e3 --url https://secretsync.example.org --tenant acme --key-file key
@@ -34,19 +39,38 @@ What is undone already is left as it is.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case name != "":
-				return revertDefinition(cmd, &c.Client, name, args)
+				return revertDefinition(cmd, &c.Client, name, args, propose)
 			case len(args) == 0:
 				return errors.New("say what to undo: a commit by its SHA, or the newest change of a definition with --name NAME")
 			}
-			return revertCommit(cmd, &c.Client, args[0])
+			return revertCommit(cmd, &c.Client, args[0], propose)
 		},
 	}
 	c.bind(cmd, "an admin key")
 	cmd.Flags().StringVar(&name, "name", "", "the definition that is put back; default all that the commit changed")
+	cmd.Flags().BoolVar(&propose, "propose", false, "make it a pull request rather than a commit of the branch")
 	return cmd
 }
 
-func revertDefinition(cmd *cobra.Command, c *client.Client, name string, args []string) error {
+// proposing is what is asked for behind a path.
+func proposing(propose bool) string {
+	if propose {
+		return "?propose=true"
+	}
+	return ""
+}
+
+// tellProposal says where a change waits for somebody to merge it.
+func tellProposal(cmd *cobra.Command, answer *client.Answer) error {
+	var told struct{ Proposal struct{ URL, Branch string } }
+	if err := json.Unmarshal(answer.Body, &told); err != nil {
+		return fmt.Errorf("the answer is not what this version of the program expects: %w", err)
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "proposed on branch %s: %s\n", told.Proposal.Branch, told.Proposal.URL)
+	return err
+}
+
+func revertDefinition(cmd *cobra.Command, c *client.Client, name string, args []string, propose bool) error {
 	if _, err := definition.ParseName(name); err != nil {
 		return fmt.Errorf("--name: %w", err)
 	}
@@ -54,11 +78,14 @@ func revertDefinition(cmd *cobra.Command, c *client.Client, name string, args []
 	if len(args) > 0 {
 		body["commit"] = args[0]
 	}
-	answer, err := c.Do(cmd.Context(), http.MethodPost, "/secrets/"+name+"/revert", body)
+	answer, err := c.Do(cmd.Context(), http.MethodPost, "/secrets/"+name+"/revert"+proposing(propose), body)
 	if err != nil {
 		return err
 	}
-	if answer.Status == http.StatusNoContent {
+	switch answer.Status {
+	case http.StatusAccepted:
+		return tellProposal(cmd, answer)
+	case http.StatusNoContent:
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is gone again\n", name)
 		return err
 	}
@@ -66,7 +93,7 @@ func revertDefinition(cmd *cobra.Command, c *client.Client, name string, args []
 	return err
 }
 
-func revertCommit(cmd *cobra.Command, c *client.Client, commit string) error {
+func revertCommit(cmd *cobra.Command, c *client.Client, commit string, propose bool) error {
 	var told struct {
 		Reverted string
 		Commit   string // empty: nothing had to be done
@@ -75,8 +102,15 @@ func revertCommit(cmd *cobra.Command, c *client.Client, commit string) error {
 			Status int
 		}
 	}
-	if err := c.Call(cmd.Context(), http.MethodPost, "/commits/"+url.PathEscape(commit)+":revert", nil, &told); err != nil {
+	answer, err := c.Do(cmd.Context(), http.MethodPost, "/commits/"+url.PathEscape(commit)+":revert"+proposing(propose), nil)
+	if err != nil {
 		return err
+	}
+	if answer.Status == http.StatusAccepted {
+		return tellProposal(cmd, answer)
+	}
+	if err := json.Unmarshal(answer.Body, &told); err != nil {
+		return fmt.Errorf("the answer is not what this version of the program expects: %w", err)
 	}
 	out := cmd.OutOrStdout()
 	if told.Commit == "" {
@@ -90,6 +124,6 @@ func revertCommit(cmd *cobra.Command, c *client.Client, commit string) error {
 		}
 		fmt.Fprintf(out, "%s %s\n", item.Name, what)
 	}
-	_, err := fmt.Fprintf(out, "commit %s undoes %s\n", told.Commit, told.Reverted)
+	_, err = fmt.Fprintf(out, "commit %s undoes %s\n", told.Commit, told.Reverted)
 	return err
 }

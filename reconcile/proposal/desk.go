@@ -79,6 +79,17 @@ func (d *Desk) Hint(tenant gitstore.TenantName) {
 	}
 }
 
+// Reread has every tenant's forge asked now.
+func (d *Desk) Reread() {
+	d.init()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range d.keepers {
+		k.due = d.Clock.Now()
+	}
+	d.wake()
+}
+
 func (d *Desk) wake() {
 	select {
 	case d.woken <- struct{}{}:
