@@ -53,7 +53,6 @@ func (d *document) parseWebhook(field string, in *webhookFile, of forgeConfig, u
 type tenantHook struct {
 	webhookConfig
 	repository *gitstore.Repository
-	checks     bool
 	*hooks.Hook
 }
 
@@ -64,21 +63,26 @@ func (p *program) tenantHooks(cfg *config, repositories map[gitstore.TenantName]
 		if t.webhook == (webhookConfig{}) {
 			continue
 		}
-		h := tenantHook{webhookConfig: t.webhook, repository: repositories[t.name], checks: t.forge.checks}
-		if kept := p.hooks[t.name]; kept.webhookConfig == h.webhookConfig && kept.repository == h.repository && kept.checks == h.checks {
+		h := tenantHook{webhookConfig: t.webhook, repository: repositories[t.name]}
+		if kept := p.hooks[t.name]; kept.webhookConfig == h.webhookConfig && kept.repository == h.repository {
 			made[t.name] = kept
 			continue
 		}
-		h.Hook = hooks.New(h.kind, h.secretFile, h.repository, p.pullsOf(t))
+		h.Hook = hooks.New(h.kind, h.secretFile, h.repository, pullsHinter{p, t.name})
 		made[t.name] = h
 	}
 	return made
 }
 
-// pullsOf returns who is told of a tenant's pull requests; nil: nobody checks them.
-func (p *program) pullsOf(t tenantConfig) hooks.Hinter {
-	if !t.forge.checks {
-		return nil
-	}
-	return p.desk.Bell(t.name)
+// pullsHinter tells who at the time checks a tenant's pull requests, and who has
+// opened some.
+type pullsHinter struct {
+	p      *program
+	tenant gitstore.TenantName
+}
+
+// Hint tells that something happened to one of them.
+func (h pullsHinter) Hint() {
+	h.p.desk.Hint(h.tenant)
+	h.p.proposals.Hint(h.tenant)
 }

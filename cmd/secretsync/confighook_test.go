@@ -70,8 +70,8 @@ func TestAHookIsKeptOverReloads(t *testing.T) {
 	}
 	tenant.forge.checks = true
 	second := reload()
-	if second.Hook == first.Hook {
-		t.Error("who checks pull requests now is not told of them")
+	if second.Hook != first.Hook {
+		t.Error("it is made anew although nothing changed that matters to it")
 	}
 	tenant.webhook.kind = forge.GitLab
 	if reload().Hook == second.Hook {

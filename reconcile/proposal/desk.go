@@ -15,6 +15,9 @@ import (
 // besides when it tells by itself.
 const interval = 5 * time.Minute
 
+// leastPause is between two looks of one tenant's, however much its forge tells.
+const leastPause = 2 * time.Second
+
 // Desk has the keepers of all tenants that have a forge. Its zero value is ready.
 type Desk struct {
 	Clock clock.Clock // nil: the machine's
@@ -67,27 +70,33 @@ func (d *Desk) Keeper(tenant gitstore.TenantName) *Keeper {
 	return d.keepers[tenant]
 }
 
-// Hint has a tenant's forge asked now: something happened to a pull request. Tenants
+// Hint has a tenant's forge asked soon: something happened to a pull request. Tenants
 // without a forge are ignored.
 func (d *Desk) Hint(tenant gitstore.TenantName) {
 	d.init()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if k := d.keepers[tenant]; k != nil {
-		k.due = d.Clock.Now()
-		d.wake()
+		d.hurry(k)
 	}
 }
 
-// Reread has every tenant's forge asked now.
+// Reread has every tenant's forge asked soon.
 func (d *Desk) Reread() {
 	d.init()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, k := range d.keepers {
-		k.due = d.Clock.Now()
+		d.hurry(k)
 	}
-	d.wake()
+}
+
+// hurry makes it a keeper's turn. d.mu is held.
+func (d *Desk) hurry(k *Keeper) {
+	if soon := k.asked.Add(leastPause); soon.Before(k.due) {
+		k.due = soon // in the past as a rule, which is now
+		d.wake()
+	}
 }
 
 func (d *Desk) wake() {
@@ -136,7 +145,7 @@ func (d *Desk) round(ctx context.Context) {
 	var due []*Keeper
 	for _, k := range d.keepers {
 		if !d.Clock.Now().Before(k.due) {
-			due, k.due = append(due, k), d.later()
+			due, k.due, k.asked = append(due, k), d.later(), d.Clock.Now()
 		}
 	}
 	d.mu.Unlock()

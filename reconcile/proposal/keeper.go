@@ -113,7 +113,8 @@ type Keeper struct {
 	wake   func() // tells the desk that there is something to look at
 	known  []Proposal
 	looked time.Time // when the forge was asked last; zero: never
-	due    time.Time // when the desk asks it next; of the desk
+	// Of the desk: when it has it look next, and when it did last.
+	due, asked time.Time
 }
 
 func newKeeper(c Config, wake func()) *Keeper {

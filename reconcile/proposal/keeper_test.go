@@ -294,6 +294,13 @@ func TestWhatWasKeptCanBeLost(t *testing.T) {
 	}
 }
 
+// waits returns once somebody waits for the clock.
+func waits(c *clocktest.FakeClock) {
+	for !c.HasWaiters() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func TestTheDeskLooksWhenItIsTimeAndWhenItIsHinted(t *testing.T) {
 	s := newScene(t)
 	s.board.asked = make(chan struct{})
@@ -311,9 +318,12 @@ func TestTheDeskLooksWhenItIsTimeAndWhenItIsHinted(t *testing.T) {
 	s.propose()
 	desk.Hint(s.cfg.Tenant)
 	<-s.board.asked
-	for !s.clock.HasWaiters() { // the desk is about to wait
-		time.Sleep(time.Millisecond)
-	}
+	desk.Reread() // is too soon
+	desk.Hint(s.cfg.Tenant)
+	waits(s.clock)
+	s.clock.Step(leastPause)
+	<-s.board.asked
+	waits(s.clock)
 	s.board.end(1, forge.Merged)
 	s.clock.Step(2 * interval)
 	<-s.board.asked
