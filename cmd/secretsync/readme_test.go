@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,9 +17,9 @@ import (
 var makeTargets = map[string]bool{"make demo": true, "make test": true}
 
 // Every command of the README works as it stands there, in the order in which
-// a reader comes to it.
+// a reader comes to it; so do those of the page of more calls, after them.
 func TestTheCommandsOfTheReadme(t *testing.T) {
-	blocks := commandsOf(t, "../../README.md")
+	blocks := slices.Concat(commandsOf(t, "../../README.md"), commandsOf(t, "../../examples/api/README.md"))
 	if len(blocks) < 10 {
 		t.Fatalf("found %d blocks of commands", len(blocks))
 	}
@@ -79,7 +80,7 @@ func checkLinks(t *testing.T, path string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	links := regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(string(page), -1)
+	links := regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(string(page), -1)
 	for _, link := range links {
 		if _, err := os.Stat(filepath.Join(filepath.Dir(path), link[1])); err != nil {
 			t.Error(err)
