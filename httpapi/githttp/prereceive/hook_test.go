@@ -204,6 +204,13 @@ func TestWhereCommitsHaveToBeSignedOthersAreRefused(t *testing.T) {
 			}
 		})
 	}
+	// What was merged once comes back as what the branch descends from.
+	hidden := commit("", root)
+	merged := commit("listed", signed, hidden)
+	turned := commit("listed", hidden, merged)
+	if said := r.judge(merged + " " + turned + " refs/heads/main"); !strings.Contains(said, "commit "+hidden) {
+		t.Errorf("an unsigned commit that was merged and is on the first-parent line now: %q", said)
+	}
 	if said := r.judge(none + " " + unsigned + " refs/heads/other"); said != "" {
 		t.Errorf("another branch: %s", said)
 	}

@@ -26,7 +26,9 @@ func (r *Rules) judgeSignatures(ctx context.Context, o *objects, u update) (refu
 	if signers == nil || err != nil {
 		return "", err
 	}
-	args := []string{"rev-list", "--first-parent", "--reverse", "--timestamp", "--max-count=" + strconv.Itoa(mostCommits+1), u.new}
+	// Only what was on the first-parent line is known to be signed: a commit that was
+	// merged may be on that line from now on.
+	args := []string{"rev-list", "--first-parent", "--exclude-first-parent-only", "--reverse", "--timestamp", "--max-count=" + strconv.Itoa(mostCommits+1), u.new}
 	switch {
 	case u.old != "":
 		args = append(args, "^"+u.old)
