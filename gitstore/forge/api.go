@@ -206,6 +206,9 @@ func (a *api) do(ctx context.Context, what, method, path string, query url.Value
 			if e, ok := errors.AsType[*Error](err); ok { // of the request for a token
 				return nil, e
 			}
+			if ctx.Err() != nil { // others were buying one
+				return nil, fail(ErrUnavailable, err)
+			}
 			return nil, fail(ErrDenied, err)
 		}
 		response, err := a.request(ctx, method, path, query, body, etag, token)

@@ -6,7 +6,5 @@
 //
 // No error holds what a file holds.
 //
-// JWTs are signed by golang-jwt, which brings nothing else along; ghinstallation,
-// which gets whole tokens of GitHub Apps, brings a client of GitHub's whole API,
-// in a new major version every few months, and keeps the key that it was made with.
+// Tokens of GitHub Apps are kept by package githubapp, which package forge shares.
 package credential
