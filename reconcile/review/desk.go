@@ -14,8 +14,11 @@ import (
 //	not at work begins                      -                                 -
 //	at work     goes on, with what it knows ends; begins anew if named        ends
 //
-// Before Run nobody works; those that were assigned begin with it.
+// Before Run nobody works; those that were assigned begin with it. No lock is held
+// while a reviewer is waited for, so that a hint, which a webhook brings, never waits.
 type Desk struct {
+	assigning sync.Mutex // held by Assign, which waits for reviewers
+
 	mu      sync.Mutex
 	ctx     context.Context // of Run; nil before
 	wg      sync.WaitGroup
@@ -44,15 +47,16 @@ func (d *Desk) Run(ctx context.Context) error {
 	}
 	d.mu.Unlock()
 	<-ctx.Done()
-	d.mu.Lock() // nobody begins any more
-	defer d.mu.Unlock()
-	d.wg.Wait()
+	d.mu.Lock()
+	begun := &d.wg // all that ever will: who comes now sees that ctx has ended
+	d.mu.Unlock()
+	begun.Wait()
 	return nil
 }
 
-// begin has a reviewer work. d.mu is held.
+// begin has a reviewer work that does not yet. d.mu is held.
 func (d *Desk) begin(a *assignment) {
-	if d.ctx == nil || d.ctx.Err() != nil {
+	if d.ctx == nil || d.ctx.Err() != nil || a.stop != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(d.ctx)
@@ -66,29 +70,44 @@ func (d *Desk) begin(a *assignment) {
 // Assign says whose pull requests are checked from now on. When it returns nobody
 // works any more for a tenant that is not named, or was told otherwise before.
 func (d *Desk) Assign(tenants []Config) {
+	d.assigning.Lock()
+	defer d.assigning.Unlock()
+	next, ended := d.dismiss(tenants)
+	for _, a := range ended {
+		<-a.ended
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	next := make(map[gitstore.TenantName]*assignment, len(tenants))
-	var begins []*assignment
+	d.working = next
+	for _, a := range next {
+		d.begin(a)
+	}
+}
+
+// dismiss stops those who do not go on, and returns who is to be at work then, and
+// who is ending.
+func (d *Desk) dismiss(tenants []Config) (next map[gitstore.TenantName]*assignment, ended []*assignment) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next = make(map[gitstore.TenantName]*assignment, len(tenants))
 	for _, c := range tenants {
 		if a := d.working[c.Tenant]; a != nil && a.same(c) {
 			next[c.Tenant] = a
 			continue
 		}
-		a := &assignment{config: c, reviewer: New(c), ended: make(chan struct{})}
-		next[c.Tenant] = a
-		begins = append(begins, a)
+		next[c.Tenant] = &assignment{config: c, reviewer: New(c), ended: make(chan struct{})}
 	}
 	for tenant, a := range d.working {
-		if next[tenant] != a && a.stop != nil {
+		if next[tenant] == a {
+			continue
+		}
+		delete(d.working, tenant) // Run, if it comes only now, does not begin it
+		if a.stop != nil {
 			a.stop()
-			<-a.ended
+			ended = append(ended, a)
 		}
 	}
-	d.working = next
-	for _, a := range begins {
-		d.begin(a)
-	}
+	return next, ended
 }
 
 // Reread has every tenant's forge asked soon.

@@ -83,3 +83,53 @@ func TestADeskTouchesOnlyTheTenantsThatChange(t *testing.T) {
 	default:
 	}
 }
+
+// stuck does not leave when it is told to, till it is let go.
+type stuck struct{ asked, letGo chan struct{} }
+
+func (s *stuck) OpenPulls(context.Context) ([]forge.Pull, error) {
+	s.asked <- struct{}{}
+	<-s.letGo
+	return nil, nil
+}
+
+func (*stuck) SetPullStatus(context.Context, forge.Pull, forge.Status) error { return nil }
+func (*stuck) Comment(context.Context, int, string, string) error            { return nil }
+
+func TestAHintDoesNotWaitForAReviewerThatIsEnding(t *testing.T) {
+	store := gitstoretest.MustOpen(t, gitstore.Config{})
+	acme := store.MustRepository("acme").Repository
+	pulls := &stuck{asked: make(chan struct{}), letGo: make(chan struct{})}
+	desk := new(Desk)
+	desk.Assign([]Config{{Tenant: acme.Tenant(), Branch: "main", Pulls: pulls, Repository: acme, Planner: &judge{}, Interval: time.Hour}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error)
+	go func() { ran <- desk.Run(ctx) }()
+	<-pulls.asked
+	assigned := make(chan struct{})
+	go func() { desk.Assign(nil); close(assigned) }()
+	hinted := make(chan struct{})
+	go func() {
+		defer close(hinted)
+		for { // till Assign has told the reviewer to end, which it is waiting for then
+			desk.Hint(acme.Tenant())
+			desk.mu.Lock()
+			left := len(desk.working) == 0
+			desk.mu.Unlock()
+			if left {
+				return
+			}
+		}
+	}()
+	select {
+	case <-hinted:
+	case <-time.After(20 * time.Second):
+		t.Error("a hint waits")
+	}
+	close(pulls.letGo)
+	<-assigned
+	cancel()
+	if err := <-ran; err != nil {
+		t.Error(err)
+	}
+}
