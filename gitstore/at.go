@@ -163,6 +163,24 @@ func (w *walk) at(head object.Hash, now *Snapshot) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	return w.show(head, at, func(name definition.Name, file object.TreeEntry) (*Entry, error) {
+		if same, ok := now.Get(name); ok && same.blob == file.ID && same.mode == file.Mode {
+			return same, nil
+		}
+		e := &Entry{Name: name, blob: file.ID, mode: file.Mode}
+		if err := w.readInto(e, string(file.Name)); err != nil {
+			return nil, err
+		}
+		if e.Usable() {
+			e.Source, e.sourceBlob = revisionOf(head), file.ID
+		}
+		return e, nil
+	})
+}
+
+// show makes the snapshot of what a commit holds: entry makes that of each file of
+// a definition that is served; the others are its problems.
+func (w *walk) show(head object.Hash, at side, entry func(name definition.Name, file object.TreeEntry) (*Entry, error)) (*Snapshot, error) {
 	if err := w.begin(at.secrets); err != nil {
 		return nil, err
 	}
@@ -176,7 +194,7 @@ func (w *walk) at(head object.Hash, now *Snapshot) (*Snapshot, error) {
 		problems = append(problems, *at.problem)
 	}
 	for rest := at.secrets; len(rest) > 0; {
-		e, after, err := rest.Next()
+		file, after, err := rest.Next()
 		if err == nil {
 			err = w.reader.Spend(workPerName)
 		}
@@ -184,27 +202,19 @@ func (w *walk) at(head object.Hash, now *Snapshot) (*Snapshot, error) {
 			return nil, err
 		}
 		rest = after
-		file := string(e.Name)
-		if w.census != nil && !w.census.served[file] {
+		if w.census != nil && !w.census.served[string(file.Name)] {
 			continue
 		}
-		name, problem := definition.NameOfFile(file, e.Mode)
+		name, problem := definition.NameOfFile(string(file.Name), file.Mode)
 		if problem != nil {
 			problems = append(problems, *problem)
 			continue
 		}
-		if same, ok := now.Get(name); ok && same.blob == e.ID && same.mode == e.Mode {
-			entries = append(entries, same)
-			continue
-		}
-		entry := &Entry{Name: name, blob: e.ID, mode: e.Mode}
-		if err := w.readInto(entry, file); err != nil {
+		e, err := entry(name, file)
+		if err != nil {
 			return nil, err
 		}
-		if entry.Usable() {
-			entry.Source, entry.sourceBlob = revisionOf(head), e.ID
-		}
-		entries = append(entries, entry)
+		entries = append(entries, e)
 	}
 	sortByName(entries)
 	s := newSnapshot(head, entries, sortByPath(problems))

@@ -131,48 +131,15 @@ func parseCache(w *walk, of BranchName, rules string, content []byte) (*state, e
 	}
 	result := &state{head: head, time: at.Time}
 	result.keepTrees(s, w.most)
-	if err := w.begin(s.secrets); err != nil {
+	result.snapshot, err = w.show(head, s, func(name definition.Name, file object.TreeEntry) (*Entry, error) {
+		return w.restore(name, file, cached[string(file.Name)])
+	})
+	if err != nil {
 		return nil, err
 	}
-	var entries []*Entry
-	var problems []definition.FileError
-	surplus := 0
-	if w.census != nil {
-		problems, surplus = w.census.problems, w.census.surplus
-	}
-	if s.problem != nil {
-		problems = append(problems, *s.problem)
-	}
-	for rest := s.secrets; len(rest) > 0; {
-		e, after, err := rest.Next()
-		if err == nil {
-			err = w.reader.Spend(workPerName)
-		}
-		if err != nil {
-			return nil, err
-		}
-		rest = after
-		if w.census != nil && !w.census.served[string(e.Name)] {
-			continue
-		}
-		file := string(e.Name)
-		name, problem := definition.NameOfFile(file, e.Mode)
-		if problem != nil {
-			problems = append(problems, *problem)
-			continue
-		}
-		entry, err := w.restore(name, e, cached[file])
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, entry)
-	}
-	if len(entries) != len(cached) {
+	if len(result.snapshot.entries) != len(cached) {
 		return nil, errors.New("it has other definitions than the commit")
 	}
-	sortByName(entries)
-	result.snapshot = newSnapshot(head, entries, sortByPath(problems))
-	result.snapshot.surplus = surplus
 	return result, nil
 }
 

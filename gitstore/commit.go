@@ -65,18 +65,11 @@ func (r *Repository) Commit(ctx context.Context, at *Snapshot, id Revision, befo
 	if before != nil && before.Revision == id && before.head == at.head {
 		return before, nil
 	}
-	leave, err := r.enter()
+	ctx, turn, end, err := r.inquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
-	ctx, end := r.bound(ctx)
 	defer end()
-	turn, err := r.store.turns.take(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer turn.end()
 	s := search{ctx: ctx, turn: turn, reader: r.git.Reader(ctx, workPerAnswer), id: id.hash()}
 	if before != nil && before.Revision == id {
 		s.known, s.landed = before.head, before.Landed.hash()
@@ -94,6 +87,22 @@ func (r *Repository) Commit(ctx context.Context, at *Snapshot, id Revision, befo
 		return nil, commitError(ctx, id, err)
 	}
 	return c, nil
+}
+
+// inquire has a caller read history in his turn, with a context that ends with his
+// and with the repository. He is let in till he ends it.
+func (r *Repository) inquire(ctx context.Context) (bounded context.Context, turn *turn, end func(), err error) {
+	leave, err := r.enter()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	bounded, release := r.bound(ctx)
+	if turn, err = r.store.turns.take(bounded); err != nil {
+		release()
+		leave()
+		return nil, nil, nil, err
+	}
+	return bounded, turn, func() { turn.end(); release(); leave() }, nil
 }
 
 // Lengthen returns the commit whose SHA begins with these digits, seven or more
@@ -137,18 +146,11 @@ func (r *Repository) Line(ctx context.Context, at *Snapshot, since Revision, mos
 	if since.IsZero() {
 		return newest, nil
 	}
-	leave, err := r.enter()
+	ctx, turn, end, err := r.inquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
-	ctx, end := r.bound(ctx)
 	defer end()
-	turn, err := r.store.turns.take(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer turn.end()
 	s := search{ctx: ctx, turn: turn, reader: r.git.Reader(ctx, workPerAnswer)}
 	var line []Revision
 	for id, last := at.head, since.hash(); id != last; {

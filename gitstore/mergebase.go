@@ -21,18 +21,11 @@ const mostForMergeBase = 5000
 // the newest thousands of commits, or one of the two is not there, with
 // [ErrLimit] if that costs too much, with [ErrUnavailable], and with ctx's error.
 func (r *Repository) MergeBase(ctx context.Context, a, b Revision) (Revision, error) {
-	leave, err := r.enter()
+	ctx, turn, end, err := r.inquire(ctx)
 	if err != nil {
 		return Revision{}, err
 	}
-	defer leave()
-	ctx, end := r.bound(ctx)
 	defer end()
-	turn, err := r.store.turns.take(ctx)
-	if err != nil {
-		return Revision{}, err
-	}
-	defer turn.end()
 	w := newWalkWithin(ctx, turn, r.git, r.maxDefinitions, workPerRevision(r.maxDefinitions))
 	base, err := w.mergeBase(a.hash(), b.hash())
 	switch {
