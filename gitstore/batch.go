@@ -56,7 +56,7 @@ func (r *Repository) writeTogether(ctx context.Context, requests []*request, rep
 func (r *Repository) answer(ctx context.Context, requests []*request, replies []reply, err error) {
 	refused := errors.Is(err, ErrConflict)
 	switch {
-	case errors.Is(err, errUnproven):
+	case errors.Is(err, ErrUnproven):
 	case err != nil && ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case err != nil && r.stuck.err == nil && !refused && (r.origin == nil || r.origin.fault == nil) && remote.KindOf(err) == "":

@@ -26,7 +26,7 @@ var (
 	ErrPrecondition = errors.New("precondition failed")
 	// ErrUnavailable: the repository can't take a write now; trying again
 	// later may succeed. The definition is unchanged unless the error is
-	// ErrUnsettled, too.
+	// ErrUnsettled or ErrUnproven, too.
 	ErrUnavailable = errors.New("unavailable")
 	// ErrOpening: the repository can't be used yet, because it is being opened.
 	// It comes with ErrUnavailable.
@@ -34,6 +34,9 @@ var (
 	// ErrUnsettled: a commit stands, perhaps that of this write, but a power
 	// cut may undo it. The same write again is answered once it is on disk.
 	ErrUnsettled = refs.ErrUnsettled
+	// ErrUnproven: nobody knows whether a push to the remote repository landed. It
+	// may do so later, or never.
+	ErrUnproven = errors.New("the remote repository did not answer, and could not be asked since: it is not known whether the change landed; look before it is made again")
 )
 
 // ClaimError says which definition holds a target already. It matches

@@ -118,7 +118,7 @@ func outcomeOf(err error) string {
 	switch kind := remote.KindOf(err); {
 	case err == nil:
 		return "done"
-	case errors.Is(err, errUnproven):
+	case errors.Is(err, ErrUnproven):
 		return "unknown"
 	case errors.Is(err, refs.ErrMoved):
 		return "stale"

@@ -81,9 +81,6 @@ func (e *rejectedError) Error() string {
 // Is reports that a rejectedError is of kind ErrConflict.
 func (e *rejectedError) Is(target error) bool { return target == ErrConflict }
 
-// errUnproven says that nobody knows what became of a push.
-var errUnproven = errors.New("the remote repository did not answer, and could not be asked since: it is not known whether the change landed; look before it is made again")
-
 // push publishes what was drafted. [refs.ErrMoved] says that somebody else was
 // faster.
 func (r *Repository) push(ctx context.Context, session *remote.Session, update remote.Update, objects *pack.Builder) error {
@@ -143,7 +140,7 @@ func (r *Repository) find(ctx context.Context, update remote.Update, content []b
 	if update.Ref == r.settings.Branch.ref() {
 		o.unproven = update.New
 	}
-	return errors.Join(errUnproven, lost, err)
+	return errors.Join(ErrUnproven, lost, err)
 }
 
 // landed reports whether what was pushed is in the history of the remote's

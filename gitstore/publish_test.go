@@ -168,7 +168,7 @@ func TestAPushOfWhichNothingIsKnownIsToldAsSuchAndSettledFirst(t *testing.T) {
 				next.ServeHTTP(w, r)
 			})
 			_, err = s.repo.Create(t.Context(), somebody, defined("beta"))
-			if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "not known whether") {
+			if !errors.Is(err, ErrUnavailable) || !errors.Is(err, ErrUnproven) {
 				t.Errorf("got %v", err)
 			}
 			if got := s.repo.Snapshot().Head().String(); got != begun {

@@ -69,9 +69,11 @@ var kinds = []struct {
 	{kind: gitstore.ErrConflict, status: http.StatusConflict},
 	{kind: gitstore.ErrPrecondition, status: http.StatusPreconditionFailed,
 		sentence: "the definition has changed since the revision in If-Match, or If-Match never was one of its revisions: GET it again and repeat the change with its new ETag"},
-	// Before ErrUnavailable, which it comes with.
+	// Before ErrUnavailable, which the next two come with.
 	{kind: gitstore.ErrUnsettled, status: http.StatusServiceUnavailable,
 		sentence: "the change may have been made but can't be put on disk now: repeat the request later, or look whether it stands", retryAfter: unavailableRetry},
+	{kind: gitstore.ErrUnproven, status: http.StatusServiceUnavailable,
+		sentence: "the remote repository did not answer, so it is not known whether the change was made: look whether it stands before the request is made again", retryAfter: unavailableRetry},
 	{kind: gitstore.ErrUnavailable, status: http.StatusServiceUnavailable,
 		sentence: "the store can't take a write now", retryAfter: unavailableRetry},
 	{kind: proposal.ErrRefused, status: http.StatusConflict},

@@ -29,6 +29,7 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 		"a stale ETag":                    {fmt.Errorf("at abc: %w", gitstore.ErrPrecondition), 412, "GET it again", "at abc"},
 		"a store that can't write":        {fmt.Errorf("%s: %w", inner, gitstore.ErrUnavailable), 503, "nothing was changed", inner},
 		"a write that may stand":          {fmt.Errorf("%s: %w: %w", inner, gitstore.ErrUnavailable, gitstore.ErrUnsettled), 503, "may have been made", inner},
+		"a push without an answer":        {fmt.Errorf("%s: %w: %w", inner, gitstore.ErrUnavailable, gitstore.ErrUnproven), 503, "look whether it stands", inner},
 		"a client that went away":         {fmt.Errorf("waiting: %w", context.Canceled), 503, "given up", "waiting"},
 		"an unknown error":                {errors.New(inner), 500, "our side", inner},
 		"our own problem, wrapped":        {fmt.Errorf("%s: %w", inner, errRole), 403, "admin access required", ""},
@@ -41,7 +42,7 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 			if !strings.Contains(p.sentence, c.says) {
 				t.Errorf("sentence %q does not say %q", p.sentence, c.says)
 			}
-			if errors.Is(c.err, gitstore.ErrUnsettled) && strings.Contains(p.sentence, "nothing was changed") {
+			if (errors.Is(c.err, gitstore.ErrUnsettled) || errors.Is(c.err, gitstore.ErrUnproven)) && strings.Contains(p.sentence, "nothing was changed") {
 				t.Errorf("sentence %q tells what is not known", p.sentence)
 			}
 			if c.hides != "" {
