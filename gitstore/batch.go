@@ -77,23 +77,12 @@ func (r *Repository) answer(ctx context.Context, requests []*request, replies []
 // tryBatch makes the batch on top of what the branch holds now. errMoved says
 // that another process was faster.
 func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies []reply) error {
-	var session *remote.Session // nil: the repository is no mirror
-	if err := r.reconfigure(ctx); err != nil {
+	session, err := r.catchUp(ctx)
+	if err != nil {
 		return err
 	}
-	if r.origin != nil {
-		var err error
-		if session, err = r.openPush(ctx); err != nil {
-			return err
-		}
+	if session != nil {
 		defer session.Close()
-	}
-	asked := r.origin
-	if err := r.follow(ctx, false); err != nil {
-		return err
-	}
-	if r.origin != asked {
-		return refs.ErrMoved // the settings changed: the session is not for this branch or remote
 	}
 	// What is answered now, even that nothing is to be done, is judged by it.
 	if err := r.git.Settle(ctx); err != nil {

@@ -70,14 +70,10 @@ func (r *Repository) Propose(ctx context.Context, by Attribution, how Handling, 
 	}
 	var made Proposed
 	err = r.inTurn(ctx, func(ctx context.Context) (err error) {
-		for replays := 0; ; replays++ {
+		return r.replay("propose a change to the repository of tenant "+r.tenant.s, func() error {
 			made, err = r.tryPropose(ctx, by, how, replace, operations)
-			if errors.Is(err, refs.ErrMoved) && replays < mostReplays {
-				r.metrics.replays.Inc()
-				continue
-			}
 			return err
-		}
+		})
 	})
 	return made, err
 }
@@ -91,20 +87,14 @@ func (r *Repository) tryPropose(ctx context.Context, by Attribution, how Handlin
 		}
 		return Proposed{}, unavailable("propose a change to the repository of tenant "+r.tenant.s, err)
 	}
-	if err := r.reconfigure(ctx); err != nil {
-		return fault(err)
-	}
-	if r.origin == nil {
-		return Proposed{}, fmt.Errorf("%w: the repository of tenant %s is not on a server where a change could be proposed; make it without propose, or have the operator set repository.url", ErrConflict, r.tenant.s)
-	}
-	session, err := r.openPush(ctx, refs.BranchFolder+ProposalPrefix)
+	session, err := r.catchUp(ctx, refs.BranchFolder+ProposalPrefix)
 	if err != nil {
 		return fault(err)
 	}
-	defer session.Close()
-	if err := r.follow(ctx, false); err != nil {
-		return fault(err)
+	if session == nil {
+		return Proposed{}, fmt.Errorf("%w: the repository of tenant %s is not on a server where a change could be proposed; make it without propose, or have the operator set repository.url", ErrConflict, r.tenant.s)
 	}
+	defer session.Close()
 	refusal, err := r.refusalOfAll()
 	if err != nil {
 		return fault(err)

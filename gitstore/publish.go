@@ -43,6 +43,31 @@ import (
 // it is logged. A crash between the push and the mirror's following is mended by
 // the next fetch.
 
+// catchUp brings the settings, the mirror and the state to what holds now, as every
+// write begins. The session is for one push of the branch or of references that
+// begin with the prefixes; nil: the repository is no mirror. [refs.ErrMoved] says
+// that the settings changed meanwhile.
+func (r *Repository) catchUp(ctx context.Context, prefixes ...string) (session *remote.Session, err error) {
+	if err := r.reconfigure(ctx); err != nil {
+		return nil, err
+	}
+	asked := r.origin
+	if asked != nil {
+		if session, err = r.openPush(ctx, prefixes...); err != nil {
+			return nil, err
+		}
+	}
+	err = r.follow(ctx, false)
+	if err == nil && r.origin != asked {
+		err = refs.ErrMoved // the session is for another branch, or another remote
+	}
+	if err != nil && session != nil {
+		session.Close()
+		session = nil
+	}
+	return session, err
+}
+
 // openPush has the remote say where the branch is, and the mirror be there; and where
 // those references are whose names begin with one of the prefixes. The session is for
 // one push.

@@ -394,24 +394,34 @@ func TestARemoteThatIsTooLargeIsLeftWhereItWas(t *testing.T) {
 }
 
 func TestAWriteThatMeetsNewSettingsIsMadeWhereTheyLead(t *testing.T) {
-	s := newFarStory(t)
-	s.begin("alpha")
-	other := newServer(t)
-	s.served.git("push", "-q", other.repo(), "main")
-	var once sync.Once
-	s.served.through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if r.URL.Query().Get("service") == "git-receive-pack" {
-			once.Do(func() {
-				s.store.Configure(mustParse(ParseTenantName("acme")), Settings{Remote: other.remote(soonEnough)})
+	for what, write := range map[string]func(*farStory) (branch string, commit Revision){
+		"a write": func(s *farStory) (string, Revision) { return "main", s.create(defined("beta")).Revision },
+		"a proposal": func(s *farStory) (string, Revision) {
+			p := s.propose(Revision{}, Creation(defined("beta")))
+			return p.Branch, p.Commit
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newFarStory(t)
+			s.begin("alpha")
+			other := newServer(t)
+			s.served.git("push", "-q", other.repo(), "main")
+			var once sync.Once
+			s.served.through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if r.URL.Query().Get("service") == "git-receive-pack" {
+					once.Do(func() {
+						s.store.Configure(mustParse(ParseTenantName("acme")), Settings{Remote: other.remote(soonEnough)})
+					})
+				}
+				next.ServeHTTP(w, r)
 			})
-		}
-		next.ServeHTTP(w, r)
-	})
-	e := s.create(defined("beta"))
-	if head := other.git("rev-parse", "main"); head != e.Revision.String() {
-		t.Errorf("the remote that is configured is at %s, answered was %s", head, e.Revision)
-	}
-	if n := s.served.git("rev-list", "--count", "main"); n != "1" {
-		t.Errorf("the remote of before has %s commits", n)
+			branch, commit := write(s)
+			if head := other.git("rev-parse", branch); head != commit.String() {
+				t.Errorf("branch %s of the remote that is configured is at %s, answered was %s", branch, head, commit)
+			}
+			if n := s.served.git("rev-list", "--all", "--count"); n != "1" {
+				t.Errorf("the remote of before has %s commits", n)
+			}
+		})
 	}
 }

@@ -97,20 +97,26 @@ func (r *Repository) UpdateRef(ctx context.Context, ref string, change func(at R
 	}
 	var made Revision
 	err := r.inTurn(ctx, func(ctx context.Context) error {
-		for replays := 0; ; replays++ {
-			at, err := r.tryUpdateRef(ctx, ref, change)
-			if errors.Is(err, refs.ErrMoved) && replays < mostReplays {
-				r.metrics.replays.Inc()
-				continue
-			}
-			if errors.Is(err, refs.ErrMoved) {
-				err = unavailable("write to "+ref, err)
-			}
-			made = at
+		return r.replay("write to "+ref, func() (err error) {
+			made, err = r.tryUpdateRef(ctx, ref, change)
 			return err
-		}
+		})
 	})
 	return made, err
+}
+
+// replay tries something again as long as others are faster, so many times.
+func (r *Repository) replay(what string, try func() error) error {
+	for replays := 0; ; replays++ {
+		err := try()
+		switch {
+		case !errors.Is(err, refs.ErrMoved):
+			return err
+		case replays == mostReplays:
+			return unavailable(what, err)
+		}
+		r.metrics.replays.Inc()
+	}
 }
 
 // checkRef fails unless a reference of that name can be there, and is not the one
