@@ -139,6 +139,12 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlockFolder lets others in. To close the file alone would not do at once: a
+// program that is being started at this moment has it, too, until it runs.
+func unlockFolder(lock *os.File) error {
+	return errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_UN), lock.Close())
+}
+
 // Repository returns the tenant's repository, at once. The first time it begins
 // to open it, or to make it where there is none, and to follow it until it is
 // closed. Until it is open, and while it can't be opened, its snapshot is one
@@ -238,5 +244,5 @@ func (s *Store) Close() error {
 		errs = append(errs, r.failed)
 	}
 	s.hosts.Close()
-	return errors.Join(append(errs, s.watcher.close(), s.lock.Close())...)
+	return errors.Join(append(errs, s.watcher.close(), unlockFolder(s.lock))...)
 }

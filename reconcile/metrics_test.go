@@ -2,7 +2,11 @@ package reconcile
 
 import (
 	"encoding/json"
+	"net/http/cgi"
+	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,8 +19,43 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
 )
+
+// useRemote has a tenant of the store write to a repository on a server.
+func useRemote(t *testing.T, store *gitstoretest.Store) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, args := range [][]string{{"init", "-q", "--bare", "-b", "main", filepath.Join(dir, "far.git")}, {"-C", filepath.Join(dir, "far.git"), "config", "http.receivepack", "true"}} {
+		if out, err := exec.Command("git", args...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	programs, err := exec.Command("git", "--exec-path").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(&cgi.Handler{
+		Path: filepath.Join(strings.TrimSpace(string(programs)), "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1"},
+	})
+	t.Cleanup(server.Close)
+	tenant, err := gitstore.ParseTenantName("far")
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote, err := gitstore.ParseRemote(gitstore.RemoteSettings{URL: server.URL + "/far.git"}, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.Configure(tenant, gitstore.Settings{Remote: remote})
+	d, err := definition.Parse("secrets/far.yaml", []byte("name: far\nsecretPath: far\nsync: []\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.MustRepository("far").MustCreate(d)
+}
 
 // TestDashboardAndAlertsAskForMetricsThatAreThere holds the files under
 // examples to what a server that has done each kind of work really tells.
@@ -25,7 +64,9 @@ func TestDashboardAndAlertsAskForMetricsThatAreThere(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	w := newWorld(t, func(w *world) { w.config.Metrics = registry })
 	// A store of the same server, whose metrics are asked for as well.
-	gitstoretest.MustOpen(t, gitstore.Config{Dir: t.TempDir(), Metrics: registry}).MustRepository("acme")
+	store := gitstoretest.MustOpen(t, gitstore.Config{Dir: t.TempDir(), Metrics: registry})
+	store.MustRepository("acme")
+	useRemote(t, store)
 	w.put("db", map[string]any{"a": "1"})
 	w.define("db", "production/.")
 	w.synced("db")

@@ -137,7 +137,7 @@ func TestWhileAMirrorMayBeOldNothingIsAnOrphan(t *testing.T) {
 	w.define("db", "production/.")
 	w.synced("db")
 	w.remove("db")
-	w.statusWhereOrphan("production/./db", "")
+	w.statusWhereOrphan("production/"+w.namespace+"/db", "")
 	for _, old := range []gitstore.Freshness{
 		{Remote: of.Remote}, {Remote: of.Remote, Confirmed: true, Failing: gitstore.ErrUnavailable},
 	} {

@@ -55,7 +55,7 @@ func (c *claim) check() error {
 		return errors.Join(err, folder.Close())
 	}
 	if c.held != nil {
-		err = c.held.Close()
+		err = giveBack(c.held)
 	}
 	c.of, c.held = info, folder
 	return err
@@ -67,7 +67,14 @@ func (c *claim) close() error {
 	if c.held == nil {
 		return nil
 	}
-	err := c.held.Close()
+	err := giveBack(c.held)
 	c.of, c.held = nil, nil
 	return err
+}
+
+// giveBack ends a claim at once. To close the folder alone would not: a program that
+// is being started at this moment has it, too, until it runs.
+func giveBack(folder *os.File) error {
+	_ = unix.Flock(int(folder.Fd()), unix.LOCK_UN) // fails where the file system knows no claims
+	return folder.Close()
 }
