@@ -306,6 +306,7 @@ func checkMarkdown(t testing.TB, text string) {
 
 func FuzzMarkdown(f *testing.F) {
 	f.Add("db", "`x`|y\n@all", "k`e|y")
+	f.Add("###vso[x]", "##[group]\x1b[2J", "##vso[y]")
 	f.Fuzz(func(t *testing.T, path, message, key string) {
 		p := &plan.Plan{Steps: []plan.Step{{
 			Action: plan.Create, Cluster: path, Namespace: "n", Secret: "s", Definition: key, Path: path, Version: 1, Keys: []string{key},
@@ -313,7 +314,7 @@ func FuzzMarkdown(f *testing.F) {
 		}}, Problems: []plan.Problem{{File: path, Level: plan.Error, Message: message}}}
 		checkMarkdown(t, p.Markdown())
 		var text strings.Builder
-		if err := p.WriteText(&text); err != nil || strings.Count(text.String(), "\n") != 5 {
+		if err := p.WriteText(&text); err != nil || strings.Count(text.String(), "\n") != 5 || strings.Contains(text.String(), "##vso[") || strings.Contains(text.String(), "##[") {
 			t.Errorf("%v: %q", err, text.String())
 		}
 	})

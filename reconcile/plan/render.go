@@ -19,17 +19,17 @@ func (p *Plan) WriteText(out io.Writer) error {
 		if q.Known {
 			word += " (as before)"
 		}
-		fmt.Fprintf(&b, "! %s: %s\n", word, clean(q.String()))
+		fmt.Fprintf(&b, "! %s: %s\n", word, Line(q.String()))
 	}
 	for i := range p.Steps {
 		s := &p.Steps[i]
-		fmt.Fprintf(&b, "%s %-9s %s from %s (definition %s)", marks[s.Action], s.Action, clean(s.Place()), clean(s.Path), clean(s.Definition))
+		fmt.Fprintf(&b, "%s %-9s %s from %s (definition %s)", marks[s.Action], s.Action, Line(s.Place()), Line(s.Path), Line(s.Definition))
 		if details := s.details(); details != "" {
-			fmt.Fprintf(&b, ": %s", clean(details))
+			fmt.Fprintf(&b, ": %s", Line(details))
 		}
 		b.WriteString("\n")
 		if s.Held != nil {
-			fmt.Fprintf(&b, "    %s: %s\n", clean(string(s.Held.Reason)), clean(s.Held.Message))
+			fmt.Fprintf(&b, "    %s: %s\n", Line(string(s.Held.Reason)), Line(s.Held.Message))
 		}
 	}
 	fmt.Fprintf(&b, "%s", p.Headline())
@@ -73,14 +73,19 @@ func (p *Plan) note() string {
 	return ""
 }
 
-// clean makes text that came from elsewhere fit for a line of a terminal.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
+// commands are how Azure Pipelines, and in an older form GitHub's runners, take a
+// command from anywhere in a line of a log.
+var commands = strings.NewReplacer("##[", "## [", "##vso[", "## vso[")
+
+// Line makes text that came from elsewhere fit for a line of a terminal, or of a
+// pipeline's log: nothing in it ends the line, moves the cursor or is a command.
+func Line(s string) string {
+	return commands.Replace(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
+	}, strings.ToValidUTF8(s, "\uFFFD")))
 }
 
 const (

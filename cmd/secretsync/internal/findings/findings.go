@@ -13,7 +13,6 @@ import (
 	"io"
 	"net/url"
 	"strings"
-	"unicode"
 
 	"secretsync/reconcile/plan"
 )
@@ -61,13 +60,7 @@ func (r *Report) writeHuman(out io.Writer) error {
 		if p.Level != plan.Error {
 			p.Message = string(p.Level) + ": " + p.Message
 		}
-		p.Message = strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) {
-				return ' '
-			}
-			return r
-		}, p.Message)
-		fmt.Fprintln(&b, p.String())
+		fmt.Fprintln(&b, plan.Line(p.String()))
 	}
 	if r.Mistakes() == 0 {
 		fmt.Fprintf(&b, "%s: %d definitions, no mistake\n", r.Root, r.Definitions)
@@ -100,18 +93,27 @@ var (
 	commandProperty = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 )
 
+// shown keeps line breaks, which are escaped; of the rest what a log can't be harmed by.
+func shown(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = plan.Line(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
 func (r *Report) writeGitHub(out io.Writer) error {
 	var b strings.Builder
 	for i := range r.Problems {
 		p := &r.Problems[i]
-		fmt.Fprintf(&b, "::%s file=%s", p.Level, commandProperty.Replace(p.File))
+		fmt.Fprintf(&b, "::%s file=%s", p.Level, commandProperty.Replace(shown(p.File)))
 		if p.Line > 0 {
 			fmt.Fprintf(&b, ",line=%d", p.Line)
 		}
 		if p.Column > 0 {
 			fmt.Fprintf(&b, ",col=%d", p.Column)
 		}
-		fmt.Fprintf(&b, "::%s\n", commandData.Replace(p.Message))
+		fmt.Fprintf(&b, "::%s\n", commandData.Replace(shown(p.Message)))
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

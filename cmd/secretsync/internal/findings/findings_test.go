@@ -93,3 +93,17 @@ func TestSARIFHasWhatItsReadersRequire(t *testing.T) {
 		}
 	}
 }
+
+// Azure Pipelines and, in an older form, GitHub's runners take a command from
+// anywhere in a line; a terminal takes some from anywhere at all.
+func TestNoNameIsACommandToWhoShowsTheLines(t *testing.T) {
+	hostile := Report{Problems: []plan.Problem{{File: "secrets/##vso[task.setvariable variable=PATH]##[group]\x1b[2J\u202e.yaml", Level: plan.Error, Rule: plan.RuleNoDefinition, Message: "\"###vso[x\x1b\u202e\" is no name"}}}
+	for _, form := range []string{"human", "github"} {
+		got := write(t, &hostile, form)
+		for _, bad := range []string{"##vso[", "##[", "\x1b", "\u202e"} {
+			if strings.Contains(got, bad) {
+				t.Errorf("%s: %q holds %q", form, got, bad)
+			}
+		}
+	}
+}
