@@ -179,7 +179,7 @@ func (d *document) parseTenants() []tenantConfig {
 			},
 			receipts:     in.Repository.Receipts,
 			proposeOnly:  d.parseWrite(field+".repository.write", in.Repository),
-			forge:        d.parseForge(field+".repository.forge", in.Repository.Forge, in.Repository.URL),
+			forge:        d.parseForge(field+".repository.forge", in.Repository),
 			pollInterval: in.PollInterval,
 			vault:        d.parseVault(field+".vault", in.Vault),
 			grants:       d.parseGrants(field+".clusters", in.Clusters),

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"secretsync/gitstore"
@@ -18,12 +20,27 @@ type forgeConfig struct {
 	url        string // of its API; empty: known from kind and repository
 	repository string // its address there; empty: there is no forge
 	tokenFile  string
+	app        gitstore.GitHubApp // that lets us in; zero: what tokenFile holds does
 	statuses   bool
 	checks     bool // of open pull requests
 }
 
 func (f forgeConfig) client() (*forge.Client, error) {
-	return forge.New(forge.Config{Kind: f.kind, Repository: f.repository, URL: f.url, Credentials: forge.TokenFile(f.tokenFile)})
+	c := forge.Config{Kind: f.kind, Repository: f.repository, URL: f.url, Credentials: forge.TokenFile(f.tokenFile)}
+	if f.app != (gitstore.GitHubApp{}) {
+		installation, err := strconv.ParseInt(f.app.InstallationID, 10, 64)
+		if err != nil {
+			return nil, errors.New("the installationID of the GitHub App is no number")
+		}
+		of := c
+		of.URL = or(f.url, f.app.URL)
+		app, err := forge.NewApp(forge.AppConfig{AppID: f.app.ID, InstallationID: installation, PrivateKeyFile: f.app.PrivateKeyFile, Config: of})
+		if err != nil {
+			return nil, err
+		}
+		c.Credentials, c.URL = app, of.URL
+	}
+	return forge.New(c)
 }
 
 // parsePublicURL checks how people reach this server.
@@ -39,18 +56,21 @@ func (d *document) parsePublicURL() string {
 	return strings.TrimRight(d.PublicURL, "/")
 }
 
-// parseForge returns where a tenant's repository is on a forge; at is its URL, if it
-// is a remote one.
-func (d *document) parseForge(field string, in *forgeFile, at string) forgeConfig {
+// parseForge returns where a tenant's repository is on a forge. What is not said
+// of the forge goes by the repository: its URL, and the app that lets us in there.
+func (d *document) parseForge(field string, of repositoryFile) forgeConfig {
+	in := of.Forge
 	if in == nil {
 		return forgeConfig{}
 	}
-	f := forgeConfig{url: in.URL, repository: or(in.Repository, at), tokenFile: d.file(in.TokenFile), statuses: in.Statuses, checks: in.Checks}
+	f := forgeConfig{url: in.URL, repository: or(in.Repository, of.URL), tokenFile: d.file(in.TokenFile), statuses: in.Statuses, checks: in.Checks}
 	if f.repository == "" {
 		d.wrong(field+".repository", "is missing; give the repository's address on the forge, such as https://forge.example.org/acme/secrets.git")
 		return forgeConfig{}
 	}
-	if f.tokenFile == "" {
+	if app := of.GitHubApp; f.tokenFile == "" && app != nil {
+		f.app = gitstore.GitHubApp{ID: app.AppID, InstallationID: app.InstallationID, PrivateKeyFile: d.file(app.PrivateKeyFile), URL: app.URL}
+	} else if f.tokenFile == "" {
 		d.wrong(field+".tokenFile", "is missing; name the file that holds a token for the forge's API")
 	}
 	d.readNow(field+".tokenFile", f.tokenFile) // warns
@@ -63,6 +83,10 @@ func (d *document) parseForge(field string, in *forgeFile, at string) forgeConfi
 		}
 	} else if !known {
 		d.wrong(field+".kind", "is missing, and the address does not tell it; say github, gitlab, gitea, forgejo, bitbucket or azure")
+		return f
+	}
+	if f.app != (gitstore.GitHubApp{}) && f.kind != forge.GitHub {
+		d.wrong(field+".tokenFile", "is missing; repository.githubApp is for the API of GitHub alone")
 		return f
 	}
 	if _, err := f.client(); err != nil {

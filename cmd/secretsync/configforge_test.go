@@ -62,3 +62,25 @@ func TestAClientOfAForgeIsKeptOverReloads(t *testing.T) {
 		t.Error("another token is not used")
 	}
 }
+
+func TestTheAppOfARepositoryServesItsForge(t *testing.T) {
+	with := func(forge string) string {
+		return strings.Replace(rightConfig, "  acme:\n", "  acme:\n    repository:\n      url: https://github.com/acme/secrets.git\n"+
+			"      githubApp: {appID: Iv1.abc, installationID: \"42\", privateKeyFile: app.pem}\n      forge:\n"+forge, 1)
+	}
+	cfg, err := loadConfig(writeConfig(t, with("        statuses: true\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := cfg.tenants[0].forge; f.app.ID != "Iv1.abc" || f.tokenFile != "" || f.kind != forge.GitHub {
+		t.Errorf("got %+v", f)
+	}
+	cfg, err = loadConfig(writeConfig(t, with("        tokenFile: token\n")))
+	if err != nil || cfg.tenants[0].forge.app != (gitstore.GitHubApp{}) {
+		t.Errorf("a token that is named is not used: %v", err)
+	}
+	_, err = loadConfig(writeConfig(t, with("        kind: gitea\n        repository: https://git.example.org/acme/secrets.git\n")))
+	if err == nil || !strings.Contains(err.Error(), "githubApp is for the API of GitHub alone") {
+		t.Errorf("got %v", err)
+	}
+}
