@@ -115,7 +115,7 @@ func (r *Repository) tryPropose(ctx context.Context, by Attribution, how Handlin
 		return Proposed{Written: written}, nil
 	}
 	if d.base.head.IsZero() {
-		refusal = fmt.Errorf("%w: branch %s has no commit yet that a change could be proposed to; make the first one without propose", ErrConflict, quoteBranch(r.settings.Branch.s))
+		refusal = fmt.Errorf("%w: branch %s has no commit yet that a change could be proposed to; push a first one with git, or make it without propose", ErrConflict, quoteBranch(r.settings.Branch.s))
 	}
 	if refusal != nil {
 		return Proposed{}, refusal

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 type farWorld struct {
 	*world
 	dana  *devstack.Person
+	other *proposal.Keeper // of another server
 	store *gitstoretest.Store
 	clock *clocktest.FakeClock // of the proposals
 }
@@ -62,6 +64,11 @@ func newFarWorld(t *testing.T, user string) *farWorld {
 		t.Fatal(err)
 	}
 	desk.Assign([]proposal.Config{{Tenant: tenant, Base: "main", Pulls: client, Repository: repository, File: filepath.Join(t.TempDir(), "proposals.json")}})
+	elsewhere := gitstoretest.MustOpen(t, gitstore.Config{})
+	elsewhere.Configure(tenant, gitstore.Settings{Remote: remote})
+	second := &proposal.Desk{}
+	second.Assign([]proposal.Config{{Tenant: tenant, Base: "main", Pulls: client, Repository: elsewhere.MustRepository("acme"), File: filepath.Join(t.TempDir(), "proposals.json")}})
+	w.other = second.Keeper(tenant)
 	w.settings.Tenants[0].Repository = repository.Repository
 	w.settings.Tenants[0].Proposals = desk.Keeper(tenant)
 	w.reconfigure(w.settings)
@@ -175,5 +182,47 @@ func TestAtARealForgeAProposalIsMergedAndTidiedAway(t *testing.T) {
 	// What was closed can be proposed once more, on top of the merge.
 	if once := w.proposed("DELETE", "/secrets/db", ""); once.Number == other.Number || once.Commit == other.Commit {
 		t.Errorf("after it was closed: %+v", once)
+	}
+}
+
+func TestAtARealForgeTheSameChangeAtTwoServersIsOneProposal(t *testing.T) {
+	w := newFarWorld(t, "twofold")
+	var mu sync.Mutex
+	numbers, fails := map[int]bool{}, 0
+	note := func(number int, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			t.Logf("one is to be repeated: %v", err)
+			fails++
+			return
+		}
+		numbers[number] = true
+	}
+	remove := gitstore.Deletion(mustName(t, "db"), gitstore.Exists())
+	var wg sync.WaitGroup
+	for i := range 6 {
+		keeper := w.settings.Tenants[0].Proposals
+		if i%2 == 1 {
+			keeper = w.other
+		}
+		wg.Go(func() {
+			p, _, err := keeper.Propose(t.Context(), gitstoretest.By, gitstore.Lenient, remove)
+			if err != nil {
+				note(0, err)
+				return
+			}
+			note(p.Number, nil)
+		})
+	}
+	wg.Wait()
+	var pulls []struct{ Number int }
+	w.forge("GET", "/repos/twofold/secrets/pulls?state=open", nil, &pulls)
+	if len(numbers) != 1 || len(pulls) != 1 || fails > 0 {
+		t.Errorf("%d pull requests, answered were %v; %d failed", len(pulls), numbers, fails)
+	}
+	w.clock.Step(time.Minute)
+	if list := w.list(); len(list) == 0 || len(w.branches()) != 2 {
+		t.Errorf("listed are %+v, the branches are %q", list, w.branches())
 	}
 }

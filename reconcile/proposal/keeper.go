@@ -22,6 +22,7 @@ type Pulls interface {
 	Propose(ctx context.Context, p forge.Proposal) (forge.Pull, error)
 	OpenPulls(ctx context.Context) ([]forge.Pull, error)
 	Pull(ctx context.Context, number int) (forge.Pull, error)
+	Close(ctx context.Context, number int) error
 }
 
 // Repository makes and removes branches. It is a *[gitstore.Repository].
@@ -169,7 +170,7 @@ func (k *Keeper) Propose(ctx context.Context, by gitstore.Attribution, how gitst
 		return nil, made.Written, nil
 	}
 	if !open {
-		pull, err = k.cfg.Pulls.Propose(ctx, forge.Proposal{Title: made.Subject, Body: body(by, made), Branch: made.Branch, Base: k.cfg.Base})
+		pull, err = k.open(ctx, forge.Proposal{Title: made.Subject, Body: body(by, made), Branch: made.Branch, Base: k.cfg.Base})
 		if err != nil {
 			return nil, nil, k.failed(made.Branch, err)
 		}
@@ -191,6 +192,30 @@ func (k *Keeper) Propose(ctx context.Context, by gitstore.Attribution, how gitst
 	k.remember()
 	k.wake()
 	return &p, made.Written, nil
+}
+
+// open opens a pull request. Gitea lets two be opened for one branch at the same
+// instant, as two servers may: the first stays, and who opened another one sees that
+// afterwards and closes it.
+func (k *Keeper) open(ctx context.Context, p forge.Proposal) (forge.Pull, error) {
+	opened, err := k.cfg.Pulls.Propose(ctx, p)
+	if err != nil {
+		return opened, err
+	}
+	pulls, err := k.cfg.Pulls.OpenPulls(ctx)
+	if err != nil {
+		return opened, err
+	}
+	first := opened
+	for _, pull := range pulls {
+		if !pull.Fork && pull.Head.Name == p.Branch && pull.Base == p.Base && pull.Number < first.Number {
+			first = pull
+		}
+	}
+	if first.Number == opened.Number {
+		return opened, nil
+	}
+	return first, k.cfg.Pulls.Close(ctx, opened.Number)
 }
 
 // body tells who reviews it what the change is and where it comes from.

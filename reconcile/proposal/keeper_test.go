@@ -22,6 +22,7 @@ type board struct {
 	mu    sync.Mutex
 	pulls []forge.Pull
 	last  forge.Proposal
+	twin  bool // another server is as fast, once
 	fails error
 	asked chan struct{} // nil, or told of each look
 }
@@ -44,6 +45,10 @@ func (b *board) Propose(_ context.Context, p forge.Proposal) (forge.Pull, error)
 		return forge.Pull{}, b.fails
 	}
 	b.last = p
+	if b.twin {
+		b.twin = false
+		b.pulls = append(b.pulls, forge.Pull{Number: len(b.pulls) + 1, State: forge.Open, Head: forge.Branch{Name: p.Branch}, Base: p.Base})
+	}
 	pull := forge.Pull{Number: len(b.pulls) + 1, Title: p.Title, URL: "https://forge/" + p.Branch, State: forge.Open, Head: forge.Branch{Name: p.Branch}, Base: p.Base}
 	b.pulls = append(b.pulls, pull)
 	return pull, nil
@@ -67,6 +72,11 @@ func (b *board) Pull(_ context.Context, number int) (forge.Pull, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.pulls[number-1], b.fails
+}
+
+func (b *board) Close(_ context.Context, number int) error {
+	b.end(number, forge.Closed)
+	return nil
 }
 
 func (b *board) end(number int, state forge.PullState) {
@@ -236,6 +246,20 @@ func TestAProposalThatEndedBeforeItWasLookedAtIsMadeAnew(t *testing.T) {
 	}
 }
 
+func TestOfTwoThatWereOpenedAtTheSameInstantTheFirstStays(t *testing.T) {
+	s := newScene(t)
+	s.board.twin = true
+	if p := s.propose(); p.Number != 1 {
+		t.Errorf("%+v", p)
+	}
+	if s.board.pulls[1].State != forge.Closed {
+		t.Errorf("%+v", s.board.pulls)
+	}
+	if list := s.list(); len(list) != 1 || !s.branches.there() {
+		t.Errorf("%+v", list)
+	}
+}
+
 func TestWhereNothingChangesNothingIsProposed(t *testing.T) {
 	s := newScene(t)
 	s.branches.none = true
@@ -303,7 +327,6 @@ func waits(c *clocktest.FakeClock) {
 
 func TestTheDeskLooksWhenItIsTimeAndWhenItIsHinted(t *testing.T) {
 	s := newScene(t)
-	s.board.asked = make(chan struct{})
 	desk := &Desk{Clock: s.clock}
 	desk.Assign([]Config{s.cfg})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -316,6 +339,9 @@ func TestTheDeskLooksWhenItIsTimeAndWhenItIsHinted(t *testing.T) {
 	}
 	s.keeper = keeper
 	s.propose()
+	s.board.mu.Lock()
+	s.board.asked = make(chan struct{})
+	s.board.mu.Unlock()
 	desk.Hint(s.cfg.Tenant)
 	<-s.board.asked
 	desk.Reread() // is too soon
