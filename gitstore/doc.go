@@ -66,7 +66,8 @@
 //	revert                               what undoes that
 //	write, operation, precondition,      how a write is asked for, judged and made
 //	claims, queue, batch, draft
-//	reference                            other references than the branch
+//	reference, fetchref                  other references than the branch: how one is moved,
+//	                                     how one of the remote is brought here
 //	propose                              a write that people are to merge, and its branch
 //	origin, fetch, publish               the remote repository: how a mirror stands to it,
 //	                                     how it is followed and pushed to
