@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -156,7 +157,7 @@ func (f *Folder) Has(commit string) bool {
 func Texts(files []definition.File) (texts map[string]string, others []string, err error) {
 	texts = make(map[string]string, len(files))
 	for _, file := range files {
-		if !definition.IsFile(file.Mode) {
+		if !definition.IsFile(file.Mode) || !utf8.ValidString(file.Name) {
 			others = append(others, file.Name)
 			continue
 		}
