@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -20,6 +21,9 @@ type clientFlags struct {
 // keyVariable is where the key is taken from if no flag gives one.
 const keyVariable = "SECRETSYNC_KEY"
 
+// mostOfKeyFile is how many bytes of a file are read that should hold a key.
+const mostOfKeyFile = 4 << 10
+
 // bind adds the flags that say where the server is and what key to show it.
 // role is what the key must be allowed, such as "an admin key".
 func (c *clientFlags) bind(cmd *cobra.Command, role string) {
@@ -36,11 +40,20 @@ func (c *clientFlags) bind(cmd *cobra.Command, role string) {
 
 func (c *clientFlags) readKey() error {
 	if c.keyFile != "" {
-		content, err := os.ReadFile(c.keyFile)
+		file, err := os.Open(c.keyFile)
 		if err != nil {
 			return fmt.Errorf("--key-file: %w", err)
 		}
-		if c.Key = strings.TrimSpace(string(content)); c.Key == "" {
+		defer file.Close()
+		content, err := io.ReadAll(io.LimitReader(file, mostOfKeyFile+1))
+		if err != nil {
+			return fmt.Errorf("--key-file: %w", err)
+		}
+		c.Key = strings.TrimSpace(string(content))
+		switch {
+		case len(content) > mostOfKeyFile || strings.ContainsAny(c.Key, "\r\n"):
+			return fmt.Errorf("--key-file: %s holds no key; it should hold one and nothing else", c.keyFile)
+		case c.Key == "":
 			return fmt.Errorf("--key-file: %s is empty", c.keyFile)
 		}
 		return nil
