@@ -49,6 +49,8 @@ import (
 //	label|retype CLUSTER NAMESPACE SECRET  what else a cluster user does: another owner's name, another type
 //	remote; down, ! down                   acme's repository is on a server; which is down, and up
 //	merge NUMBER                           a pull request that was proposed is merged at the forge
+//	repository FILE                        acme's repository as the configuration is to say it
+//	gitea, gitea-down, forge-call, …       a real forge, see startGitea and those below it
 //	exits CODE COMMAND [ARG...]            runs a command that must exit with the code
 //	status NAME PHASE [REASON...]          waits until the definition has that phase and
 //	                                       its targets those reasons, in order
@@ -83,11 +85,22 @@ var actors = map[string]func(ts *testscript.TestScript, neg bool, args []string)
 	"told":     awaitTold,
 	"once":     checkOnce,
 	"note":     awaitNote,
-	"key":      keepKey,
-	"forget":   forgetValue,
-	"label":    labelSecret,
-	"retype":   retypeSecret,
-	"exits":    checkExit,
+
+	"gitea":         startGitea,
+	"gitea-down":    turnGitea,
+	"forge-call":    callForge,
+	"forge-status":  awaitCheck,
+	"forge-comment": awaitRemark,
+	"forge-merge":   mergeAtForge,
+	"since-merge":   tellTime,
+	"receipt":       awaitReceipt,
+	"repository":    configureRepository,
+
+	"key":    keepKey,
+	"forget": forgetValue,
+	"label":  labelSecret,
+	"retype": retypeSecret,
+	"exits":  checkExit,
 
 	"put":       putValue,
 	"namespace": makeNamespaces,

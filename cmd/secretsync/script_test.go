@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			env.Vars = append(env.Vars, w.environment()...)
 			env.Values[worldKey{}] = w
 			env.Values[remoteKey{}] = new(remoteSwitch)
+			env.Values[teamKey{}] = new(team)
 			return nil
 		},
 		Cmds: actors,

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -79,9 +80,14 @@ MODE = console
 LEVEL = Warn
 `))
 
-// StartGitea builds a Gitea if that is not there yet, starts it and returns when it answers. It ends with the stack.
+// StartGitea builds a Gitea if that is not there yet, starts it and returns when it answers. It ends with the stack. A stack
+// may have several.
 func (s *Stack) StartGitea(ctx context.Context) (*Gitea, error) {
-	g := &Gitea{folder: filepath.Join(s.Dir, "gitea")}
+	folder, err := os.MkdirTemp(s.Dir, "gitea-")
+	if err != nil {
+		return nil, fmt.Errorf("devstack: gitea: %w", err)
+	}
+	g := &Gitea{folder: folder}
 	if err := g.start(ctx, s); err != nil {
 		return nil, fmt.Errorf("devstack: gitea: %w", err)
 	}
@@ -114,7 +120,7 @@ func (g *Gitea) start(ctx context.Context, s *Stack) error {
 		if err := os.WriteFile(g.config(), config.Bytes(), 0o600); err != nil {
 			return err
 		}
-		g.process = s.Program("gitea", append([]string{g.program}, g.arguments("web")...), func(ctx context.Context) error {
+		g.process = s.Program(filepath.Base(g.folder), append([]string{g.program}, g.arguments("web")...), func(ctx context.Context) error {
 			return answers(ctx, http.DefaultClient, g.URL+"/api/healthz")
 		})
 		g.process.env = g.environment()
@@ -128,9 +134,15 @@ func (g *Gitea) start(ctx context.Context, s *Stack) error {
 		"--username", g.Admin.Name, "--password", g.Admin.Password, "--email", g.Admin.Name+"@example.org"); err != nil {
 		return err
 	}
-	g.Admin.Token, err = g.command(ctx, "admin", "user", "generate-access-token", "--username", g.Admin.Name, "--token-name", "devstack", "--scopes", "all", "--raw")
+	said, err := g.command(ctx, "admin", "user", "generate-access-token", "--username", g.Admin.Name, "--token-name", "devstack", "--scopes", "all", "--raw")
+	if g.Admin.Token = tokenLine.FindString(said); err == nil && g.Admin.Token == "" {
+		err = fmt.Errorf("no token is made, but\n%s", said)
+	}
 	return err
 }
+
+// tokenLine is a token among what Gitea writes: before and after it there may be warnings.
+var tokenLine = regexp.MustCompile(`(?m)^[0-9a-f]{40}$`)
 
 func (g *Gitea) config() string { return filepath.Join(g.folder, "conf", "app.ini") }
 
@@ -144,7 +156,7 @@ func (g *Gitea) environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "GIT_") })
 }
 
-// command runs one of Gitea's own commands and returns the last line that it writes: before it there may be warnings.
+// command runs one of Gitea's own commands and returns what it writes.
 func (g *Gitea) command(ctx context.Context, command ...string) (string, error) {
 	run := exec.CommandContext(ctx, g.program, g.arguments(command...)...)
 	run.Dir, run.Env = g.folder, g.environment()
@@ -154,9 +166,11 @@ func (g *Gitea) command(ctx context.Context, command ...string) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("%s: %w\n%s%s", strings.Join(command[:3], " "), err, output, stderr.String())
 	}
-	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
-	return lines[len(lines)-1], nil
+	return string(output), nil
 }
+
+// Log is the path of the file with all that the forge ever printed.
+func (g *Gitea) Log() string { return g.process.Log() }
 
 // Stop stops the forge; Start has it go on with what it holds.
 func (g *Gitea) Stop() { g.process.Stop() }
