@@ -33,10 +33,10 @@ devstack: ## build the real parts that tests, demo and bench run against, once
 	@$(LEAN) $(GO) run $(LEANFLAGS) ./examples/devstack/build >/dev/null
 
 # What is downloaded in the background is for the parts, which the demonstration builds while it runs.
-demo: ## see it at work on real parts; DEMO=once ends after the checks
+demo: ## see it at work on real parts; FORGE=1 with a forge, DEMO=once ends after the checks
 	@test -e .cache/devstack || { \
 	  echo "Building secretsync and the demonstration from source, a minute or two the first time."; \
-	  for module in vault kubernetes; do \
+	  for module in vault kubernetes $(if $(FORGE),gitea); do \
 	    (cd examples/devstack/$$module && GOWORK=off $(GO) list -deps ./... >/dev/null 2>&1) & \
 	  done; }
 	@$(MAKE) --no-print-directory --silent build

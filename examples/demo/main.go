@@ -1,6 +1,8 @@
 // Command demo shows secretsync at work on real parts: two Kubernetes API servers, a Vault and the server itself. It does
 // what a platform engineer would do, shows every request and answer, and checks each step: it ends with an error at the
-// first one that is off. It begins with the server alone, because the other parts may have to be built first. On a terminal it then stays up, for the reader to play with; with DEMO=once it ends.
+// first one that is off. It begins with the server alone, because the other parts may have to be built first. With FORGE=1
+// there is a real forge at the end, for pull requests. On a terminal it then stays up, for the reader to play with; with
+// DEMO=once it ends.
 //
 // It is no part of the server. Nothing outlives it.
 package main
@@ -24,7 +26,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	stay := os.Getenv("DEMO") != "once" && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
-	err := run(ctx, "bin/secretsync", stay)
+	err := run(ctx, "bin/secretsync", os.Getenv("FORGE") != "", stay)
 	switch {
 	case ctx.Err() != nil:
 		fmt.Println("\nInterrupted; everything is stopped.")
@@ -35,8 +37,8 @@ func main() {
 	}
 }
 
-// run plays the story with that server program and, if asked to, stays until ctx ends.
-func run(ctx context.Context, binary string, stay bool) error {
+// run plays the story with that server program, with a forge if asked to, and, if asked to, stays until ctx ends.
+func run(ctx context.Context, binary string, forge, stay bool) error {
 	binary, err := filepath.Abs(binary)
 	if err != nil {
 		return err
@@ -49,11 +51,19 @@ func run(ctx context.Context, binary string, stay bool) error {
 	if err := d.play(ctx); err != nil {
 		return err
 	}
+	if forge {
+		if err := d.tell(ctx, d.onForge()); err != nil {
+			return err
+		}
+	}
 	fmt.Printf("\nEvery step did what it should, in %s.\n", time.Since(d.began).Round(100*time.Millisecond))
 	if !stay {
 		return nil
 	}
 	d.printInvitation()
+	if forge {
+		d.printForge()
+	}
 	select {
 	case <-ctx.Done():
 		return nil

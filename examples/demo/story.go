@@ -26,6 +26,7 @@ type demo struct {
 	key        string // an API key of the role admin
 	repository string // the tenant's, bare
 	passwords  []string
+	forge      *team // nil: there is none
 }
 
 // A step is a chapter of the story. It returns an error if what it saw isn't what it should have seen.
@@ -385,9 +386,11 @@ type secret struct {
 	Sync            []json.RawMessage
 	Status          struct {
 		Phase        string
-		SyncStatuses []struct {
-			Cluster, Namespace, SecretName, State, Reason, Message, Commit string
-			VaultVersion                                                   int
-		}
+		SyncStatuses []syncStatus
 	}
+}
+
+type syncStatus struct {
+	Cluster, Namespace, SecretName, State, Reason, Message, Commit string
+	VaultVersion                                                   int
 }
