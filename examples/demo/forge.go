@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -219,8 +220,16 @@ func (d *demo) mergePull(ctx context.Context) error {
 	}
 	fmt.Printf("\n> POST /api/v1/repos/%s/pulls/1/merge\n", forgeRepository)
 	merged := time.Now()
-	if err := d.forge.dana.Call(ctx, http.MethodPost, "/repos/"+forgeRepository+"/pulls/1/merge", map[string]any{"Do": "merge"}, nil); err != nil {
-		return err
+	err = await(ctx, func(ctx context.Context) (bool, error) {
+		err := d.forge.dana.Call(ctx, http.MethodPost, "/repos/"+forgeRepository+"/pulls/1/merge", map[string]any{"Do": "merge"}, nil)
+		// It looks anew after each push whether it can merge, and answers that till it has.
+		if refused, ok := errors.AsType[*devstack.APIError](err); ok && strings.Contains(refused.Body, "Please try again later") {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		return fmt.Errorf("merging the pull request: %w", err)
 	}
 	if err := d.awaitCopies(ctx, d.passwords[1], at); err != nil {
 		return err
