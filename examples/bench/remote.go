@@ -36,16 +36,22 @@ type gitServer struct {
 }
 
 func newGitServer(ctx context.Context, dir string, definitions int) (*gitServer, error) {
+	gitDir := filepath.Join(dir, "served.git")
+	if err := git(ctx, ".", "init", "-q", "--bare", "-b", "main", gitDir); err != nil {
+		return nil, err
+	}
+	if err := git(ctx, gitDir, "config", "http.receivepack", "true"); err != nil {
+		return nil, err
+	}
+	if err := fastImport(ctx, gitDir, definitions, 0); err != nil {
+		return nil, err
+	}
+	return serveGit(ctx, dir)
+}
+
+// serveGit serves dir/served.git.
+func serveGit(ctx context.Context, dir string) (*gitServer, error) {
 	s := &gitServer{gitDir: filepath.Join(dir, "served.git")}
-	if err := git(ctx, ".", "init", "-q", "--bare", "-b", "main", s.gitDir); err != nil {
-		return nil, err
-	}
-	if err := git(ctx, s.gitDir, "config", "http.receivepack", "true"); err != nil {
-		return nil, err
-	}
-	if err := fastImport(ctx, s.gitDir, definitions, 0); err != nil {
-		return nil, err
-	}
 	programs, err := exec.CommandContext(ctx, "git", "--exec-path").Output()
 	if err != nil {
 		return nil, err
