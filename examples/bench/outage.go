@@ -13,6 +13,10 @@ func init() { register("outage", outage) }
 // outageNew is how many values get a new version while Vault can't be reached.
 const outageNew = 10
 
+// outageInterval is shorter than the outage: a path that was asked just before it, or while it began, is due in it as well,
+// and not only some seconds after it.
+const outageInterval = 25 * time.Second
+
 // outage measures 30 s without Vault: what is asked of it meanwhile, how long until all is well again, and how long until
 // what changed meanwhile is copied.
 func outage(ctx context.Context, env *Env) ([]Result, error) {
@@ -25,7 +29,7 @@ func outage(ctx context.Context, env *Env) ([]Result, error) {
 		return nil, err
 	}
 	defer proxy.Close()
-	options := fleetOptions{definitions: 2000, targets: 1, namespaces: 10, clusters: []string{"production"}, vaultURL: proxy.URL, pollInterval: 30 * time.Second}
+	options := fleetOptions{definitions: 2000, targets: 1, namespaces: 10, clusters: []string{"production"}, vaultURL: proxy.URL, pollInterval: outageInterval}
 	return withServer(ctx, env, 10*time.Minute, options, func(ctx context.Context, f *fleet, server *server) ([]Result, error) {
 		counter, err := f.count(ctx)
 		if err != nil {
