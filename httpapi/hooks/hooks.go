@@ -95,16 +95,14 @@ func (h *Hook) Receive(r *http.Request, now time.Time) (forge.Event, error) {
 	if !h.limit.AllowN(now, 1) {
 		return "", &TooMany{time.Second}
 	}
-	if event == forge.EventPush || event == forge.EventEither {
-		h.repository.Hint()
+	if event == forge.EventPing || event == forge.EventOther {
+		return event, nil
 	}
-	// A push may be to a branch that a pull request is for, or the head of one.
-	if h.pulls != nil && event != forge.EventPing && event != forge.EventOther {
+	// A push may be to the head of a pull request, or to the branch that one is for;
+	// and a merge is a push, of which some forges tell by the pull request first.
+	h.repository.Hint()
+	if h.pulls != nil {
 		h.pulls.Hint()
-	}
-	// A merge is a push too; some forges tell of it by the pull request first.
-	if event == forge.EventPull {
-		h.repository.Hint()
 	}
 	return event, nil
 }
