@@ -30,12 +30,7 @@ func (f TokenFile) Token(context.Context) (string, error) {
 // readSecret reads a file that holds one secret: without the white space around
 // it, which editors leave there.
 func readSecret(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxTokenFile+1))
+	content, err := readBounded(path)
 	if err != nil {
 		return nil, err
 	}
@@ -49,4 +44,15 @@ func readSecret(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: has more than one line, or control characters; it should hold a token and nothing else", path)
 	}
 	return content, nil
+}
+
+// readBounded reads a file of secrets, and of one that is no such file not much more
+// than it may hold.
+func readBounded(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maxTokenFile+1))
 }

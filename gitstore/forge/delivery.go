@@ -11,7 +11,6 @@ import (
 	"hash"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -51,12 +50,7 @@ type Secrets [][]byte
 // ReadSecrets reads a file with a secret on each line. Its errors name the file
 // and never what it holds.
 func ReadSecrets(path string) (Secrets, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxTokenFile+1))
+	content, err := readBounded(path)
 	if err != nil {
 		return nil, err
 	}
