@@ -41,7 +41,8 @@ type fleetOptions struct {
 	namespaces   int
 	clusters     []string
 	pollInterval time.Duration
-	vaultURL     string // instead of Vault's own, such as a proxy's
+	vaultURL     string                              // instead of Vault's own, such as a proxy's
+	prepare      func(context.Context, *fleet) error // before its server starts, in withServer; nil: nothing
 }
 
 // target is where the definition with index i is copied to.
@@ -273,6 +274,11 @@ func withServer(ctx context.Context, env *Env, within time.Duration, options fle
 		return nil, err
 	}
 	defer f.empty(context.WithoutCancel(ctx))
+	if options.prepare != nil {
+		if err := options.prepare(ctx, f); err != nil {
+			return nil, err
+		}
+	}
 	server, err := f.serve(ctx)
 	if err != nil {
 		return nil, err

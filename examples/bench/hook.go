@@ -16,26 +16,24 @@ const hookSecret = "the benchmark is hooked"
 
 // hookToCopy: a commit is in a remote repository, and a forge tells of it.
 func hookToCopy(ctx context.Context, env *Env) ([]Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
-	f, err := newFleet(ctx, env, fleetOptions{definitions: 100, targets: 1, namespaces: 10, clusters: []string{"production"}})
-	if err != nil {
-		return nil, err
+	var remote *gitServer
+	defer func() {
+		if remote != nil {
+			remote.Close()
+		}
+	}()
+	options := fleetOptions{definitions: 100, targets: 1, namespaces: 10, clusters: []string{"production"}}
+	options.prepare = func(ctx context.Context, f *fleet) (err error) {
+		remote, err = f.moveToRemote(ctx)
+		return err
 	}
-	defer f.empty(context.WithoutCancel(ctx))
-	remote, err := f.moveToRemote(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer remote.Close()
-	server, err := f.serve(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer server.stop()
-	if err := server.untilSynced(ctx, f.copies()); err != nil {
-		return nil, err
-	}
+	return withServer(ctx, env, 5*time.Minute, options, func(ctx context.Context, f *fleet, server *server) ([]Result, error) {
+		return f.hookedCopies(ctx, server, remote)
+	})
+}
+
+// hookedCopies measures ours and the floor in turn.
+func (f *fleet) hookedCopies(ctx context.Context, server *server, remote *gitServer) ([]Result, error) {
 	counter, err := f.count(ctx)
 	if err != nil {
 		return nil, err
