@@ -7,10 +7,21 @@ const MaxTargets = 100
 
 // Target is one place a value is copied to.
 type Target struct {
-	Cluster   ClusterName
+	Cluster ClusterName
+	// Namespace is zero where Selector is given: then the target stands for one in
+	// each namespace that matches; see [Target.In].
 	Namespace Namespace
+	Selector  Selector
 	// SecretName is zero where the definition gives none; see [Target.Secret].
 	SecretName SecretName
+	// Restart lists what is restarted when the data of the copy change.
+	Restart Restart
+}
+
+// In is the target in one of the namespaces that its selector matches.
+func (t Target) In(namespace Namespace) Target {
+	t.Namespace, t.Selector = namespace, Selector{}
+	return t
 }
 
 // Secret returns the name the Kubernetes Secret bears: the target's own, or
@@ -46,6 +57,7 @@ type Definition struct {
 	Name       Name
 	SecretPath SecretPath
 	Sync       []Target // in the order they were written; never two with one Place
+	Shape      *Shape   // nil: what the copies are by default
 }
 
 // New puts parsed parts together and checks what concerns them
