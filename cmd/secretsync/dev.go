@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"secretsync/cmd/secretsync/internal/config"
 	"secretsync/cmd/secretsync/internal/scratch"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/client"
@@ -125,12 +126,12 @@ type trial struct {
 }
 
 func (d *trial) run(ctx context.Context, stderr io.Writer) error {
-	cfg, err := loadConfig(d.made.Config)
+	cfg, err := config.Load(d.made.Config)
 	if err != nil {
 		return err
 	}
 	// Better before anything is shown than after.
-	listener, err := net.Listen("tcp", cfg.listen)
+	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --listen", err)
 	}

@@ -67,7 +67,7 @@ holds only its hash. Put the printed lines under tenants.<tenant>.keys.`,
 	return cmd
 }
 
-// keyStanza is a keyFile in the order and with the omissions a person wants.
+// keyStanza is a key of the configuration in the order and with the omissions a person wants.
 type keyStanza struct {
 	ID          string    `yaml:"id"`
 	DisplayName string    `yaml:"displayName"`

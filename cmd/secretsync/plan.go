@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,7 +130,7 @@ func (o *planOptions) offline(_ context.Context, f *checkout.Folder) (*plan.Plan
 	if from, err = f.Resolve(from); err != nil {
 		return nil, err
 	}
-	if in.From, err = readSet(f, from, or(o.most, allowed)); err != nil {
+	if in.From, err = readSet(f, from, cmp.Or(o.most, allowed)); err != nil {
 		return nil, err
 	}
 	to := ""
@@ -138,7 +139,7 @@ func (o *planOptions) offline(_ context.Context, f *checkout.Folder) (*plan.Plan
 			return nil, err
 		}
 	}
-	if in.To, err = readSet(f, to, or(o.most, allowed)); err != nil {
+	if in.To, err = readSet(f, to, cmp.Or(o.most, allowed)); err != nil {
 		return nil, err
 	}
 	p := plan.Make(in)

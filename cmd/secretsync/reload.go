@@ -4,16 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
-	"slices"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
+	"secretsync/cmd/secretsync/internal/config"
 
-	"secretsync/reconcile"
+	"github.com/fsnotify/fsnotify"
 )
 
 // settleTime is how long the configuration file must stay as it is before it
@@ -23,7 +20,7 @@ const settleTime = 200 * time.Millisecond
 // followConfig puts a changed configuration in force, on SIGHUP and when the
 // file changes, until ctx ends. One that is wrong changes nothing. On SIGHUP the
 // files that it names are looked at again as well.
-func (p *program) followConfig(ctx context.Context, running *config) error {
+func (p *program) followConfig(ctx context.Context, running *config.Config) error {
 	changed, missed, stop := p.watchConfig()
 	defer stop()
 
@@ -89,8 +86,8 @@ func (p *program) watchConfig() (changed <-chan fsnotify.Event, missed <-chan er
 
 // reload puts the configuration file in force and returns the configuration
 // that is in force afterwards.
-func (p *program) reload(running *config) *config {
-	next, err := loadConfig(p.path)
+func (p *program) reload(running *config.Config) *config.Config {
+	next, err := config.Load(p.path)
 	if err != nil {
 		p.log.Error("the new configuration is refused; the old one stays in force", "error", err)
 		return running
@@ -102,25 +99,25 @@ func (p *program) reload(running *config) *config {
 		}
 		return running
 	}
-	for _, warning := range next.warnings {
+	for _, warning := range next.Warnings {
 		p.log.Warn("a file that the configuration names is not usable now; it is looked at again by itself", "warning", warning)
 	}
-	fields := needRestart(running, next)
+	fields := running.NeedRestart(next)
 	if len(fields) > 0 {
 		p.log.Warn("these settings take effect at the next start", "fields", fields)
 	}
-	changes := changesOf(running, next)
+	changes := running.Changes(next)
 	if len(changes) == 0 {
 		p.log.Info("the configuration is in force as before; the files it names are looked at again once a poll interval, and on SIGHUP now", "notYet", fields)
 		return next
 	}
-	p.log.Info("the new configuration is in force", "changed", changes, "notYet", fields, "tenants", len(next.tenants), "clusters", len(next.clusters))
+	p.log.Info("the new configuration is in force", "changed", changes, "notYet", fields, "tenants", len(next.Tenants), "clusters", len(next.Clusters))
 	return next
 }
 
 // apply replaces tenants, clusters, keys and limits. When it is done nobody
 // works for a tenant any more who is not in the configuration.
-func (p *program) apply(cfg *config) error {
+func (p *program) apply(cfg *config.Config) error {
 	repositories, err := p.repositories(cfg)
 	if err != nil {
 		return err
@@ -155,94 +152,4 @@ func (p *program) apply(cfg *config) error {
 		}
 	}
 	return nil
-}
-
-// changesOf lists what differs and is in force by now, each as its path in the
-// file.
-func changesOf(running, next *config) []string {
-	var changes []string
-	differs := func(field string, a, b any) {
-		if !reflect.DeepEqual(a, b) {
-			changes = append(changes, field)
-		}
-	}
-	differs("pollInterval", running.pollInterval, next.pollInterval)
-	differs("workers", running.workers, next.workers)
-	differs("limits", running.limits, next.limits)
-	differs("trustedProxies", running.trustedProxies, next.trustedProxies)
-	clusters := func(c *config) map[string]reconcile.Cluster {
-		m := make(map[string]reconcile.Cluster)
-		for _, cluster := range c.clusters {
-			m[cluster.Name] = cluster
-		}
-		return m
-	}
-	tenants := func(c *config) map[string]tenantConfig {
-		m := make(map[string]tenantConfig)
-		for _, t := range c.tenants {
-			m[t.name.String()] = t
-		}
-		return m
-	}
-	changes = append(changes, entriesOf("clusters.", clusters(running), clusters(next), func(field string, a, b reconcile.Cluster) {
-		differs(field, a, b)
-	})...)
-	return append(changes, entriesOf("tenants.", tenants(running), tenants(next), func(field string, a, b tenantConfig) {
-		differs(field+".displayName", a.displayName, b.displayName)
-		differs(field+".pollInterval", a.pollInterval, b.pollInterval)
-		differs(field+".repository", a.repository.Remote, b.repository.Remote)
-		differs(field+".repository.receipts", a.receipts, b.receipts)
-		differs(field+".repository.write", a.proposeOnly, b.proposeOnly)
-		differs(field+".repository.forge", a.forge, b.forge)
-		differs(field+".repository.webhook", a.webhook, b.webhook)
-		differs(field+".signatures", a.repository.Signatures, b.repository.Signatures)
-		differs(field+".vault", a.vault, b.vault)
-		differs(field+".clusters", a.grants, b.grants)
-		differs(field+".keys", a.keys, b.keys)
-	})...)
-}
-
-// entriesOf lists the entries of a mapping that came and went, and has those
-// compared that stay.
-func entriesOf[T any](field string, running, next map[string]T, compare func(string, T, T)) (changes []string) {
-	for _, name := range slices.Sorted(maps.Keys(running)) {
-		if now, ok := next[name]; ok {
-			compare(field+name, running[name], now)
-		} else {
-			changes = append(changes, field+name+" (removed)")
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(next)) {
-		if _, ok := running[name]; !ok {
-			changes = append(changes, field+name+" (added)")
-		}
-	}
-	return changes
-}
-
-// needRestart lists the settings that differ and can't change in a running
-// server.
-func needRestart(running, next *config) []string {
-	var fields []string
-	for _, f := range []struct {
-		name    string
-		changed bool
-	}{
-		{"listen", running.listen != next.listen},
-		{"publicURL", running.publicURL != next.publicURL},
-		{"metricsListen", running.metricsListen != next.metricsListen},
-		{"tls", running.tlsCert != next.tlsCert || running.tlsKey != next.tlsKey},
-		{"dataDir", running.dataDir != next.dataDir},
-		{"hashKeyFile", running.hashKeyFile != next.hashKeyFile},
-		{"committer", running.committer != next.committer || running.signingKey != next.signingKey},
-		{"log", running.logLevel != next.logLevel || running.logJSON != next.logJSON},
-		{"git", running.git != next.git},
-		{"limits.definitions", running.definitions != next.definitions},
-		{"limits.mirrorMiB", running.mirror != next.mirror},
-	} {
-		if f.changed {
-			fields = append(fields, f.name)
-		}
-	}
-	return fields
 }

@@ -7,11 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"secretsync/cmd/secretsync/internal/config"
 )
 
 // lines hands over each line of a log.
@@ -30,7 +31,7 @@ func TestAChangeDuringTheStartIsNoticed(t *testing.T) {
 		source  string
 		hangups int
 	}{
-		"an edit":  {rightConfig, 0},
+		"an edit":  {"dataDir: data\n", 0},
 		"a SIGHUP": {wrong, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -38,10 +39,14 @@ func TestAChangeDuringTheStartIsNoticed(t *testing.T) {
 			for range c.hangups {
 				hangup <- syscall.SIGHUP
 			}
-			p := &program{path: writeConfig(t, wrong), source: []byte(c.source), hangup: hangup, log: slog.New(slog.NewTextHandler(log, nil))}
+			path := filepath.Join(t.TempDir(), "secretsync.yaml")
+			if err := os.WriteFile(path, []byte(wrong), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := &program{path: path, source: []byte(c.source), hangup: hangup, log: slog.New(slog.NewTextHandler(log, nil))}
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
-			go func() { ended <- p.followConfig(ctx, &config{}) }()
+			go func() { ended <- p.followConfig(ctx, &config.Config{}) }()
 			select {
 			case line := <-log:
 				if !strings.Contains(line, "the new configuration is refused") {
@@ -85,57 +90,5 @@ func TestASIGHUPDuringTheStartDoesNotEndTheServer(t *testing.T) {
 	}
 	if child.Wait(); child.ProcessState.ExitCode() < 0 || !strings.Contains(stderr.String(), "workers") {
 		t.Errorf("%s: %s; want the complaint about the configuration", child.ProcessState, stderr.String())
-	}
-}
-
-func TestWhatNeedsARestartIsTold(t *testing.T) {
-	if fields := needRestart(&config{listen: ":1"}, &config{listen: ":2"}); !slices.Equal(fields, []string{"listen"}) {
-		t.Errorf("fields %q; want listen", fields)
-	}
-}
-
-func TestWhatChangedIsTold(t *testing.T) {
-	load := func(change func(string) string) *config {
-		t.Helper()
-		cfg, err := loadConfig(writeConfig(t, change(rightConfig)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return cfg
-	}
-	same := func(s string) string { return s }
-	replaced := func(old, new string) func(string) string {
-		return func(s string) string { return strings.Replace(s, old, new, 1) }
-	}
-	for name, test := range map[string]struct {
-		change func(string) string
-		want   []string
-	}{
-		"nothing":              {same, nil},
-		"the interval":         {replaced("dataDir: data", "dataDir: data\npollInterval: 5s"), []string{"pollInterval"}},
-		"a tenant's interval":  {replaced("    vault: {mount", "    pollInterval: 5s\n    vault: {mount"), []string{"tenants.acme.pollInterval"}},
-		"a tenant's grants":    {replaced(`["*"]`, `["team-*"]`), []string{"tenants.acme.clusters"}},
-		"a tenant's vault":     {replaced("prefix: acme", "prefix: other"), []string{"tenants.acme.vault"}},
-		"a role":               {replaced("role: admin", "role: readonly"), []string{"tenants.acme.keys"}},
-		"a cluster's limits":   {replaced("    kubeconfig: kubeconfig", "    kubeconfig: kubeconfig\n    requestsPerSecond: 5"), []string{"clusters.production"}},
-		"a cluster and grants": {func(s string) string { return strings.ReplaceAll(s, "production:", "prod:") }, []string{"tenants.acme.clusters", "clusters.production (removed)", "clusters.prod (added)"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			running, next := load(same), load(test.change)
-			// They lie in folders of their own; a file that is elsewhere is a change.
-			next.clusters = slices.Clone(next.clusters)
-			for i := range next.clusters {
-				next.clusters[i].Kubeconfig = running.clusters[0].Kubeconfig
-			}
-			for i := range next.tenants {
-				next.tenants[i].vault.TokenFile = running.tenants[0].vault.TokenFile
-			}
-			changes := changesOf(running, next)
-			slices.Sort(changes)
-			slices.Sort(test.want)
-			if !slices.Equal(changes, test.want) {
-				t.Errorf("changed %q, want %q", changes, test.want)
-			}
-		})
 	}
 }

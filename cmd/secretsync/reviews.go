@@ -1,15 +1,16 @@
 package main
 
 import (
+	"secretsync/cmd/secretsync/internal/config"
 	"secretsync/gitstore"
 	"secretsync/reconcile/review"
 )
 
 // reviews says whose pull requests are checked, and where.
-func (p *program) reviews(cfg *config, repositories map[gitstore.TenantName]*gitstore.Repository) ([]review.Config, error) {
+func (p *program) reviews(cfg *config.Config, repositories map[gitstore.TenantName]*gitstore.Repository) ([]review.Config, error) {
 	var checked []review.Config
-	for _, t := range cfg.tenants {
-		if !t.forge.checks {
+	for _, t := range cfg.Tenants {
+		if !t.Forge.Checks {
 			continue
 		}
 		client, err := p.forgeOf(t)
@@ -17,7 +18,7 @@ func (p *program) reviews(cfg *config, repositories map[gitstore.TenantName]*git
 			return nil, err
 		}
 		checked = append(checked, review.Config{
-			Tenant: t.name, Branch: t.repository.Branch.String(), Pulls: client, Repository: repositories[t.name], Planner: p.reconciler, Log: p.log,
+			Tenant: t.Name, Branch: t.Repository.Branch.String(), Pulls: client, Repository: repositories[t.Name], Planner: p.reconciler, Log: p.log,
 		})
 	}
 	return checked, nil

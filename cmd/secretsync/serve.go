@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
+	"secretsync/cmd/secretsync/internal/config"
 	"secretsync/gitstore"
 	"secretsync/gitstore/durable"
 	"secretsync/httpapi"
@@ -51,15 +52,15 @@ needs it.`,
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
 			p := &program{path: path, source: configSource(path), hangup: hangup}
-			cfg, err := loadConfig(path)
+			cfg, err := config.Load(path)
 			if err != nil {
 				return err
 			}
 			if check {
-				for _, warning := range cfg.warnings {
+				for _, warning := range cfg.Warnings {
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", warning)
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: is right: %d tenants, %d clusters\n", path, len(cfg.tenants), len(cfg.clusters))
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: is right: %d tenants, %d clusters\n", path, len(cfg.Tenants), len(cfg.Clusters))
 				return err
 			}
 			return p.serve(cmd.Context(), cfg, cmd.ErrOrStderr())
@@ -94,7 +95,7 @@ type program struct {
 
 // serve runs until ctx ends or a part fails, and returns when every part has
 // ended.
-func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err error) {
+func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) {
 	p.log, p.registry = newLog(cfg, stderr), prometheus.NewRegistry()
 	// client-go writes lines of its own making; what they tell stands in ours.
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
@@ -106,18 +107,18 @@ func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	if err := durable.MkdirAll(cfg.dataDir); err != nil {
+	if err := durable.MkdirAll(cfg.DataDir); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
-	if p.hashKey, err = hashKey(cfg.hashKeyFile, cfg.dataDir); err != nil {
+	if p.hashKey, err = hashKey(cfg.HashKeyFile, cfg.DataDir); err != nil {
 		return err
 	}
 	p.store, err = gitstore.Open(gitstore.Config{
-		Dir:            filepath.Join(cfg.dataDir, "repositories"),
-		Committer:      cfg.committer,
-		SigningKey:     cfg.signingKey,
-		MaxDefinitions: cfg.definitions,
-		MaxMirror:      cfg.mirror,
+		Dir:            filepath.Join(cfg.DataDir, "repositories"),
+		Committer:      cfg.Committer,
+		SigningKey:     cfg.SigningKey,
+		MaxDefinitions: cfg.Definitions,
+		MaxMirror:      cfg.Mirror,
 		Log:            p.log,
 		Metrics:        p.registry,
 	})
@@ -125,18 +126,18 @@ func (p *program) serve(ctx context.Context, cfg *config, stderr io.Writer) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, p.store.Close()) }()
-	if p.keys, err = httpapi.OpenKeyStore(filepath.Join(cfg.dataDir, "keys")); err != nil {
+	if p.keys, err = httpapi.OpenKeyStore(filepath.Join(cfg.DataDir, "keys")); err != nil {
 		return err
 	}
 	// What a process made that died before it synced is on disk before it is used.
-	if err := durable.SyncDir(cfg.dataDir); err != nil {
+	if err := durable.SyncDir(cfg.DataDir); err != nil {
 		return fmt.Errorf("sync the data folder: %w", err)
 	}
 	if err := p.assemble(cfg); err != nil {
 		return err
 	}
 
-	p.log.Info("starting", "version", buildVersion(), "tenants", len(cfg.tenants), "clusters", len(cfg.clusters))
+	p.log.Info("starting", "version", buildVersion(), "tenants", len(cfg.Tenants), "clusters", len(cfg.Clusters))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.reconciler.Run(ctx) })
 	group.Go(func() error { return p.server.Run(ctx) })
@@ -177,16 +178,16 @@ func boundGarbage() {
 	}
 }
 
-func newLog(cfg *config, stderr io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.logLevel}
-	if cfg.logJSON {
+func newLog(cfg *config.Config, stderr io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogJSON {
 		return slog.New(slog.NewJSONHandler(stderr, options))
 	}
 	return slog.New(slog.NewTextHandler(stderr, options))
 }
 
 // assemble makes the reconciler and the HTTP server over the store.
-func (p *program) assemble(cfg *config) error {
+func (p *program) assemble(cfg *config.Config) error {
 	repositories, err := p.repositories(cfg)
 	if err != nil {
 		return err
@@ -221,11 +222,11 @@ func (p *program) assemble(cfg *config) error {
 		Git:           served,
 		Reconciler:    p.reconciler,
 		KeyStore:      p.keys,
-		UsageFile:     filepath.Join(cfg.dataDir, "keys-used.json"),
-		Listen:        cfg.listen,
-		MetricsListen: cfg.metricsListen,
-		CertFile:      cfg.tlsCert,
-		KeyFile:       cfg.tlsKey,
+		UsageFile:     filepath.Join(cfg.DataDir, "keys-used.json"),
+		Listen:        cfg.Listen,
+		MetricsListen: cfg.MetricsListen,
+		CertFile:      cfg.TLSCert,
+		KeyFile:       cfg.TLSKey,
 		Log:           p.log,
 		Metrics:       p.registry,
 	})
@@ -234,49 +235,49 @@ func (p *program) assemble(cfg *config) error {
 
 // repositories has the repository of every tenant opened, and waits for none:
 // those that aren't open yet, or can't be opened, say so themselves.
-func (p *program) repositories(cfg *config) (map[gitstore.TenantName]*gitstore.Repository, error) {
-	repositories := make(map[gitstore.TenantName]*gitstore.Repository, len(cfg.tenants))
-	for _, t := range cfg.tenants {
-		p.store.Configure(t.name, t.repository)
-		r, err := p.store.Repository(t.name)
+func (p *program) repositories(cfg *config.Config) (map[gitstore.TenantName]*gitstore.Repository, error) {
+	repositories := make(map[gitstore.TenantName]*gitstore.Repository, len(cfg.Tenants))
+	for _, t := range cfg.Tenants {
+		p.store.Configure(t.Name, t.Repository)
+		r, err := p.store.Repository(t.Name)
 		if err != nil {
-			return nil, fmt.Errorf("the repository of tenant %s: %w", t.name, err)
+			return nil, fmt.Errorf("the repository of tenant %s: %w", t.Name, err)
 		}
-		repositories[t.name] = r
+		repositories[t.Name] = r
 	}
 	return repositories, nil
 }
 
-func (p *program) reconcileConfig(cfg *config, repositories map[gitstore.TenantName]*gitstore.Repository) reconcile.Config {
+func (p *program) reconcileConfig(cfg *config.Config, repositories map[gitstore.TenantName]*gitstore.Repository) reconcile.Config {
 	rc := reconcile.Config{
-		Clusters:     cfg.clusters,
+		Clusters:     cfg.Clusters,
 		HashKey:      p.hashKey,
-		PollInterval: cfg.pollInterval,
-		Workers:      cfg.workers,
+		PollInterval: cfg.PollInterval,
+		Workers:      cfg.Workers,
 		Log:          p.log,
 		Metrics:      p.registry,
 	}
-	for _, t := range cfg.tenants {
+	for _, t := range cfg.Tenants {
 		rc.Tenants = append(rc.Tenants, reconcile.Tenant{
-			Name:         t.name,
-			Repository:   repositories[t.name],
-			Vault:        t.vault,
-			Clusters:     t.grants,
-			PollInterval: t.pollInterval,
+			Name:         t.Name,
+			Repository:   repositories[t.Name],
+			Vault:        t.Vault,
+			Clusters:     t.Grants,
+			PollInterval: t.PollInterval,
 		})
 	}
 	return rc
 }
 
-func (p *program) settings(cfg *config, repositories map[gitstore.TenantName]*gitstore.Repository) httpapi.Settings {
-	s := httpapi.Settings{Limits: cfg.limits, TrustedProxies: cfg.trustedProxies}
+func (p *program) settings(cfg *config.Config, repositories map[gitstore.TenantName]*gitstore.Repository) httpapi.Settings {
+	s := httpapi.Settings{Limits: cfg.Limits, TrustedProxies: cfg.TrustedProxies}
 	p.hooks = p.tenantHooks(cfg, repositories)
-	for _, t := range cfg.tenants {
+	for _, t := range cfg.Tenants {
 		s.Tenants = append(s.Tenants, httpapi.Tenant{
-			Name: t.name, DisplayName: t.displayName, Repository: repositories[t.name], Clone: p.clone(cfg, t),
-			Proposals: p.proposer(t), ProposeOnly: t.proposeOnly, Hook: p.hooks[t.name].Hook,
+			Name: t.Name, DisplayName: t.DisplayName, Repository: repositories[t.Name], Clone: p.clone(cfg, t),
+			Proposals: p.proposer(t), ProposeOnly: t.ProposeOnly, Hook: p.hooks[t.Name].Hook,
 		})
-		s.Keys = append(s.Keys, t.keys...)
+		s.Keys = append(s.Keys, t.Keys...)
 	}
 	return s
 }

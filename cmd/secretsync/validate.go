@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"secretsync/cmd/secretsync/internal/config"
 	"secretsync/cmd/secretsync/internal/findings"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
@@ -33,29 +35,23 @@ func (c *configuredReach) load() (plan.Reach, int, error) {
 	case c.config == "":
 		return nil, 0, fmt.Errorf("--tenant %s is of a configuration; name that by --config", c.tenant)
 	}
-	// Only what definitions are judged by: certificates and keys need not be here.
-	d, err := readConfigFile(c.config)
+	tenants, definitions, err := config.LoadTenants(c.config)
 	if err != nil {
 		return nil, 0, err
 	}
-	d.parseClusters()
-	tenants := d.parseTenants()
-	if err := d.err(); err != nil {
-		return nil, 0, err
-	}
-	i := slices.IndexFunc(tenants, func(t tenantConfig) bool { return t.name.String() == c.tenant })
+	i := slices.IndexFunc(tenants, func(t config.Tenant) bool { return t.Name.String() == c.tenant })
 	if i < 0 && c.tenant == "" && len(tenants) == 1 {
 		i = 0
 	}
 	if i < 0 {
 		names := make([]string, len(tenants))
 		for i, t := range tenants {
-			names[i] = t.name.String()
+			names[i] = t.Name.String()
 		}
 		return nil, 0, fmt.Errorf("--tenant: the configuration has no tenant %q; it has %s", c.tenant, strings.Join(names, ", "))
 	}
 	t := tenants[i]
-	return reconcile.Tenant{Name: t.name, Clusters: t.grants, Vault: t.vault}.Reach(), d.Limits.Definitions, nil
+	return reconcile.Tenant{Name: t.Name, Clusters: t.Grants, Vault: t.Vault}.Reach(), definitions, nil
 }
 
 func newValidate() *cobra.Command {
@@ -93,7 +89,7 @@ which show each mistake beside its line in a pull request).`,
 			if err != nil {
 				return err
 			}
-			set, err := definition.ReadDir(os.DirFS(root), or(most, allowed))
+			set, err := definition.ReadDir(os.DirFS(root), cmp.Or(most, allowed))
 			if err != nil {
 				return fmt.Errorf("%s: %w", root, err)
 			}

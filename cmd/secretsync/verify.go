@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"secretsync/cmd/secretsync/internal/config"
 	"secretsync/reconcile"
 	"secretsync/reconcile/verify"
 )
@@ -98,7 +99,7 @@ func (o *verifyOptions) verify(cmd *cobra.Command) error {
 	case o.grace <= 0:
 		return fmt.Errorf("--grace: %v is too short; give a time such as 5s", o.grace)
 	}
-	cfg, err := loadConfig(o.config)
+	cfg, err := config.Load(o.config)
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (o *verifyOptions) print(cmd *cobra.Command, lies []verify.Lie, unseen erro
 
 // sources opens what the configuration names. logout gives back the tokens that
 // were logged in for.
-func (o *verifyOptions) sources(cfg *config) (s verify.Sources, logout func(context.Context), err error) {
+func (o *verifyOptions) sources(cfg *config.Config) (s verify.Sources, logout func(context.Context), err error) {
 	s = verify.Sources{Grace: o.grace, Recovery: o.grace + verify.DefaultGrace, Clusters: make(map[string]verify.Cluster)}
 	tenants, err := o.chosen(cfg)
 	if err != nil {
@@ -165,7 +166,7 @@ func (o *verifyOptions) sources(cfg *config) (s verify.Sources, logout func(cont
 	if err != nil {
 		return s, nil, err
 	}
-	for _, c := range cfg.clusters {
+	for _, c := range cfg.Clusters {
 		// One that can't be opened may be none that any target is in.
 		if s.Clusters[c.Name], err = clusterToVerify(c); err != nil {
 			s.Clusters[c.Name] = unusable{err}
@@ -174,22 +175,22 @@ func (o *verifyOptions) sources(cfg *config) (s verify.Sources, logout func(cont
 	var readers []*verify.VaultReader
 	for _, t := range tenants {
 		var vault verify.Vault
-		if reader, err := vaultToVerify(t.vault); err != nil {
+		if reader, err := vaultToVerify(t.Vault); err != nil {
 			vault = unusable{err}
 		} else {
 			vault, readers = reader, append(readers, reader)
 		}
-		grants := make(map[string]verify.Grant, len(t.grants))
-		for alias, g := range t.grants {
+		grants := make(map[string]verify.Grant, len(t.Grants))
+		for alias, g := range t.Grants {
 			grants[alias.String()] = verify.Grant{Cluster: g.Cluster, Namespaces: g.Namespaces}
 		}
 		s.Tenants = append(s.Tenants, verify.Tenant{
-			Name:     t.name.String(),
-			Head:     verify.OpenRepository(filepath.Join(cfg.dataDir, "repositories", t.name.String()+".git"), t.repository.Branch.String()),
-			Status:   &verify.Server{URL: o.url, Tenant: t.name.String(), Key: keys[t.name.String()]},
+			Name:     t.Name.String(),
+			Head:     verify.OpenRepository(filepath.Join(cfg.DataDir, "repositories", t.Name.String()+".git"), t.Repository.Branch.String()),
+			Status:   &verify.Server{URL: o.url, Tenant: t.Name.String(), Key: keys[t.Name.String()]},
 			Vault:    vault,
 			Clusters: grants,
-			Interval: cmp.Or(t.pollInterval, cfg.pollInterval),
+			Interval: cmp.Or(t.PollInterval, cfg.PollInterval),
 		})
 	}
 	return s, func(ctx context.Context) {
@@ -218,29 +219,29 @@ func (u unusable) Namespace(context.Context, string) (verify.Namespace, error) {
 }
 
 // chosen returns the tenants to check.
-func (o *verifyOptions) chosen(cfg *config) ([]tenantConfig, error) {
+func (o *verifyOptions) chosen(cfg *config.Config) ([]config.Tenant, error) {
 	if len(o.tenants) == 0 {
-		return cfg.tenants, nil
+		return cfg.Tenants, nil
 	}
-	var chosen []tenantConfig
+	var chosen []config.Tenant
 	for _, name := range o.tenants {
-		i := slices.IndexFunc(cfg.tenants, func(t tenantConfig) bool { return t.name.String() == name })
+		i := slices.IndexFunc(cfg.Tenants, func(t config.Tenant) bool { return t.Name.String() == name })
 		if i < 0 {
 			return nil, fmt.Errorf("--tenant: the configuration has no tenant %q", name)
 		}
-		chosen = append(chosen, cfg.tenants[i])
+		chosen = append(chosen, cfg.Tenants[i])
 	}
 	return chosen, nil
 }
 
 // keys finds a key for each tenant.
-func (o *verifyOptions) keys(tenants []tenantConfig) (map[string]string, error) {
+func (o *verifyOptions) keys(tenants []config.Tenant) (map[string]string, error) {
 	files := make(map[string]string)
 	for _, f := range o.keyFiles {
 		tenant, path, named := strings.Cut(f, "=")
 		switch {
 		case !named && len(tenants) == 1:
-			tenant, path = tenants[0].name.String(), f
+			tenant, path = tenants[0].Name.String(), f
 		case !named:
 			return nil, fmt.Errorf("--key-file %s: say of which tenant the key is, TENANT=%s: %d tenants are checked", f, f, len(tenants))
 		}
@@ -248,7 +249,7 @@ func (o *verifyOptions) keys(tenants []tenantConfig) (map[string]string, error) 
 	}
 	keys := make(map[string]string)
 	for _, t := range tenants {
-		name := t.name.String()
+		name := t.Name.String()
 		variable := "SECRETSYNC_KEY_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		key := os.Getenv(variable)
 		if key == "" && len(tenants) == 1 {

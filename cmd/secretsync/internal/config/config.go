@@ -1,6 +1,15 @@
-package main
+// Package config owns the server's configuration file: its shape, what is wrong with
+// one, and what it comes to.
+//
+// A file is read strictly and once, at the edge: a [Config] has every value parsed,
+// every default filled in and every path resolved, so that nothing behind it checks
+// again. All that is wrong is told at once, each mistake by file, line, field and
+// remedy, and never with the value that stands there, which may be a secret. What
+// each field means stands in examples/secretsync.yaml, which the tests load.
+package config
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -17,107 +26,115 @@ import (
 	"secretsync/reconcile"
 )
 
-// config is a configuration that can be run: every value of the file parsed,
+// Config is a configuration that can be run: every value of the file parsed,
 // every default filled in, every reference resolved.
-type config struct {
-	listen, metricsListen string
-	publicURL             string // without a slash at its end; empty: not known
-	tlsCert, tlsKey       string
-	dataDir               string
-	hashKeyFile           string // empty: hash.key in dataDir
-	pollInterval          time.Duration
-	workers               int
-	logLevel              slog.Level
-	logJSON               bool
-	committer             gitstore.Identity
-	signingKey            gitstore.SigningKey
-	definitions           int   // the most a tenant may have; 0: the store's default
-	mirror                int64 // bytes that one of a remote repository may take; 0: the store's default
-	limits                httpapi.Limits
-	git                   gitConfig
-	trustedProxies        []netip.Prefix
-	warnings              []string // files it names that can't be read now
-	clusters              []reconcile.Cluster
-	tenants               []tenantConfig
+type Config struct {
+	Listen, MetricsListen string
+	PublicURL             string // without a slash at its end; empty: not known
+	TLSCert, TLSKey       string
+	DataDir               string
+	HashKeyFile           string // empty: hash.key in dataDir
+	PollInterval          time.Duration
+	Workers               int
+	LogLevel              slog.Level
+	LogJSON               bool
+	Committer             gitstore.Identity
+	SigningKey            gitstore.SigningKey
+	Definitions           int   // the most a tenant may have; 0: the store's default
+	Mirror                int64 // bytes that one of a remote repository may take; 0: the store's default
+	Limits                httpapi.Limits
+	Git                   Git
+	TrustedProxies        []netip.Prefix
+	Warnings              []string // files it names that can't be read now
+	Clusters              []reconcile.Cluster
+	Tenants               []Tenant
 }
 
-type tenantConfig struct {
-	name         gitstore.TenantName
-	displayName  string
-	repository   gitstore.Settings
-	receipts     bool
-	proposeOnly  bool // what is written through the API becomes a pull request
-	forge        forgeConfig
-	webhook      webhookConfig
-	pollInterval time.Duration
-	vault        reconcile.Vault
-	grants       map[definition.ClusterName]reconcile.Grant
-	keys         []httpapi.Key
+// Tenant is what is configured of one.
+type Tenant struct {
+	Name         gitstore.TenantName
+	DisplayName  string
+	Repository   gitstore.Settings
+	Receipts     bool
+	ProposeOnly  bool // what is written through the API becomes a pull request
+	Forge        Forge
+	Webhook      Webhook
+	PollInterval time.Duration
+	Vault        reconcile.Vault
+	Grants       map[definition.ClusterName]reconcile.Grant
+	Keys         []httpapi.Key
 }
 
-// loadConfig reads and checks a configuration file. A failure is a
-// [configError] that lists everything that is wrong.
-func loadConfig(path string) (*config, error) {
+// Load reads and checks a configuration file. What is wrong with it is an [Error],
+// which lists everything; a file that can't be read is another failure.
+func Load(path string) (*Config, error) {
 	d, err := readConfigFile(path)
 	if err != nil {
 		return nil, err
 	}
-	c := &config{
-		listen:        or(d.Listen, "127.0.0.1:8080"),
-		metricsListen: d.MetricsListen,
-		tlsCert:       d.file(d.TLS.CertFile),
-		tlsKey:        d.file(d.TLS.KeyFile),
-		dataDir:       d.file(d.DataDir),
-		hashKeyFile:   d.file(d.HashKeyFile),
-		pollInterval:  or(d.PollInterval, reconcile.DefaultPollInterval),
-		workers:       or(d.Workers, reconcile.DefaultWorkers),
-		definitions:   d.Limits.Definitions,
-		mirror:        int64(d.Limits.MirrorMiB) << 20,
-		limits: httpapi.Limits{
+	c := &Config{
+		Listen:        cmp.Or(d.Listen, "127.0.0.1:8080"),
+		MetricsListen: d.MetricsListen,
+		TLSCert:       d.file(d.TLS.CertFile),
+		TLSKey:        d.file(d.TLS.KeyFile),
+		DataDir:       d.file(d.DataDir),
+		HashKeyFile:   d.file(d.HashKeyFile),
+		PollInterval:  cmp.Or(d.PollInterval, reconcile.DefaultPollInterval),
+		Workers:       cmp.Or(d.Workers, reconcile.DefaultWorkers),
+		Definitions:   d.Limits.Definitions,
+		Mirror:        int64(d.Limits.MirrorMiB) << 20,
+		Limits: httpapi.Limits{
 			Rate: d.Limits.RequestsPerSecond, Burst: d.Limits.Burst,
 			KeyRate: d.Limits.KeyPerSecond, KeyBurst: d.Limits.KeyBurst,
 			Definitions: d.Limits.Definitions,
 		},
-		committer: gitstore.Identity{
-			Name:  or(d.Committer.Name, "secretsync"),
-			Email: or(d.Committer.Email, "secretsync@localhost"),
+		Committer: gitstore.Identity{
+			Name:  cmp.Or(d.Committer.Name, "secretsync"),
+			Email: cmp.Or(d.Committer.Email, "secretsync@localhost"),
 		},
 	}
 	d.checkServer(c)
-	c.publicURL = d.parsePublicURL()
-	c.signingKey = d.parseSigningKey("committer", d.Committer)
-	c.git = d.parseGit()
-	c.trustedProxies = d.parseProxies()
-	c.clusters = d.parseClusters()
-	c.tenants = d.parseTenants()
+	c.PublicURL = d.parsePublicURL()
+	c.SigningKey = d.parseSigningKey("committer", d.Committer)
+	c.Git = d.parseGit()
+	c.TrustedProxies = d.parseProxies()
+	c.Clusters = d.parseClusters()
+	c.Tenants = d.parseTenants()
 	if err := d.err(); err != nil {
 		return nil, err
 	}
-	c.warnings = d.warnings
+	c.Warnings = d.warnings
 	return c, nil
 }
 
-// or returns the value a person gave, or else the default.
-func or[T comparable](given, otherwise T) T {
-	var zero T
-	if given == zero {
-		return otherwise
+// LoadTenants reads of a configuration file only what definitions are judged by:
+// the tenants, and how many definitions each may have, 0 for the store's default.
+// Certificates and keys that the file names need not be there.
+func LoadTenants(path string) (tenants []Tenant, definitions int, err error) {
+	d, err := readConfigFile(path)
+	if err != nil {
+		return nil, 0, err
 	}
-	return given
+	d.parseClusters()
+	tenants = d.parseTenants()
+	if err := d.err(); err != nil {
+		return nil, 0, err
+	}
+	return tenants, d.Limits.Definitions, nil
 }
 
-func (d *document) checkServer(c *config) {
-	d.checkAddress("listen", c.listen)
-	if c.metricsListen != "" {
-		d.checkAddress("metricsListen", c.metricsListen)
+func (d *document) checkServer(c *Config) {
+	d.checkAddress("listen", c.Listen)
+	if c.MetricsListen != "" {
+		d.checkAddress("metricsListen", c.MetricsListen)
 	}
-	if (c.tlsCert == "") != (c.tlsKey == "") {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
 		d.wrong("tls", "certFile and keyFile go together; give both or neither")
 	}
-	d.checkFile("tls.certFile", c.tlsCert)
-	d.checkFile("tls.keyFile", c.tlsKey)
-	d.checkFile("hashKeyFile", c.hashKeyFile)
-	if c.dataDir == "" {
+	d.checkFile("tls.certFile", c.TLSCert)
+	d.checkFile("tls.keyFile", c.TLSKey)
+	d.checkFile("hashKeyFile", c.HashKeyFile)
+	if c.DataDir == "" {
 		d.wrong("dataDir", "is missing; name the folder for repositories and keys, such as /var/lib/secretsync")
 	}
 	d.checkInterval("pollInterval", d.PollInterval)
@@ -128,13 +145,13 @@ func (d *document) checkServer(c *config) {
 	d.atLeast("limits.keyRequestsPerSecond", d.Limits.KeyPerSecond, 0)
 	d.atLeast("limits.mirrorMiB", float64(d.Limits.MirrorMiB), 0)
 	d.atLeast("limits.keyBurst", float64(d.Limits.KeyBurst), 0)
-	if err := c.logLevel.UnmarshalText([]byte(or(d.Log.Level, "info"))); err != nil {
+	if err := c.LogLevel.UnmarshalText([]byte(cmp.Or(d.Log.Level, "info"))); err != nil {
 		d.wrong("log.level", "%q is no level; use debug, info, warn or error", d.Log.Level)
 	}
 	switch d.Log.Format {
 	case "", "text":
 	case "json":
-		c.logJSON = true
+		c.LogJSON = true
 	default:
 		d.wrong("log.format", "%q is no format; use text or json", d.Log.Format)
 	}
@@ -155,10 +172,10 @@ func (d *document) parseProxies() []netip.Prefix {
 	return proxies
 }
 
-func (d *document) parseTenants() []tenantConfig {
-	var tenants []tenantConfig
+func (d *document) parseTenants() []Tenant {
+	var tenants []Tenant
 	keyOwner := map[string]string{}
-	sharedBranch := d.parseBranch("branch", or(d.Branch, "main"))
+	sharedBranch := d.parseBranch("branch", cmp.Or(d.Branch, "main"))
 	for _, name := range slices.Sorted(maps.Keys(d.Tenants)) {
 		field, in := "tenants."+name, d.Tenants[name]
 		tenant, err := gitstore.ParseTenantName(name)
@@ -170,28 +187,28 @@ func (d *document) parseTenants() []tenantConfig {
 		if in.Branch != "" {
 			branch = d.parseBranch(field+".branch", in.Branch)
 		}
-		t := tenantConfig{
-			name:        tenant,
-			displayName: or(in.DisplayName, name),
-			repository: gitstore.Settings{
+		t := Tenant{
+			Name:        tenant,
+			DisplayName: cmp.Or(in.DisplayName, name),
+			Repository: gitstore.Settings{
 				Branch: branch, AllowForcePush: in.AllowForcePush, Signatures: d.parseSignatures(field+".signatures", in.Signatures),
 				Remote: d.parseRepository(field+".repository", in.Repository),
 			},
-			receipts:     in.Repository.Receipts,
-			proposeOnly:  d.parseWrite(field+".repository.write", in.Repository),
-			forge:        d.parseForge(field+".repository.forge", in.Repository),
-			pollInterval: in.PollInterval,
-			vault:        d.parseVault(field+".vault", in.Vault),
-			grants:       d.parseGrants(field+".clusters", in.Clusters),
+			Receipts:     in.Repository.Receipts,
+			ProposeOnly:  d.parseWrite(field+".repository.write", in.Repository),
+			Forge:        d.parseForge(field+".repository.forge", in.Repository),
+			PollInterval: in.PollInterval,
+			Vault:        d.parseVault(field+".vault", in.Vault),
+			Grants:       d.parseGrants(field+".clusters", in.Clusters),
 		}
-		t.webhook = d.parseWebhook(field+".repository.webhook", in.Repository.Webhook, t.forge, in.Repository.URL)
+		t.Webhook = d.parseWebhook(field+".repository.webhook", in.Repository.Webhook, t.Forge, in.Repository.URL)
 		for i, key := range in.Keys {
 			at := fmt.Sprintf("%s.keys[%d]", field, i)
 			if other, ok := keyOwner[key.ID]; ok {
 				d.wrong(at+".id", "%q stands at %s too; make a key of its own with: secretsync key new", key.ID, other)
 			}
 			keyOwner[key.ID] = at
-			t.keys = append(t.keys, d.parseKey(at, tenant, key))
+			t.Keys = append(t.Keys, d.parseKey(at, tenant, key))
 		}
 		tenants = append(tenants, t)
 	}
@@ -234,7 +251,7 @@ func (d *document) parseGrants(field string, in map[string]grantFile) map[defini
 		if err != nil {
 			d.wrong(at, "%v", err)
 		}
-		registered := or(grant.Cluster, name)
+		registered := cmp.Or(grant.Cluster, name)
 		if _, ok := d.Clusters[registered]; !ok {
 			d.wrong(at, "there is no cluster %q under clusters; add it there, or name one that is with cluster: NAME", registered)
 		}

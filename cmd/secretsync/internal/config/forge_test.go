@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"strings"
@@ -30,7 +30,7 @@ func TestTheForgeOfATenant(t *testing.T) {
 		"a public URL that would show a password": {top: "publicURL: https://user:canary@s.example.org\n", fields: "        repository: https://github.com/acme/secrets.git\n        tokenFile: token\n", want: ":1: publicURL: is no address"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg, err := loadConfig(writeConfig(t, with(test.top, test.fields)))
+			cfg, err := Load(writeConfig(t, with(test.top, test.fields)))
 			if test.want != "" {
 				if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "canary") {
 					t.Fatalf("got %v", err)
@@ -40,26 +40,10 @@ func TestTheForgeOfATenant(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tenant := cfg.tenants[0]; tenant.forge.kind != test.kind || !tenant.receipts || strings.HasSuffix(cfg.publicURL, "/") {
-				t.Errorf("got %+v", tenant.forge)
+			if tenant := cfg.Tenants[0]; tenant.Forge.Kind != test.kind || !tenant.Receipts || strings.HasSuffix(cfg.PublicURL, "/") {
+				t.Errorf("got %+v", tenant.Forge)
 			}
 		})
-	}
-}
-
-func TestAClientOfAForgeIsKeptOverReloads(t *testing.T) {
-	p := &program{forges: map[gitstore.TenantName]forgeClient{}}
-	tenant := tenantConfig{forge: forgeConfig{kind: forge.Gitea, repository: "https://git.example.org/acme/secrets.git", tokenFile: "token"}}
-	first, err := p.forgeOf(tenant)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again, _ := p.forgeOf(tenant); again != first {
-		t.Error("it is made anew although nothing changed: the pauses that the forge asked for are lost")
-	}
-	tenant.forge.tokenFile = "other"
-	if other, _ := p.forgeOf(tenant); other == first {
-		t.Error("another token is not used")
 	}
 }
 
@@ -68,18 +52,18 @@ func TestTheAppOfARepositoryServesItsForge(t *testing.T) {
 		return strings.Replace(rightConfig, "  acme:\n", "  acme:\n    repository:\n      url: https://github.com/acme/secrets.git\n"+
 			"      githubApp: {appID: Iv1.abc, installationID: \"42\", privateKeyFile: app.pem}\n      forge:\n"+forge, 1)
 	}
-	cfg, err := loadConfig(writeConfig(t, with("        statuses: true\n")))
+	cfg, err := Load(writeConfig(t, with("        statuses: true\n")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := cfg.tenants[0].forge; f.app.ID != "Iv1.abc" || f.tokenFile != "" || f.kind != forge.GitHub {
+	if f := cfg.Tenants[0].Forge; f.App.ID != "Iv1.abc" || f.TokenFile != "" || f.Kind != forge.GitHub {
 		t.Errorf("got %+v", f)
 	}
-	cfg, err = loadConfig(writeConfig(t, with("        tokenFile: token\n")))
-	if err != nil || cfg.tenants[0].forge.app != (gitstore.GitHubApp{}) {
+	cfg, err = Load(writeConfig(t, with("        tokenFile: token\n")))
+	if err != nil || cfg.Tenants[0].Forge.App != (gitstore.GitHubApp{}) {
 		t.Errorf("a token that is named is not used: %v", err)
 	}
-	_, err = loadConfig(writeConfig(t, with("        kind: gitea\n        repository: https://git.example.org/acme/secrets.git\n")))
+	_, err = Load(writeConfig(t, with("        kind: gitea\n        repository: https://git.example.org/acme/secrets.git\n")))
 	if err == nil || !strings.Contains(err.Error(), "githubApp is for the API of GitHub alone") {
 		t.Errorf("got %v", err)
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -17,157 +17,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The shape of the configuration file. What each field means stands once, in
-// examples/secretsync.yaml, which the tests load.
-type (
-	configFile struct {
-		Listen         string                 `yaml:"listen"`
-		TrustedProxies []string               `yaml:"trustedProxies"`
-		MetricsListen  string                 `yaml:"metricsListen"`
-		PublicURL      string                 `yaml:"publicURL"`
-		TLS            tlsFile                `yaml:"tls"`
-		DataDir        string                 `yaml:"dataDir"`
-		HashKeyFile    string                 `yaml:"hashKeyFile"`
-		PollInterval   time.Duration          `yaml:"pollInterval"`
-		Branch         string                 `yaml:"branch"`
-		Workers        int                    `yaml:"workers"`
-		Log            logFile                `yaml:"log"`
-		Committer      committerFile          `yaml:"committer"`
-		Limits         limitsFile             `yaml:"limits"`
-		Git            gitFile                `yaml:"git"`
-		Vault          vaultFile              `yaml:"vault"`
-		Clusters       map[string]clusterFile `yaml:"clusters"`
-		Tenants        map[string]tenantFile  `yaml:"tenants"`
-	}
-	tlsFile struct {
-		CertFile string `yaml:"certFile"`
-		KeyFile  string `yaml:"keyFile"`
-	}
-	logFile struct {
-		Level  string `yaml:"level"`
-		Format string `yaml:"format"`
-	}
-	committerFile struct {
-		Name                  string `yaml:"name"`
-		Email                 string `yaml:"email"`
-		SigningKeyFile        string `yaml:"signingKeyFile"`
-		SigningPassphraseFile string `yaml:"signingPassphraseFile"`
-	}
-	signaturesFile struct {
-		AllowedSignersFile string `yaml:"allowedSignersFile"`
-		OpenPGPKeysFile    string `yaml:"openPGPKeysFile"`
-		Since              string `yaml:"since"`
-	}
-	limitsFile struct {
-		Definitions       int     `yaml:"definitions"`
-		RequestsPerSecond float64 `yaml:"requestsPerSecond"`
-		Burst             int     `yaml:"burst"`
-		KeyPerSecond      float64 `yaml:"keyRequestsPerSecond"`
-		KeyBurst          int     `yaml:"keyBurst"`
-		MirrorMiB         int     `yaml:"mirrorMiB"`
-	}
-	gitFile struct {
-		Serve       *bool         `yaml:"serve"`
-		Command     string        `yaml:"command"`
-		Timeout     time.Duration `yaml:"timeout"`
-		IdleTimeout time.Duration `yaml:"idleTimeout"`
-		MaxPushMiB  int64         `yaml:"maxPushMiB"`
-		MaxSizeMiB  int64         `yaml:"maxRepositoryMiB"`
-		Runs        int           `yaml:"concurrency"`
-		OfTenant    int           `yaml:"concurrencyPerTenant"`
-	}
-	vaultFile struct {
-		Address           string        `yaml:"address"`
-		CAFile            string        `yaml:"caFile"`
-		ServerName        string        `yaml:"serverName"`
-		ClientCertFile    string        `yaml:"clientCertFile"`
-		ClientKeyFile     string        `yaml:"clientKeyFile"`
-		Namespace         string        `yaml:"namespace"`
-		AuthNamespace     string        `yaml:"authNamespace"`
-		Mount             string        `yaml:"mount"`
-		Prefix            string        `yaml:"prefix"`
-		Timeout           time.Duration `yaml:"timeout"`
-		Connections       int           `yaml:"connections"`
-		RequestsPerSecond float64       `yaml:"requestsPerSecond"`
-		Auth              *authFile     `yaml:"auth"`
-	}
-	authFile struct {
-		Token      *tokenAuthFile      `yaml:"token"`
-		AppRole    *appRoleAuthFile    `yaml:"appRole"`
-		Kubernetes *kubernetesAuthFile `yaml:"kubernetes"`
-		JWT        *jwtAuthFile        `yaml:"jwt"`
-		Cert       *certAuthFile       `yaml:"cert"`
-	}
-	tokenAuthFile struct {
-		File string `yaml:"file"`
-	}
-	appRoleAuthFile struct {
-		Mount        string `yaml:"mount"`
-		RoleID       string `yaml:"roleID"`
-		SecretIDFile string `yaml:"secretIDFile"`
-		Wrapped      bool   `yaml:"wrapped"`
-	}
-	jwtAuthFile struct {
-		Mount     string `yaml:"mount"`
-		Role      string `yaml:"role"`
-		TokenFile string `yaml:"tokenFile"`
-	}
-	certAuthFile struct {
-		Mount string `yaml:"mount"`
-		Role  string `yaml:"role"`
-	}
-	kubernetesAuthFile struct {
-		Mount     string `yaml:"mount"`
-		Role      string `yaml:"role"`
-		TokenFile string `yaml:"tokenFile"`
-	}
-	clusterFile struct {
-		Kubeconfig        string        `yaml:"kubeconfig"`
-		Context           string        `yaml:"context"`
-		InCluster         bool          `yaml:"inCluster"`
-		Concurrency       int           `yaml:"concurrency"`
-		RequestsPerSecond float64       `yaml:"requestsPerSecond"`
-		Timeout           time.Duration `yaml:"timeout"`
-		ListTimeout       time.Duration `yaml:"listTimeout"`
-	}
-	tenantFile struct {
-		DisplayName    string               `yaml:"displayName"`
-		Branch         string               `yaml:"branch"`
-		AllowForcePush bool                 `yaml:"allowForcePush"`
-		Signatures     *signaturesFile      `yaml:"signatures"`
-		Repository     repositoryFile       `yaml:"repository"`
-		PollInterval   time.Duration        `yaml:"pollInterval"`
-		Vault          vaultFile            `yaml:"vault"`
-		Clusters       map[string]grantFile `yaml:"clusters"`
-		Keys           []keyFile            `yaml:"keys"`
-	}
-	forgeFile struct {
-		Kind       string `yaml:"kind"`
-		URL        string `yaml:"url"`
-		Repository string `yaml:"repository"`
-		TokenFile  string `yaml:"tokenFile"`
-		Statuses   bool   `yaml:"statuses"`
-		Checks     bool   `yaml:"checks"`
-	}
-	grantFile struct {
-		Cluster    string   `yaml:"cluster"`
-		Namespaces []string `yaml:"namespaces"`
-	}
-	keyFile struct {
-		ID          string    `yaml:"id"`
-		DisplayName string    `yaml:"displayName"`
-		Role        string    `yaml:"role"`
-		Hash        string    `yaml:"hash"`
-		CreatedAt   time.Time `yaml:"createdAt"`
-		ExpiresAt   time.Time `yaml:"expiresAt"`
-	}
-)
-
-// configError lists everything that is wrong with a configuration file, a
+// Error lists everything that is wrong with a configuration file, a
 // line each: the file, the line, the field and the remedy.
-type configError struct{ problems []string }
+type Error struct{ problems []string }
 
-func (e *configError) Error() string { return strings.Join(e.problems, "\n") }
+func (e *Error) Error() string { return strings.Join(e.problems, "\n") }
 
 // document is a decoded configuration file that remembers where each field
 // stands, so that a later check can name file and line.
@@ -198,12 +52,12 @@ func readConfigFile(path string) (*document, error) {
 	decoder.KnownFields(true)
 	switch err := decoder.Decode(&d.configFile); {
 	case errors.Is(err, io.EOF):
-		return nil, &configError{[]string{path + ": is empty; begin with a copy of examples/secretsync.yaml"}}
+		return nil, &Error{[]string{path + ": is empty; begin with a copy of examples/secretsync.yaml"}}
 	case err != nil:
 		return nil, d.syntaxError(err)
 	}
 	if err := decoder.Decode(&root); !errors.Is(err, io.EOF) {
-		return nil, &configError{[]string{path + ": holds more than one YAML document; keep one"}}
+		return nil, &Error{[]string{path + ": holds more than one YAML document; keep one"}}
 	}
 	return d, nil
 }
@@ -258,7 +112,7 @@ func (d *document) err() error {
 	if len(d.problems) == 0 {
 		return nil
 	}
-	return &configError{d.problems}
+	return &Error{d.problems}
 }
 
 // file resolves a path that stands in the configuration.
@@ -271,7 +125,7 @@ func (d *document) file(path string) string {
 
 var (
 	yamlPlace   = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
-	yamlUnknown = regexp.MustCompile(`^field (\S+) not found in type main\.(\w+)$`)
+	yamlUnknown = regexp.MustCompile(`^field (\S+) not found in type config\.(\w+)$`)
 	yamlType    = regexp.MustCompile("^cannot unmarshal !!(\\w+)(?: `.*`)? into (\\S+)$")
 )
 
@@ -283,7 +137,7 @@ func (d *document) syntaxError(err error) error {
 	if errors.As(err, &typed) {
 		lines = typed.Errors
 	}
-	e := &configError{}
+	e := &Error{}
 	for _, line := range lines {
 		place, cause := d.path, line
 		if m := yamlPlace.FindStringSubmatch(line); m != nil {

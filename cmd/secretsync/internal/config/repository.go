@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"time"
@@ -83,4 +83,19 @@ func (d *document) parseRepository(field string, in repositoryFile) gitstore.Rem
 		d.wrong(field, "%v", err)
 	}
 	return remote
+}
+
+// parseWrite reports whether a tenant's writes are proposals.
+func (d *document) parseWrite(field string, in repositoryFile) bool {
+	switch in.Write {
+	case "", "direct":
+		return false
+	case "propose":
+		if in.URL == "" || in.Forge == nil {
+			d.wrong(field, "needs repository.url and repository.forge: a pull request is opened there")
+		}
+		return true
+	}
+	d.wrong(field, "%.80q is neither direct nor propose", in.Write)
+	return false
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"path/filepath"
@@ -15,18 +15,18 @@ func TestWhoSignsIsConfigured(t *testing.T) {
 	}
 	path := writeConfig(t, with("committer: {signingKeyFile: signing/server, signingPassphraseFile: away}\n",
 		"signatures: {allowedSignersFile: signing/allowed, since: "+since+"}"), "signing/server", "signing/allowed")
-	cfg, err := loadConfig(path)
+	cfg, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := func(name string) string { return filepath.Join(filepath.Dir(path), name) }
-	if got, want := cfg.signingKey, (gitstore.SigningKey{File: in("signing/server"), PassphraseFile: in("away")}); got != want {
+	if got, want := cfg.SigningKey, (gitstore.SigningKey{File: in("signing/server"), PassphraseFile: in("away")}); got != want {
 		t.Errorf("the key is %+v", got)
 	}
-	if got := cfg.tenants[0].repository.Signatures; got.AllowedSignersFile != in("signing/allowed") || got.Since.String() != since {
+	if got := cfg.Tenants[0].Repository.Signatures; got.AllowedSignersFile != in("signing/allowed") || got.Since.String() != since {
 		t.Errorf("signatures are %+v", got)
 	}
-	told := strings.Join(cfg.warnings, "\n")
+	told := strings.Join(cfg.Warnings, "\n")
 	for _, want := range []string{"committer.signingPassphraseFile", "no such file", "tenants.acme.signatures", "line 1"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("%q is not among the warnings:\n%s", want, told)
@@ -38,7 +38,7 @@ func TestWhoSignsIsConfigured(t *testing.T) {
 		"a passphrase of no key":    {"committer: {signingPassphraseFile: token}\n", "", ":1: committer.signingPassphraseFile: is of no key"},
 		"a field that is not known": {"committer: {signingKey: token}\n", "", "signingKey: unknown field"},
 	} {
-		_, err := loadConfig(writeConfig(t, with(c.committer, c.tenant)))
+		_, err := Load(writeConfig(t, with(c.committer, c.tenant)))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}

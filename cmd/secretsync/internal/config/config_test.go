@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -61,24 +61,24 @@ func writeConfig(t *testing.T, content string, files ...string) string {
 }
 
 func TestTheSampleConfigurationIsRight(t *testing.T) {
-	sample, err := os.ReadFile("../../examples/secretsync.yaml")
+	sample, err := os.ReadFile("../../../../examples/secretsync.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := writeConfig(t, string(sample),
 		"clusters/production-eu.kubeconfig", "clusters/staging.kubeconfig", "vault/acme.secret-id")
-	cfg, err := loadConfig(path)
+	cfg, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tenant := cfg.tenants[0]
-	if got := tenant.vault.Address; got != "https://vault.example.com:8200" {
+	tenant := cfg.Tenants[0]
+	if got := tenant.Vault.Address; got != "https://vault.example.com:8200" {
 		t.Errorf("the tenant's vault address is %q; it should be the shared one", got)
 	}
-	if got := len(tenant.grants); got != 2 {
+	if got := len(tenant.Grants); got != 2 {
 		t.Errorf("the tenant has %d clusters, want 2", got)
 	}
-	if got := tenant.vault.AppRole.SecretIDFile; got != filepath.Join(filepath.Dir(path), "vault/acme.secret-id") {
+	if got := tenant.Vault.AppRole.SecretIDFile; got != filepath.Join(filepath.Dir(path), "vault/acme.secret-id") {
 		t.Errorf("the secret id's file is %q; it should lie beside the configuration", got)
 	}
 }
@@ -86,7 +86,7 @@ func TestTheSampleConfigurationIsRight(t *testing.T) {
 // The sample is also the reference: every field there is stands in it, live or
 // behind a '#'.
 func TestTheSampleConfigurationShowsEveryField(t *testing.T) {
-	sample, err := os.ReadFile("../../examples/secretsync.yaml")
+	sample, err := os.ReadFile("../../../../examples/secretsync.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,28 +107,28 @@ func TestTheSampleConfigurationShowsEveryField(t *testing.T) {
 }
 
 func TestDefaultsAreFilledIn(t *testing.T) {
-	cfg, err := loadConfig(writeConfig(t, rightConfig))
+	cfg, err := Load(writeConfig(t, rightConfig))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.listen != "127.0.0.1:8080" || cfg.pollInterval != time.Minute || cfg.workers != 32 {
-		t.Errorf("got listen %q, pollInterval %v, workers %d", cfg.listen, cfg.pollInterval, cfg.workers)
+	if cfg.Listen != "127.0.0.1:8080" || cfg.PollInterval != time.Minute || cfg.Workers != 32 {
+		t.Errorf("got listen %q, pollInterval %v, workers %d", cfg.Listen, cfg.PollInterval, cfg.Workers)
 	}
-	if got := cfg.tenants[0].repository; got.Branch.String() != "main" || got.AllowForcePush {
+	if got := cfg.Tenants[0].Repository; got.Branch.String() != "main" || got.AllowForcePush {
 		t.Errorf("the repository is kept by %+v", got)
 	}
-	if cfg.tenants[0].displayName != "acme" {
-		t.Errorf("displayName is %q; without one it is the tenant's name", cfg.tenants[0].displayName)
+	if cfg.Tenants[0].DisplayName != "acme" {
+		t.Errorf("displayName is %q; without one it is the tenant's name", cfg.Tenants[0].DisplayName)
 	}
 }
 
 func TestATenantMayHaveItsOwnBranch(t *testing.T) {
 	for own, want := range map[string]string{"": "trunk", "    branch: team/main\n    allowForcePush: true\n": "team/main"} {
-		cfg, err := loadConfig(writeConfig(t, "branch: trunk\n"+strings.Replace(rightConfig, "  acme:\n", "  acme:\n"+own, 1)))
+		cfg, err := Load(writeConfig(t, "branch: trunk\n"+strings.Replace(rightConfig, "  acme:\n", "  acme:\n"+own, 1)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := cfg.tenants[0].repository; got.Branch.String() != want || got.AllowForcePush != (own != "") {
+		if got := cfg.Tenants[0].Repository; got.Branch.String() != want || got.AllowForcePush != (own != "") {
 			t.Errorf("with %q the repository is kept by %+v", own, got)
 		}
 	}
@@ -181,7 +181,7 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 			if spoilt == rightConfig {
 				t.Fatalf("%q is not in the configuration", tt.old)
 			}
-			_, err := loadConfig(writeConfig(t, spoilt))
+			_, err := Load(writeConfig(t, spoilt))
 			if err == nil {
 				t.Fatal("it was taken for right")
 			}
@@ -204,19 +204,19 @@ func TestAFileThatIsNotThereIsAWarning(t *testing.T) {
 		"a CA that is not there":           {"mount: secret", "caFile: nowhere, mount: secret", ":11: tenants.acme.vault.caFile: can't be read:"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg, err := loadConfig(writeConfig(t, strings.Replace(rightConfig, tt.old, tt.new, 1)))
+			cfg, err := Load(writeConfig(t, strings.Replace(rightConfig, tt.old, tt.new, 1)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(cfg.warnings) != 1 || !strings.Contains(cfg.warnings[0], tt.want) {
-				t.Errorf("warnings %q, want %q", cfg.warnings, tt.want)
+			if len(cfg.Warnings) != 1 || !strings.Contains(cfg.Warnings[0], tt.want) {
+				t.Errorf("warnings %q, want %q", cfg.Warnings, tt.want)
 			}
 		})
 	}
 }
 
 func TestAnEmptyConfigurationSaysHowToBegin(t *testing.T) {
-	_, err := loadConfig(writeConfig(t, ""))
+	_, err := Load(writeConfig(t, ""))
 	if err == nil || !strings.Contains(err.Error(), "is empty; begin with a copy of examples/secretsync.yaml") {
 		t.Errorf("got %v", err)
 	}
@@ -224,7 +224,7 @@ func TestAnEmptyConfigurationSaysHowToBegin(t *testing.T) {
 
 // A secret may stand in the wrong place; the message must not repeat it.
 func TestAnErrorDoesNotRepeatTheValue(t *testing.T) {
-	_, err := loadConfig(writeConfig(t, "workers: hunter2-canary\n"))
+	_, err := Load(writeConfig(t, "workers: hunter2-canary\n"))
 	if err == nil || strings.Contains(err.Error(), "canary") {
 		t.Errorf("got %v", err)
 	}
@@ -235,7 +235,7 @@ func FuzzLoadConfig(f *testing.F) {
 	f.Add("a: &a [*a]\n")
 	f.Add("tenants: {acme: {keys: [{}]}}\n---\n")
 	f.Fuzz(func(t *testing.T, content string) {
-		cfg, err := loadConfig(writeConfig(t, content))
+		cfg, err := Load(writeConfig(t, content))
 		if (cfg == nil) == (err == nil) {
 			t.Errorf("got %v and %v; want one of them", cfg, err)
 		}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"path/filepath"
@@ -16,7 +16,7 @@ func TestRepositoriesOnServersAreConfigured(t *testing.T) {
 	const url = "https://forge.example.com/acme/secrets.git"
 	long := with("{url: '" + url + "', passwordFile: acme.token, caFile: ca.crt, pollInterval: 1m, timeout: 5s}")
 	path := writeConfig(t, long, "acme.token")
-	cfg, err := loadConfig(path)
+	cfg, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,10 +25,10 @@ func TestRepositoriesOnServersAreConfigured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := cfg.tenants[0].repository.Remote; !got.Equal(want) {
+	if got := cfg.Tenants[0].Repository.Remote; !got.Equal(want) {
 		t.Errorf("the remote is %+v", got)
 	}
-	if told := strings.Join(cfg.warnings, "\n"); !strings.Contains(told, "tenants.acme.repository.caFile: can't be read") {
+	if told := strings.Join(cfg.Warnings, "\n"); !strings.Contains(told, "tenants.acme.repository.caFile: can't be read") {
 		t.Errorf("warnings:\n%s", told)
 	}
 	for name, c := range map[string]struct{ repository, want string }{
@@ -37,10 +37,10 @@ func TestRepositoriesOnServersAreConfigured(t *testing.T) {
 		"none":              {"{}", ""},
 		"the short ssh URL": {"{url: 'git@forge.example.com:acme/secrets.git', sshKeyFile: key, knownHostsFile: hosts}", "git@forge.example.com:acme/secrets.git"},
 	} {
-		cfg, err := loadConfig(writeConfig(t, with(c.repository)))
+		cfg, err := Load(writeConfig(t, with(c.repository)))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
-		} else if got := cfg.tenants[0].repository.Remote.String(); got != c.want {
+		} else if got := cfg.Tenants[0].Repository.Remote.String(); got != c.want {
 			t.Errorf("%s: the remote is %q", name, got)
 		}
 	}
@@ -54,7 +54,7 @@ func TestRepositoriesOnServersAreConfigured(t *testing.T) {
 		"too often":               {"{url: '" + url + "', pollInterval: 10ms}", "tenants.acme.repository.pollInterval: 10ms is too short"},
 		"a list":                  {"[a]", "is a list where a mapping is wanted"},
 	} {
-		_, err := loadConfig(writeConfig(t, with(c.repository)))
+		_, err := Load(writeConfig(t, with(c.repository)))
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -77,7 +77,7 @@ func TestHowATenantsRepositoryIsWrittenTo(t *testing.T) {
 		"without a remote": {fields: "    repository:\n      forge: {repository: https://git.example.org/acme/secrets.git, kind: gitea, tokenFile: token}\n      write: propose\n", want: "repository.write: needs repository.url"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg, err := loadConfig(writeConfig(t, strings.Replace(rightConfig, "  acme:\n", "  acme:\n"+test.fields, 1)))
+			cfg, err := Load(writeConfig(t, strings.Replace(rightConfig, "  acme:\n", "  acme:\n"+test.fields, 1)))
 			switch {
 			case test.want != "":
 				if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -85,8 +85,8 @@ func TestHowATenantsRepositoryIsWrittenTo(t *testing.T) {
 				}
 			case err != nil:
 				t.Error(err)
-			case cfg.tenants[0].proposeOnly != test.only:
-				t.Errorf("got %v", cfg.tenants[0].proposeOnly)
+			case cfg.Tenants[0].ProposeOnly != test.only:
+				t.Errorf("got %v", cfg.Tenants[0].ProposeOnly)
 			}
 		})
 	}

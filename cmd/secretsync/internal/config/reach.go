@@ -1,6 +1,7 @@
-package main
+package config
 
 import (
+	"cmp"
 	"maps"
 	"net/url"
 	"os"
@@ -77,18 +78,18 @@ func (d *document) lookAtKubeconfig(field, path, context string) {
 func (d *document) parseVault(field string, in vaultFile) reconcile.Vault {
 	shared := d.Vault
 	v := reconcile.Vault{
-		Address:           or(in.Address, shared.Address),
-		CAFile:            d.file(or(in.CAFile, shared.CAFile)),
-		ServerName:        or(in.ServerName, shared.ServerName),
-		ClientCertFile:    d.file(or(in.ClientCertFile, shared.ClientCertFile)),
-		ClientKeyFile:     d.file(or(in.ClientKeyFile, shared.ClientKeyFile)),
-		Namespace:         or(in.Namespace, shared.Namespace),
-		AuthNamespace:     or(in.AuthNamespace, shared.AuthNamespace),
-		Mount:             or(in.Mount, shared.Mount),
-		Prefix:            or(in.Prefix, shared.Prefix),
-		Timeout:           or(in.Timeout, shared.Timeout),
-		Connections:       or(in.Connections, shared.Connections),
-		RequestsPerSecond: or(in.RequestsPerSecond, shared.RequestsPerSecond),
+		Address:           cmp.Or(in.Address, shared.Address),
+		CAFile:            d.file(cmp.Or(in.CAFile, shared.CAFile)),
+		ServerName:        cmp.Or(in.ServerName, shared.ServerName),
+		ClientCertFile:    d.file(cmp.Or(in.ClientCertFile, shared.ClientCertFile)),
+		ClientKeyFile:     d.file(cmp.Or(in.ClientKeyFile, shared.ClientKeyFile)),
+		Namespace:         cmp.Or(in.Namespace, shared.Namespace),
+		AuthNamespace:     cmp.Or(in.AuthNamespace, shared.AuthNamespace),
+		Mount:             cmp.Or(in.Mount, shared.Mount),
+		Prefix:            cmp.Or(in.Prefix, shared.Prefix),
+		Timeout:           cmp.Or(in.Timeout, shared.Timeout),
+		Connections:       cmp.Or(in.Connections, shared.Connections),
+		RequestsPerSecond: cmp.Or(in.RequestsPerSecond, shared.RequestsPerSecond),
 	}
 	before := len(d.problems)
 	if u, err := url.Parse(v.Address); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
@@ -132,28 +133,28 @@ func (d *document) parseAuth(field string, in *authFile, v *reconcile.Vault) {
 		ways++
 		d.needed(field+".appRole.roleID", a.RoleID, "the role's id, from: vault read auth/approle/role/<role>/role-id")
 		d.needed(field+".appRole.secretIDFile", a.SecretIDFile, "the file that holds the secret id")
-		v.AppRole = &reconcile.AppRole{Mount: or(a.Mount, "approle"), RoleID: a.RoleID, SecretIDFile: d.file(a.SecretIDFile), Wrapped: a.Wrapped}
+		v.AppRole = &reconcile.AppRole{Mount: cmp.Or(a.Mount, "approle"), RoleID: a.RoleID, SecretIDFile: d.file(a.SecretIDFile), Wrapped: a.Wrapped}
 		d.lookAt(field+".appRole.secretIDFile", v.AppRole.SecretIDFile)
 	}
 	if k := in.Kubernetes; k != nil {
 		ways++
 		d.needed(field+".kubernetes.role", k.Role, "the role of the vault's kubernetes auth method")
 		v.Kubernetes = &reconcile.KubernetesAuth{
-			Mount:     or(k.Mount, "kubernetes"),
+			Mount:     cmp.Or(k.Mount, "kubernetes"),
 			Role:      k.Role,
-			TokenFile: d.file(or(k.TokenFile, "/var/run/secrets/kubernetes.io/serviceaccount/token")),
+			TokenFile: d.file(cmp.Or(k.TokenFile, "/var/run/secrets/kubernetes.io/serviceaccount/token")),
 		}
 	}
 	if j := in.JWT; j != nil {
 		ways++
 		d.needed(field+".jwt.tokenFile", j.TokenFile, "the file that holds the token")
-		v.JWT = &reconcile.JWTAuth{Mount: or(j.Mount, "jwt"), Role: j.Role, TokenFile: d.file(j.TokenFile)}
+		v.JWT = &reconcile.JWTAuth{Mount: cmp.Or(j.Mount, "jwt"), Role: j.Role, TokenFile: d.file(j.TokenFile)}
 		d.lookAt(field+".jwt.tokenFile", v.JWT.TokenFile)
 	}
 	if c := in.Cert; c != nil {
 		ways++
 		d.needed(field+".cert", v.ClientCertFile, "clientCertFile and clientKeyFile beside auth: the certificate to log in with")
-		v.Cert = &reconcile.CertAuth{Mount: or(c.Mount, "cert"), Role: c.Role}
+		v.Cert = &reconcile.CertAuth{Mount: cmp.Or(c.Mount, "cert"), Role: c.Role}
 	}
 	if ways != 1 {
 		d.wrong(field, "gives %d ways to log in; give exactly one of appRole, cert, jwt, kubernetes and token", ways)
