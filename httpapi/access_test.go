@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/apikey"
 	"secretsync/reconcile"
 )
 
@@ -23,8 +24,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 	var made keyBody
 	decodeJSON(t, revoked.body, &made)
 	w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+made.ID, w.admin, "")
-	id, secret, _ := splitToken(w.admin)
-	globexID, _, _ := splitToken(w.globex)
+	id, secret := partsOf(w.admin)
+	globexID, _ := partsOf(w.globex)
 	otherSecret := "x"
 	if secret[0] == 'x' { // one secret in 32 begins so
 		otherSecret = "y"
@@ -33,7 +34,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	type holder struct {
 		name, key string
 		tenant    string // whose key it is; empty: nobody's
-		role      Role
+		role      apikey.Role
 	}
 	holders := []holder{
 		{"nobody", "", "", ""},
@@ -42,12 +43,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"the id of globex with the secret of acme", "kupe_" + globexID + "_" + secret, "", ""},
 		{"an expired key", w.expired, "", ""},
 		{"a revoked key", made.Key, "", ""},
-		{"acme's admin", w.admin, "acme", RoleAdmin},
-		{"acme's reader", w.reader, "acme", RoleReadonly},
-		{"globex's admin", w.globex, "globex", RoleAdmin},
+		{"acme's admin", w.admin, "acme", apikey.Admin},
+		{"acme's reader", w.reader, "acme", apikey.Readonly},
+		{"globex's admin", w.globex, "globex", apikey.Admin},
 	}
 	// All routes, and two that do not exist.
-	all := append(slices.Clone(routes), route{"GET", tenantsPath + ":tenant/nothing", RoleReadonly, nil}, route{"PUT", tenantsPath + ":tenant/secrets", RoleReadonly, nil})
+	all := append(slices.Clone(routes), route{"GET", tenantsPath + ":tenant/nothing", apikey.Readonly, nil}, route{"PUT", tenantsPath + ":tenant/secrets", apikey.Readonly, nil})
 	foreign := map[string]string{} // route and holder → the answer about another tenant
 	for _, h := range holders {
 		for _, rt := range all {
@@ -76,7 +77,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 						t.Errorf("%s: %s; about another tenant %s", name, r.body, before)
 					}
 					foreign[about] = string(r.body)
-				case !h.role.allows(rt.role):
+				case !h.role.Allows(rt.role):
 					if r.status != http.StatusForbidden || !strings.Contains(string(r.body), "admin access required") {
 						t.Errorf("%s: %d %s; want 403 for the role", name, r.status, r.body)
 					}

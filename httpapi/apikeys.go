@@ -1,21 +1,23 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
 
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/apikey"
 )
 
 func (s *Server) listKeys(x *exchange) (*answer, error) {
-	keys := s.cfg.KeyStore.of(x.tenant.Name)
+	keys := s.cfg.KeyStore.Of(x.tenant.Name)
 	for _, key := range x.state.keys {
 		if key.Tenant == x.tenant.Name {
 			keys = append(keys, key)
 		}
 	}
-	byAge(keys)
+	apikey.ByAge(keys)
 	body := []byte(`{"items":[`)
 	for i, key := range keys {
 		if i > 0 {
@@ -44,10 +46,10 @@ func (s *Server) createKey(x *exchange) (*answer, error) {
 	if s.cfg.KeyStore == nil {
 		return nil, errNoKeyStore
 	}
-	key, plaintext := NewKey(x.tenant.Name, request.role, request.displayName)
+	key, plaintext := apikey.New(x.tenant.Name, request.role, request.displayName)
 	key.CreatedBy, key.CreatorName, key.CreatedAt = x.key.ID, x.key.DisplayName, now
 	key.ExpiresAt, key.ExpiresText = request.expiresAt, request.expiresText
-	if err := s.cfg.KeyStore.add(key); err != nil {
+	if err := s.cfg.KeyStore.Add(key); err != nil {
 		return nil, err
 	}
 	x.subject = key.ID
@@ -56,7 +58,7 @@ func (s *Server) createKey(x *exchange) (*answer, error) {
 }
 
 func (s *Server) deleteKey(x *exchange) (*answer, error) {
-	id, err := ParseKeyID(x.params.ByName("id"))
+	id, err := apikey.ParseID(x.params.ByName("id"))
 	if err != nil {
 		return nil, noSuch("API key", x.params.ByName("id"), x.tenant)
 	}
@@ -64,7 +66,7 @@ func (s *Server) deleteKey(x *exchange) (*answer, error) {
 	if key := x.state.keys[id]; key != nil && key.Tenant == x.tenant.Name {
 		return nil, &problem{status: http.StatusConflict, sentence: fmt.Sprintf("API key %q stands in the server's configuration: the operator can remove it there", id)}
 	}
-	found, err := s.cfg.KeyStore.remove(x.tenant.Name, id)
+	found, err := s.cfg.KeyStore.Remove(x.tenant.Name, id)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +74,7 @@ func (s *Server) deleteKey(x *exchange) (*answer, error) {
 		return nil, noSuch("API key", id, x.tenant)
 	}
 	s.budgets.forget(id)
-	s.usage.forget(id)
+	s.usage.Forget(id)
 	return &answer{status: http.StatusNoContent}, nil
 }
 
@@ -80,7 +82,7 @@ func (s *Server) deleteKey(x *exchange) (*answer, error) {
 var errNoKeyStore = &problem{status: http.StatusServiceUnavailable, sentence: "this server keeps no API keys of its own; the operator can add one to its configuration", retryAfter: time.Hour}
 
 // appendKey appends what may be told of a key, without the closing brace.
-func (s *Server) appendKey(b []byte, st *state, k *Key) []byte {
+func (s *Server) appendKey(b []byte, st *state, k *apikey.Key) []byte {
 	b = appendString(append(b, `{"id":`...), k.ID)
 	b = appendString(append(b, `,"displayName":`...), k.DisplayName)
 	b = appendString(append(b, `,"role":`...), string(k.Role))
@@ -91,7 +93,7 @@ func (s *Server) appendKey(b []byte, st *state, k *Key) []byte {
 		b = appendString(append(b, `,"createdByKey":`...), k.CreatedBy)
 	}
 	b = appendTime(append(b, `,"createdAt":`...), k.CreatedAt)
-	b = appendTime(append(b, `,"lastUsedAt":`...), s.usage.of(k.ID))
+	b = appendTime(append(b, `,"lastUsedAt":`...), s.usage.Of(k.ID))
 	switch {
 	case k.ExpiresText != "":
 		b = appendString(append(b, `,"expiresAt":`...), k.ExpiresText)
@@ -102,7 +104,7 @@ func (s *Server) appendKey(b []byte, st *state, k *Key) []byte {
 }
 
 // creator names who made a key in the words that people know him by.
-func (s *Server) creator(st *state, k *Key) string {
+func (s *Server) creator(st *state, k *apikey.Key) string {
 	if k.CreatorName != "" {
 		return k.CreatorName
 	}
@@ -110,8 +112,33 @@ func (s *Server) creator(st *state, k *Key) string {
 	if by := st.keys[k.CreatedBy]; by != nil && by.Tenant == k.Tenant {
 		return by.DisplayName
 	}
-	if by := s.cfg.KeyStore.get(k.CreatedBy); by != nil && by.Tenant == k.Tenant {
+	if by := s.cfg.KeyStore.Get(k.CreatedBy); by != nil && by.Tenant == k.Tenant {
 		return by.DisplayName
 	}
 	return k.CreatedBy
+}
+
+// usageKept is how often it is written to disk when keys were used last: what a
+// crash may lose.
+const usageKept = 10 * time.Minute
+
+// keepUsage saves it from time to time till ctx ends.
+func (s *Server) keepUsage(ctx context.Context) {
+	tick := time.NewTicker(usageKept)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			s.saveUsage()
+		}
+	}
+}
+
+func (s *Server) saveUsage() {
+	exists := func(id string) bool { return s.state.Load().keys[id] != nil || s.cfg.KeyStore.Get(id) != nil }
+	if err := s.usage.Save(exists); err != nil {
+		s.log.Error("what is told of keys may be old after a restart", "error", err)
+	}
 }

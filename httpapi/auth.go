@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"secretsync/httpapi/apikey"
 )
 
 // presented returns the key that a request presents: as a bearer token or, as Git
@@ -35,39 +37,23 @@ func presented(r *http.Request) (token string, err error) {
 	return password, nil
 }
 
-// keyFor finds the key that a request presents. Whether the id or the secret
-// is wrong makes no difference, in words or in time: the secret is hashed and
-// compared either way.
-func (s *Server) keyFor(st *state, r *http.Request, now time.Time) (*Key, KeyHash, error) {
+// keyFor finds the key that a request presents, of a tenant that there is.
+func (s *Server) keyFor(st *state, r *http.Request, now time.Time) (*apikey.Key, apikey.Hash, error) {
 	token, err := presented(r)
 	if err != nil {
-		return nil, KeyHash{}, err
+		return nil, apikey.Hash{}, err
 	}
-	id, secret, ok := splitToken(token)
-	if !ok {
-		return nil, KeyHash{}, errBadKey
-	}
-	key := st.keys[id]
-	if key == nil {
-		key = s.cfg.KeyStore.get(id)
-	}
-	known := key != nil && st.tenants[key.Tenant.String()] != nil
-	if !known {
-		key = &noKey
-	}
-	given := hashSecret(secret)
-	if !key.Hash.equal(given) || !known {
-		return nil, KeyHash{}, errBadKey
-	}
-	if key.expired(now) {
-		return nil, KeyHash{}, errExpired
-	}
-	return key, given, nil
+	return apikey.Verify(token, now, func(id string) *apikey.Key {
+		key := st.keys[id]
+		if key == nil {
+			key = s.cfg.KeyStore.Get(id)
+		}
+		if key == nil || st.tenants[key.Tenant.String()] == nil {
+			return nil
+		}
+		return key
+	})
 }
-
-// noKey stands in for a key that does not exist. No secret has an all-zero
-// hash, and if one had, it would still not be known.
-var noKey Key
 
 // authenticate finds the key and holds the tenant in the path against it. The
 // comparison looks nothing up, so that it takes the same time whether there is
@@ -101,7 +87,7 @@ func (x *exchange) authenticate() error {
 		return errTenant
 	}
 	x.tenant = x.state.tenants[key.Tenant.String()]
-	s.usage.touch(key.ID, x.began)
+	s.usage.Touch(key.ID, x.began)
 	return nil
 }
 

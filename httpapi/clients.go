@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/apikey"
 )
 
 const (
@@ -88,7 +89,7 @@ type client struct {
 	// stay accepted while the address is blocked: one forgotten job with a
 	// revoked key must not lock out everybody behind the same gateway. New
 	// guesses are not even looked at meanwhile.
-	good [4]KeyHash
+	good [4]apikey.Hash
 	next int
 }
 
@@ -189,7 +190,7 @@ func (c *clients) failed(addr netip.Addr, limits *Limits) {
 // admit remembers a secret that was right. While keys from the address are not
 // looked at, one that was not right from here before is not; then it returns how
 // long that goes on.
-func (c *clients) admit(addr netip.Addr, hash KeyHash, limits *Limits, now time.Time) (blocked time.Duration) {
+func (c *clients) admit(addr netip.Addr, hash apikey.Hash, limits *Limits, now time.Time) (blocked time.Duration) {
 	if limits.freeFailures() < 0 {
 		return 0
 	}

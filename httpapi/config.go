@@ -13,6 +13,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/hooks"
 	"secretsync/reconcile"
 	"secretsync/reconcile/live"
@@ -116,7 +117,7 @@ type Config struct {
 	Reconciler Reconciler
 	// KeyStore keeps the keys made through the API. Without one none can be
 	// made; those of the configuration work.
-	KeyStore *KeyStore
+	KeyStore *apikey.Store
 	// UsageFile is where it is kept from one process to the next when each key
 	// was used last. It may be deleted. Empty: nowhere.
 	UsageFile string
@@ -152,7 +153,7 @@ type Config struct {
 type Settings struct {
 	Tenants []Tenant
 	// Keys are the keys of the configuration, of all tenants.
-	Keys   []Key
+	Keys   []apikey.Key
 	Limits Limits
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed; from
 	// all others the address of the connection counts.
@@ -206,15 +207,15 @@ func (c Config) now() func() time.Time {
 // modified.
 type state struct {
 	tenants map[string]*Tenant
-	keys    map[string]*Key
+	keys    map[string]*apikey.Key
 	limits  Limits
 	proxies []netip.Prefix
 }
 
-func newState(s Settings, stored *KeyStore) (*state, error) {
+func newState(s Settings, stored *apikey.Store) (*state, error) {
 	st := &state{
 		tenants: make(map[string]*Tenant, len(s.Tenants)),
-		keys:    make(map[string]*Key, len(s.Keys)),
+		keys:    make(map[string]*apikey.Key, len(s.Keys)),
 		limits:  s.Limits,
 		proxies: s.TrustedProxies,
 	}
@@ -237,7 +238,7 @@ func newState(s Settings, stored *KeyStore) (*state, error) {
 		if st.keys[k.ID] != nil {
 			errs = append(errs, fmt.Errorf("key %s is listed twice", k.ID))
 		}
-		if stored.get(k.ID) != nil {
+		if stored.Get(k.ID) != nil {
 			errs = append(errs, fmt.Errorf("key %s was made through the API and can't stand in the configuration as well", k.ID))
 		}
 		st.keys[k.ID] = &k

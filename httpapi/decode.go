@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/apikey"
 )
 
 // MaxBody is the greatest length of a request's body in bytes.
@@ -153,7 +154,7 @@ func parseTarget(o object) (t definition.Target, err error) {
 // keyRequest is the body of POST …/apikeys.
 type keyRequest struct {
 	displayName string
-	role        Role
+	role        apikey.Role
 	expiresAt   time.Time // zero: never
 	expiresText string    // as it was sent
 }
@@ -166,14 +167,14 @@ func parseKeyRequest(body []byte, now time.Time) (k keyRequest, err error) {
 	if err := o.only("displayName", "role", "expiresAt"); err != nil {
 		return k, err
 	}
-	if k.displayName, err = field(o, "displayName", ParseDisplayName); err != nil {
+	if k.displayName, err = field(o, "displayName", apikey.ParseDisplayName); err != nil {
 		return k, err
 	}
-	if k.role, err = field(o, "role", ParseRole); err != nil {
+	if k.role, err = field(o, "role", apikey.ParseRole); err != nil {
 		return k, err
 	}
 	k.expiresAt, err = optional(o, "expiresAt", func(s string) (time.Time, error) {
-		t, err := ParseExpiry(s)
+		t, err := apikey.ParseExpiry(s)
 		if err == nil && !t.After(now) {
 			err = &definition.FieldError{Field: "expiresAt", Reason: "must lie in the future"}
 		}

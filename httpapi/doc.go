@@ -1,5 +1,5 @@
-// Package httpapi serves the HTTP contract: it owns the API's routes, the keys
-// that open them, and every answer's status, headers and form.
+// Package httpapi serves the HTTP contract: it owns the API's routes and every
+// answer's status, headers and form. The keys that open them are package apikey's.
 //
 // It guarantees:
 //   - Every request passes one place, [Server.serveOn], which checks in a fixed

@@ -22,6 +22,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/forge"
+	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/githttp"
 )
 
@@ -42,7 +43,7 @@ type exchange struct {
 	route      *route // nil: no route matched
 	observers  *observers
 	params     httprouter.Params
-	key        *Key             // nil: no key was needed, or none was accepted
+	key        *apikey.Key      // nil: no key was needed, or none was accepted
 	tenant     *Tenant          // the key's own, and the one in the path
 	name       definition.Name  // of the definition asked for
 	branch     string           // of what was proposed
@@ -128,7 +129,7 @@ func (x *exchange) run() {
 			x.fail(errNoKey)
 			return
 		}
-		if !x.key.Role.allows(need) {
+		if !x.key.Role.Allows(need) {
 			x.fail(errRole)
 			return
 		}
@@ -371,7 +372,7 @@ func requestID(h http.Header) string {
 }
 
 func wellFormedID(s string) bool {
-	if len(s) == 0 || len(s) > 128 || strings.HasPrefix(s, tokenPrefix) {
+	if len(s) == 0 || len(s) > 128 || strings.HasPrefix(s, apikey.TokenPrefix) {
 		return false
 	}
 	for i := range len(s) {

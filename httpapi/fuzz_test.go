@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/conformance"
 )
 
@@ -137,17 +138,17 @@ func FuzzKeyRequest(f *testing.F) {
 			refusedWell(t, err)
 			return
 		}
-		if _, err := ParseDisplayName(k.displayName); err != nil {
+		if _, err := apikey.ParseDisplayName(k.displayName); err != nil {
 			t.Error(err)
 		}
-		if _, err := ParseRole(string(k.role)); err != nil {
+		if _, err := apikey.ParseRole(string(k.role)); err != nil {
 			t.Error(err)
 		}
 		if !k.expiresAt.IsZero() && k.expiresAt.Before(now) {
 			t.Errorf("expires at %s, which is past", k.expiresAt)
 		}
 		// What is stored comes back as it was.
-		line := (&Server{usage: new(usage)}).appendKey(nil, nil, &Key{ID: "ak-aaaa", DisplayName: k.displayName, Role: k.role, CreatedAt: now, ExpiresAt: k.expiresAt, ExpiresText: k.expiresText})
+		line := (&Server{usage: new(apikey.Usage)}).appendKey(nil, nil, &apikey.Key{ID: "ak-aaaa", DisplayName: k.displayName, Role: k.role, CreatedAt: now, ExpiresAt: k.expiresAt, ExpiresText: k.expiresText})
 		var back keyBody
 		if err := json.Unmarshal(append(line, '}'), &back); err != nil || back.DisplayName != k.displayName || back.ExpiresAt != k.expiresText {
 			t.Errorf("rendered as %s: %v", line, err)

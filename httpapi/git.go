@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/githttp"
 	"secretsync/httpapi/githttp/prereceive"
 )
@@ -19,9 +20,9 @@ import (
 const gitPath = "/git/"
 
 var gitRoutes = []route{
-	{http.MethodGet, gitPath + ":repository/info/refs", RoleReadonly, (*Server).gitRefs},
-	{http.MethodPost, gitPath + ":repository/" + string(githttp.UploadPack), RoleReadonly, (*Server).gitFetch},
-	{http.MethodPost, gitPath + ":repository/" + string(githttp.ReceivePack), RoleReadonly, (*Server).gitPush},
+	{http.MethodGet, gitPath + ":repository/info/refs", apikey.Readonly, (*Server).gitRefs},
+	{http.MethodPost, gitPath + ":repository/" + string(githttp.UploadPack), apikey.Readonly, (*Server).gitFetch},
+	{http.MethodPost, gitPath + ":repository/" + string(githttp.ReceivePack), apikey.Readonly, (*Server).gitPush},
 }
 
 // GitServer serves a repository to stock git, a *[githttp.Server].
@@ -71,7 +72,7 @@ func (s *Server) git(x *exchange, e githttp.Exchange) (*answer, error) {
 	switch clone := x.tenant.Clone; {
 	case x.params.ByName("repository") != x.tenant.Name.String()+".git":
 		return nil, errNoRoute
-	case e.Service == githttp.ReceivePack && !x.key.Role.allows(RoleAdmin):
+	case e.Service == githttp.ReceivePack && !x.key.Role.Allows(apikey.Admin):
 		return nil, errGitRole
 	case s.cfg.Git == nil:
 		return nil, errNotHere
@@ -143,7 +144,7 @@ func short(id string) string { return id[:min(len(id), 12)] }
 // loggedRef is the name of a reference, if it is one that can stand in a log as
 // it is: a client makes it up.
 func loggedRef(ref string) string {
-	if !wellFormedID(ref) || strings.Contains(ref, tokenPrefix) {
+	if !wellFormedID(ref) || strings.Contains(ref, apikey.TokenPrefix) {
 		return "(another name)"
 	}
 	return ref

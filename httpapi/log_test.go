@@ -37,7 +37,7 @@ func inJSON(w *lockedBuffer) *slog.Logger {
 func TestTheAccessLogTellsWhoDidWhat(t *testing.T) {
 	logs := &lockedBuffer{}
 	w := newWorld(t, func(c *Config) { c.Log = inJSON(logs) })
-	admin, _, _ := splitToken(w.admin)
+	admin, _ := partsOf(w.admin)
 	made := w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"CI","role":"readonly"}`, "X-Request-Id: make-a-key")
 	var key keyBody
 	decodeJSON(t, made.body, &key)

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/apikey"
 	"secretsync/reconcile"
 )
 
@@ -81,7 +82,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	keyDir := t.TempDir()
 	w := newWorld(t, func(c *Config) {
 		var err error
-		if c.KeyStore, err = OpenKeyStore(keyDir); err != nil {
+		if c.KeyStore, err = apikey.OpenStore(keyDir); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -146,7 +147,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	if err := os.RemoveAll(keyDir); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range *w.server.cfg.KeyStore.keys.Load() {
+	for _, key := range w.server.cfg.KeyStore.Of(mustTenant(t, "acme")) {
 		w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+key.ID, w.admin, "") // the store's folder is gone
 	}
 	each(w.admin)

@@ -9,6 +9,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/githttp"
 	"secretsync/reconcile"
 	"secretsync/reconcile/proposal"
@@ -34,8 +35,6 @@ var (
 	errNoKey     = &problem{status: http.StatusUnauthorized, sentence: `no API key: send the header "Authorization: Bearer kupe_…"`}
 	errManyKeys  = &problem{status: http.StatusUnauthorized, sentence: "more than one Authorization header: send exactly one"}
 	errScheme    = &problem{status: http.StatusUnauthorized, sentence: `the Authorization header must read "Bearer kupe_…"`}
-	errBadKey    = &problem{status: http.StatusUnauthorized, sentence: "the API key is not valid: it is mistyped, was revoked or never existed"}
-	errExpired   = &problem{status: http.StatusUnauthorized, sentence: "the API key has expired: ask an admin of the tenant for a new one"}
 	errTenant    = &problem{status: http.StatusForbidden, sentence: "this API key gives no access to that tenant"}
 	errRole      = &problem{status: http.StatusForbidden, sentence: "admin access required"}
 	errNoRoute   = &problem{status: http.StatusNotFound, sentence: "no such path: /api/v1/openapi.json lists what there is, and none has a character that must be percent-encoded"}
@@ -63,6 +62,8 @@ var kinds = []struct {
 	sentence   string
 	retryAfter time.Duration
 }{
+	{kind: apikey.ErrWrong, status: http.StatusUnauthorized},
+	{kind: apikey.ErrExpired, status: http.StatusUnauthorized},
 	{kind: gitstore.ErrLimit, status: http.StatusBadRequest},
 	{kind: gitstore.ErrNotFound, status: http.StatusNotFound},
 	{kind: gitstore.ErrExists, status: http.StatusConflict},

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/julienschmidt/httprouter"
+
+	"secretsync/httpapi/apikey"
 )
 
 const (
@@ -18,33 +20,33 @@ const (
 // metrics and the OpenAPI test are made from.
 type route struct {
 	method string
-	path   string // as httprouter writes it, with the verb behind it, if any
-	role   Role   // empty: no key is needed
+	path   string      // as httprouter writes it, with the verb behind it, if any
+	role   apikey.Role // empty: no key is needed
 	handle func(*Server, *exchange) (*answer, error)
 }
 
 var routes = []route{
-	{http.MethodGet, tenantsPath + ":tenant", RoleReadonly, (*Server).getTenant},
-	{http.MethodGet, tenantsPath + ":tenant/secrets", RoleReadonly, (*Server).listSecrets},
-	{http.MethodPost, tenantsPath + ":tenant/secrets", RoleAdmin, (*Server).createSecret},
-	{http.MethodPost, tenantsPath + ":tenant/secrets:batch", RoleAdmin, (*Server).batchSecrets},
-	{http.MethodGet, tenantsPath + ":tenant/secrets/:name", RoleReadonly, (*Server).getSecret},
-	{http.MethodPatch, tenantsPath + ":tenant/secrets/:name", RoleAdmin, (*Server).patchSecret},
-	{http.MethodDelete, tenantsPath + ":tenant/secrets/:name", RoleAdmin, (*Server).deleteSecret},
-	{http.MethodGet, tenantsPath + ":tenant/secrets/:name/history", RoleReadonly, (*Server).getHistory},
-	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/sync", RoleAdmin, (*Server).syncSecret},
-	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/revert", RoleAdmin, (*Server).revertSecret},
-	{http.MethodGet, tenantsPath + ":tenant/commits/:sha", RoleReadonly, (*Server).getCommit},
-	{http.MethodPost, tenantsPath + ":tenant/plan", RoleReadonly, (*Server).planChange},
-	{http.MethodPost, tenantsPath + ":tenant/commits/:sha:revert", RoleAdmin, (*Server).revertCommit},
-	{http.MethodGet, tenantsPath + ":tenant/proposals", RoleReadonly, (*Server).listProposals},
-	{http.MethodGet, tenantsPath + ":tenant/clusters", RoleReadonly, (*Server).listClusters},
-	{http.MethodGet, tenantsPath + ":tenant/clusters/:name", RoleReadonly, (*Server).getCluster},
-	{http.MethodGet, tenantsPath + ":tenant/orphans", RoleAdmin, (*Server).listOrphans},
-	{http.MethodDelete, tenantsPath + ":tenant/orphans/:cluster/:namespace/:secretName", RoleAdmin, (*Server).deleteOrphan},
-	{http.MethodGet, tenantsPath + ":tenant/apikeys", RoleAdmin, (*Server).listKeys},
-	{http.MethodPost, tenantsPath + ":tenant/apikeys", RoleAdmin, (*Server).createKey},
-	{http.MethodDelete, tenantsPath + ":tenant/apikeys/:id", RoleAdmin, (*Server).deleteKey},
+	{http.MethodGet, tenantsPath + ":tenant", apikey.Readonly, (*Server).getTenant},
+	{http.MethodGet, tenantsPath + ":tenant/secrets", apikey.Readonly, (*Server).listSecrets},
+	{http.MethodPost, tenantsPath + ":tenant/secrets", apikey.Admin, (*Server).createSecret},
+	{http.MethodPost, tenantsPath + ":tenant/secrets:batch", apikey.Admin, (*Server).batchSecrets},
+	{http.MethodGet, tenantsPath + ":tenant/secrets/:name", apikey.Readonly, (*Server).getSecret},
+	{http.MethodPatch, tenantsPath + ":tenant/secrets/:name", apikey.Admin, (*Server).patchSecret},
+	{http.MethodDelete, tenantsPath + ":tenant/secrets/:name", apikey.Admin, (*Server).deleteSecret},
+	{http.MethodGet, tenantsPath + ":tenant/secrets/:name/history", apikey.Readonly, (*Server).getHistory},
+	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/sync", apikey.Admin, (*Server).syncSecret},
+	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/revert", apikey.Admin, (*Server).revertSecret},
+	{http.MethodGet, tenantsPath + ":tenant/commits/:sha", apikey.Readonly, (*Server).getCommit},
+	{http.MethodPost, tenantsPath + ":tenant/plan", apikey.Readonly, (*Server).planChange},
+	{http.MethodPost, tenantsPath + ":tenant/commits/:sha:revert", apikey.Admin, (*Server).revertCommit},
+	{http.MethodGet, tenantsPath + ":tenant/proposals", apikey.Readonly, (*Server).listProposals},
+	{http.MethodGet, tenantsPath + ":tenant/clusters", apikey.Readonly, (*Server).listClusters},
+	{http.MethodGet, tenantsPath + ":tenant/clusters/:name", apikey.Readonly, (*Server).getCluster},
+	{http.MethodGet, tenantsPath + ":tenant/orphans", apikey.Admin, (*Server).listOrphans},
+	{http.MethodDelete, tenantsPath + ":tenant/orphans/:cluster/:namespace/:secretName", apikey.Admin, (*Server).deleteOrphan},
+	{http.MethodGet, tenantsPath + ":tenant/apikeys", apikey.Admin, (*Server).listKeys},
+	{http.MethodPost, tenantsPath + ":tenant/apikeys", apikey.Admin, (*Server).createKey},
+	{http.MethodDelete, tenantsPath + ":tenant/apikeys/:id", apikey.Admin, (*Server).deleteKey},
 	{http.MethodGet, "/healthz", "", (*Server).healthz},
 	{http.MethodGet, "/readyz", "", (*Server).readyz},
 	{http.MethodGet, openAPIPath, "", (*Server).serveOpenAPI},

@@ -13,6 +13,8 @@ import (
 	"github.com/julienschmidt/httprouter"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"secretsync/httpapi/apikey"
 )
 
 // Server answers the API. It is safe for concurrent use.
@@ -27,7 +29,7 @@ type Server struct {
 	description []byte // of the API, as JSON
 	clients     *clients
 	budgets     keyBudgets
-	usage       *usage
+	usage       *apikey.Usage
 	rendered    renderings
 	shares      sync.Map // gitstore.TenantName → *share
 	state       atomic.Pointer[state]
@@ -74,7 +76,7 @@ func New(cfg Config) (*Server, error) {
 		s.scrape = promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{})
 	}
 	s.clients = newClients(s.now)
-	if s.usage, err = openUsage(cfg.UsageFile); err != nil {
+	if s.usage, err = apikey.OpenUsage(cfg.UsageFile); err != nil {
 		s.log.Warn("begins anew", "error", err)
 	}
 	if err := s.Reconfigure(cfg.Settings); err != nil {

@@ -73,7 +73,7 @@ func TestEverythingAtOnce(t *testing.T) {
 // changed it, by which request.
 func TestGitLogTellsWhoDidWhat(t *testing.T) {
 	w := newWorld(t)
-	admin, _, _ := splitToken(w.admin)
+	admin, _ := partsOf(w.admin)
 	do := func(method, path, body, id string) {
 		t.Helper()
 		if r := w.do(method, "/api/v1/tenants/acme/secrets"+path, w.admin, body, "X-Request-Id: "+id); r.status >= 300 {

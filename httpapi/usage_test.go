@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"secretsync/httpapi/apikey"
 )
 
 func (w *world) key(id string) (found keyBody) {
@@ -28,7 +30,7 @@ func TestWhenAKeyWasUsedIsToldToTheMinuteAndOutlivesTheServer(t *testing.T) {
 	clock := newHand()
 	clock.at = clock.at.Add(17 * time.Second)
 	w := newWorld(t, func(c *Config) { c.Clock, c.UsageFile, c.Listen = clock, file, "127.0.0.1:0" })
-	reader, _, _ := splitToken(w.reader)
+	reader, _ := partsOf(w.reader)
 	if got := w.key(reader).LastUsedAt; got != "" {
 		t.Errorf("a key that was never used was at %q", got)
 	}
@@ -51,12 +53,12 @@ func TestWhenAKeyWasUsedIsToldToTheMinuteAndOutlivesTheServer(t *testing.T) {
 	if err := w.server.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	kept, err := openUsage(file)
-	if err != nil || !kept.of(reader).Equal(time.Date(2030, 1, 1, 13, 0, 0, 0, time.UTC)) {
-		t.Errorf("kept is %s, %v", kept.of(reader), err)
+	kept, err := apikey.OpenUsage(file)
+	if err != nil || !kept.Of(reader).Equal(time.Date(2030, 1, 1, 13, 0, 0, 0, time.UTC)) {
+		t.Errorf("kept is %s, %v", kept.Of(reader), err)
 	}
 	content, _ := os.ReadFile(file)
-	if _, secret, _ := splitToken(w.reader); strings.Contains(string(content), secret) {
+	if _, secret := partsOf(w.reader); strings.Contains(string(content), secret) {
 		t.Error("the file holds a key")
 	}
 }
@@ -67,7 +69,7 @@ func TestAFileOfUsesThatIsNoneCostsOnlyWhatItTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorld(t, func(c *Config) { c.UsageFile = file })
-	admin, _, _ := splitToken(w.admin)
+	admin, _ := partsOf(w.admin)
 	if got := w.key(admin).LastUsedAt; got == "" {
 		t.Error("it does not begin anew")
 	}
@@ -78,7 +80,7 @@ func TestAFileOfUsesThatIsNoneCostsOnlyWhatItTold(t *testing.T) {
 
 func TestWhoMadeAKeyIsNamed(t *testing.T) {
 	w := newWorld(t)
-	admin, _, _ := splitToken(w.admin)
+	admin, _ := partsOf(w.admin)
 	var made, second keyBody
 	decodeJSON(t, w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"CI of payments","role":"admin"}`).body, &made)
 	decodeJSON(t, w.do("POST", "/api/v1/tenants/acme/apikeys", made.Key, `{"displayName":"x","role":"readonly"}`).body, &second)
@@ -89,12 +91,12 @@ func TestWhoMadeAKeyIsNamed(t *testing.T) {
 	if k := w.key(admin); k.CreatedBy != "configuration" || k.CreatorKey != "" {
 		t.Errorf("of the configuration: %q, %q", k.CreatedBy, k.CreatorKey)
 	}
-	old, _ := NewKey(mustTenant(t, "acme"), RoleReadonly, "Old")
+	old, _ := apikey.New(mustTenant(t, "acme"), apikey.Readonly, "Old")
 	old.CreatedBy = admin // stored before names were
-	orphan, _ := NewKey(mustTenant(t, "acme"), RoleReadonly, "Orphan")
+	orphan, _ := apikey.New(mustTenant(t, "acme"), apikey.Readonly, "Orphan")
 	orphan.CreatedBy = "ak-gone"
-	for _, key := range []Key{old, orphan} {
-		if err := w.server.cfg.KeyStore.add(key); err != nil {
+	for _, key := range []apikey.Key{old, orphan} {
+		if err := w.server.cfg.KeyStore.Add(key); err != nil {
 			t.Fatal(err)
 		}
 	}

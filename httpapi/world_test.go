@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +21,10 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
+	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/conformance"
+	"secretsync/httpapi/githttp"
+	"secretsync/httpapi/githttp/prereceive"
 	"secretsync/reconcile"
 )
 
@@ -27,6 +32,14 @@ var (
 	_ Repository = (*gitstore.Repository)(nil)
 	_ Reconciler = (*reconcile.Reconciler)(nil)
 )
+
+// TestMain lets the test binary be the hook that git runs, see git_test.go.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == githttp.HookName {
+		os.Exit(prereceive.Main())
+	}
+	os.Exit(m.Run())
+}
 
 // world is a server over real repositories, and its clients. The reconciler
 // alone is a stand-in: what it would report is what a test sets.
@@ -58,13 +71,13 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 		}
 		w.settings.Tenants = append(w.settings.Tenants, Tenant{Name: mustTenant(t, name), DisplayName: strings.ToUpper(name), Repository: repository.Repository})
 	}
-	w.admin = w.addKey("acme", RoleAdmin, time.Time{})
-	w.reader = w.addKey("acme", RoleReadonly, time.Time{})
-	w.expired = w.addKey("acme", RoleAdmin, time.Now().Add(-time.Hour))
-	w.globex = w.addKey("globex", RoleAdmin, time.Time{})
+	w.admin = w.addKey("acme", apikey.Admin, time.Time{})
+	w.reader = w.addKey("acme", apikey.Readonly, time.Time{})
+	w.expired = w.addKey("acme", apikey.Admin, time.Now().Add(-time.Hour))
+	w.globex = w.addKey("globex", apikey.Admin, time.Time{})
 	w.settings.Limits = Limits{Rate: -1, FreeFailures: -1}
 
-	keys, err := OpenKeyStore(t.TempDir())
+	keys, err := apikey.OpenStore(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +97,8 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	return w
 }
 
-func (w *world) addKey(tenant string, role Role, expires time.Time) string {
-	key, plaintext := NewKey(mustTenant(w, tenant), role, string(role)+" of "+tenant)
+func (w *world) addKey(tenant string, role apikey.Role, expires time.Time) string {
+	key, plaintext := apikey.New(mustTenant(w, tenant), role, string(role)+" of "+tenant)
 	key.ExpiresAt = expires
 	w.settings.Keys = append(w.settings.Keys, key)
 	return plaintext
@@ -335,6 +348,21 @@ func (w *world) reconfigure(s Settings) {
 	if err := w.server.Reconfigure(s); err != nil {
 		w.Fatal(err)
 	}
+}
+
+func mustTenant(t testing.TB, s string) gitstore.TenantName {
+	t.Helper()
+	name, err := gitstore.ParseTenantName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// partsOf takes a presented key apart.
+func partsOf(key string) (id, secret string) {
+	id, secret, _ = strings.Cut(strings.TrimPrefix(key, apikey.TokenPrefix), "_")
+	return id, secret
 }
 
 func mustCluster(t testing.TB, s string) definition.ClusterName {

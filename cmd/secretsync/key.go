@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"secretsync/gitstore"
-	"secretsync/httpapi"
+	"secretsync/httpapi/apikey"
 )
 
 func newKey() *cobra.Command {
@@ -32,24 +32,24 @@ holds only its hash. Put the printed lines under tenants.<tenant>.keys.`,
   secretsync key new --name "Nightly report" --role readonly --expires 2027-01-31T00:00:00Z`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			displayName, err := httpapi.ParseDisplayName(name)
+			displayName, err := apikey.ParseDisplayName(name)
 			if err != nil {
 				return fmt.Errorf("--name: %w", err)
 			}
-			parsedRole, err := httpapi.ParseRole(role)
+			parsedRole, err := apikey.ParseRole(role)
 			if err != nil {
 				return fmt.Errorf("--role: %w", err)
 			}
 			var expiresAt time.Time
 			if expires != "" {
-				if expiresAt, err = httpapi.ParseExpiry(expires); err != nil {
+				if expiresAt, err = apikey.ParseExpiry(expires); err != nil {
 					return fmt.Errorf("--expires: %q is not a time such as 2027-01-31T00:00:00Z", expires)
 				}
 				if !expiresAt.After(time.Now()) {
 					return fmt.Errorf("--expires: %s is in the past; the key would never work", expires)
 				}
 			}
-			made, plaintext := httpapi.NewKey(gitstore.TenantName{}, parsedRole, displayName)
+			made, plaintext := apikey.New(gitstore.TenantName{}, parsedRole, displayName)
 			stanza, err := yaml.Marshal([]keyStanza{{made.ID, made.DisplayName, string(made.Role), made.Hash.String(), time.Now().UTC().Truncate(time.Second), expiresAt}})
 			if err != nil {
 				return err

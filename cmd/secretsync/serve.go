@@ -22,6 +22,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/durable"
 	"secretsync/httpapi"
+	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/githttp"
 	"secretsync/reconcile"
 	"secretsync/reconcile/proposal"
@@ -87,7 +88,7 @@ type program struct {
 	hooks      map[gitstore.TenantName]tenantHook
 	git        *githttp.Server // nil: repositories are not served
 	hashKey    []byte
-	keys       *httpapi.KeyStore
+	keys       *apikey.Store
 	registry   *prometheus.Registry
 	desk       review.Desk // of those who check pull requests
 	proposals  proposal.Desk
@@ -126,7 +127,7 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 		return err
 	}
 	defer func() { err = errors.Join(err, p.store.Close()) }()
-	if p.keys, err = httpapi.OpenKeyStore(filepath.Join(cfg.DataDir, "keys")); err != nil {
+	if p.keys, err = apikey.OpenStore(filepath.Join(cfg.DataDir, "keys")); err != nil {
 		return err
 	}
 	// What a process made that died before it synced is on disk before it is used.

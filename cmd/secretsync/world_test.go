@@ -18,7 +18,7 @@ import (
 
 	"secretsync/examples/devstack"
 	"secretsync/gitstore"
-	"secretsync/httpapi"
+	"secretsync/httpapi/apikey"
 )
 
 // world is what one story plays in: a server with a configuration and a data
@@ -74,15 +74,15 @@ func newWorld(dir string, stack *devstack.Stack) (*world, error) {
 	w := &world{dir: dir, url: "http://" + address, prefix: strings.ToLower(rand.Text()), stack: stack, keys: map[string]string{}}
 	type tenant struct {
 		Name string
-		Keys []httpapi.Key
+		Keys []apikey.Key
 	}
 	tenants := []*tenant{{Name: "acme"}, {Name: "umbrella"}}
 	for _, k := range []struct {
 		actor  string
 		tenant int
-		role   httpapi.Role
-	}{{"admin", 0, httpapi.RoleAdmin}, {"reader", 0, httpapi.RoleReadonly}, {"neighbour", 1, httpapi.RoleAdmin}} {
-		key, plaintext := httpapi.NewKey(gitstore.TenantName{}, k.role, "The "+k.actor)
+		role   apikey.Role
+	}{{"admin", 0, apikey.Admin}, {"reader", 0, apikey.Readonly}, {"neighbour", 1, apikey.Admin}} {
+		key, plaintext := apikey.New(gitstore.TenantName{}, k.role, "The "+k.actor)
 		w.keys[k.actor] = plaintext
 		tenants[k.tenant].Keys = append(tenants[k.tenant].Keys, key)
 	}

@@ -25,6 +25,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi"
+	"secretsync/httpapi/apikey"
 	"secretsync/reconcile"
 )
 
@@ -247,11 +248,11 @@ func (a *api) run(ctx context.Context, work bool) (_ *running, err error) {
 	if err != nil {
 		return nil, err
 	}
-	key, plaintext := httpapi.NewKey(a.name, httpapi.RoleAdmin, "bench")
+	key, plaintext := apikey.New(a.name, apikey.Admin, "bench")
 	server, err := httpapi.New(httpapi.Config{
 		Settings: httpapi.Settings{
 			Tenants: []httpapi.Tenant{{Name: a.name, Repository: a.repository}},
-			Keys:    []httpapi.Key{key},
+			Keys:    []apikey.Key{key},
 			Limits:  httpapi.Limits{Rate: 1e9, Burst: 1e9},
 		},
 		Reconciler: a.reconciler,

@@ -18,7 +18,7 @@ import (
 
 	"secretsync/examples/devstack"
 	"secretsync/gitstore"
-	"secretsync/httpapi"
+	"secretsync/httpapi/apikey"
 )
 
 func init() { register("reload-100", reload) }
@@ -92,7 +92,7 @@ type reloadTenant struct {
 	name   string
 	paths  int
 	roleID string
-	key    httpapi.Key
+	key    apikey.Key
 	secret string // the key itself
 }
 
@@ -189,7 +189,7 @@ func (w *reloadWorld) add(ctx context.Context, stack *devstack.Stack, t *reloadT
 	if err := os.WriteFile(filepath.Join(w.dir, t.name), []byte(secretID), 0o600); err != nil {
 		return err
 	}
-	t.key, t.secret = httpapi.NewKey(gitstore.TenantName{}, httpapi.RoleReadonly, "bench")
+	t.key, t.secret = apikey.New(gitstore.TenantName{}, apikey.Readonly, "bench")
 	w.tenants = append(w.tenants, t)
 	return nil
 }

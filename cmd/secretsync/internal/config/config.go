@@ -23,6 +23,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi"
+	"secretsync/httpapi/apikey"
 	"secretsync/reconcile"
 )
 
@@ -62,7 +63,7 @@ type Tenant struct {
 	PollInterval time.Duration
 	Vault        reconcile.Vault
 	Grants       map[definition.ClusterName]reconcile.Grant
-	Keys         []httpapi.Key
+	Keys         []apikey.Key
 }
 
 // Load reads and checks a configuration file. What is wrong with it is an [Error],
@@ -223,24 +224,24 @@ func (d *document) parseBranch(field, name string) gitstore.BranchName {
 	return branch
 }
 
-func (d *document) parseKey(field string, tenant gitstore.TenantName, in keyFile) httpapi.Key {
-	id, err := httpapi.ParseKeyID(in.ID)
+func (d *document) parseKey(field string, tenant gitstore.TenantName, in keyFile) apikey.Key {
+	id, err := apikey.ParseID(in.ID)
 	if err != nil {
 		d.wrong(field, "%v", err)
 	}
-	displayName, err := httpapi.ParseDisplayName(in.DisplayName)
+	displayName, err := apikey.ParseDisplayName(in.DisplayName)
 	if err != nil {
 		d.wrong(field, "%v", err)
 	}
-	role, err := httpapi.ParseRole(in.Role)
+	role, err := apikey.ParseRole(in.Role)
 	if err != nil {
 		d.wrong(field, "%v", err)
 	}
-	hash, err := httpapi.ParseKeyHash(in.Hash)
+	hash, err := apikey.ParseHash(in.Hash)
 	if err != nil {
 		d.wrong(field, "%v", err)
 	}
-	return httpapi.Key{ID: id, Hash: hash, Tenant: tenant, Role: role, DisplayName: displayName, CreatedAt: in.CreatedAt.UTC(), ExpiresAt: in.ExpiresAt.UTC()}
+	return apikey.Key{ID: id, Hash: hash, Tenant: tenant, Role: role, DisplayName: displayName, CreatedAt: in.CreatedAt.UTC(), ExpiresAt: in.ExpiresAt.UTC()}
 }
 
 func (d *document) parseGrants(field string, in map[string]grantFile) map[definition.ClusterName]reconcile.Grant {

@@ -20,7 +20,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"secretsync/gitstore"
-	"secretsync/httpapi"
+	"secretsync/httpapi/apikey"
 )
 
 // Tenant and Cluster are the names that things have in the scratch tenant.
@@ -70,7 +70,7 @@ func Make(dir string, given Given, environment func(string) string) (*Made, erro
 			return nil, fmt.Errorf("VAULT_CACERT: %w", err)
 		}
 	}
-	key, plaintext := httpapi.NewKey(gitstore.TenantName{}, httpapi.RoleAdmin, "You")
+	key, plaintext := apikey.New(gitstore.TenantName{}, apikey.Admin, "You")
 	made.Key = plaintext
 	var config bytes.Buffer
 	err = configuration.Execute(&config, map[string]any{

@@ -1,4 +1,4 @@
-package httpapi
+package apikey
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ func mustTenant(t testing.TB, s string) gitstore.TenantName {
 }
 
 func TestNewKeyPresentsWhatItsHashAccepts(t *testing.T) {
-	key, plaintext := NewKey(mustTenant(t, "acme"), RoleAdmin, "Ada")
+	key, plaintext := New(mustTenant(t, "acme"), Admin, "Ada")
 	id, secret, ok := splitToken(plaintext)
 	if !ok || id != key.ID {
 		t.Fatalf("splitToken(%q) = %q, %v; want id %q", plaintext, id, ok, key.ID)
@@ -31,16 +31,16 @@ func TestNewKeyPresentsWhatItsHashAccepts(t *testing.T) {
 	if key.Hash.equal(hashSecret(secret + "x")) {
 		t.Error("the hash accepts another secret")
 	}
-	if _, err := ParseKeyID(key.ID); err != nil {
+	if _, err := ParseID(key.ID); err != nil {
 		t.Error(err)
 	}
-	if h, err := ParseKeyHash(key.Hash.String()); err != nil || h != key.Hash {
-		t.Errorf("ParseKeyHash(%q) = %v, %v", key.Hash, h, err)
+	if h, err := ParseHash(key.Hash.String()); err != nil || h != key.Hash {
+		t.Errorf("ParseHash(%q) = %v, %v", key.Hash, h, err)
 	}
 	if strings.Contains(key.Hash.String(), secret) {
 		t.Error("the hash holds the secret")
 	}
-	if other, _ := NewKey(mustTenant(t, "acme"), RoleAdmin, "Ada"); other.ID == key.ID || other.Hash == key.Hash {
+	if other, _ := New(mustTenant(t, "acme"), Admin, "Ada"); other.ID == key.ID || other.Hash == key.Hash {
 		t.Error("two keys are alike")
 	}
 }
@@ -69,13 +69,13 @@ func TestRoleNeeded(t *testing.T) {
 		have, need Role
 		want       bool
 	}{
-		{RoleAdmin, RoleAdmin, true},
-		{RoleAdmin, RoleReadonly, true},
-		{RoleReadonly, RoleReadonly, true},
-		{RoleReadonly, RoleAdmin, false},
-		{"", RoleReadonly, false},
+		{Admin, Admin, true},
+		{Admin, Readonly, true},
+		{Readonly, Readonly, true},
+		{Readonly, Admin, false},
+		{"", Readonly, false},
 	} {
-		if got := c.have.allows(c.need); got != c.want {
+		if got := c.have.Allows(c.need); got != c.want {
 			t.Errorf("%q allows %q = %v", c.have, c.need, got)
 		}
 	}
@@ -91,5 +91,34 @@ func TestDisplayNamesThatWouldForgeACommit(t *testing.T) {
 		if _, err := ParseDisplayName(s); err != nil {
 			t.Errorf("ParseDisplayName(%q): %v", s, err)
 		}
+	}
+}
+
+func TestWhatIsPresentedOpensOnlyItsOwnKey(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	key, plaintext := New(mustTenant(t, "acme"), Admin, "Ada")
+	other, otherPlaintext := New(mustTenant(t, "acme"), Admin, "Bob")
+	expired, expiredPlaintext := New(mustTenant(t, "acme"), Admin, "Cyd")
+	expired.ExpiresAt = now
+	keys := map[string]*Key{key.ID: &key, other.ID: &other, expired.ID: &expired}
+	_, otherSecret, _ := splitToken(otherPlaintext)
+	for name, c := range map[string]struct {
+		token string
+		want  *Key
+		err   error
+	}{
+		"a key":                              {plaintext, &key, nil},
+		"nothing":                            {"", nil, ErrWrong},
+		"an id that there is not":            {TokenPrefix + "ak-nobody_" + otherSecret, nil, ErrWrong},
+		"the secret of another key":          {TokenPrefix + key.ID + "_" + otherSecret, nil, ErrWrong},
+		"an expired key":                     {expiredPlaintext, nil, ErrExpired},
+		"an expired key with a wrong secret": {expiredPlaintext + "x", nil, ErrWrong},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, hash, err := Verify(c.token, now, func(id string) *Key { return keys[id] })
+			if got != c.want || !errors.Is(err, c.err) || (c.want != nil && hash != c.want.Hash) {
+				t.Errorf("opens %v with %s: %v; want %v, %v", got, hash, err, c.want, c.err)
+			}
+		})
 	}
 }

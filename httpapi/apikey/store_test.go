@@ -1,4 +1,4 @@
-package httpapi
+package apikey
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 
 func storedTestKey(t *testing.T, tenant string) (Key, string) {
 	t.Helper()
-	key, plaintext := NewKey(mustTenant(t, tenant), RoleReadonly, "Ada")
+	key, plaintext := New(mustTenant(t, tenant), Readonly, "Ada")
 	key.CreatedBy = "ak-first"
 	key.CreatedAt = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	return key, plaintext
@@ -25,7 +25,7 @@ func storedTestKey(t *testing.T, tenant string) (Key, string) {
 
 func TestKeysOutliveTheStore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
-	ks, err := OpenKeyStore(dir)
+	ks, err := OpenStore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,17 +33,17 @@ func TestKeysOutliveTheStore(t *testing.T) {
 	kept.ExpiresAt = kept.CreatedAt.Add(time.Hour)
 	revoked, _ := storedTestKey(t, "acme")
 	for _, key := range []Key{kept, revoked} {
-		if err := ks.add(key); err != nil {
+		if err := ks.Add(key); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if found, err := ks.remove(mustTenant(t, "other"), revoked.ID); found || err != nil {
+	if found, err := ks.Remove(mustTenant(t, "other"), revoked.ID); found || err != nil {
 		t.Fatalf("another tenant's key: found %v, %v", found, err)
 	}
-	if found, err := ks.remove(mustTenant(t, "acme"), revoked.ID); !found || err != nil {
+	if found, err := ks.Remove(mustTenant(t, "acme"), revoked.ID); !found || err != nil {
 		t.Fatalf("removing: %v, %v", found, err)
 	}
-	if ks.get(revoked.ID) != nil {
+	if ks.Get(revoked.ID) != nil {
 		t.Error("a revoked key is still in force")
 	}
 	// What a crash while writing leaves behind.
@@ -51,14 +51,14 @@ func TestKeysOutliveTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	again, err := OpenKeyStore(dir)
+	again, err := OpenStore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(&kept, again.get(kept.ID), cmp.Comparer(func(a, b gitstore.TenantName) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(&kept, again.Get(kept.ID), cmp.Comparer(func(a, b gitstore.TenantName) bool { return a == b })); diff != "" {
 		t.Error("after opening again:", diff)
 	}
-	if again.get(revoked.ID) != nil {
+	if again.Get(revoked.ID) != nil {
 		t.Error("a revoked key came back")
 	}
 	files, _ := filepath.Glob(filepath.Join(dir, "*"))
@@ -90,7 +90,7 @@ func TestAStoreWithAFileThatIsNoKeyDoesNotOpen(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, file.name), []byte(file.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := OpenKeyStore(dir)
+			_, err := OpenStore(dir)
 			if err == nil || !strings.Contains(err.Error(), file.name) {
 				t.Errorf("error %v; want one that names %s", err, file.name)
 			}
@@ -100,7 +100,7 @@ func TestAStoreWithAFileThatIsNoKeyDoesNotOpen(t *testing.T) {
 
 func TestAKeyThatCouldNotBeStoredIsNotInForce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
-	ks, err := OpenKeyStore(dir)
+	ks, err := OpenStore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,57 +108,57 @@ func TestAKeyThatCouldNotBeStoredIsNotInForce(t *testing.T) {
 		t.Fatal(err)
 	}
 	key, _ := storedTestKey(t, "acme")
-	if err := ks.add(key); !errors.Is(err, gitstore.ErrUnavailable) {
+	if err := ks.Add(key); !errors.Is(err, gitstore.ErrUnavailable) {
 		t.Errorf("error %v; want ErrUnavailable", err)
 	}
-	if ks.get(key.ID) != nil {
+	if ks.Get(key.ID) != nil {
 		t.Error("the key is in force all the same")
 	}
 }
 
 func TestAKeyThatMayNotOutliveAPowerCutIsTakenBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
-	ks, err := OpenKeyStore(dir)
+	ks, err := OpenStore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ks.syncDir = func(string) error { return syscall.EIO }
 	key, _ := storedTestKey(t, "acme")
-	if err := ks.add(key); !errors.Is(err, gitstore.ErrUnavailable) {
+	if err := ks.Add(key); !errors.Is(err, gitstore.ErrUnavailable) {
 		t.Errorf("error %v; want ErrUnavailable", err)
 	}
-	if ks.get(key.ID) != nil {
+	if ks.Get(key.ID) != nil {
 		t.Error("the key is in force")
 	}
-	again, err := OpenKeyStore(dir)
+	again, err := OpenStore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again.get(key.ID) != nil {
+	if again.Get(key.ID) != nil {
 		t.Error("the key is in force after the next start")
 	}
 }
 
 func TestARevocationIsOnDiskBeforeItIsAnswered(t *testing.T) {
-	ks, err := OpenKeyStore(filepath.Join(t.TempDir(), "keys"))
+	ks, err := OpenStore(filepath.Join(t.TempDir(), "keys"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	key, _ := storedTestKey(t, "acme")
-	if err := ks.add(key); err != nil {
+	if err := ks.Add(key); err != nil {
 		t.Fatal(err)
 	}
 	ks.syncDir = func(string) error { return syscall.EIO }
 	for range 2 {
-		if _, err := ks.remove(key.Tenant, key.ID); !errors.Is(err, gitstore.ErrUnsettled) || !errors.Is(err, gitstore.ErrUnavailable) {
+		if _, err := ks.Remove(key.Tenant, key.ID); !errors.Is(err, gitstore.ErrUnsettled) || !errors.Is(err, gitstore.ErrUnavailable) {
 			t.Errorf("error %v; want ErrUnsettled and ErrUnavailable", err)
 		}
-		if ks.get(key.ID) != nil {
+		if ks.Get(key.ID) != nil {
 			t.Error("the key is in force")
 		}
 	}
 	ks.syncDir = durable.SyncDir
-	if found, err := ks.remove(key.Tenant, key.ID); found || err != nil {
+	if found, err := ks.Remove(key.Tenant, key.ID); found || err != nil {
 		t.Errorf("found %v, %v; want that it is gone", found, err)
 	}
 }

@@ -1,4 +1,4 @@
-package httpapi
+package apikey
 
 import (
 	"bufio"
@@ -11,17 +11,12 @@ import (
 	"testing"
 
 	"secretsync/gitstore"
-	"secretsync/httpapi/githttp"
-	"secretsync/httpapi/githttp/prereceive"
 )
 
 const crashDir = "SECRETSYNC_TEST_KEYS"
 
 // TestMain lets the test binary be the process that is killed.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == githttp.HookName { // by git, see git_test.go
-		os.Exit(prereceive.Main())
-	}
 	if dir := os.Getenv(crashDir); dir != "" {
 		writeKeysForEver(dir)
 		return
@@ -32,15 +27,15 @@ func TestMain(m *testing.M) {
 // writeKeysForEver adds keys and revokes every third, and says each when it is
 // done, until it is killed.
 func writeKeysForEver(dir string) {
-	ks, err := OpenKeyStore(dir)
+	ks, err := OpenStore(dir)
 	if err != nil {
 		fmt.Println("error", err)
 		return
 	}
 	tenant, _ := gitstore.ParseTenantName("acme")
 	for i := 0; ; i++ {
-		key, _ := NewKey(tenant, RoleAdmin, "crash")
-		if err := ks.add(key); err != nil {
+		key, _ := New(tenant, Admin, "crash")
+		if err := ks.Add(key); err != nil {
 			fmt.Println("error", err)
 			return
 		}
@@ -49,7 +44,7 @@ func writeKeysForEver(dir string) {
 			continue
 		}
 		fmt.Println("revoking", key.ID)
-		if _, err := ks.remove(tenant, key.ID); err != nil {
+		if _, err := ks.Remove(tenant, key.ID); err != nil {
 			fmt.Println("error", err)
 			return
 		}
@@ -94,12 +89,12 @@ func TestKilledAtAnyInstantTheKeyStoreKeepsWhatItSaid(t *testing.T) {
 		}
 		_ = process.Wait() // it was killed
 
-		ks, err := OpenKeyStore(dir)
+		ks, err := OpenStore(dir)
 		if err != nil {
 			t.Fatalf("after round %d: %v", round, err)
 		}
 		for id, there := range want {
-			if got := ks.get(id) != nil; got != there {
+			if got := ks.Get(id) != nil; got != there {
 				t.Fatalf("after round %d: key %s is there: %v; answered was %v", round, id, got, there)
 			}
 		}

@@ -1,4 +1,4 @@
-package httpapi
+package apikey
 
 import (
 	"encoding/json"
@@ -18,14 +18,14 @@ import (
 	"secretsync/gitstore/durable"
 )
 
-// MaxKeys is the greatest number of stored keys of one tenant.
-const MaxKeys = 1000
+// MaxStored is the greatest number of stored keys of one tenant.
+const MaxStored = 1000
 
-// KeyStore holds the keys made through the API, one file each, hashes only. A
+// Store holds the keys made through the API, one file each, hashes only. A
 // key is stored, and a revoked one gone, before the call that did it returns,
 // even if the power fails then. The folder is the one thing beside the
 // repositories that can't be rebuilt: back it up.
-type KeyStore struct {
+type Store struct {
 	dir string
 
 	syncDir func(dir string) error // tests let it fail
@@ -52,10 +52,10 @@ type storedKey struct {
 
 const keyFileSuffix = ".json"
 
-// OpenKeyStore opens the store in a folder of its own, which it makes if need
+// OpenStore opens the store in a folder of its own, which it makes if need
 // be. A file that is not a key as the store writes them is an error: to skip
 // it would be to revoke a key in silence.
-func OpenKeyStore(dir string) (*KeyStore, error) {
+func OpenStore(dir string) (*Store, error) {
 	// Drafts were left by a crash before their keys were answered.
 	if err := errors.Join(durable.MkdirAll(dir), durable.RemoveDrafts(dir)); err != nil {
 		return nil, fmt.Errorf("key store: %w", err)
@@ -73,7 +73,7 @@ func OpenKeyStore(dir string) (*KeyStore, error) {
 		}
 		keys[key.ID] = key
 	}
-	ks := &KeyStore{dir: dir, syncDir: durable.SyncDir}
+	ks := &Store{dir: dir, syncDir: durable.SyncDir}
 	ks.keys.Store(&keys)
 	return ks, nil
 }
@@ -92,11 +92,11 @@ func readKey(path string) (*Key, error) {
 		ExpiresAt: stored.ExpiresAt, ExpiresText: stored.ExpiresText,
 	}
 	var errs [5]error
-	key.ID, errs[0] = ParseKeyID(stored.ID)
+	key.ID, errs[0] = ParseID(stored.ID)
 	key.Tenant, errs[1] = gitstore.ParseTenantName(stored.Tenant)
 	key.Role, errs[2] = ParseRole(stored.Role)
 	key.DisplayName, errs[3] = ParseDisplayName(stored.DisplayName)
-	key.Hash, errs[4] = ParseKeyHash(stored.Hash)
+	key.Hash, errs[4] = ParseHash(stored.Hash)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
@@ -106,16 +106,16 @@ func readKey(path string) (*Key, error) {
 	return &key, nil
 }
 
-// get finds a key. A nil store holds none.
-func (ks *KeyStore) get(id string) *Key {
+// Get finds a key. A nil store holds none.
+func (ks *Store) Get(id string) *Key {
 	if ks == nil {
 		return nil
 	}
 	return (*ks.keys.Load())[id]
 }
 
-// of returns a tenant's keys in no order.
-func (ks *KeyStore) of(tenant gitstore.TenantName) []*Key {
+// Of returns a tenant's keys in no order.
+func (ks *Store) Of(tenant gitstore.TenantName) []*Key {
 	var found []*Key
 	if ks == nil {
 		return nil
@@ -128,13 +128,13 @@ func (ks *KeyStore) of(tenant gitstore.TenantName) []*Key {
 	return found
 }
 
-// add stores a key. It fails with [gitstore.ErrLimit] when the tenant has
-// [MaxKeys] and with [gitstore.ErrUnavailable] when the disk does.
-func (ks *KeyStore) add(key Key) error {
+// Add stores a key. It fails with [gitstore.ErrLimit] when the tenant has
+// [MaxStored] and with [gitstore.ErrUnavailable] when the disk does.
+func (ks *Store) Add(key Key) error {
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
-	if len(ks.of(key.Tenant)) >= MaxKeys {
-		return fmt.Errorf("tenant %s has %d API keys, the most allowed; delete those no longer used: %w", key.Tenant, MaxKeys, gitstore.ErrLimit)
+	if len(ks.Of(key.Tenant)) >= MaxStored {
+		return fmt.Errorf("tenant %s has %d API keys, the most allowed; delete those no longer used: %w", key.Tenant, MaxStored, gitstore.ErrLimit)
 	}
 	content, err := json.MarshalIndent(storedKey{
 		ID: key.ID, Tenant: key.Tenant.String(), Role: string(key.Role), DisplayName: key.DisplayName,
@@ -153,8 +153,8 @@ func (ks *KeyStore) add(key Key) error {
 	return nil
 }
 
-// remove revokes a tenant's key; false means there is none of that id.
-func (ks *KeyStore) remove(tenant gitstore.TenantName, id string) (bool, error) {
+// Remove revokes a tenant's key; false means there is none of that id.
+func (ks *Store) Remove(tenant gitstore.TenantName, id string) (bool, error) {
 	if ks == nil {
 		return false, nil
 	}
@@ -181,7 +181,7 @@ func (ks *KeyStore) remove(tenant gitstore.TenantName, id string) (bool, error) 
 
 // settle has on disk that revoked keys are gone, unless that is known. The
 // request again, which finds no key, must not be answered before.
-func (ks *KeyStore) settle() error {
+func (ks *Store) settle() error {
 	if !ks.unsettled {
 		return nil
 	}
@@ -193,7 +193,7 @@ func (ks *KeyStore) settle() error {
 }
 
 // write puts a file in place whole or not at all.
-func (ks *KeyStore) write(name string, content []byte) error {
+func (ks *Store) write(name string, content []byte) error {
 	path := filepath.Join(ks.dir, name)
 	if err := durable.Replace(path, content); err != nil {
 		return err
@@ -216,8 +216,8 @@ func unavailable(err error) error {
 	return fmt.Errorf("key store: %w: %w", gitstore.ErrUnavailable, err)
 }
 
-// byAge sorts keys by when they were made, those of the configuration first.
-func byAge(keys []*Key) {
+// ByAge sorts keys by when they were made, those of the configuration first.
+func ByAge(keys []*Key) {
 	slices.SortFunc(keys, func(a, b *Key) int {
 		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
 			return c

@@ -1,4 +1,4 @@
-package httpapi
+package apikey
 
 import (
 	"crypto/rand"
@@ -22,58 +22,59 @@ type Role string
 
 // The roles of the contract. An admin may do everything a reader may.
 const (
-	RoleReadonly Role = "readonly"
-	RoleAdmin    Role = "admin"
+	Readonly Role = "readonly"
+	Admin    Role = "admin"
 )
 
 // ParseRole parses a role. A failure matches [definition.ErrInvalid].
 func ParseRole(s string) (Role, error) {
 	switch role := Role(s); role {
-	case RoleReadonly, RoleAdmin:
+	case Readonly, Admin:
 		return role, nil
 	}
 	return "", &definition.FieldError{Field: "role", Reason: `must be "readonly" or "admin"`}
 }
 
-func (r Role) allows(need Role) bool { return r == need || r == RoleAdmin }
+// Allows reports whether a key of this role may do what needs another.
+func (r Role) Allows(need Role) bool { return r == need || r == Admin }
 
-// KeyHash is the SHA-256 of a key's secret part. The secret is 256 random
+// Hash is the SHA-256 of a key's secret part. The secret is 256 random
 // bits, so a plain hash can be published without helping anybody to guess it.
-type KeyHash [sha256.Size]byte
+type Hash [sha256.Size]byte
 
 const hashScheme = "sha256:"
 
 // String returns the hash as it stands in the configuration: "sha256:" and 64
 // hexadecimal digits.
-func (h KeyHash) String() string { return hashScheme + hex.EncodeToString(h[:]) }
+func (h Hash) String() string { return hashScheme + hex.EncodeToString(h[:]) }
 
-// ParseKeyHash parses what [KeyHash.String] writes. A failure matches
+// ParseHash parses what [Hash.String] writes. A failure matches
 // [definition.ErrInvalid].
-func ParseKeyHash(s string) (KeyHash, error) {
-	var h KeyHash
+func ParseHash(s string) (Hash, error) {
+	var h Hash
 	digits, ok := strings.CutPrefix(s, hashScheme)
 	if !ok || len(digits) != hex.EncodedLen(len(h)) {
-		return KeyHash{}, errHashForm
+		return Hash{}, errHashForm
 	}
 	if _, err := hex.Decode(h[:], []byte(digits)); err != nil {
-		return KeyHash{}, errHashForm
+		return Hash{}, errHashForm
 	}
 	return h, nil
 }
 
 var errHashForm = &definition.FieldError{Field: "hash", Reason: `must be "sha256:" and 64 hexadecimal digits, as "secretsync key new" prints it`}
 
-func hashSecret(secret string) KeyHash { return sha256.Sum256([]byte(secret)) }
+func hashSecret(secret string) Hash { return sha256.Sum256([]byte(secret)) }
 
 // equal compares in constant time.
-func (h KeyHash) equal(other KeyHash) bool {
+func (h Hash) equal(other Hash) bool {
 	return subtle.ConstantTimeCompare(h[:], other[:]) == 1
 }
 
 // Key is what the server knows of an API key: everything but its secret.
 type Key struct {
-	ID          string // see [ParseKeyID]
-	Hash        KeyHash
+	ID          string // see [ParseID]
+	Hash        Hash
 	Tenant      gitstore.TenantName
 	Role        Role
 	DisplayName string    // see [ParseDisplayName]; becomes the author of commits
@@ -114,9 +115,9 @@ func ParseExpiry(s string) (time.Time, error) {
 
 var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// NewKey makes a key. The plaintext is what the holder presents; it can't be
+// New makes a key. The plaintext is what the holder presents; it can't be
 // had again from the Key.
-func NewKey(tenant gitstore.TenantName, role Role, displayName string) (key Key, plaintext string) {
+func New(tenant gitstore.TenantName, role Role, displayName string) (key Key, plaintext string) {
 	var id [10]byte
 	var random [32]byte
 	rand.Read(id[:])
@@ -129,11 +130,13 @@ func NewKey(tenant gitstore.TenantName, role Role, displayName string) (key Key,
 		Role:        role,
 		DisplayName: displayName,
 	}
-	return key, tokenPrefix + key.ID + "_" + secret
+	return key, TokenPrefix + key.ID + "_" + secret
 }
 
+// TokenPrefix is what every key begins with as its holder presents it.
+const TokenPrefix = "kupe_"
+
 const (
-	tokenPrefix = "kupe_"
 	keyIDPrefix = "ak-"
 	// maxTokenLen bounds what is hashed for a request that may be hostile.
 	maxTokenLen = 256
@@ -141,9 +144,9 @@ const (
 
 var keyID = regexp.MustCompile(`^ak-[a-z0-9]{4,40}$`)
 
-// ParseKeyID parses a key's id: "ak-" and 4 to 40 lower-case letters and
+// ParseID parses a key's id: "ak-" and 4 to 40 lower-case letters and
 // digits. A failure matches [definition.ErrInvalid].
-func ParseKeyID(s string) (string, error) {
+func ParseID(s string) (string, error) {
 	if !keyID.MatchString(s) {
 		return "", &definition.FieldError{Field: "id", Reason: `must be "ak-" and 4 to 40 lower-case letters and digits`}
 	}
@@ -152,7 +155,7 @@ func ParseKeyID(s string) (string, error) {
 
 // splitToken takes a presented key apart, without judging either part.
 func splitToken(token string) (id, secret string, ok bool) {
-	rest, ok := strings.CutPrefix(token, tokenPrefix)
+	rest, ok := strings.CutPrefix(token, TokenPrefix)
 	if !ok || len(token) > maxTokenLen {
 		return "", "", false
 	}

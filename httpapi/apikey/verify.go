@@ -1,0 +1,42 @@
+package apikey
+
+import (
+	"errors"
+	"time"
+)
+
+// Why a presented key opens nothing, in words for who presented it.
+var (
+	// ErrWrong: there is no such key.
+	ErrWrong = errors.New("the API key is not valid: it is mistyped, was revoked or never existed")
+	// ErrExpired: it was right, until it expired.
+	ErrExpired = errors.New("the API key has expired: ask an admin of the tenant for a new one")
+)
+
+// Verify finds the key that is presented, among those that find knows by their
+// ids; nil is none. It fails with [ErrWrong] and [ErrExpired]. Whether the id or the
+// secret is wrong makes no difference, in words or in time: the secret is hashed and
+// compared either way.
+func Verify(token string, now time.Time, find func(id string) *Key) (*Key, Hash, error) {
+	id, secret, ok := splitToken(token)
+	if !ok {
+		return nil, Hash{}, ErrWrong
+	}
+	key := find(id)
+	known := key != nil
+	if !known {
+		key = &noKey
+	}
+	given := hashSecret(secret)
+	if !key.Hash.equal(given) || !known {
+		return nil, Hash{}, ErrWrong
+	}
+	if key.expired(now) {
+		return nil, Hash{}, ErrExpired
+	}
+	return key, given, nil
+}
+
+// noKey stands in for a key that does not exist. No secret has an all-zero
+// hash, and if one had, it would still not be known.
+var noKey Key
