@@ -72,15 +72,15 @@ func (x *exchange) authenticate() error {
 		}
 		s.metrics.authFailures.Inc()
 		if !errors.Is(err, errNoKey) && !errors.Is(err, errNoGitKey) { // a request without a key is no guess at one
-			s.clients.failed(x.remote, limits)
+			s.addresses.Failed(x.remote, limits)
 		}
 		return err
 	}
-	if blocked := s.clients.admit(x.remote, hash, limits, x.began); blocked > 0 {
+	if blocked := s.addresses.Admit(x.remote, hash, limits, x.began); blocked > 0 {
 		return x.limited(blocked, tooManyFailures)
 	}
 	x.key = key
-	if wait := s.budgets.take(key.ID, limits, x.began); wait > 0 {
+	if wait := s.keyLimits.Take(key.ID, limits, x.began); wait > 0 {
 		return x.limited(wait, "too many requests with your key")
 	}
 	if segment, ok := tenantIn(x.r.URL.Path); ok && segment != key.Tenant.String() {
@@ -108,7 +108,7 @@ const tooManyFailures = "too many failed authentications from your address"
 
 // takeFromAddress counts a request that came without a right key.
 func (x *exchange) takeFromAddress() error {
-	wait, blocked := x.s.clients.take(x.remote, &x.state.limits, x.began)
+	wait, blocked := x.s.addresses.Take(x.remote, &x.state.limits, x.began)
 	switch {
 	case wait > 0:
 		return x.limited(wait, "too many requests from your address")

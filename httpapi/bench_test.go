@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"secretsync/httpapi/limit"
 )
 
 // nowhere is a ResponseWriter that forgets.
@@ -18,7 +20,7 @@ func (n nowhere) WriteHeader(int)             {}
 func BenchmarkGet(b *testing.B) {
 	w := newWorld(b, func(c *Config) {
 		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-		c.Limits = Limits{Rate: 1e9, Burst: 1e9}
+		c.Limits = limit.Limits{Rate: 1e9, Burst: 1e9}
 	})
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a","sync":[{"cluster":"production","namespace":"default"}]}`)
 	handler := w.server.Handler()

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"secretsync/httpapi/limit"
 )
 
 // fill makes definitions, a hundred a commit.
@@ -25,7 +27,7 @@ func (w *world) fill(n int) {
 func TestAThousandDefinitionsAreReadTenAtATimeWithoutAPause(t *testing.T) {
 	const definitions = 1000
 	clock := newHand() // it stands still: nothing is given back meanwhile
-	w := newWorld(t, func(c *Config) { c.Clock, c.Limits = clock, Limits{} })
+	w := newWorld(t, func(c *Config) { c.Clock, c.Limits = clock, limit.Limits{} })
 	w.fill(definitions)
 	next := make(chan int)
 	var readers sync.WaitGroup
@@ -48,7 +50,7 @@ func TestAThousandDefinitionsAreReadTenAtATimeWithoutAPause(t *testing.T) {
 func TestAKeyThatFloodsHurtsItselfAlone(t *testing.T) {
 	clock := newHand()
 	w := newWorld(t, func(c *Config) {
-		c.Clock, c.Limits = clock, Limits{Rate: 1, Burst: 5, KeyRate: 2, KeyBurst: 20, FreeFailures: -1}
+		c.Clock, c.Limits = clock, limit.Limits{Rate: 1, Burst: 5, KeyRate: 2, KeyBurst: 20, FreeFailures: -1}
 	})
 	flood := func(key string, n int) (limited int, last reply) {
 		for range n {
@@ -82,28 +84,5 @@ func TestAKeyThatFloodsHurtsItselfAlone(t *testing.T) {
 	}
 	if limited, _ := flood(w.admin, 3); limited != 1 {
 		t.Errorf("after a second %d of 3 were 429; want 1", limited)
-	}
-}
-
-func TestTheBudgetOfAKeyIsThatOfAnAddressUnlessItIsSaid(t *testing.T) {
-	for name, c := range map[string]struct {
-		limits Limits
-		rate   float64
-		burst  int
-	}{
-		"nothing is said":         {Limits{}, 100, 2000},
-		"a rate":                  {Limits{Rate: 5}, 5, 2000},
-		"a great rate":            {Limits{Rate: 5000}, 5000, 10000},
-		"both":                    {Limits{Rate: 5, Burst: 7}, 5, 7},
-		"of the key":              {Limits{Rate: 5, Burst: 7, KeyRate: 50, KeyBurst: 70}, 50, 70},
-		"none for addresses":      {Limits{Rate: -1}, -1, 2000},
-		"none for keys":           {Limits{Rate: 5, Burst: 7, KeyRate: -1}, -1, 7},
-		"for more definitions":    {Limits{Definitions: 5000}, 100, 10000},
-		"a great rate of the key": {Limits{Rate: 5, KeyRate: 9000}, 9000, 18000},
-	} {
-		rate, burst := c.limits.ofKey()
-		if float64(rate) != c.rate || burst != c.burst {
-			t.Errorf("%s: %v a second and %d at once; want %v and %d", name, rate, burst, c.rate, c.burst)
-		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/hooks"
+	"secretsync/httpapi/limit"
 	"secretsync/reconcile"
 	"secretsync/reconcile/live"
 )
@@ -154,7 +155,7 @@ type Settings struct {
 	Tenants []Tenant
 	// Keys are the keys of the configuration, of all tenants.
 	Keys   []apikey.Key
-	Limits Limits
+	Limits limit.Limits
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed; from
 	// all others the address of the connection counts.
 	TrustedProxies []netip.Prefix
@@ -176,26 +177,6 @@ type Tenant struct {
 	Hook *hooks.Hook
 }
 
-// Limits bound what may be asked for: with a right key, with that key; without
-// one, from one address. Many keys can share an address.
-type Limits struct {
-	// Rate is how many requests a second one address may make over time; 0:
-	// 100; negative: no limit.
-	Rate float64
-	// Burst is how many it may make at once. 0: twice the rate, and not less
-	// than twice the number of definitions that a tenant may have.
-	Burst int
-	// KeyRate and KeyBurst are the same for one key. 0: as Rate and Burst.
-	KeyRate  float64
-	KeyBurst int
-	// Definitions is how many a tenant may have. 0: [definition.DefaultLimit].
-	Definitions int
-	// FreeFailures is how many failed authentications one address has free
-	// before each further one makes it wait, twice as long each time. 0: 5;
-	// negative: no such delay.
-	FreeFailures int
-}
-
 func (c Config) now() func() time.Time {
 	if c.Clock == nil {
 		return clock.RealClock{}.Now
@@ -208,7 +189,7 @@ func (c Config) now() func() time.Time {
 type state struct {
 	tenants map[string]*Tenant
 	keys    map[string]*apikey.Key
-	limits  Limits
+	limits  limit.Limits
 	proxies []netip.Prefix
 }
 

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"secretsync/httpapi/limit"
 )
 
 // fairListener accepts from each address a bounded number of connections at
@@ -31,7 +33,7 @@ func (l *fairListener) Accept() (net.Conn, error) {
 		if err != nil || l.exempt(peer.Addr().Unmap()) {
 			return c, nil
 		}
-		addr := oneCustomer(peer.Addr().Unmap())
+		addr := limit.Customer(peer.Addr().Unmap())
 		if l.take(addr) {
 			return &fairConn{Conn: c, release: func() { l.release(addr) }}, nil
 		}

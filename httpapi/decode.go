@@ -28,9 +28,13 @@ func (x *exchange) body() ([]byte, error) {
 	if len(types) > 1 || len(types) == 1 && !isJSON(types[0]) {
 		return nil, errMediaType
 	}
-	release, err := x.s.shareOf(x.tenant.Name).takeBody(r)
-	if err != nil {
-		return nil, err
+	size := r.ContentLength
+	if size < 0 || size > MaxBody {
+		size = MaxBody
+	}
+	release, ok := x.s.shares.Of(x.tenant.Name).Body(size)
+	if !ok {
+		return nil, tooMany(time.Second, "too many request bodies of your tenant at once")
 	}
 	defer release()
 	body, err := io.ReadAll(http.MaxBytesReader(x.ResponseWriter, r.Body, MaxBody))

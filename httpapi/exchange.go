@@ -24,6 +24,7 @@ import (
 	"secretsync/gitstore/forge"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/githttp"
+	"secretsync/httpapi/limit"
 )
 
 // exchange is one request and its answer. It is made for each request, handed
@@ -81,7 +82,7 @@ func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) 
 	s.metrics.inFlight.Inc()
 	defer x.end()
 	x.requestID = requestID(r.Header)
-	x.remote = remoteAddr(r, x.state.proxies)
+	x.remote = limit.Remote(r, x.state.proxies)
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.requestID}
 	setSecurityHeaders(h)

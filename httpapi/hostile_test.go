@@ -354,10 +354,31 @@ func TestOneAddressCanNotHoldAllConnections(t *testing.T) {
 func TestOneTenantCanNotHoldAllMemory(t *testing.T) {
 	w := newWorld(t)
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
-	acme := w.server.shareOf(mustTenant(t, "acme"))
-	if !acme.bodies.TryAcquire(maxBodyBytes) || !acme.waiters.TryAcquire(maxWaiters) {
-		t.Fatal("the shares are not whole")
+	acme := w.server.shares.Of(mustTenant(t, "acme"))
+	exhaust := func() (release func(), bodies, waiters int) {
+		var taken []func()
+		for {
+			release, ok := acme.Body(MaxBody)
+			if !ok {
+				break
+			}
+			taken = append(taken, release)
+		}
+		bodies = len(taken)
+		for {
+			release, ok := acme.Waiter()
+			if !ok {
+				break
+			}
+			taken = append(taken, release)
+		}
+		return func() {
+			for _, release := range taken {
+				release()
+			}
+		}, bodies, len(taken) - bodies
 	}
+	release, bodies, waiters := exhaust()
 	const path = "/api/v1/tenants/acme/secrets/db-password"
 	for name, r := range map[string]reply{
 		"a body":    w.do("PATCH", path, w.admin, `{"sync":[]}`),
@@ -373,11 +394,10 @@ func TestOneTenantCanNotHoldAllMemory(t *testing.T) {
 	if r := w.do("GET", path, w.admin, ""); r.status != 200 {
 		t.Errorf("a plain GET: %d", r.status)
 	}
-	acme.bodies.Release(maxBodyBytes)
-	acme.waiters.Release(maxWaiters)
+	release()
 	w.must(200, "PATCH", "/secrets/db-password", `{"sync":[]}`)
 	w.must(200, "GET", "/secrets/db-password?wait=Active", "")
-	if !acme.bodies.TryAcquire(maxBodyBytes) || !acme.waiters.TryAcquire(maxWaiters) {
-		t.Error("something was not given back")
+	if _, b, w := exhaust(); b != bodies || w != waiters || bodies == 0 || waiters == 0 {
+		t.Errorf("there was room for %d bodies and %d waiting requests, and afterwards for %d and %d", bodies, waiters, b, w)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+
+	"secretsync/httpapi/limit"
 )
 
 // What slow clients are allowed. A request's header is small and its body at
@@ -57,7 +59,7 @@ func (s *Server) Listen() error {
 		each = defaultConnectionsPerAddress
 	}
 	b.api = newFairListener(netutil.LimitListener(b.api, connections), each, func(a netip.Addr) bool {
-		return isTrusted(a, s.state.Load().proxies)
+		return limit.Trusted(a, s.state.Load().proxies)
 	})
 	if s.cfg.MetricsListen != "" {
 		if b.metrics, err = net.Listen("tcp", s.cfg.MetricsListen); err != nil {

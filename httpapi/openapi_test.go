@@ -17,6 +17,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/limit"
 	"secretsync/reconcile"
 )
 
@@ -153,7 +154,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	each(w.admin)
 	w.server.stop()
 	w.do("GET", "/readyz", "", "")
-	broken.Limits = Limits{Rate: 1e-9, Burst: 1}
+	broken.Limits = limit.Limits{Rate: 1e-9, Burst: 1}
 	w.reconfigure(broken)
 	w.do("GET", "/healthz", "", "") // what the address has
 	each(w.admin)

@@ -50,9 +50,9 @@ func (s *Server) planChange(x *exchange) (*answer, error) {
 	if _, err := x.snapshot(); err != nil {
 		return nil, err
 	}
-	release, err := s.shareOf(x.tenant.Name).takePlan()
-	if err != nil {
-		return nil, err
+	release, ok := s.shares.Of(x.tenant.Name).Plan()
+	if !ok {
+		return nil, tooMany(time.Second, "too many plans of your tenant at once")
 	}
 	defer release()
 	ctx, cancel := context.WithTimeout(x.r.Context(), planTime)

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/limit"
 )
 
 // Server answers the API. It is safe for concurrent use.
@@ -27,11 +27,11 @@ type Server struct {
 	unrouted    map[string]*observers // by method, for what no route answers
 	scrape      http.Handler
 	description []byte // of the API, as JSON
-	clients     *clients
-	budgets     keyBudgets
+	addresses   *limit.Addresses
+	keyLimits   limit.Keys
 	usage       *apikey.Usage
 	rendered    renderings
-	shares      sync.Map // gitstore.TenantName → *share
+	shares      limit.Shares
 	state       atomic.Pointer[state]
 	// serving ends, by stop, when Run is told to end.
 	serving context.Context
@@ -75,7 +75,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Gatherer != nil {
 		s.scrape = promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{})
 	}
-	s.clients = newClients(s.now)
+	s.addresses = limit.NewAddresses(s.now)
 	if s.usage, err = apikey.OpenUsage(cfg.UsageFile); err != nil {
 		s.log.Warn("begins anew", "error", err)
 	}

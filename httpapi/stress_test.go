@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/limit"
 	"secretsync/reconcile"
 )
 
@@ -17,10 +18,10 @@ import (
 // change, keys that come and go and statuses that move, at the same time.
 // Nobody is answered 5xx, and nobody is let in who should not be.
 func TestEverythingAtOnce(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.Limits = Limits{Rate: 1e9, Burst: 1e9, FreeFailures: -1} })
+	w := newWorld(t, func(c *Config) { c.Limits = limit.Limits{Rate: 1e9, Burst: 1e9, FreeFailures: -1} })
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
 	settings := w.settings
-	settings.Limits = Limits{Rate: 1e8, Burst: 1e8, FreeFailures: -1}
+	settings.Limits = limit.Limits{Rate: 1e8, Burst: 1e8, FreeFailures: -1}
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {

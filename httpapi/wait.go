@@ -77,9 +77,9 @@ func (s *Server) await(x *exchange, want waitFor) (*gitstore.Entry, reconcile.St
 // context ends then, and when the client goes or the server is told to end; end
 // is called when nothing is waited for any more.
 func (s *Server) patience(x *exchange, timeout time.Duration) (ctx context.Context, end func(), err error) {
-	release, err := s.shareOf(x.tenant.Name).takeWaiter()
-	if err != nil {
-		return nil, nil, err
+	release, ok := s.shares.Of(x.tenant.Name).Waiter()
+	if !ok {
+		return nil, nil, tooMany(time.Second, "too many waiting requests of your tenant at once")
 	}
 	// What slow clients are allowed does not count while it is we who are slow.
 	deadline := time.Now().Add(timeout + writeTimeout)

@@ -25,6 +25,7 @@ import (
 	"secretsync/httpapi/conformance"
 	"secretsync/httpapi/githttp"
 	"secretsync/httpapi/githttp/prereceive"
+	"secretsync/httpapi/limit"
 	"secretsync/reconcile"
 )
 
@@ -75,7 +76,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w.reader = w.addKey("acme", apikey.Readonly, time.Time{})
 	w.expired = w.addKey("acme", apikey.Admin, time.Now().Add(-time.Hour))
 	w.globex = w.addKey("globex", apikey.Admin, time.Time{})
-	w.settings.Limits = Limits{Rate: -1, FreeFailures: -1}
+	w.settings.Limits = limit.Limits{Rate: -1, FreeFailures: -1}
 
 	keys, err := apikey.OpenStore(t.TempDir())
 	if err != nil {
@@ -349,6 +350,14 @@ func (w *world) reconfigure(s Settings) {
 		w.Fatal(err)
 	}
 }
+
+// hand is a clock that a test moves.
+type hand struct{ at time.Time }
+
+func newHand() *hand                            { return &hand{time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)} }
+func (h *hand) Now() time.Time                  { return h.at }
+func (h *hand) Since(t time.Time) time.Duration { return h.at.Sub(t) }
+func (h *hand) advance(d time.Duration)         { h.at = h.at.Add(d) }
 
 func mustTenant(t testing.TB, s string) gitstore.TenantName {
 	t.Helper()

@@ -26,6 +26,7 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi"
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/limit"
 	"secretsync/reconcile"
 )
 
@@ -253,7 +254,7 @@ func (a *api) run(ctx context.Context, work bool) (_ *running, err error) {
 		Settings: httpapi.Settings{
 			Tenants: []httpapi.Tenant{{Name: a.name, Repository: a.repository}},
 			Keys:    []apikey.Key{key},
-			Limits:  httpapi.Limits{Rate: 1e9, Burst: 1e9},
+			Limits:  limit.Limits{Rate: 1e9, Burst: 1e9},
 		},
 		Reconciler: a.reconciler,
 		Listen:     "127.0.0.1:0",

@@ -22,8 +22,8 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
-	"secretsync/httpapi"
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/limit"
 	"secretsync/reconcile"
 )
 
@@ -43,7 +43,7 @@ type Config struct {
 	SigningKey            gitstore.SigningKey
 	Definitions           int   // the most a tenant may have; 0: the store's default
 	Mirror                int64 // bytes that one of a remote repository may take; 0: the store's default
-	Limits                httpapi.Limits
+	Limits                limit.Limits
 	Git                   Git
 	TrustedProxies        []netip.Prefix
 	Warnings              []string // files it names that can't be read now
@@ -84,7 +84,7 @@ func Load(path string) (*Config, error) {
 		Workers:       cmp.Or(d.Workers, reconcile.DefaultWorkers),
 		Definitions:   d.Limits.Definitions,
 		Mirror:        int64(d.Limits.MirrorMiB) << 20,
-		Limits: httpapi.Limits{
+		Limits: limit.Limits{
 			Rate: d.Limits.RequestsPerSecond, Burst: d.Limits.Burst,
 			KeyRate: d.Limits.KeyPerSecond, KeyBurst: d.Limits.KeyBurst,
 			Definitions: d.Limits.Definitions,
