@@ -67,6 +67,7 @@ type Repository interface {
 	live.Repository
 	Hinter
 	Revisions
+	FileReader
 	HealthReporter
 	ProblemReporter
 	FreshnessReporter

@@ -99,6 +99,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	w.push("secrets/Misnamed.yaml", "name: misnamed\n")
 	exerciseOrphans(t, w)
 	exerciseCommits(w)
+	exerciseFiles(w)
 	exercisePlan(w)
 	exerciseReverts(w)
 	exerciseProposals(w)
