@@ -25,6 +25,7 @@ import (
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/githttp"
 	"secretsync/httpapi/limit"
+	"secretsync/httpapi/listen"
 )
 
 // exchange is one request and its answer. It is made for each request, handed
@@ -86,7 +87,7 @@ func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) 
 	h := w.Header()
 	h["X-Request-Id"] = []string{x.requestID}
 	setSecurityHeaders(h)
-	if overTLS(r) {
+	if listen.OverTLS(r) {
 		h["Strict-Transport-Security"] = hsts
 	}
 	if len(r.TransferEncoding) > 0 {
@@ -221,8 +222,12 @@ func (x *exchange) fail(err error) {
 		x.send(&answer{status: p.status, contentType: "text/plain; charset=utf-8", body: []byte(p.sentence + "\n")})
 		return
 	}
-	body := append([]byte(`{"error":`), appendString(nil, p.sentence)...)
-	x.send(&answer{status: p.status, body: append(body, '}', '\n')})
+	x.send(&answer{status: p.status, body: errorBody(p.sentence)})
+}
+
+// errorBody is the form that all errors have.
+func errorBody(sentence string) []byte {
+	return append(appendString([]byte(`{"error":`), sentence), '}', '\n')
 }
 
 // send writes an answer.

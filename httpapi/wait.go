@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/listen"
 	"secretsync/reconcile"
 )
 
@@ -82,7 +83,7 @@ func (s *Server) patience(x *exchange, timeout time.Duration) (ctx context.Conte
 		return nil, nil, tooMany(time.Second, "too many waiting requests of your tenant at once")
 	}
 	// What slow clients are allowed does not count while it is we who are slow.
-	deadline := time.Now().Add(timeout + writeTimeout)
+	deadline := time.Now().Add(timeout + listen.WriteTimeout)
 	connection := http.NewResponseController(x.ResponseWriter)
 	// Not every connection has deadlines to set; without them there is none to hit.
 	_ = connection.SetReadDeadline(deadline)

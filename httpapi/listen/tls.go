@@ -1,4 +1,4 @@
-package httpapi
+package listen
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
+	refuse Refusal
 
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
@@ -28,9 +29,19 @@ type acceptance struct {
 	err  error
 }
 
-// newTLSListener begins to accept at once. Close ends that and waits for it.
-func newTLSListener(l net.Listener, config *tls.Config) *tlsListener {
-	t := &tlsListener{Listener: l, config: config, accepted: make(chan acceptance)}
+// Secured has a server speak TLS on a listener. It begins to accept at once; Close
+// ends that and waits for it.
+func Secured(l net.Listener, server *http.Server, certificate *Certificate, refuse Refusal) net.Listener {
+	server.TLSConfig = &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: certificate.get,
+		NextProtos:     []string{http2Protocol, "http/1.1"},
+	}
+	return newTLSListener(Polite(l, refuse), server.TLSConfig, refuse)
+}
+
+func newTLSListener(l net.Listener, config *tls.Config, refuse Refusal) *tlsListener {
+	t := &tlsListener{Listener: l, config: config, refuse: refuse, accepted: make(chan acceptance)}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.work.Go(t.accept)
 	return t
@@ -59,7 +70,7 @@ func (l *tlsListener) shake(c net.Conn) net.Conn {
 	if err := secured.HandshakeContext(ctx); err != nil || secured.ConnectionState().NegotiatedProtocol == http2Protocol {
 		return secured
 	}
-	return securedConn{politeConn{secured}, secured}
+	return securedConn{politeConn{secured, l.refuse}, secured}
 }
 
 const http2Protocol = "h2"
@@ -109,5 +120,5 @@ func markSecured(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// overTLS reports whether a request came over TLS.
-func overTLS(r *http.Request) bool { return r.TLS != nil || r.Context().Value(secured{}) != nil }
+// OverTLS reports whether a request came over TLS.
+func OverTLS(r *http.Request) bool { return r.TLS != nil || r.Context().Value(secured{}) != nil }

@@ -1,4 +1,4 @@
-package httpapi
+package listen
 
 import (
 	"crypto/tls"
@@ -13,10 +13,10 @@ import (
 // looked at again, at the next handshake.
 const certificateAge = 5 * time.Second
 
-// certificate serves a certificate from files, and follows the files: whoever
+// Certificate serves a certificate from files, and follows the files: whoever
 // renews them need not tell us. Files that are broken or half written leave
 // the old one in force.
-type certificate struct {
+type Certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 	now               func() time.Time
@@ -33,13 +33,14 @@ type fileMark struct {
 	size     int64
 }
 
-func newCertificate(certFile, keyFile string, log *slog.Logger, now func() time.Time) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, now: now, checked: now()}
+// OpenCertificate reads a certificate and its key, as PEM.
+func OpenCertificate(certFile, keyFile string, log *slog.Logger, now func() time.Time) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log, now: now, checked: now()}
 	c.seen = c.marks()
 	return c, c.load()
 }
 
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now := c.now(); now.Sub(c.checked) >= certificateAge {
@@ -56,7 +57,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
-func (c *certificate) load() error {
+func (c *Certificate) load() error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return fmt.Errorf("certificate %s with key %s: %w", c.certFile, c.keyFile, err)
@@ -65,7 +66,7 @@ func (c *certificate) load() error {
 	return nil
 }
 
-func (c *certificate) marks() (marks [2]fileMark) {
+func (c *Certificate) marks() (marks [2]fileMark) {
 	for i, file := range []string{c.certFile, c.keyFile} {
 		if info, err := os.Stat(file); err == nil {
 			marks[i] = fileMark{info.ModTime(), info.Size()}

@@ -2,35 +2,20 @@ package httpapi
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"secretsync/httpapi/limit"
+	"secretsync/httpapi/listen"
 )
 
-// What slow clients are allowed. A request's header is small and its body at
-// most 1 MiB; both come fast or are given up.
-const (
-	readHeaderTimeout = 10 * time.Second
-	readTimeout       = 30 * time.Second
-	writeTimeout      = time.Minute
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 16 << 10
-	maxStreams        = 100 // of one HTTP/2 connection
-
-	defaultMaxConnections        = 4096
-	defaultConnectionsPerAddress = 512
-	defaultGrace                 = 15 * time.Second
-)
+// defaultGrace is how long requests under way have at the end unless it is said.
+const defaultGrace = 15 * time.Second
 
 // bound is what a server listens on.
 type bound struct {
@@ -47,20 +32,14 @@ func (s *Server) Listen() error {
 	}
 	var b bound
 	var err error
-	if b.api, err = net.Listen("tcp", s.cfg.Listen); err != nil {
+	b.api, err = listen.Bind(s.cfg.Listen, listen.Bounds{
+		Connections: s.cfg.MaxConnections,
+		PerAddress:  s.cfg.MaxConnectionsPerAddress,
+		Exempt:      func(a netip.Addr) bool { return limit.Trusted(a, s.state.Load().proxies) },
+	})
+	if err != nil {
 		return fmt.Errorf("the API can't listen: %w", err)
 	}
-	connections := s.cfg.MaxConnections
-	if connections == 0 {
-		connections = defaultMaxConnections
-	}
-	each := s.cfg.MaxConnectionsPerAddress
-	if each == 0 {
-		each = defaultConnectionsPerAddress
-	}
-	b.api = newFairListener(netutil.LimitListener(b.api, connections), each, func(a netip.Addr) bool {
-		return limit.Trusted(a, s.state.Load().proxies)
-	})
 	if s.cfg.MetricsListen != "" {
 		if b.metrics, err = net.Listen("tcp", s.cfg.MetricsListen); err != nil {
 			return errors.Join(fmt.Errorf("metrics can't listen: %w", err), b.api.Close())
@@ -85,24 +64,20 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(); err != nil {
 		return err
 	}
-	api := s.httpServer(s.Handler())
-	var listener net.Listener = politeListener{s.bound.api}
-	if s.cfg.CertFile != "" {
-		certificate, err := newCertificate(s.cfg.CertFile, s.cfg.KeyFile, s.log, s.now)
+	api := listen.NewServer(s.Handler(), s.log)
+	var listener net.Listener
+	if s.cfg.CertFile == "" {
+		listener = listen.Polite(s.bound.api, refusal)
+	} else {
+		certificate, err := listen.OpenCertificate(s.cfg.CertFile, s.cfg.KeyFile, s.log, s.now)
 		if err != nil {
 			return errors.Join(err, s.closeListeners())
 		}
-		api.TLSConfig = &tls.Config{
-			MinVersion:     tls.VersionTLS12,
-			GetCertificate: certificate.get,
-			NextProtos:     []string{http2Protocol, "http/1.1"},
-		}
-		listener = newTLSListener(listener, api.TLSConfig)
+		listener = listen.Secured(s.bound.api, api, certificate, refusal)
 	}
 	servers := map[*http.Server]net.Listener{api: listener}
 	if s.bound.metrics != nil {
-		metrics := s.httpServer(s.metricsHandler())
-		servers[metrics] = politeListener{s.bound.metrics}
+		servers[listen.NewServer(s.metricsHandler(), s.log)] = listen.Polite(s.bound.metrics, refusal)
 	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -168,20 +143,13 @@ func (s *Server) closeListeners() error {
 	return err
 }
 
-func (s *Server) httpServer(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:                      h,
-		ReadHeaderTimeout:            readHeaderTimeout,
-		ReadTimeout:                  readTimeout,
-		WriteTimeout:                 writeTimeout,
-		IdleTimeout:                  idleTimeout,
-		MaxHeaderBytes:               maxHeaderBytes,
-		DisableGeneralOptionsHandler: true, // OPTIONS * is answered like the rest
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ConnContext:                  markSecured,
-		// What net/http reports are clients that hung up or spoke no TLS.
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
+// refusal answers what net/http refuses as all errors are answered.
+func refusal(_ int, sentence string) (http.Header, []byte) {
+	h := http.Header{}
+	setSecurityHeaders(h)
+	h["X-Request-Id"] = []string{requestID(nil)}
+	h["Content-Type"] = jsonType
+	return h, errorBody(sentence)
 }
 
 // metricsHandler serves the routes that need no key, and metrics in any case.
