@@ -8,6 +8,7 @@ import (
 
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/body"
 )
 
 func (s *Server) listKeys(x *exchange) (*answer, error) {
@@ -30,12 +31,12 @@ func (s *Server) listKeys(x *exchange) (*answer, error) {
 
 // createKey answers with the key itself, this once: only its hash is kept.
 func (s *Server) createKey(x *exchange) (*answer, error) {
-	body, err := x.body()
+	text, err := x.body()
 	if err != nil {
 		return nil, err
 	}
 	now := s.now().UTC().Truncate(time.Second)
-	request, err := parseKeyRequest(body, s.now())
+	request, err := parseKeyRequest(text, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -141,4 +142,37 @@ func (s *Server) saveUsage() {
 	if err := s.usage.Save(exists); err != nil {
 		s.log.Error("what is told of keys may be old after a restart", "error", err)
 	}
+}
+
+// keyRequest is the body of POST …/apikeys.
+type keyRequest struct {
+	displayName string
+	role        apikey.Role
+	expiresAt   time.Time // zero: never
+	expiresText string    // as it was sent
+}
+
+func parseKeyRequest(text []byte, now time.Time) (k keyRequest, err error) {
+	o, err := body.Parse(text)
+	if err != nil {
+		return k, err
+	}
+	if err := o.Only("displayName", "role", "expiresAt"); err != nil {
+		return k, err
+	}
+	if k.displayName, err = body.Field(o, "displayName", apikey.ParseDisplayName); err != nil {
+		return k, err
+	}
+	if k.role, err = body.Field(o, "role", apikey.ParseRole); err != nil {
+		return k, err
+	}
+	k.expiresAt, err = body.Optional(o, "expiresAt", func(s string) (time.Time, error) {
+		t, err := apikey.ParseExpiry(s)
+		if err == nil && !t.After(now) {
+			err = &definition.FieldError{Field: "expiresAt", Reason: "must lie in the future"}
+		}
+		k.expiresText = s
+		return t, err
+	})
+	return k, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/body"
 )
 
 // maxOperations is how many definitions one request can change together.
@@ -15,11 +16,11 @@ const maxOperations = 100
 
 // batchSecrets makes several operations as one commit, all or none.
 func (s *Server) batchSecrets(x *exchange) (*answer, error) {
-	body, err := x.body()
+	text, err := x.body()
 	if err != nil {
 		return nil, err
 	}
-	operations, err := parseBatch(body)
+	operations, err := parseBatch(text)
 	if err != nil {
 		return nil, err
 	}
@@ -82,50 +83,48 @@ type operation struct {
 }
 
 // parseBatch reads the body of POST …/secrets:batch.
-func parseBatch(body []byte) ([]operation, error) {
-	o, err := parseObject(body)
+func parseBatch(text []byte) ([]operation, error) {
+	o, err := body.Parse(text)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.only("operations"); err != nil {
+	if err := o.Only("operations"); err != nil {
 		return nil, err
 	}
-	v, ok := o.get("operations")
+	v, ok := o.Get("operations")
 	if !ok {
-		return nil, badRequest("operations", "is missing; send a list of them")
+		return nil, o.Refuse("operations", "is missing; send a list of them")
 	}
 	list, ok := v.([]any)
 	switch {
 	case !ok:
-		return nil, o.wrongType("operations", v, "a list")
+		return nil, o.WrongType("operations", v, "a list")
 	case len(list) == 0:
-		return nil, badRequest("operations", "is empty; send at least one")
+		return nil, o.Refuse("operations", "is empty; send at least one")
 	case len(list) > maxOperations:
-		return nil, badRequest("operations", fmt.Sprintf("has %d of them; at most %d are allowed", len(list), maxOperations))
+		return nil, o.Refuse("operations", fmt.Sprintf("has %d of them; at most %d are allowed", len(list), maxOperations))
 	}
 	operations := make([]operation, len(list))
 	seen := make(map[definition.Name]int, len(list))
 	for i, item := range list {
-		at := fmt.Sprintf("operations[%d]", i)
-		member, ok := item.(object)
-		if !ok {
-			return nil, o.wrongType(at, item, "an object with op and name")
+		member, err := o.Element("operations", i, item, "an object with op and name")
+		if err != nil {
+			return nil, err
 		}
-		member.at = at + "."
 		if operations[i], err = parseOperation(member); err != nil {
 			return nil, err
 		}
 		name := operations[i].name
 		if first, ok := seen[name]; ok {
-			return nil, badRequest(at+".name", fmt.Sprintf("is that of operations[%d], too; one commit changes a definition once", first))
+			return nil, member.Refuse("name", fmt.Sprintf("is that of operations[%d], too; one commit changes a definition once", first))
 		}
 		seen[name] = i
 	}
 	return operations, nil
 }
 
-func parseOperation(o object) (operation, error) {
-	op, err := field(o, "op", func(s string) (string, error) {
+func parseOperation(o body.Object) (operation, error) {
+	op, err := body.Field(o, "op", func(s string) (string, error) {
 		switch s {
 		case "create", "patch", "delete":
 			return s, nil
@@ -136,17 +135,17 @@ func parseOperation(o object) (operation, error) {
 		return operation{}, err
 	}
 	if op == "create" {
-		if o.has("ifMatch") {
-			return operation{}, badRequest(o.at+"ifMatch", "has nothing to match: a definition that is there already is 409 in any case")
+		if o.Has("ifMatch") {
+			return operation{}, o.Refuse("ifMatch", "has nothing to match: a definition that is there already is 409 in any case")
 		}
-		d, err := parseCreate(o, "op")
+		d, err := body.Creation(o, "op")
 		return operation{gitstore.Creation(d), op, d.Name, http.StatusCreated}, err
 	}
-	name, err := field(o, "name", definition.ParseName)
+	name, err := body.Field(o, "name", definition.ParseName)
 	if err != nil {
 		return operation{}, err
 	}
-	precondition, err := optional(o, "ifMatch", func(s string) (gitstore.Precondition, error) {
+	precondition, err := body.Optional(o, "ifMatch", func(s string) (gitstore.Precondition, error) {
 		precondition, err := parseIfMatch([]string{s})
 		if err != nil {
 			return precondition, &definition.FieldError{Field: "ifMatch", Reason: `must be what If-Match takes: "*" or a list of entity tags, each in its double quotes`}
@@ -157,8 +156,8 @@ func parseOperation(o object) (operation, error) {
 		return operation{}, err
 	}
 	if op == "patch" {
-		sync, err := parsePatch(o, name, "op", "name", "ifMatch")
+		sync, err := body.Patch(o, name, "op", "name", "ifMatch")
 		return operation{gitstore.PatchOf(name, precondition, sync), op, name, http.StatusOK}, err
 	}
-	return operation{gitstore.Deletion(name, precondition), op, name, http.StatusNoContent}, o.only("op", "name", "ifMatch")
+	return operation{gitstore.Deletion(name, precondition), op, name, http.StatusNoContent}, o.Only("op", "name", "ifMatch")
 }

@@ -13,6 +13,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/body"
 	"secretsync/reconcile/plan"
 )
 
@@ -39,11 +40,11 @@ type planRequest struct {
 // planChange says what a change would do. It changes nothing, so that a readonly
 // key may ask.
 func (s *Server) planChange(x *exchange) (*answer, error) {
-	body, err := x.body()
+	text, err := x.body()
 	if err != nil {
 		return nil, err
 	}
-	request, err := parsePlan(body)
+	request, err := parsePlan(text)
 	if err != nil {
 		return nil, err
 	}
@@ -107,63 +108,63 @@ func (p *planRequest) proposed(ctx context.Context, x *exchange, before definiti
 	return set, "", err
 }
 
-func parsePlan(body []byte) (p planRequest, err error) {
-	o, err := parseObject(body)
+func parsePlan(text []byte) (p planRequest, err error) {
+	o, err := body.Parse(text)
 	if err != nil {
 		return p, err
 	}
-	if err := o.only("from", "to", "files", "partial"); err != nil {
+	if err := o.Only("from", "to", "files", "partial"); err != nil {
 		return p, err
 	}
 	asItIs := func(s string) (string, error) { return s, nil }
-	if p.from, err = optional(o, "from", asItIs); err != nil {
+	if p.from, err = body.Optional(o, "from", asItIs); err != nil {
 		return p, err
 	}
 	if p.from == "" {
 		p.from = "HEAD"
 	}
-	if p.to, err = optional(o, "to", asItIs); err != nil {
+	if p.to, err = body.Optional(o, "to", asItIs); err != nil {
 		return p, err
 	}
-	switch partial, _ := o.get("partial"); partial := partial.(type) {
+	switch partial, _ := o.Get("partial"); partial := partial.(type) {
 	case nil:
 	case bool:
 		p.partial = partial
 	default:
-		return p, o.wrongType("partial", partial, "true or false")
+		return p, o.WrongType("partial", partial, "true or false")
 	}
-	v, given := o.get("files")
-	files, ok := v.(object)
+	v, given := o.Get("files")
+	files, ok := o.Inner("files")
 	switch {
 	case given && v != nil && !ok:
-		return p, o.wrongType("files", v, "an object of paths, such as secrets/db.yaml, and what the files hold")
+		return p, o.WrongType("files", v, "an object of paths, such as secrets/db.yaml, and what the files hold")
 	case ok == (p.to != ""):
-		return p, badRequest("to", "send either to, a revision, or files, what the definitions are to be")
+		return p, o.Refuse("to", "send either to, a revision, or files, what the definitions are to be")
 	case p.partial && !ok:
-		return p, badRequest("partial", "is of files; send those that change")
+		return p, o.Refuse("partial", "is of files; send those that change")
 	}
 	return p, p.parseFiles(files)
 }
 
-func (p *planRequest) parseFiles(files object) error {
-	for _, path := range files.keys {
-		at := "files." + shown(path)
+func (p *planRequest) parseFiles(files body.Object) error {
+	for path, text := range files.All() {
+		at := body.Shown(path)
 		name, ok := strings.CutPrefix(path, definition.Folder+"/")
 		if !ok || name == "" {
-			return badRequest(at, fmt.Sprintf("is not below %s/; send the files there and no others", definition.Folder))
+			return files.Refuse(at, fmt.Sprintf("is not below %s/; send the files there and no others", definition.Folder))
 		}
-		switch text := files.members[path].(type) {
+		switch text := text.(type) {
 		case string:
 			p.files = append(p.files, definition.File{Name: name, Mode: filemode.Regular, Read: func(limit int64) ([]byte, error) {
 				return []byte(text[:min(int64(len(text)), limit)]), nil
 			}})
 		case nil:
 			if !p.partial {
-				return badRequest(at, "is null, which takes a file away, with partial: true; leave it out")
+				return files.Refuse(at, "is null, which takes a file away, with partial: true; leave it out")
 			}
 			p.removed = append(p.removed, path)
 		default:
-			return files.wrongType(at, text, "what the file holds, a string")
+			return files.WrongType(at, text, "what the file holds, a string")
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/body"
 )
 
 // Reverter tells what undoes a commit, as [gitstore.Repository.Revert] does.
@@ -27,11 +28,11 @@ func (s *Server) revertSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := x.body()
+	text, err := x.body()
 	if err != nil {
 		return nil, err
 	}
-	sha, err := parseRevert(body)
+	sha, err := parseRevert(text)
 	if err != nil {
 		return nil, err
 	}
@@ -107,18 +108,18 @@ func (x *exchange) revert(sha string, name definition.Name, precondition gitstor
 }
 
 // parseRevert reads the body of POST …/revert, which may be empty.
-func parseRevert(body []byte) (sha string, err error) {
-	if len(bytes.TrimSpace(body)) == 0 {
+func parseRevert(text []byte) (sha string, err error) {
+	if len(bytes.TrimSpace(text)) == 0 {
 		return "", nil
 	}
-	o, err := parseObject(body)
+	o, err := body.Parse(text)
 	if err != nil {
 		return "", err
 	}
-	if err := o.only("commit"); err != nil {
+	if err := o.Only("commit"); err != nil {
 		return "", err
 	}
-	return optional(o, "commit", func(s string) (string, error) {
+	return body.Optional(o, "commit", func(s string) (string, error) {
 		if s == "" {
 			return "", &definition.FieldError{Field: "commit", Reason: "is empty; leave it out to undo the newest change"}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/body"
 	"secretsync/reconcile"
 )
 
@@ -63,15 +64,11 @@ func (s *Server) getSecret(x *exchange) (*answer, error) {
 }
 
 func (s *Server) createSecret(x *exchange) (*answer, error) {
-	body, err := x.body()
+	o, err := x.object()
 	if err != nil {
 		return nil, err
 	}
-	o, err := parseObject(body)
-	if err != nil {
-		return nil, err
-	}
-	definition, err := parseCreate(o)
+	definition, err := body.Creation(o)
 	if err != nil {
 		return nil, err
 	}
@@ -93,15 +90,11 @@ func (s *Server) patchSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := x.body()
+	o, err := x.object()
 	if err != nil {
 		return nil, err
 	}
-	o, err := parseObject(body)
-	if err != nil {
-		return nil, err
-	}
-	sync, err := parsePatch(o, name)
+	sync, err := body.Patch(o, name)
 	if err != nil {
 		return nil, err
 	}
