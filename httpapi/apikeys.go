@@ -9,6 +9,7 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/body"
+	"secretsync/httpapi/render"
 )
 
 func (s *Server) listKeys(x *exchange) (*answer, error) {
@@ -54,7 +55,7 @@ func (s *Server) createKey(x *exchange) (*answer, error) {
 		return nil, err
 	}
 	x.subject = key.ID
-	answerBody := appendString(append(s.appendKey(nil, x.state, &key), `,"key":`...), plaintext)
+	answerBody := render.String(append(s.appendKey(nil, x.state, &key), `,"key":`...), plaintext)
 	return &answer{status: http.StatusCreated, body: append(answerBody, "}\n"...)}, nil
 }
 
@@ -84,22 +85,22 @@ var errNoKeyStore = &problem{status: http.StatusServiceUnavailable, sentence: "t
 
 // appendKey appends what may be told of a key, without the closing brace.
 func (s *Server) appendKey(b []byte, st *state, k *apikey.Key) []byte {
-	b = appendString(append(b, `{"id":`...), k.ID)
-	b = appendString(append(b, `,"displayName":`...), k.DisplayName)
-	b = appendString(append(b, `,"role":`...), string(k.Role))
+	b = render.String(append(b, `{"id":`...), k.ID)
+	b = render.String(append(b, `,"displayName":`...), k.DisplayName)
+	b = render.String(append(b, `,"role":`...), string(k.Role))
 	if k.CreatedBy == "" {
 		b = append(b, `,"createdBy":"configuration"`...)
 	} else {
-		b = appendString(append(b, `,"createdBy":`...), s.creator(st, k))
-		b = appendString(append(b, `,"createdByKey":`...), k.CreatedBy)
+		b = render.String(append(b, `,"createdBy":`...), s.creator(st, k))
+		b = render.String(append(b, `,"createdByKey":`...), k.CreatedBy)
 	}
-	b = appendTime(append(b, `,"createdAt":`...), k.CreatedAt)
-	b = appendTime(append(b, `,"lastUsedAt":`...), s.usage.Of(k.ID))
+	b = render.Time(append(b, `,"createdAt":`...), k.CreatedAt)
+	b = render.Time(append(b, `,"lastUsedAt":`...), s.usage.Of(k.ID))
 	switch {
 	case k.ExpiresText != "":
-		b = appendString(append(b, `,"expiresAt":`...), k.ExpiresText)
+		b = render.String(append(b, `,"expiresAt":`...), k.ExpiresText)
 	case !k.ExpiresAt.IsZero():
-		b = appendTime(append(b, `,"expiresAt":`...), k.ExpiresAt)
+		b = render.Time(append(b, `,"expiresAt":`...), k.ExpiresAt)
 	}
 	return b
 }

@@ -9,6 +9,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/body"
+	"secretsync/httpapi/render"
 )
 
 // maxOperations is how many definitions one request can change together.
@@ -42,14 +43,14 @@ func (s *Server) batchSecrets(x *exchange) (*answer, error) {
 			answerBody = append(answerBody, ',')
 		}
 		w := &written[i]
-		answerBody = appendString(append(answerBody, `{"op":`...), operations[i].op)
-		answerBody = appendName(append(answerBody, `,"name":`...), w.Name)
+		answerBody = render.String(append(answerBody, `{"op":`...), operations[i].op)
+		answerBody = render.Name(append(answerBody, `,"name":`...), w.Name)
 		answerBody = strconv.AppendInt(append(answerBody, `,"status":`...), int64(operations[i].success), 10)
 		if w.Entry != nil {
 			status, more := s.standing(x.tenant.Name, w)
 			warnings = append(warnings, more...)
-			answerBody = appendString(append(answerBody, `,"etag":`...), etag(w.Entry.Revision))
-			answerBody = appendSecret(append(answerBody, `,"secret":`...), w.Entry, &status)
+			answerBody = render.String(append(answerBody, `,"etag":`...), etag(w.Entry.Revision))
+			answerBody = render.Secret(append(answerBody, `,"secret":`...), w.Entry, &status)
 		}
 		answerBody = append(answerBody, '}')
 	}

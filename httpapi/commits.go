@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/render"
 	"secretsync/reconcile/live"
 )
 
@@ -59,7 +60,7 @@ func (s *Server) awaitLive(x *exchange, watch *live.Watch, timeout time.Duration
 
 func appendVerdict(b []byte, v *live.Verdict) []byte {
 	b = appendEvent(b, &v.Commit.Event)
-	b = appendName(append(b[:len(b)-1], `,"landed":`...), v.Commit.Landed)
+	b = render.Name(append(b[:len(b)-1], `,"landed":`...), v.Commit.Landed)
 	b = appendBool(append(b, `,"live":`...), v.Live)
 	b = append(b, `,"definitions":[`...)
 	for i := range v.Definitions {
@@ -79,12 +80,12 @@ func appendVerdict(b []byte, v *live.Verdict) []byte {
 }
 
 func appendTouched(b []byte, d *live.Definition) []byte {
-	b = appendString(append(b, `{"path":`...), d.Touched.Path)
+	b = render.String(append(b, `{"path":`...), d.Touched.Path)
 	b = append(b, `,"name":`...)
 	if d.Touched.Name.IsZero() {
 		b = append(b, "null"...)
 	} else {
-		b = appendName(b, d.Touched.Name)
+		b = render.Name(b, d.Touched.Name)
 	}
 	change := "Changed"
 	switch {
@@ -93,38 +94,38 @@ func appendTouched(b []byte, d *live.Definition) []byte {
 	case d.Touched.Removed:
 		change = "Removed"
 	}
-	b = appendString(append(b, `,"change":`...), change)
+	b = render.String(append(b, `,"change":`...), change)
 	b = appendBool(append(b, `,"superseded":`...), d.Superseded)
 	b = append(b, `,"resourceVersion":`...)
 	if d.Revision.IsZero() {
 		b = append(b, "null"...)
 	} else {
-		b = appendName(b, d.Revision)
+		b = render.Name(b, d.Revision)
 	}
 	b = append(b, `,"targets":[`...)
 	for i := range d.Targets {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendTargetStatus(b, &d.Targets[i])
+		b = render.TargetStatus(b, &d.Targets[i])
 	}
 	return append(b, "]}"...)
 }
 
 func appendMissing(b []byte, m *live.Missing) []byte {
-	b = appendString(append(b, `{"state":`...), string(m.State))
-	b = appendString(append(b, `,"reason":`...), string(m.Reason))
-	b = appendString(append(b, `,"message":`...), m.Message)
+	b = render.String(append(b, `{"state":`...), string(m.State))
+	b = render.String(append(b, `,"reason":`...), string(m.Reason))
+	b = render.String(append(b, `,"message":`...), m.Message)
 	if m.Path != "" {
-		b = appendString(append(b, `,"path":`...), m.Path)
+		b = render.String(append(b, `,"path":`...), m.Path)
 	}
 	if !m.Name.IsZero() {
-		b = appendName(append(b, `,"name":`...), m.Name)
+		b = render.Name(append(b, `,"name":`...), m.Name)
 	}
 	if t := m.Target; t != nil {
-		b = appendName(append(b, `,"cluster":`...), t.Target.Cluster)
-		b = appendName(append(b, `,"namespace":`...), t.Target.Namespace)
-		b = appendName(append(b, `,"secretName":`...), t.Secret)
+		b = render.Name(append(b, `,"cluster":`...), t.Target.Cluster)
+		b = render.Name(append(b, `,"namespace":`...), t.Target.Namespace)
+		b = render.Name(append(b, `,"secretName":`...), t.Secret)
 	}
 	return append(b, '}')
 }

@@ -26,6 +26,7 @@ import (
 	"secretsync/httpapi/githttp"
 	"secretsync/httpapi/limit"
 	"secretsync/httpapi/listen"
+	"secretsync/httpapi/render"
 )
 
 // exchange is one request and its answer. It is made for each request, handed
@@ -227,7 +228,7 @@ func (x *exchange) fail(err error) {
 
 // errorBody is the form that all errors have.
 func errorBody(sentence string) []byte {
-	return append(appendString([]byte(`{"error":`), sentence), '}', '\n')
+	return append(render.String([]byte(`{"error":`), sentence), '}', '\n')
 }
 
 // send writes an answer.

@@ -7,6 +7,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/render"
 )
 
 // FileReader reads the text of a definition at any commit; see
@@ -40,8 +41,8 @@ func (s *Server) getFile(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := appendString([]byte(`{"path":`), file.Path)
-	b = appendName(append(b, `,"commit":`...), file.Commit)
-	b = appendString(append(b, `,"content":`...), string(file.Text))
+	b := render.String([]byte(`{"path":`), file.Path)
+	b = render.Name(append(b, `,"commit":`...), file.Commit)
+	b = render.String(append(b, `,"content":`...), string(file.Text))
 	return &answer{status: http.StatusOK, body: append(b, "}\n"...)}, nil
 }

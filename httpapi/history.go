@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/render"
 )
 
 const (
@@ -74,16 +75,16 @@ func (s *Server) getHistory(x *exchange) (*answer, error) {
 	if next.IsZero() {
 		body = append(body, "null"...)
 	} else {
-		body = appendName(body, next)
+		body = render.Name(body, next)
 	}
 	return &answer{status: http.StatusOK, body: append(body, "}\n"...)}, nil
 }
 
 func appendEvent(b []byte, e *gitstore.Event) []byte {
-	b = appendName(append(b, `{"sha":`...), e.Revision)
-	b = appendTime(append(b, `,"time":`...), e.Time)
-	b = appendString(append(b, `,"author":`...), e.Author)
-	b = appendString(append(b, `,"message":`...), e.Message)
-	b = appendString(append(b, `,"via":`...), string(e.Via))
+	b = render.Name(append(b, `{"sha":`...), e.Revision)
+	b = render.Time(append(b, `,"time":`...), e.Time)
+	b = render.String(append(b, `,"author":`...), e.Author)
+	b = render.String(append(b, `,"message":`...), e.Message)
+	b = render.String(append(b, `,"via":`...), string(e.Via))
 	return append(b, '}')
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/render"
 	"secretsync/reconcile"
 )
 
@@ -53,14 +54,14 @@ func (s *Server) deleteOrphan(x *exchange) (*answer, error) {
 }
 
 func appendOrphan(b []byte, o *reconcile.Orphan) []byte {
-	b = appendName(append(b, `{"cluster":`...), o.Cluster)
-	b = appendString(append(b, `,"namespace":`...), o.Namespace)
-	b = appendString(append(b, `,"secretName":`...), o.Secret)
-	b = appendString(append(b, `,"definition":`...), o.Definition)
-	b = appendString(append(b, `,"secretPath":`...), o.VaultPath)
-	b = appendString(append(b, `,"commit":`...), o.Commit)
+	b = render.Name(append(b, `{"cluster":`...), o.Cluster)
+	b = render.String(append(b, `,"namespace":`...), o.Namespace)
+	b = render.String(append(b, `,"secretName":`...), o.Secret)
+	b = render.String(append(b, `,"definition":`...), o.Definition)
+	b = render.String(append(b, `,"secretPath":`...), o.VaultPath)
+	b = render.String(append(b, `,"commit":`...), o.Commit)
 	if o.Doubt != "" {
-		b = appendString(append(b, `,"doubt":`...), o.Doubt)
+		b = render.String(append(b, `,"doubt":`...), o.Doubt)
 	}
 	return append(b, '}')
 }

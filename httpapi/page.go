@@ -11,6 +11,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/render"
 )
 
 // listing is what ?summary=, &limit= and &continue= ask for.
@@ -130,9 +131,9 @@ func (s *Server) renderList(tenant gitstore.TenantName, wanted listing, entries 
 		}
 		status := s.cfg.Reconciler.Status(tenant, e)
 		if wanted.summary {
-			body = appendSummary(body, e, &status)
+			body = render.Summary(body, e, &status)
 		} else {
-			body = appendSecret(body, e, &status)
+			body = render.Secret(body, e, &status)
 		}
 	}
 	body = append(body, ']')
@@ -141,7 +142,7 @@ func (s *Server) renderList(tenant gitstore.TenantName, wanted listing, entries 
 	case next.IsZero():
 		body = append(body, `,"continue":null`...)
 	default:
-		body = appendString(append(body, `,"continue":`...), continueAfter(next))
+		body = render.String(append(body, `,"continue":`...), continueAfter(next))
 	}
 	return append(body, "}\n"...)
 }

@@ -9,6 +9,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/forge"
+	"secretsync/httpapi/render"
 	"secretsync/reconcile/proposal"
 )
 
@@ -84,7 +85,7 @@ func (s *Server) listProposals(x *exchange) (*answer, error) {
 	}
 	b = append(b, ']')
 	if failing != nil {
-		b = appendString(append(b, `,"problem":`...), problemWithForge(failing))
+		b = render.String(append(b, `,"problem":`...), problemWithForge(failing))
 	}
 	return &answer{status: http.StatusOK, body: append(b, "}\n"...)}, nil
 }
@@ -102,29 +103,29 @@ func problemWithForge(err error) string {
 
 func appendProposal(b []byte, p *proposal.Proposal) []byte {
 	b = strconv.AppendInt(append(b, `{"number":`...), int64(p.Number), 10)
-	b = appendString(append(b, `,"title":`...), p.Title)
-	b = appendString(append(b, `,"url":`...), p.URL)
-	b = appendString(append(b, `,"state":`...), string(p.State))
-	b = appendString(append(b, `,"branch":`...), p.Branch)
-	b = appendString(append(b, `,"commit":`...), p.Commit)
+	b = render.String(append(b, `,"title":`...), p.Title)
+	b = render.String(append(b, `,"url":`...), p.URL)
+	b = render.String(append(b, `,"state":`...), string(p.State))
+	b = render.String(append(b, `,"branch":`...), p.Branch)
+	b = render.String(append(b, `,"commit":`...), p.Commit)
 	b = append(b, `,"mergedAs":`...)
 	if p.Merged == "" {
 		b = append(b, "null"...)
 	} else {
-		b = appendString(b, p.Merged)
+		b = render.String(b, p.Merged)
 	}
 	b = append(b, `,"proposedBy":`...)
 	if p.Author == (gitstore.Author{}) {
 		b = append(b, "null"...) // by another server
 	} else {
-		b = appendString(append(b, `{"name":`...), p.Author.Name)
-		b = append(appendString(append(b, `,"id":`...), p.Author.ID), '}')
+		b = render.String(append(b, `{"name":`...), p.Author.Name)
+		b = append(render.String(append(b, `,"id":`...), p.Author.ID), '}')
 	}
 	b = append(b, `,"proposedAt":`...)
 	if p.At.IsZero() {
 		b = append(b, "null"...)
 	} else {
-		b = appendTime(b, p.At)
+		b = render.Time(b, p.At)
 	}
 	return append(b, '}')
 }

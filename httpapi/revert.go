@@ -10,6 +10,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/body"
+	"secretsync/httpapi/render"
 )
 
 // Reverter tells what undoes a commit, as [gitstore.Repository.Revert] does.
@@ -55,12 +56,12 @@ func (s *Server) revertCommit(x *exchange) (*answer, error) {
 	if err != nil || proposed != nil {
 		return proposed, err
 	}
-	b := appendName([]byte(`{"reverted":`), undone)
+	b := render.Name([]byte(`{"reverted":`), undone)
 	b = append(b, `,"commit":`...)
 	if made := written[0].Commit; made.IsZero() {
 		b = append(b, "null"...)
 	} else {
-		b = appendName(b, made)
+		b = render.Name(b, made)
 	}
 	b = append(b, `,"items":[`...)
 	var warnings []string
@@ -72,13 +73,13 @@ func (s *Server) revertCommit(x *exchange) (*answer, error) {
 		if w.Entry != nil {
 			success = http.StatusOK
 		}
-		b = appendName(append(b, `{"name":`...), w.Name)
+		b = render.Name(append(b, `{"name":`...), w.Name)
 		b = strconv.AppendInt(append(b, `,"status":`...), int64(success), 10)
 		if w.Entry != nil {
 			status, more := s.standing(x.tenant.Name, w)
 			warnings = append(warnings, more...)
-			b = appendString(append(b, `,"etag":`...), etag(w.Entry.Revision))
-			b = appendSecret(append(b, `,"secret":`...), w.Entry, &status)
+			b = render.String(append(b, `,"etag":`...), etag(w.Entry.Revision))
+			b = render.Secret(append(b, `,"secret":`...), w.Entry, &status)
 		}
 		b = append(b, '}')
 	}

@@ -8,6 +8,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/body"
+	"secretsync/httpapi/render"
 	"secretsync/reconcile"
 )
 
@@ -154,6 +155,6 @@ func (s *Server) left(x *exchange, code int, w *gitstore.Written) *answer {
 }
 
 func secretAnswer(code int, e *gitstore.Entry, status *reconcile.Status) *answer {
-	body := appendSecret(make([]byte, 0, 1024), e, status)
+	body := render.Secret(make([]byte, 0, 1024), e, status)
 	return &answer{status: code, etag: etag(e.Revision), body: append(body, '\n')}
 }

@@ -5,6 +5,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/render"
 	"secretsync/reconcile"
 )
 
@@ -14,17 +15,17 @@ func (s *Server) getTenant(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := appendName([]byte(`{"name":`), t.Name)
-	b = appendString(append(b, `,"displayName":`...), t.DisplayName)
+	b := render.Name([]byte(`{"name":`), t.Name)
+	b = render.String(append(b, `,"displayName":`...), t.DisplayName)
 	b = append(b, `,"resourceVersion":`...)
 	if head := snapshot.Head(); head.IsZero() {
 		b = append(b, "null"...) // no commit yet
 	} else {
-		b = appendName(b, head)
+		b = render.Name(b, head)
 	}
-	b = appendTime(append(b, `,"createdAt":`...), t.Repository.Created())
+	b = render.Time(append(b, `,"createdAt":`...), t.Repository.Created())
 	b = appendFreshness(b, t.Repository.Freshness())
-	b = appendString(append(b, `,"status":{"phase":`...), string(s.cfg.Reconciler.Tenant(t.Name).Phase))
+	b = render.String(append(b, `,"status":{"phase":`...), string(s.cfg.Reconciler.Tenant(t.Name).Phase))
 	b = appendProblems(b, t.Repository.Problems(), snapshot.Problems())
 	b = append(b, "}}\n"...)
 	return &answer{status: http.StatusOK, etag: bodyETag(b), body: b}, nil
@@ -36,19 +37,19 @@ func appendFreshness(b []byte, f gitstore.Freshness) []byte {
 	if f.Remote == "" {
 		return b
 	}
-	b = appendString(append(b, `,"repository":{"url":`...), f.Remote)
+	b = render.String(append(b, `,"repository":{"url":`...), f.Remote)
 	b = append(b, `,"fetchedAt":`...)
 	if f.Fetched.IsZero() {
 		b = append(b, "null"...) // not yet
 	} else {
-		b = appendTime(b, f.Fetched)
+		b = render.Time(b, f.Fetched)
 	}
 	if f.Failing != nil {
 		cause := gitstore.Cause(f.Failing)
 		if cause == "" {
 			cause = "it can't be fetched now"
 		}
-		b = appendString(append(b, `,"problem":`...), cause)
+		b = render.String(append(b, `,"problem":`...), cause)
 	}
 	return append(b, '}')
 }
@@ -72,7 +73,7 @@ func appendProblems(b []byte, problems []string, files []definition.FileError) [
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, p)
+		b = render.String(b, p)
 	}
 	return append(b, ']')
 }
@@ -102,17 +103,17 @@ func (s *Server) getCluster(x *exchange) (*answer, error) {
 // appendCluster leaves out why a cluster can't be reached: that tells of the
 // operator's network.
 func appendCluster(b []byte, c *reconcile.ClusterStatus) []byte {
-	b = appendName(append(b, `{"name":`...), c.Name)
+	b = render.Name(append(b, `{"name":`...), c.Name)
 	phase := "Unreachable"
 	if c.Reachable {
 		phase = "Running"
 	}
-	b = appendString(append(b, `,"status":{"phase":`...), phase)
+	b = render.String(append(b, `,"status":{"phase":`...), phase)
 	b = append(b, `,"kubernetesVersion":`...)
 	if c.KubernetesVersion == "" {
 		b = append(b, "null"...) // not reached yet
 	} else {
-		b = appendString(b, c.KubernetesVersion)
+		b = render.String(b, c.KubernetesVersion)
 	}
 	return append(b, "}}"...)
 }

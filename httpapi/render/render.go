@@ -1,4 +1,4 @@
-package httpapi
+package render
 
 import (
 	"bytes"
@@ -10,43 +10,40 @@ import (
 	"secretsync/reconcile"
 )
 
-// The answers are appended by hand: a list of thousands is the hottest thing
-// this package does, and the order of fields is the contract's.
-
-// appendSecret appends a definition as the contract's Secret. What has not
+// Secret appends a definition as the contract's Secret. What has not
 // happened yet (a first sync) is null.
-func appendSecret(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte {
+func Secret(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte {
 	b = appendDesired(b, e)
 	b = append(appendStatus(b, status), `,"syncStatuses":[`...)
 	for i := range status.Targets {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendTargetStatus(b, &status.Targets[i])
+		b = TargetStatus(b, &status.Targets[i])
 	}
 	return appendOrigin(append(b, "]}"...), e)
 }
 
-// appendSummary appends a definition as appendSecret does, without the statuses
+// Summary appends a definition as [Secret] does, without the statuses
 // of its targets.
-func appendSummary(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte {
+func Summary(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte {
 	b = appendStatus(appendDesired(b, e), status)
 	return appendOrigin(append(b, '}'), e)
 }
 
 // appendDesired appends what shall be synced where, up to the status.
 func appendDesired(b []byte, e *gitstore.Entry) []byte {
-	b = appendName(append(b, `{"name":`...), e.Name)
-	b = appendName(append(b, `,"secretPath":`...), e.Definition.SecretPath)
+	b = Name(append(b, `{"name":`...), e.Name)
+	b = Name(append(b, `,"secretPath":`...), e.Definition.SecretPath)
 	b = append(b, `,"sync":[`...)
 	for i, t := range e.Definition.Sync {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendName(append(b, `{"cluster":`...), t.Cluster)
-		b = appendName(append(b, `,"namespace":`...), t.Namespace)
+		b = Name(append(b, `{"cluster":`...), t.Cluster)
+		b = Name(append(b, `,"namespace":`...), t.Namespace)
 		if !t.SecretName.IsZero() {
-			b = appendName(append(b, `,"secretName":`...), t.SecretName)
+			b = Name(append(b, `,"secretName":`...), t.SecretName)
 		}
 		b = append(b, '}')
 	}
@@ -55,34 +52,35 @@ func appendDesired(b []byte, e *gitstore.Entry) []byte {
 
 // appendOrigin appends where a definition comes from, and ends it.
 func appendOrigin(b []byte, e *gitstore.Entry) []byte {
-	b = appendName(append(b, `,"resourceVersion":`...), e.Revision)
-	b = appendTime(append(b, `,"createdAt":`...), e.Created)
+	b = Name(append(b, `,"resourceVersion":`...), e.Revision)
+	b = Time(append(b, `,"createdAt":`...), e.Created)
 	return append(b, '}')
 }
 
 // appendStatus appends the status up to the targets'.
 func appendStatus(b []byte, s *reconcile.Status) []byte {
-	b = appendString(append(b, `{"phase":`...), string(s.Phase))
+	b = String(append(b, `{"phase":`...), string(s.Phase))
 	b = append(b, `,"conditions":[{"type":"Ready","status":`...)
 	if s.Ready.Status {
 		b = append(b, `"True"`...)
 	} else {
 		b = append(b, `"False"`...)
 	}
-	b = appendString(append(b, `,"reason":`...), string(s.Ready.Reason))
-	b = appendString(append(b, `,"message":`...), s.Ready.Message)
-	b = appendTime(append(b, `,"lastTransitionTime":`...), s.Ready.LastTransition)
+	b = String(append(b, `,"reason":`...), string(s.Ready.Reason))
+	b = String(append(b, `,"message":`...), s.Ready.Message)
+	b = Time(append(b, `,"lastTransitionTime":`...), s.Ready.LastTransition)
 	return append(b, "}]"...)
 }
 
-func appendTargetStatus(b []byte, t *reconcile.TargetStatus) []byte {
-	b = appendName(append(b, `{"cluster":`...), t.Target.Cluster)
-	b = appendName(append(b, `,"namespace":`...), t.Target.Namespace)
-	b = appendName(append(b, `,"secretName":`...), t.Secret)
-	b = appendString(append(b, `,"state":`...), string(t.State))
-	b = appendString(append(b, `,"reason":`...), string(t.Reason))
-	b = appendString(append(b, `,"message":`...), t.Message)
-	b = appendTime(append(b, `,"lastSyncTime":`...), t.LastSync)
+// TargetStatus appends how one target of a definition stands.
+func TargetStatus(b []byte, t *reconcile.TargetStatus) []byte {
+	b = Name(append(b, `{"cluster":`...), t.Target.Cluster)
+	b = Name(append(b, `,"namespace":`...), t.Target.Namespace)
+	b = Name(append(b, `,"secretName":`...), t.Secret)
+	b = String(append(b, `,"state":`...), string(t.State))
+	b = String(append(b, `,"reason":`...), string(t.Reason))
+	b = String(append(b, `,"message":`...), t.Message)
+	b = Time(append(b, `,"lastSyncTime":`...), t.LastSync)
 	b = append(b, `,"vaultVersion":`...)
 	if t.VaultVersion == 0 {
 		b = append(b, "null"...)
@@ -93,27 +91,27 @@ func appendTargetStatus(b []byte, t *reconcile.TargetStatus) []byte {
 	if t.Commit.IsZero() {
 		b = append(b, "null"...)
 	} else {
-		b = appendName(b, t.Commit)
+		b = Name(b, t.Commit)
 	}
 	b = append(b, `,"observedRevision":`...)
 	if t.Observed.IsZero() {
 		b = append(b, "null"...)
 	} else {
-		b = appendName(b, t.Observed)
+		b = Name(b, t.Observed)
 	}
 	return append(b, '}')
 }
 
-// appendName appends a parsed name, none of which holds a character that JSON
+// Name appends a parsed name, none of which holds a character that JSON
 // escapes.
-func appendName[T interface{ String() string }](b []byte, name T) []byte {
+func Name[T interface{ String() string }](b []byte, name T) []byte {
 	b = append(b, '"')
 	b = append(b, name.String()...)
 	return append(b, '"')
 }
 
-// appendTime appends a time as RFC 3339 in UTC; null where it never came.
-func appendTime(b []byte, t time.Time) []byte {
+// Time appends a time as RFC 3339 in UTC; null where it never came.
+func Time(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, "null"...)
 	}
@@ -122,8 +120,8 @@ func appendTime(b []byte, t time.Time) []byte {
 	return append(b, '"')
 }
 
-// appendString appends any text as a JSON string.
-func appendString(b []byte, s string) []byte {
+// String appends any text as a JSON string.
+func String(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
 			return appendEscaped(b, s)
