@@ -9,6 +9,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/body"
+	"secretsync/httpapi/header"
 	"secretsync/httpapi/render"
 )
 
@@ -49,7 +50,7 @@ func (s *Server) batchSecrets(x *exchange) (*answer, error) {
 		if w.Entry != nil {
 			status, more := s.standing(x.tenant.Name, w)
 			warnings = append(warnings, more...)
-			answerBody = render.String(append(answerBody, `,"etag":`...), etag(w.Entry.Revision))
+			answerBody = render.String(append(answerBody, `,"etag":`...), header.ETag(w.Entry.Revision))
 			answerBody = render.Secret(append(answerBody, `,"secret":`...), w.Entry, &status)
 		}
 		answerBody = append(answerBody, '}')
@@ -147,7 +148,7 @@ func parseOperation(o body.Object) (operation, error) {
 		return operation{}, err
 	}
 	precondition, err := body.Optional(o, "ifMatch", func(s string) (gitstore.Precondition, error) {
-		precondition, err := parseIfMatch([]string{s})
+		precondition, err := header.IfMatch([]string{s})
 		if err != nil {
 			return precondition, &definition.FieldError{Field: "ifMatch", Reason: `must be what If-Match takes: "*" or a list of entity tags, each in its double quotes`}
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/header"
 	"secretsync/httpapi/render"
 	"secretsync/reconcile/live"
 )
@@ -43,7 +44,7 @@ func (s *Server) getCommit(x *exchange) (*answer, error) {
 		return nil, err
 	}
 	body := append(appendVerdict(nil, &verdict), '\n')
-	return &answer{status: http.StatusOK, etag: bodyETag(body), body: body}, nil
+	return &answer{status: http.StatusOK, etag: header.BodyETag(body), body: body}, nil
 }
 
 func (s *Server) awaitLive(x *exchange, watch *live.Watch, timeout time.Duration) (live.Verdict, error) {

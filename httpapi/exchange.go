@@ -24,6 +24,7 @@ import (
 	"secretsync/gitstore/forge"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/githttp"
+	"secretsync/httpapi/header"
 	"secretsync/httpapi/limit"
 	"secretsync/httpapi/listen"
 	"secretsync/httpapi/render"
@@ -255,7 +256,7 @@ func (x *exchange) send(a *answer) {
 		// An entity tag is strong: it stands for one sequence of bytes, so
 		// only what bears none is ever compressed.
 		h["Vary"] = varyEncoding
-		if acceptsGzip(x.r.Header["Accept-Encoding"]) {
+		if header.AcceptsGzip(x.r.Header["Accept-Encoding"]) {
 			h["Content-Encoding"] = gzipEncoding
 			if r != nil {
 				body = r.compressed()

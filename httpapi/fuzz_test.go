@@ -85,22 +85,6 @@ func FuzzKeyRequest(f *testing.F) {
 	})
 }
 
-func FuzzIfMatch(f *testing.F) {
-	sha := strings.Repeat("0123456789", 4)
-	for _, s := range []string{"*", `"` + sha + `"`, `W/"` + sha + `"`, `"a", "b"`, `"a" "b"`, `,`, ``, `"`, `W/`, `*, "a"`} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, field string) {
-		_, err := parseIfMatch([]string{field})
-		if err != nil {
-			refusedWell(t, err)
-		}
-		if trimmed := strings.Trim(field, " \t"); err == nil && trimmed != "*" && strings.Count(trimmed, `"`)%2 != 0 {
-			t.Errorf("%q was taken, with a tag that does not end", field)
-		}
-	})
-}
-
 // FuzzConnection sends raw bytes to the running server. Whatever they are,
 // each answer that is not net/http's own is one of ours, in form, and nothing
 // of another tenant is told or changed.

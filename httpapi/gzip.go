@@ -3,8 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"compress/gzip"
-	"strconv"
-	"strings"
 	"sync"
 )
 
@@ -16,29 +14,6 @@ var (
 	varyEncoding = []string{"Accept-Encoding"}
 	gzipEncoding = []string{"gzip"}
 )
-
-// acceptsGzip reports whether an Accept-Encoding allows gzip (RFC 9110,
-// section 12.5.3).
-func acceptsGzip(fields []string) bool {
-	any := false
-	for coding := range strings.SplitSeq(strings.Join(fields, ","), ",") {
-		name, params, _ := strings.Cut(coding, ";")
-		name = strings.ToLower(strings.TrimSpace(name))
-		if name != "gzip" && name != "x-gzip" && name != "*" {
-			continue
-		}
-		wanted := true
-		if q, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
-			weight, err := strconv.ParseFloat(q, 64)
-			wanted = err == nil && weight > 0
-		}
-		if name != "*" {
-			return wanted
-		}
-		any = wanted
-	}
-	return any
-}
 
 var gzipWriters = sync.Pool{New: func() any {
 	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid

@@ -10,6 +10,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/body"
+	"secretsync/httpapi/header"
 	"secretsync/httpapi/render"
 )
 
@@ -25,7 +26,7 @@ func (s *Server) revertSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	precondition, err := parsePresence(x.r.Header)
+	precondition, err := header.Presence(x.r.Header)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func (s *Server) revertCommit(x *exchange) (*answer, error) {
 		if w.Entry != nil {
 			status, more := s.standing(x.tenant.Name, w)
 			warnings = append(warnings, more...)
-			b = render.String(append(b, `,"etag":`...), etag(w.Entry.Revision))
+			b = render.String(append(b, `,"etag":`...), header.ETag(w.Entry.Revision))
 			b = render.Secret(append(b, `,"secret":`...), w.Entry, &status)
 		}
 		b = append(b, '}')

@@ -8,6 +8,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/body"
+	"secretsync/httpapi/header"
 	"secretsync/httpapi/render"
 	"secretsync/reconcile"
 )
@@ -87,7 +88,7 @@ func (s *Server) patchSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	precondition, err := parseIfMatch(x.r.Header["If-Match"])
+	precondition, err := header.IfMatch(x.r.Header["If-Match"])
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (s *Server) deleteSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	precondition, err := parseIfMatch(x.r.Header["If-Match"])
+	precondition, err := header.IfMatch(x.r.Header["If-Match"])
 	if err != nil {
 		return nil, err
 	}
@@ -156,5 +157,5 @@ func (s *Server) left(x *exchange, code int, w *gitstore.Written) *answer {
 
 func secretAnswer(code int, e *gitstore.Entry, status *reconcile.Status) *answer {
 	body := render.Secret(make([]byte, 0, 1024), e, status)
-	return &answer{status: code, etag: etag(e.Revision), body: append(body, '\n')}
+	return &answer{status: code, etag: header.ETag(e.Revision), body: append(body, '\n')}
 }

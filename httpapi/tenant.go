@@ -5,6 +5,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/header"
 	"secretsync/httpapi/render"
 	"secretsync/reconcile"
 )
@@ -28,7 +29,7 @@ func (s *Server) getTenant(x *exchange) (*answer, error) {
 	b = render.String(append(b, `,"status":{"phase":`...), string(s.cfg.Reconciler.Tenant(t.Name).Phase))
 	b = appendProblems(b, t.Repository.Problems(), snapshot.Problems())
 	b = append(b, "}}\n"...)
-	return &answer{status: http.StatusOK, etag: bodyETag(b), body: b}, nil
+	return &answer{status: http.StatusOK, etag: header.BodyETag(b), body: b}, nil
 }
 
 // appendFreshness tells where the repository is, if that is elsewhere, and how old
@@ -94,7 +95,7 @@ func (s *Server) getCluster(x *exchange) (*answer, error) {
 	for _, c := range s.cfg.Reconciler.Clusters(x.tenant.Name) {
 		if c.Name.String() == name {
 			body := append(appendCluster(nil, &c), '\n')
-			return &answer{status: http.StatusOK, etag: bodyETag(body), body: body}, nil
+			return &answer{status: http.StatusOK, etag: header.BodyETag(body), body: body}, nil
 		}
 	}
 	return nil, noSuch("cluster", name, x.tenant)

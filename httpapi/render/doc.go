@@ -7,5 +7,5 @@
 //   - What is appended is well-formed, whatever a text holds.
 //   - Nothing is allocated but what the buffer needs to grow, where a text needs no
 //     escape.
-//   - What has not happened yet (a first sync, a first commit) is null.
+//   - What has not happened yet, such as a first sync, is null.
 package render

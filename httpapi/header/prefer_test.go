@@ -1,4 +1,4 @@
-package httpapi
+package header
 
 import "testing"
 
@@ -27,7 +27,7 @@ func TestPreference(t *testing.T) {
 		"a backslash at the end of a string": {[]string{`foo="\`}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := preference(c.fields, "handling"); got != c.want {
+			if got := Preference(c.fields, "handling"); got != c.want {
 				t.Errorf("%q; want %q", got, c.want)
 			}
 		})

@@ -1,4 +1,4 @@
-package httpapi
+package header
 
 import (
 	"crypto/sha256"
@@ -8,22 +8,23 @@ import (
 	"strings"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 )
 
-// etag is a definition's strong entity tag.
-func etag(r gitstore.Revision) string { return `"` + r.String() + `"` }
+// ETag is a definition's strong entity tag.
+func ETag(r gitstore.Revision) string { return `"` + r.String() + `"` }
 
-// bodyETag is the strong entity tag of an answer that stands for no one commit:
+// BodyETag is the strong entity tag of an answer that stands for no one commit:
 // another one whenever a byte of the answer is another.
-func bodyETag(body []byte) string {
+func BodyETag(body []byte) string {
 	sum := sha256.Sum256(body)
 	return `"` + hex.EncodeToString(sum[:20]) + `"`
 }
 
-// parseIfMatch reads the If-Match header fields of a write (RFC 9110, section
+// IfMatch reads the If-Match header fields of a write (RFC 9110, section
 // 13.1.1). Absent, the write is unconditional. A malformed field is refused:
 // to ignore it would be to write where the client asked us not to.
-func parseIfMatch(fields []string) (gitstore.Precondition, error) {
+func IfMatch(fields []string) (gitstore.Precondition, error) {
 	if len(fields) == 0 {
 		return gitstore.Unconditional(), nil
 	}
@@ -59,22 +60,26 @@ func parseIfMatch(fields []string) (gitstore.Precondition, error) {
 	return gitstore.OneOf(revisions...), nil
 }
 
-// parsePresence reads what a write asks for that can be on a definition which is not
+// Presence reads what a write asks for that can be on a definition which is not
 // there: If-Match, or If-None-Match: *.
-func parsePresence(h http.Header) (gitstore.Precondition, error) {
+func Presence(h http.Header) (gitstore.Precondition, error) {
 	match, noneMatch := h["If-Match"], h["If-None-Match"]
 	switch {
 	case len(noneMatch) == 0:
-		return parseIfMatch(match)
+		return IfMatch(match)
 	case len(match) > 0:
-		return gitstore.Precondition{}, badRequest("If-None-Match", "contradicts If-Match; send one of them")
+		return gitstore.Precondition{}, refuse("If-None-Match", "contradicts If-Match; send one of them")
 	case len(noneMatch) > 1 || textproto.TrimString(noneMatch[0]) != "*":
-		return gitstore.Precondition{}, badRequest("If-None-Match", `must be "*" here, which asks that the definition is not there`)
+		return gitstore.Precondition{}, refuse("If-None-Match", `must be "*" here, which asks that the definition is not there`)
 	}
 	return gitstore.Absent(), nil
 }
 
-var errIfMatch = badRequest("If-Match", `must be "*" or a list of entity tags in double quotes, such as "<resourceVersion>"`)
+func refuse(field, reason string) error {
+	return &definition.FieldError{Field: field, Reason: reason}
+}
+
+var errIfMatch = refuse("If-Match", `must be "*" or a list of entity tags in double quotes, such as "<resourceVersion>"`)
 
 // cutETag takes one entity tag from the front of s.
 func cutETag(s string) (tag string, weak bool, after string, ok bool) {
