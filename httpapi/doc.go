@@ -1,5 +1,14 @@
 // Package httpapi serves the HTTP contract: it owns the API's routes and every
-// answer's status, headers and form. The keys that open them are package apikey's.
+// answer's status, headers and form. What needs no knowledge of those has a room of
+// its own, in the order in which a request meets them:
+//
+//	listen   connections, until there is a request
+//	limit    how much may be asked for
+//	apikey   the keys, and whether one is right
+//	header   what the header of a request asks for
+//	body     what its body says
+//	render   what answers are made of
+//	kept     answers that are given again
 //
 // It guarantees:
 //   - Every request passes one place, [Server.serveOn], which checks in a fixed

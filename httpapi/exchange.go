@@ -25,6 +25,7 @@ import (
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/githttp"
 	"secretsync/httpapi/header"
+	"secretsync/httpapi/kept"
 	"secretsync/httpapi/limit"
 	"secretsync/httpapi/listen"
 	"secretsync/httpapi/render"
@@ -66,9 +67,9 @@ type answer struct {
 	etag        string
 	location    string
 	warnings    []string
-	contentType string    // empty: JSON
-	body        []byte    // nil: none
-	rendered    *rendered // where the body was kept; nil: nowhere
+	contentType string       // empty: JSON
+	body        []byte       // nil: none
+	kept        *kept.Answer // where the body was kept; nil: nowhere
 }
 
 // exchanges are used again: nothing keeps one beyond its request.
@@ -244,12 +245,12 @@ func (x *exchange) send(a *answer) {
 	x.status = a.status
 	body := a.body
 	var length []string
-	switch r := a.rendered; {
+	switch r := a.kept; {
 	case body == nil:
 		x.WriteHeader(a.status)
 		return
-	case r != nil && r.etag != nil:
-		h["Etag"], length = r.etag, r.length
+	case r != nil && r.ETag != nil:
+		h["Etag"], length = r.ETag, r.Length
 	case a.etag != "":
 		h["Etag"] = []string{a.etag}
 	case len(body) >= gzipFrom:
@@ -259,9 +260,9 @@ func (x *exchange) send(a *answer) {
 		if header.AcceptsGzip(x.r.Header["Accept-Encoding"]) {
 			h["Content-Encoding"] = gzipEncoding
 			if r != nil {
-				body = r.compressed()
+				body = r.Compressed()
 			} else {
-				body = compress(body)
+				body = kept.Compress(body)
 			}
 		}
 	}
@@ -278,6 +279,15 @@ func (x *exchange) send(a *answer) {
 		x.bytes, _ = x.Write(body) // a client that went away is no error of ours
 	}
 }
+
+// gzipFrom is the length in bytes from which compression is worth its time.
+const gzipFrom = 8 << 10
+
+// Shared by all answers; nothing appends to them.
+var (
+	varyEncoding = []string{"Accept-Encoding"}
+	gzipEncoding = []string{"gzip"}
+)
 
 var connectionClose = []string{"close"}
 

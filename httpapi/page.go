@@ -11,6 +11,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/kept"
 	"secretsync/httpapi/render"
 )
 
@@ -112,13 +113,13 @@ func (s *Server) listSecrets(x *exchange) (*answer, error) {
 	if wanted.paged {
 		return &answer{status: http.StatusOK, body: s.renderList(x.tenant.Name, wanted, snapshot.Entries())}, nil
 	}
-	about := subject{tenant: x.tenant.Name, summary: wanted.summary}
-	r := s.rendered.get(about, snapshot, version, s.now())
+	about := kept.Subject{Tenant: x.tenant.Name, Summary: wanted.summary}
+	r := s.kept.Get(about, snapshot, version, s.now())
 	if r == nil {
-		r = newRendered(snapshot, version, s.now(), s.renderList(x.tenant.Name, wanted, snapshot.Entries()))
-		s.rendered.put(about, r)
+		r = kept.New(snapshot, version, s.now(), s.renderList(x.tenant.Name, wanted, snapshot.Entries()))
+		s.kept.Put(about, r)
 	}
-	return &answer{status: http.StatusOK, rendered: r, body: r.body}, nil
+	return &answer{status: http.StatusOK, kept: r, body: r.Body}, nil
 }
 
 func (s *Server) renderList(tenant gitstore.TenantName, wanted listing, entries []*gitstore.Entry) []byte {

@@ -9,6 +9,7 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/body"
 	"secretsync/httpapi/header"
+	"secretsync/httpapi/kept"
 	"secretsync/httpapi/render"
 	"secretsync/reconcile"
 )
@@ -53,16 +54,16 @@ func (s *Server) getSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	about := subject{tenant: x.tenant.Name, name: e.Name}
-	r := s.rendered.get(about, e, version, s.now())
+	about := kept.Subject{Tenant: x.tenant.Name, Name: e.Name}
+	r := s.kept.Get(about, e, version, s.now())
 	if r == nil {
 		status := s.cfg.Reconciler.Status(x.tenant.Name, e)
 		a := secretAnswer(http.StatusOK, e, &status)
-		r = newRendered(e, version, s.now(), a.body)
-		r.etag = []string{a.etag}
-		s.rendered.put(about, r)
+		r = kept.New(e, version, s.now(), a.body)
+		r.ETag = []string{a.etag}
+		s.kept.Put(about, r)
 	}
-	return &answer{status: http.StatusOK, rendered: r, body: r.body}, nil
+	return &answer{status: http.StatusOK, kept: r, body: r.Body}, nil
 }
 
 func (s *Server) createSecret(x *exchange) (*answer, error) {

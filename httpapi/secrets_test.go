@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
@@ -96,24 +95,6 @@ func TestAnAnswerIsNewAsSoonAsAnythingIs(t *testing.T) {
 	}
 	if got := w.do("GET", "/api/v1/tenants/globex/secrets", w.globex, ""); string(got.body) != `{"items":[]}`+"\n" {
 		t.Errorf("globex is told %s", got.body)
-	}
-}
-
-func TestKeptAnswersAreBounded(t *testing.T) {
-	var rs renderings
-	body := make([]byte, 10<<20)
-	for i := range 20 {
-		about := subject{tenant: mustTenant(t, fmt.Sprintf("t%d", i))}
-		rs.put(about, newRendered(nil, 1, time.Time{}, body))
-		rs.put(about, newRendered(nil, 2, time.Time{}, body))
-		if n := rs.bytes.Load(); n > maxRendered {
-			t.Fatalf("%d bytes are kept", n)
-		}
-	}
-	kept := int64(0)
-	rs.bySubject.Range(func(_, v any) bool { kept += int64(len(v.(*rendered).body)); return true })
-	if kept != rs.bytes.Load() {
-		t.Errorf("%d bytes are kept, %d counted", kept, rs.bytes.Load())
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/kept"
 	"secretsync/httpapi/limit"
 )
 
@@ -30,7 +31,7 @@ type Server struct {
 	addresses   *limit.Addresses
 	keyLimits   limit.Keys
 	usage       *apikey.Usage
-	rendered    renderings
+	kept        kept.Answers
 	shares      limit.Shares
 	state       atomic.Pointer[state]
 	// serving ends, by stop, when Run is told to end.

@@ -1,4 +1,4 @@
-package httpapi
+package kept
 
 import (
 	"bytes"
@@ -6,21 +6,13 @@ import (
 	"sync"
 )
 
-// gzipFrom is the length in bytes from which compression is worth its time.
-const gzipFrom = 8 << 10
-
-// Shared by all answers; nothing appends to them.
-var (
-	varyEncoding = []string{"Accept-Encoding"}
-	gzipEncoding = []string{"gzip"}
-)
-
 var gzipWriters = sync.Pool{New: func() any {
 	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
 	return w
 }}
 
-func compress(b []byte) []byte {
+// Compress returns what gzip makes of b, fast rather than small.
+func Compress(b []byte) []byte {
 	w := gzipWriters.Get().(*gzip.Writer)
 	defer gzipWriters.Put(w)
 	out := bytes.NewBuffer(make([]byte, 0, len(b)/4))
