@@ -41,7 +41,8 @@ type Answer struct {
 	gzip []byte
 }
 
-// New keeps nothing yet; from, version and now are what the body was made of, and when.
+// New makes an answer to keep: from and version say what the body was made of, now
+// says when.
 func New(from any, version uint64, now time.Time, body []byte) *Answer {
 	return &Answer{from: from, version: version, made: now, Body: body, Length: []string{strconv.Itoa(len(body))}}
 }
