@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -24,16 +25,13 @@ func TestARequestIsBelowTheTenantAndBearsTheKey(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 		fmt.Fprintf(w, `{"told": %q}`, strings.Join([]string{r.Method, r.URL.RequestURI(), r.Header.Get("Authorization"), r.Header.Get("Content-Type"), string(body)}, " "))
 	})
-	var out struct{ Told string }
-	if err := c.Call(t.Context(), http.MethodPost, "/secrets?summary=true", map[string]int{"a": 1}, &out); err != nil {
+	a, err := c.do(t.Context(), &call{method: http.MethodPost, path: "/secrets", query: url.Values{"summary": {"true"}}, in: map[string]int{"a": 1}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `POST /api/v1/tenants/acme/secrets?summary=true Bearer kupe_ak-1_canary application/json {"a":1}`; out.Told != want {
-		t.Errorf("got  %s\nwant %s", out.Told, want)
-	}
-	answer, err := c.Do(t.Context(), http.MethodGet, "/secrets", nil)
-	if err != nil || answer.Status != http.StatusAccepted || answer.Header.Get("Etag") != `"1"` {
-		t.Errorf("got %+v, %v", answer, err)
+	want := `{"told": "POST /api/v1/tenants/acme/secrets?summary=true Bearer kupe_ak-1_canary application/json {\"a\":1}"}`
+	if string(a.body) != want || a.status != http.StatusAccepted || a.header.Get("Etag") != `"1"` {
+		t.Errorf("got  %s\nwant %s", a.body, want)
 	}
 }
 
@@ -48,6 +46,10 @@ func TestWhatIsNoAnswerIsAnErrorInWordsThatHelp(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 			io.WriteString(w, `{"error":"admin access required"}`)
 		}, "admin access required", http.StatusForbidden},
+		{"a key that is echoed is not told", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprintf(w, `{"error":"no such key: %s"}`, r.Header.Get("Authorization"))
+		}, "no such key: Bearer (the key)", http.StatusUnauthorized},
 		{"a proxy's error page is told by its status", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusBadGateway)
 			io.WriteString(w, `<html>`)
@@ -61,7 +63,8 @@ func TestWhatIsNoAnswerIsAnErrorInWordsThatHelp(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := serve(t, test.answer)
-			err := c.Call(t.Context(), http.MethodGet, "/secrets", nil, &struct{}{})
+			c.Patience = -1
+			_, err := c.ListSecrets(t.Context(), ListOptions{})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("got %v, want %s", err, test.want)
 			}
@@ -78,7 +81,7 @@ func TestWhatIsNoAnswerIsAnErrorInWordsThatHelp(t *testing.T) {
 
 func TestAURLThatIsNoneIsRefusedWithoutRepeatingIt(t *testing.T) {
 	for _, address := range []string{"", "example.org", "ftp://example.org", "https://", "https://user:canary@example.org", "https://user:canary@[::1"} {
-		err := (&Client{URL: address, Tenant: "acme", Key: "k"}).Call(t.Context(), http.MethodGet, "/secrets", nil, nil)
+		_, err := (&Client{URL: address, Tenant: "acme", Key: "k"}).GetTenant(t.Context())
 		if err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%q: got %v", address, err)
 		}
