@@ -6,14 +6,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"secretsync/cmd/secretsync/internal/cli"
 	"secretsync/httpapi/conformance"
 )
 
 func newConformance() *cobra.Command {
-	var c clientFlags
+	var place cli.Place
 	var verbose bool
 	cmd := &cobra.Command{
-		Use:   "conformance --url URL --tenant TENANT --key-file FILE",
+		Use:   "conformance",
 		Short: "Hold a server to each sentence of the HTTP contract",
 		Long: `Make the calls of the HTTP contract against a running server and check its
 answers. What is created is deleted again; the commits remain in the tenant's
@@ -24,6 +25,10 @@ does not hold; the exit code is 1 if there is one.`,
 		Example: `  secretsync conformance --url https://secretsync.example.org --tenant acme --key-file key`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := place.Client()
+			if err != nil {
+				return err
+			}
 			suite := conformance.Suite{URL: c.URL, Tenant: c.Tenant, Key: c.Key}
 			out := cmd.OutOrStdout()
 			held := 0
@@ -44,10 +49,10 @@ does not hold; the exit code is 1 if there is one.`,
 			if _, err := fmt.Fprintf(out, "%d sentences hold, %d do not\n", held, failed); err != nil || failed == 0 {
 				return err
 			}
-			return errReported
+			return cli.ErrReported
 		},
 	}
-	c.bind(cmd, "an admin key")
+	place.Bind(cmd, "an admin key")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also print what holds")
 	return cmd
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,7 +66,7 @@ VAULT_NAMESPACE.`,
 				return err
 			}
 			d := &trial{made: made, out: cmd.OutOrStdout(), wanted: wanted, begun: time.Now(),
-				client: &client.Client{URL: "http://" + given.Listen, Tenant: scratch.Tenant, Key: made.Key}}
+				client: &client.Client{URL: "http://" + given.Listen, Tenant: scratch.Tenant, Key: made.Key, Patience: -1}}
 			return d.run(cmd.Context(), cmd.ErrOrStderr())
 		},
 	}
@@ -180,7 +181,7 @@ func (d *trial) ready(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		_, err := d.client.Do(ctx, http.MethodGet, "", nil)
+		_, err := d.client.GetTenant(ctx)
 		answered, ok := errors.AsType[*client.Error](err)
 		if _, refused := errors.AsType[*url.Error](err); err == nil || ok && answered.Status != http.StatusServiceUnavailable || !ok && !refused {
 			return err
@@ -196,20 +197,15 @@ func (d *trial) ready(ctx context.Context) error {
 // bring makes a definition, unless it is there from another time, and waits
 // until its Secret is right.
 func (d *trial) bring(ctx context.Context, w wantedDefinition) error {
-	err := d.client.Call(ctx, http.MethodPost, "/secrets", w, nil)
-	if answered, ok := errors.AsType[*client.Error](err); err != nil && (!ok || answered.Status != http.StatusConflict) {
+	encoded, err := json.Marshal(w)
+	if err != nil {
 		return err
 	}
-	var stands struct {
-		Status struct {
-			Phase        string
-			SyncStatuses []struct {
-				State, Reason, Message string
-				VaultVersion           int
-			}
-		}
+	if _, err := d.client.CreateSecret(ctx, encoded, client.WriteOptions{}); err != nil && client.StatusOf(err) != http.StatusConflict {
+		return err
 	}
-	if err := d.client.Call(ctx, http.MethodGet, "/secrets/"+w.Name+"?wait=Active&timeout=15s", nil, &stands); err != nil {
+	stands, err := d.client.GetSecret(ctx, w.Name, client.WaitOptions{For: "Active", Timeout: 15 * time.Second})
+	if err != nil {
 		return err
 	}
 	for i, t := range stands.Status.SyncStatuses {
@@ -217,8 +213,8 @@ func (d *trial) bring(ctx context.Context, w wantedDefinition) error {
 		if i < len(w.Sync) {
 			place = w.Sync[i].Namespace + "/" + w.Name
 		}
-		if t.State == "Synced" {
-			d.printf("Secret %s holds version %d of %s, %.1f s after the start\n", place, t.VaultVersion, w.SecretPath, time.Since(d.begun).Seconds())
+		if t.State == "Synced" && t.VaultVersion != nil {
+			d.printf("Secret %s holds version %d of %s, %.1f s after the start\n", place, *t.VaultVersion, w.SecretPath, time.Since(d.begun).Seconds())
 			continue
 		}
 		d.printf("Secret %s is not there yet: %s: %s\n  what to do: secretsync explain %[2]s\n", place, t.Reason, t.Message)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"secretsync/cmd/secretsync/internal/cli"
 	"secretsync/cmd/secretsync/internal/config"
 	"secretsync/httpapi"
 	"secretsync/httpapi/githttp"
@@ -79,7 +80,7 @@ func newHook() *cobra.Command {
 		Use: githttp.HookName, Args: cobra.NoArgs, Short: "Judge a push, on behalf of a running server",
 		RunE: func(*cobra.Command, []string) error {
 			if prereceive.Main() != 0 {
-				return errReported
+				return cli.ErrReported
 			}
 			return nil
 		},

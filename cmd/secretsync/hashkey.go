@@ -8,8 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"secretsync/gitstore/durable"
 	"strings"
+
+	"secretsync/gitstore/durable"
 )
 
 // hashKeySize is the size of the keys we make, and the least we accept.

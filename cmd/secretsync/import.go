@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"secretsync/cmd/secretsync/internal/cli"
 	"secretsync/cmd/secretsync/internal/migrate"
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
@@ -110,7 +111,7 @@ func (o *importOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if !plan.Complete() {
-		return &exitError{code: 2, err: errReported}
+		return &cli.Exit{Code: 2, Err: cli.ErrReported}
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"secretsync/cmd/secretsync/internal/cli"
+	"secretsync/cmd/secretsync/internal/cli/terminal"
 	"secretsync/httpapi/githttp"
 )
 
@@ -27,23 +29,9 @@ func main() {
 	os.Exit(run(args, os.Stdout, os.Stderr))
 }
 
-// errReported marks a failure whose cause stands on the output already; it
-// only sets the exit code.
-var errReported = errors.New("reported already")
-
-// exitError is a failure with an exit code of its own.
-type exitError struct {
-	code int
-	err  error
-}
-
-func (e *exitError) Error() string { return e.err.Error() }
-
-func (e *exitError) Unwrap() error { return e.err }
-
 // run executes one command line and returns its exit code: 0 for success, 1
-// for a failure, or what an [exitError] says. The first interrupt ends the command in order, a second one
-// at once.
+// for a failure, or what a [cli.Exit] says. The first interrupt ends the command in order, a second
+// one at once.
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -54,15 +42,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if err != nil && !errors.Is(err, errReported) {
-		fmt.Fprintf(stderr, "secretsync: %v\n", err)
+	if err != nil && !errors.Is(err, cli.ErrReported) {
+		fmt.Fprintf(stderr, "secretsync: %s\n", terminal.Clean(err.Error()))
 	}
-	var exit *exitError
+	var exit *cli.Exit
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &exit):
-		return exit.code
+		return exit.Code
 	}
 	return 1
 }
@@ -77,6 +65,7 @@ repository, one a definition; people change them by pull request or by the API.`
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newValidate(), newPlan(), newKey(), newConformance(), newOrphans(), newRevert(), newVerify(), newWait(), newImport(), newDev(), newExplain(), newVersion(), newHook())
+	root.AddCommand(newServe(), newValidate(), newPlan(), newKey(), newConformance(), newVerify(), newImport(), newDev(), newExplain(), newVersion(), newHook())
+	cli.AddTo(root)
 	return root
 }

@@ -4,17 +4,17 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"secretsync/cmd/secretsync/internal/checkout"
+	"secretsync/cmd/secretsync/internal/cli"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/client"
 	"secretsync/reconcile/plan"
 )
 
@@ -27,7 +27,7 @@ type planOptions struct {
 	output   string
 	most     int
 	reach    configuredReach
-	client   clientFlags
+	place    cli.Place
 }
 
 func newPlan() *cobra.Command {
@@ -45,11 +45,11 @@ the branch that is followed: with a server, its HEAD; without one, origin/HEAD a
 it was last fetched.
 
 Offline nothing but files is looked at; with --config, the server's configuration,
-clusters and namespaces are judged by it. With --url a server makes the plan: it
-knows what stands in the clusters now, and whether the vault has a value at each
-path, in which version and with which keys. Then the key, which may be a readonly
-one, is given by --key-file or by the variable ` + keyVariable + `. What it has at
-most of a value is the names of its keys.
+clusters and namespaces are judged by it. With --url, --context or the variable
+` + cli.URLVariable + ` a server makes the plan: it knows what stands in the clusters now,
+and whether the vault has a value at each path, in which version and with which
+keys. A readonly key suffices; what it has at most of a value is the names of its
+keys.
 
 The exit code is 0 if nothing changes, 2 if something does, and 1 if the change
 brings a mistake or something failed. As markdown it is fit for a comment.`,
@@ -66,7 +66,7 @@ brings a mistake or something failed. As markdown it is fit for a comment.`,
 				return fmt.Errorf("--output: %q is no form of output; use one of %s", o.output, strings.Join(planForms, ", "))
 			}
 			planned := o.offline
-			if o.client.URL != "" {
+			if o.reach.config == "" && o.place.Named() {
 				planned = o.online
 			}
 			p, err := planned(cmd.Context(), checkout.Open(root))
@@ -78,9 +78,9 @@ brings a mistake or something failed. As markdown it is fit for a comment.`,
 			}
 			switch {
 			case p.Failing() != "":
-				return errReported
+				return cli.ErrReported
 			case p.Changes():
-				return &exitError{code: 2, err: errReported}
+				return &cli.Exit{Code: 2, Err: cli.ErrReported}
 			}
 			return nil
 		},
@@ -90,11 +90,12 @@ brings a mistake or something failed. As markdown it is fit for a comment.`,
 	flags.StringVar(&o.to, "to", "", "the revision to plan (default the files as they stand)")
 	flags.StringVarP(&o.output, "output", "o", planForms[0], strings.Join(planForms, ", "))
 	flags.IntVar(&o.most, "definitions", 0, "the server's limit of definitions a tenant, for a plan without it (default that of the configuration, or 1000)")
-	flags.StringVar(&o.client.URL, "url", "", "the server that makes the plan, such as https://secretsync.example.org")
-	flags.StringVar(&o.client.keyFile, "key-file", "", "a file that holds a readonly or an admin key of the tenant (default the variable "+keyVariable+")")
+	o.place.BindServer(cmd, "a readonly or an admin key")
 	o.reach.bind(cmd)
 	cmd.MarkFlagsMutuallyExclusive("url", "config")
 	cmd.MarkFlagsMutuallyExclusive("url", "definitions")
+	cmd.MarkFlagsMutuallyExclusive("context", "config")
+	cmd.MarkFlagsMutuallyExclusive("context", "definitions")
 	_ = cmd.MarkFlagFilename("key-file")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(planForms, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -163,13 +164,6 @@ func readSet(f *checkout.Folder, commit string, allowed int) (definition.Set, er
 	return definition.ReadSet(files, allowed)
 }
 
-// planRequest is the body of POST …/plan.
-type planRequest struct {
-	From    string             `json:"from,omitempty"`
-	Files   map[string]*string `json:"files"`
-	Partial bool               `json:"partial,omitempty"`
-}
-
 // mostOfRequest is how long the files of a request may be, of the 1 MiB that the
 // server takes.
 const mostOfRequest = 900 << 10
@@ -177,19 +171,17 @@ const mostOfRequest = 900 << 10
 // online has a server make the plan. It need not know the revision that is planned:
 // files are sent; all of them if they are few, else those that differ.
 func (o *planOptions) online(ctx context.Context, f *checkout.Folder) (*plan.Plan, error) {
-	if o.reach.tenant == "" {
-		return nil, errors.New("--tenant: name the tenant whose definitions they are")
-	}
-	o.client.Tenant = o.reach.tenant
-	if err := o.client.readKey(); err != nil {
+	o.place.Within(o.reach.tenant)
+	c, err := o.place.Client()
+	if err != nil {
 		return nil, err
 	}
-	request := planRequest{From: o.from}
+	request := client.PlanRequest{From: o.from}
 	if request.From != "" && f.Has(request.From) {
 		request.From, _ = f.Resolve(request.From)
 	} else if request.From == "" {
-		var tenant struct{ ResourceVersion string }
-		if err := o.client.Call(ctx, http.MethodGet, "", nil, &tenant); err != nil {
+		tenant, err := c.GetTenant(ctx)
+		if err != nil {
 			return nil, err
 		}
 		if request.From = tenant.ResourceVersion; f.Has(request.From) {
@@ -209,9 +201,13 @@ func (o *planOptions) online(ctx context.Context, f *checkout.Folder) (*plan.Pla
 	if err != nil {
 		return nil, err
 	}
-	p := new(plan.Plan)
-	if err := o.client.Call(ctx, http.MethodPost, "/plan", &request, p); err != nil {
+	made, err := c.PlanChange(ctx, request)
+	if err != nil {
 		return nil, err
+	}
+	p := new(plan.Plan)
+	if err := json.Unmarshal(made.Raw, p); err != nil {
+		return nil, fmt.Errorf("the plan is not what this version of the program expects: %w", err)
 	}
 	p.To = to
 	p.Problems = append(others, p.Problems...)
@@ -220,7 +216,7 @@ func (o *planOptions) online(ctx context.Context, f *checkout.Folder) (*plan.Pla
 
 // fill puts the files of a revision into a request. What can't be sent, because it
 // is no file, is a problem.
-func (o *planOptions) fill(request *planRequest, f *checkout.Folder, to string) ([]plan.Problem, error) {
+func (o *planOptions) fill(request *client.PlanRequest, f *checkout.Folder, to string) ([]plan.Problem, error) {
 	files, err := filesOfRevision(f, to)
 	if err != nil {
 		return nil, err

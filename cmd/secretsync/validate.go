@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"secretsync/cmd/secretsync/internal/cli"
 	"secretsync/cmd/secretsync/internal/config"
 	"secretsync/cmd/secretsync/internal/findings"
 	"secretsync/gitstore/definition"
@@ -98,7 +99,7 @@ which show each mistake beside its line in a pull request).`,
 				return err
 			}
 			if report.Mistakes() > 0 {
-				return errReported
+				return cli.ErrReported
 			}
 			return nil
 		},

@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"secretsync/cmd/secretsync/internal/cli"
 	"secretsync/cmd/secretsync/internal/config"
 	"secretsync/reconcile"
 	"secretsync/reconcile/verify"
@@ -61,19 +62,19 @@ not be checked and nothing else was found.`,
   secretsync verify --config secretsync.yaml --url http://127.0.0.1:8080 --key-file acme=key --key-file umbrella=key2`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.NoArgs(cmd, args); err != nil {
-				return &exitError{code: 2, err: err}
+				return &cli.Exit{Code: 2, Err: err}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := o.verify(cmd)
-			if err == nil || errors.Is(err, errReported) {
+			if err == nil || errors.Is(err, cli.ErrReported) {
 				return err
 			}
-			return &exitError{code: 2, err: err}
+			return &cli.Exit{Code: 2, Err: err}
 		},
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{code: 2, err: err} })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &cli.Exit{Code: 2, Err: err} })
 	cmd.Flags().StringVar(&o.config, "config", "", "the server's configuration file")
 	cmd.Flags().StringVar(&o.url, "url", "", "where the server is, such as http://127.0.0.1:8080")
 	cmd.Flags().StringArrayVar(&o.tenants, "tenant", nil, "a tenant to check, may be given again (default all)")
@@ -114,9 +115,9 @@ func (o *verifyOptions) verify(cmd *cobra.Command) error {
 	}
 	switch {
 	case len(lies) > 0:
-		return errReported
+		return cli.ErrReported
 	case unseen != nil:
-		return &exitError{code: 2, err: errReported}
+		return &cli.Exit{Code: 2, Err: cli.ErrReported}
 	}
 	return nil
 }
