@@ -36,6 +36,12 @@ const (
 	ReasonNotOwned             = fault.ReasonNotOwned
 	ReasonTypeMismatch         = fault.ReasonTypeMismatch
 	ReasonTargetConflict       = fault.ReasonTargetConflict
+	ReasonKeyNotFound          = fault.ReasonKeyNotFound
+	ReasonTemplateFailed       = fault.ReasonTemplateFailed
+	ReasonKeyConflict          = fault.ReasonKeyConflict
+	ReasonTooManyNamespaces    = fault.ReasonTooManyNamespaces
+	ReasonSuspended            = fault.ReasonSuspended
+	ReasonDeletionHeld         = fault.ReasonDeletionHeld
 	ReasonAltered              = fault.ReasonAltered
 	ReasonContended            = fault.ReasonContended
 	ReasonClusterNotFound      = fault.ReasonClusterNotFound

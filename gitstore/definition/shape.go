@@ -1,9 +1,13 @@
 package definition
 
 import (
+	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // Shape is what a definition says of its copies besides what they are copies of
@@ -125,3 +129,20 @@ func (d Definition) Paths() []SecretPath {
 	}
 	return paths
 }
+
+// ParseSecretType parses the type of a Kubernetes Secret: one that Kubernetes knows
+// or a name of one's own. A failure matches [ErrInvalid].
+func ParseSecretType(s string) (SecretType, error) {
+	switch {
+	case s == string(corev1.SecretTypeServiceAccountToken):
+		return SecretType{}, invalid("type", fmt.Sprintf("%s is made by Kubernetes itself, which would fill it with a token; choose another", Quote(s)))
+	case !secretType.MatchString(s) || len(s) > maxSecretType:
+		return SecretType{}, invalid("type", fmt.Sprintf("%s is no type of a Secret: use Opaque, one of Kubernetes such as kubernetes.io/tls, or a name of your own such as example.com/license", Quote(s)))
+	}
+	return SecretType{text{s}}, nil
+}
+
+const maxSecretType = 253
+
+// secretType is what types are kept to: Kubernetes itself takes any text.
+var secretType = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?(/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`)

@@ -35,13 +35,18 @@ const (
 	ReasonValueNotFound        Reason = "ValueNotFound"        // Pending: no value at the vault path yet
 	ReasonNamespaceNotFound    Reason = "NamespaceNotFound"    // Pending: it goes on as soon as it appears
 	ReasonNamespaceTerminating Reason = "NamespaceTerminating" // Pending
+	ReasonSuspended            Reason = "Suspended"            // Pending: nothing is written, because the definition or the operator says so
 	ReasonSecretTerminating    Reason = "SecretTerminating"    // Pending: the old Secret is being deleted and finalizers keep it
 	ReasonValueDeleted         Reason = "ValueDeleted"         // Error: newest version deleted or destroyed
 	ReasonInvalidKey           Reason = "InvalidKey"           // Error: Kubernetes does not allow a key of the value
 	ReasonValueTooLarge        Reason = "ValueTooLarge"        // Error: over 1 MiB
+	ReasonKeyNotFound          Reason = "KeyNotFound"          // Error: the value lacks a key or field that data names
+	ReasonTemplateFailed       Reason = "TemplateFailed"       // Error: a template of data can't be executed, or wants too much
 	ReasonNotOwned             Reason = "NotOwned"             // Error: a Secret of that name is not ours
 	ReasonTypeMismatch         Reason = "TypeMismatch"         // Error: to be adopted, but of another type or owned by an object
 	ReasonTargetConflict       Reason = "TargetConflict"       // Error: another definition holds the target
+	ReasonKeyConflict          Reason = "KeyConflict"          // Error: of a shared Secret, a key is another manager's
+	ReasonTooManyNamespaces    Reason = "TooManyNamespaces"    // Error: a selector matches more than are allowed
 	ReasonAltered              Reason = "Altered"              // Error: admission changes what is written
 	ReasonContended            Reason = "Contended"            // Error: somebody changes the copy again and again
 	ReasonClusterNotFound      Reason = "ClusterNotFound"      // Error: not registered for the tenant
@@ -51,6 +56,7 @@ const (
 	ReasonVaultUnavailable     Reason = "VaultUnavailable"     // Error: sealed, down or slow
 	ReasonVaultForbidden       Reason = "VaultForbidden"       // Error: the vault says no
 	ReasonInternalError        Reason = "InternalError"        // Error: a mistake of our own; the log tells
+	ReasonDeletionHeld         Reason = "DeletionHeld"         // of a definition or tenant: more would be deleted than the brake allows
 	ReasonInvalidDefinition    Reason = "InvalidDefinition"    // of a definition: its file is invalid at HEAD
 )
 
