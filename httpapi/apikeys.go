@@ -75,6 +75,7 @@ func (s *Server) deleteKey(x *exchange) (*answer, error) {
 	if !found {
 		return nil, noSuch("API key", id, x.tenant)
 	}
+	s.endSessions(id)
 	s.keyLimits.Forget(id)
 	s.usage.Forget(id)
 	return &answer{status: http.StatusNoContent}, nil

@@ -39,11 +39,24 @@ func presented(r *http.Request) (token string, err error) {
 
 // keyFor finds the key that a request presents, of a tenant that there is.
 func (s *Server) keyFor(st *state, r *http.Request, now time.Time) (*apikey.Key, apikey.Hash, error) {
+	if p, ok := proofOf(r); ok {
+		key, err := apikey.Again(p.id, p.hash, now, s.find(st))
+		return key, p.hash, err
+	}
 	token, err := presented(r)
 	if err != nil {
 		return nil, apikey.Hash{}, err
 	}
-	return apikey.Verify(token, now, func(id string) *apikey.Key {
+	return s.verify(st, token, now)
+}
+
+func (s *Server) verify(st *state, token string, now time.Time) (*apikey.Key, apikey.Hash, error) {
+	return apikey.Verify(token, now, s.find(st))
+}
+
+// find looks a key up by its id, among those of tenants that there are.
+func (s *Server) find(st *state) func(id string) *apikey.Key {
+	return func(id string) *apikey.Key {
 		key := st.keys[id]
 		if key == nil {
 			key = s.cfg.KeyStore.Get(id)
@@ -52,7 +65,7 @@ func (s *Server) keyFor(st *state, r *http.Request, now time.Time) (*apikey.Key,
 			return nil
 		}
 		return key
-	})
+	}
 }
 
 // authenticate finds the key and holds the tenant in the path against it. The
@@ -64,14 +77,29 @@ func (s *Server) keyFor(st *state, r *http.Request, now time.Time) (*apikey.Key,
 // himself alone. While the address is blocked, only secrets that were accepted
 // from it before are.
 func (x *exchange) authenticate() error {
+	key, hash, err := x.s.keyFor(x.state, x.r, x.began)
+	if err := x.letIn(key, hash, err); err != nil {
+		return err
+	}
+	if segment, ok := tenantIn(x.r.URL.Path); ok && segment != key.Tenant.String() {
+		return errTenant
+	}
+	x.tenant = x.state.tenants[key.Tenant.String()]
+	x.s.usage.Touch(key.ID, x.began)
+	return nil
+}
+
+// letIn counts a key that was found right, or was not, and takes note of it.
+func (x *exchange) letIn(key *apikey.Key, hash apikey.Hash, err error) error {
 	s, limits := x.s, &x.state.limits
-	key, hash, err := s.keyFor(x.state, x.r, x.began)
 	if err != nil {
-		if limited := x.takeFromAddress(); limited != nil {
+		if limited := x.takeFromAddress(true); limited != nil {
 			return limited
 		}
 		s.metrics.authFailures.Inc()
-		if !errors.Is(err, errNoKey) && !errors.Is(err, errNoGitKey) { // a request without a key is no guess at one
+		// A request without a key is no guess at one, and neither is one with a key
+		// that was right at sign-in.
+		if _, proven := proofOf(x.r); !proven && !errors.Is(err, errNoKey) && !errors.Is(err, errNoGitKey) {
 			s.addresses.Failed(x.remote, limits)
 		}
 		return err
@@ -80,14 +108,12 @@ func (x *exchange) authenticate() error {
 		return x.limited(blocked, tooManyFailures)
 	}
 	x.key = key
+	if page := visitorOf(x.r); page != nil {
+		page.key = key // whose visit it is, for the log
+	}
 	if wait := s.keyLimits.Take(key.ID, limits, x.began); wait > 0 {
 		return x.limited(wait, "too many requests with your key")
 	}
-	if segment, ok := tenantIn(x.r.URL.Path); ok && segment != key.Tenant.String() {
-		return errTenant
-	}
-	x.tenant = x.state.tenants[key.Tenant.String()]
-	s.usage.Touch(key.ID, x.began)
 	return nil
 }
 
@@ -106,13 +132,14 @@ func tenantIn(path string) (segment string, ok bool) {
 
 const tooManyFailures = "too many failed authentications from your address"
 
-// takeFromAddress counts a request that came without a right key.
-func (x *exchange) takeFromAddress() error {
+// takeFromAddress counts a request that came without a right key. While the address is
+// blocked, one for which a key was needed, right or wrong, is told no more than that.
+func (x *exchange) takeFromAddress(withKey bool) error {
 	wait, blocked := x.s.addresses.Take(x.remote, &x.state.limits, x.began)
 	switch {
 	case wait > 0:
 		return x.limited(wait, "too many requests from your address")
-	case blocked > 0 && needsKey(x.r):
+	case blocked > 0 && withKey:
 		return x.limited(blocked, tooManyFailures)
 	}
 	return nil

@@ -139,6 +139,8 @@ type Config struct {
 	// MaxConnectionsPerAddress is how many of them one address may hold;
 	// further ones are closed. Trusted proxies may hold all. 0: 512.
 	MaxConnectionsPerAddress int
+	// Console says whether the pages for people are served at / and /console/.
+	Console Console
 	// Git serves the tenants' repositories to stock git. Run closes it. Optional.
 	Git GitServer
 	// Grace is how long requests under way may still take when Run is told to

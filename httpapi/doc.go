@@ -115,6 +115,13 @@
 // no key: what they send is counted against their address, and believed if it is
 // signed with the hook's secret. Whether there is such a hook does not show.
 //
+// # Console
+//
+// At / and below /console/ are pages for people, see package console. They have no power
+// of their own: what they show and do goes through the API in process, as the key that
+// signed in, and passes the same checks in the same order. A page is one line in the log,
+// and so is each call that writes; what a page reads is logged at the level debug.
+//
 // # Threat model
 //
 // Trusted are the operator, who writes the configuration and can read the data
@@ -155,6 +162,14 @@
 //     one connection, depth of a body; and, per tenant, bodies being read and
 //     requests that wait. Behind a proxy all clients have one address unless it
 //     is named as trusted.
+//   - A cookie of the console is as good as its key until it ends: for half an hour
+//     without use, for eight hours at most, and no longer than the key. It is of no use
+//     to another site: browsers send it to this host alone, from its own pages alone,
+//     and no script reads it. Who takes it from a person's machine can do what the
+//     person can, but make no key of it that outlives theirs if theirs ends. Revoking
+//     the key ends its sessions at once; so does a restart. Whatever stands in a
+//     repository, a cluster or a forge is shown as text: a page runs no script but its
+//     own, and says so to the browser as well.
 //   - /metrics names tenants and clusters and needs no key: give it an address
 //     of its own where the API is public.
 package httpapi

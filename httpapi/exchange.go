@@ -100,7 +100,7 @@ func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) 
 		h["Connection"] = connectionClose
 	}
 
-	check := x.takeFromAddress
+	check := func() error { return x.takeFromAddress(false) }
 	if needsKey(r) {
 		check = x.authenticate
 	}
@@ -313,6 +313,9 @@ func (x *exchange) end() {
 	x.observers.observe(x.status, took)
 
 	level := slog.LevelInfo
+	if _, within := proofOf(x.r); within && x.r.Method == http.MethodGet {
+		level = slog.LevelDebug // a page has a line of its own, whatever it is made from
+	}
 	if x.status >= 500 && !errors.Is(x.cause, context.Canceled) { // a client that went away is no fault
 		level = slog.LevelError
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/console"
 	"secretsync/httpapi/kept"
 	"secretsync/httpapi/limit"
 )
@@ -34,6 +35,7 @@ type Server struct {
 	kept        kept.Answers
 	shares      limit.Shares
 	state       atomic.Pointer[state]
+	console     *console.Console // nil: there is none
 	// serving ends, by stop, when Run is told to end.
 	serving context.Context
 	stop    context.CancelFunc
@@ -83,8 +85,22 @@ func New(cfg Config) (*Server, error) {
 	if err := s.Reconfigure(cfg.Settings); err != nil {
 		return nil, err
 	}
-	s.router = s.newRouter(slices.Concat(routes, gitRoutes, hookRoutes), cfg.MetricsListen == "")
+	if cfg.Console != NoConsole {
+		if s.console, err = console.New(inProcess{s}, s.now, s.serving.Done()); err != nil {
+			return nil, fmt.Errorf("httpapi: %w", err)
+		}
+	}
+	s.router = s.newRouter(s.routes(), cfg.MetricsListen == "")
 	return s, nil
+}
+
+// routes are those that this server has.
+func (s *Server) routes() []route {
+	all := slices.Concat(routes, gitRoutes, hookRoutes)
+	if s.console != nil {
+		all = append(all, consoleRoutes...)
+	}
+	return all
 }
 
 // Reconfigure puts new settings in force at once, for requests that begin from

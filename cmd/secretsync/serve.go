@@ -226,6 +226,7 @@ func (p *program) assemble(cfg *config.Config) error {
 		UsageFile:     filepath.Join(cfg.DataDir, "keys-used.json"),
 		Listen:        cfg.Listen,
 		MetricsListen: cfg.MetricsListen,
+		Console:       cfg.Console,
 		CertFile:      cfg.TLSCert,
 		KeyFile:       cfg.TLSKey,
 		Log:           p.log,

@@ -37,6 +37,19 @@ func Verify(token string, now time.Time, find func(id string) *Key) (*Key, Hash,
 	return key, given, nil
 }
 
+// Again finds a key that [Verify] found right before, by its id and the hash that
+// Verify returned: it still is that one, and has not expired. It fails as Verify does.
+func Again(id string, hash Hash, now time.Time, find func(id string) *Key) (*Key, error) {
+	key := find(id)
+	switch {
+	case key == nil, !key.Hash.equal(hash):
+		return nil, ErrWrong
+	case key.expired(now):
+		return nil, ErrExpired
+	}
+	return key, nil
+}
+
 // noKey stands in for a key that does not exist. No secret has an all-zero
 // hash, and if one had, it would still not be known.
 var noKey Key

@@ -81,6 +81,7 @@ func (running *Config) NeedRestart(next *Config) []string {
 	}{
 		{"listen", running.Listen != next.Listen},
 		{"publicURL", running.PublicURL != next.PublicURL},
+		{"console", running.Console != next.Console},
 		{"metricsListen", running.MetricsListen != next.MetricsListen},
 		{"tls", running.TLSCert != next.TLSCert || running.TLSKey != next.TLSKey},
 		{"dataDir", running.DataDir != next.DataDir},

@@ -18,10 +18,12 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/limit"
 	"secretsync/reconcile"
@@ -32,6 +34,7 @@ import (
 type Config struct {
 	Listen, MetricsListen string
 	PublicURL             string // without a slash at its end; empty: not known
+	Console               httpapi.Console
 	TLSCert, TLSKey       string
 	DataDir               string
 	HashKeyFile           string // empty: hash.key in dataDir
@@ -96,6 +99,7 @@ func Load(path string) (*Config, error) {
 	}
 	d.checkServer(c)
 	c.PublicURL = d.parsePublicURL()
+	c.Console = d.console(c.PublicURL)
 	c.SigningKey = d.parseSigningKey("committer", d.Committer)
 	c.Git = d.parseGit()
 	c.TrustedProxies = d.parseProxies()
@@ -303,4 +307,15 @@ func (d *document) atLeast(field string, value, least float64) {
 	if value < least {
 		d.wrong(field, "is %v; it can't be less than %v", value, least)
 	}
+}
+
+// console is how the pages for people are served.
+func (d *document) console(publicURL string) httpapi.Console {
+	switch {
+	case d.Console != nil && !*d.Console:
+		return httpapi.NoConsole
+	case strings.HasPrefix(publicURL, "https://"):
+		return httpapi.ConsoleTLS
+	}
+	return httpapi.ConsoleHere
 }

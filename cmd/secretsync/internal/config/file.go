@@ -12,6 +12,7 @@ type (
 		TrustedProxies []string               `yaml:"trustedProxies"`
 		MetricsListen  string                 `yaml:"metricsListen"`
 		PublicURL      string                 `yaml:"publicURL"`
+		Console        *bool                  `yaml:"console"`
 		TLS            tlsFile                `yaml:"tls"`
 		DataDir        string                 `yaml:"dataDir"`
 		HashKeyFile    string                 `yaml:"hashKeyFile"`

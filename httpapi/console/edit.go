@@ -1,0 +1,356 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"secretsync/gitstore/definition"
+)
+
+// editPage is a definition's text with what there is to say about it.
+type editPage struct {
+	Name     string // empty: of one that is to be made
+	Text     string
+	Match    string // the revision it was read at
+	Propose  bool   // whether it can be proposed
+	Proposes bool   // whether it is to be
+	Problem  string // why it was not taken
+	Checked  *checked
+	Plan     *plan
+	Race     *race
+	Clusters []cluster
+}
+
+// checked is what is to be said of a text.
+type checked struct {
+	Problems []textProblem
+	Note     string
+}
+
+type textProblem struct {
+	Line  int // 0: of the text as a whole
+	Cause string
+}
+
+// race is what somebody else did while a text was written.
+type race struct {
+	Last         *commit
+	Theirs, Mine []line
+	Clean        bool
+}
+
+// object is the body of a call.
+type object map[string]any
+
+func (o object) json() []byte {
+	b, err := json.Marshal(o)
+	if err != nil {
+		panic(err) // of strings and what was JSON
+	}
+	return b
+}
+
+// newText is what a definition begins with.
+const newText = `name: my-secret
+secretPath: path/in/the/vault
+sync:
+  - cluster: CLUSTER
+    namespace: default
+`
+
+func (v *visit) askForNew(w http.ResponseWriter) error {
+	p := editPage{Text: newText, Propose: v.canPropose()}
+	p.Clusters = v.clusters()
+	if len(p.Clusters) > 0 {
+		p.Text = strings.Replace(p.Text, "CLUSTER", p.Clusters[0].Name, 1)
+	}
+	return v.render(w, "edit", "New definition", p)
+}
+
+// clusters are those there are; none if that can't be told now, as they are a help
+// and no more.
+func (v *visit) clusters() []cluster {
+	var list struct{ Items []cluster }
+	if v.get("/clusters", &list) != nil {
+		return nil
+	}
+	return list.Items
+}
+
+func (v *visit) askForEdit(w http.ResponseWriter) error {
+	name, err := v.name()
+	if err != nil {
+		return err
+	}
+	var s secret
+	var f file
+	// The revision first: if it changes before the text is read, saving says so.
+	if err := v.get(secretPath(name), &s); err != nil {
+		return err
+	}
+	if err := v.get(secretPath(name)+"/file", &f); err != nil {
+		return err
+	}
+	p := editPage{Name: name, Text: f.Content, Match: s.ResourceVersion, Propose: v.canPropose(), Clusters: v.clusters()}
+	p.Checked = checkText(name, f.Content)
+	return v.render(w, "edit", "Edit "+name, p)
+}
+
+// formText is the text in a form, with the line breaks that files have.
+func (v *visit) formText() string {
+	text := strings.ReplaceAll(v.r.PostForm.Get("text"), "\r\n", "\n")
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	return text
+}
+
+// check says what is wrong with a text, while it is written.
+func (v *visit) check(w http.ResponseWriter) error {
+	name, text := v.r.PostForm.Get("name"), v.formText()
+	if name == "" {
+		name = nameIn(text)
+	}
+	return v.c.fragment(w, "edit", "checked", checkText(name, text))
+}
+
+var nameLine = regexp.MustCompile(`(?m)^name:[ \t]*["']?([^"'#\s]*)`)
+
+// nameIn finds the name that a text gives itself: its file is named so.
+func nameIn(text string) string {
+	if found := nameLine.FindStringSubmatch(text); found != nil {
+		return found[1]
+	}
+	return ""
+}
+
+// checkText parses a text as the server will.
+func checkText(name, text string) *checked {
+	parsed, err := definition.ParseName(name)
+	if err != nil {
+		reason := err.Error()
+		if field, ok := errors.AsType[*definition.FieldError](err); ok {
+			reason = "name " + field.Reason
+		}
+		return &checked{Problems: []textProblem{{Line: 1, Cause: reason}}}
+	}
+	_, err = definition.Parse(definition.PathOfFile(parsed.String()+definition.FileSuffix), []byte(text))
+	var c checked
+	if all, ok := errors.AsType[definition.FileErrors](err); ok {
+		for _, e := range all {
+			c.Problems = append(c.Problems, textProblem{e.Line, e.Cause})
+		}
+	} else if e, ok := errors.AsType[*definition.FileError](err); ok {
+		c.Problems = append(c.Problems, textProblem{e.Line, e.Cause})
+	} else if err != nil {
+		c.Problems = append(c.Problems, textProblem{0, err.Error()})
+	}
+	return &c
+}
+
+// fields are those of a valid text, as the contract takes them.
+func fields(text string) (map[string]json.RawMessage, error) {
+	j, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	var f map[string]json.RawMessage
+	err = json.Unmarshal(j, &f)
+	return f, err
+}
+
+// changes is the body of the PATCH that makes the definition of one text that of
+// another: every field that differs, and null for one that is gone.
+func changes(from, to map[string]json.RawMessage) (body object, fixed []string) {
+	body = object{}
+	for _, key := range []string{"name", "secretPath"} {
+		if !bytes.Equal(from[key], to[key]) {
+			fixed = append(fixed, key)
+		}
+	}
+	for key, value := range to {
+		if key != "name" && key != "secretPath" && !bytes.Equal(from[key], value) {
+			body[key] = value
+		}
+	}
+	for key := range from {
+		if _, stays := to[key]; !stays && key != "name" && key != "secretPath" {
+			body[key] = nil
+		}
+	}
+	return body, fixed
+}
+
+func (v *visit) edit(w http.ResponseWriter) error {
+	name, err := v.name()
+	if err != nil {
+		return err
+	}
+	p := editPage{Name: name, Text: v.formText(), Match: v.r.PostForm.Get("match"), Propose: v.canPropose(), Proposes: v.r.PostForm.Get("propose") != "", Clusters: v.clusters()}
+	title := "Edit " + name
+	if p.Checked = checkText(name, p.Text); len(p.Checked.Problems) > 0 {
+		return v.render(w, "edit", title, p)
+	}
+	if v.r.PostForm.Get("do") == "preview" {
+		if p.Plan, err = v.preview(name, p.Text); err != nil {
+			return err
+		}
+		return v.render(w, "edit", title, p)
+	}
+	var base file
+	if err := v.get(secretPath(name)+"/file?at="+url.QueryEscape(p.Match), &base); err != nil {
+		return err
+	}
+	body, problem := bodyOfEdit(base.Content, p.Text)
+	if problem != "" {
+		p.Problem = problem
+		return v.render(w, "edit", title, p)
+	}
+	a, err := v.write(Call{Method: http.MethodPatch, Path: secretPath(name), Body: body})
+	switch {
+	case isStatus(err, http.StatusPreconditionFailed):
+		if err := v.lost(&p, base.Content); err != nil {
+			return err
+		}
+		return v.render(w, "edit", title, p)
+	case isStatus(err, http.StatusNotFound):
+		p.Problem = "Somebody deleted this definition while you wrote. Your text is below: copy it, and make a new definition of it if it is still wanted."
+		return v.render(w, "edit", title, p)
+	case isStatus(err, http.StatusConflict), isStatus(err, http.StatusBadRequest), isStatus(err, http.StatusServiceUnavailable):
+		p.Problem = err.Error()
+		return v.render(w, "edit", title, p)
+	case err != nil:
+		return err
+	case a.Status == http.StatusAccepted:
+		return v.proposed(w, a)
+	}
+	seeOther(w, v.r, definitionLink(name)+"?done=saved")
+	return nil
+}
+
+// bodyOfEdit is what is sent of a changed text, or why nothing is.
+func bodyOfEdit(base, text string) (body []byte, problem string) {
+	to, err := fields(text)
+	if err != nil {
+		return nil, err.Error()
+	}
+	from, err := fields(base)
+	if err != nil {
+		from = map[string]json.RawMessage{"name": to["name"], "secretPath": to["secretPath"]}
+	}
+	o, fixed := changes(from, to)
+	switch {
+	case len(fixed) > 0:
+		return nil, strings.Join(fixed, " and ") + " can't be changed after a definition was made: make a new one, and delete this one"
+	case len(o) == 0 && base == text:
+		return nil, "Nothing was changed."
+	case len(o) == 0:
+		return nil, "Only comments or the layout differ, and those are changed in Git: nothing that is synced would be another."
+	}
+	if _, ok := o["sync"]; !ok {
+		if o["sync"] = to["sync"]; to["sync"] == nil {
+			o["sync"] = []any{}
+		}
+	}
+	return o.json(), ""
+}
+
+// lost fills a page in for who was not the first.
+func (v *visit) lost(p *editPage, base string) error {
+	var s secret
+	var now file
+	if err := v.get(secretPath(p.Name), &s); err != nil {
+		return err
+	}
+	if err := v.get(secretPath(p.Name)+"/file", &now); err != nil {
+		return err
+	}
+	merged, clean := merge(base, p.Text, now.Content)
+	p.Race = &race{Last: v.lastCommit(&s), Theirs: difference(base, now.Content), Mine: difference(base, p.Text), Clean: clean}
+	p.Checked = checkText(p.Name, merged)
+	if len(p.Checked.Problems) > 0 {
+		p.Race.Clean = false
+	}
+	p.Text, p.Match = merged, s.ResourceVersion
+	return nil
+}
+
+// preview tells what a text would do.
+func (v *visit) preview(name, text string) (*plan, error) {
+	var p plan
+	body := object{"partial": true, "files": object{definition.PathOfFile(name + definition.FileSuffix): text}}
+	_, err := v.do(Call{Method: http.MethodPost, Path: "/plan", Body: body.json()}, &p)
+	p.Problems = slices.DeleteFunc(p.Problems, func(problem planProblem) bool { return problem.Known })
+	return &p, err
+}
+
+func (v *visit) create(w http.ResponseWriter) error {
+	p := editPage{Text: v.formText(), Propose: v.canPropose(), Proposes: v.r.PostForm.Get("propose") != "", Clusters: v.clusters()}
+	name := nameIn(p.Text)
+	if p.Checked = checkText(name, p.Text); len(p.Checked.Problems) > 0 {
+		return v.render(w, "edit", "New definition", p)
+	}
+	var err error
+	if v.r.PostForm.Get("do") == "preview" {
+		if p.Plan, err = v.preview(name, p.Text); err != nil {
+			return err
+		}
+		return v.render(w, "edit", "New definition", p)
+	}
+	f, err := fields(p.Text)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	a, err := v.write(Call{Method: http.MethodPost, Path: "/secrets", Body: body})
+	switch {
+	case isStatus(err, http.StatusConflict), isStatus(err, http.StatusBadRequest), isStatus(err, http.StatusServiceUnavailable):
+		p.Problem = err.Error()
+		return v.render(w, "edit", "New definition", p)
+	case err != nil:
+		return err
+	case a.Status == http.StatusAccepted:
+		return v.proposed(w, a)
+	}
+	seeOther(w, v.r, definitionLink(name)+"?done=created")
+	return nil
+}
+
+// write makes a call that writes: on the condition that the form carries, and as a
+// proposal if it says so.
+func (v *visit) write(call Call) (Answer, error) {
+	if match := v.r.PostForm.Get("match"); match != "" {
+		call.Match = `"` + match + `"`
+	}
+	if v.r.PostForm.Get("propose") != "" {
+		call.Path += "?propose=true"
+	}
+	return v.do(call, nil)
+}
+
+// canPropose reports whether the tenant's repository is one where a proposal makes
+// sense: one that is elsewhere. Whether the forge takes it, it says itself.
+func (v *visit) canPropose() bool {
+	var t tenant
+	return v.get("", &t) == nil && t.Repository != nil
+}
+
+// proposed shows the pull request that a write became.
+func (v *visit) proposed(w http.ResponseWriter, a Answer) error {
+	var p struct{ Proposal proposal }
+	if err := json.Unmarshal(a.Body, &p); err != nil {
+		return err
+	}
+	return v.render(w, "proposed", "Proposed", p.Proposal)
+}

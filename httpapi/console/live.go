@@ -1,0 +1,120 @@
+package console
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+const (
+	// maxStreams and maxStreamsOfSession bound what waits for news.
+	maxStreams          = 512
+	maxStreamsOfSession = 6
+	// calm is how long news are gathered before they are told.
+	calm = time.Second
+	// heartbeat lets proxies and the key's end be noticed.
+	heartbeat = 15 * time.Second
+	// writePatience is how long one line may take to be taken.
+	writePatience = 30 * time.Second
+)
+
+// live tells, as server-sent events, that what a page shows may be another by now. It
+// tells nothing else: what it is, the page asks for as it did before.
+func (v *visit) live(w http.ResponseWriter) error {
+	if !v.c.sessions.enter(v.s) {
+		return &Error{Status: http.StatusTooManyRequests, Sentence: "too many pages of your session are kept fresh at once"}
+	}
+	defer v.c.sessions.leave(v.s)
+	select {
+	case v.c.streams <- struct{}{}:
+		defer func() { <-v.c.streams }()
+	default:
+		return &Error{Status: http.StatusServiceUnavailable, Sentence: "too many pages are kept fresh at once"}
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	connection := http.NewResponseController(w)
+	tell := func(text string) bool {
+		// Not every connection has deadlines; without them there is none to hit.
+		_ = connection.SetReadDeadline(time.Time{})
+		_ = connection.SetWriteDeadline(time.Now().Add(writePatience))
+		if _, err := io.WriteString(w, text); err != nil {
+			return false
+		}
+		return connection.Flush() == nil
+	}
+	w.WriteHeader(http.StatusOK)
+	if !tell("retry: 5000\n\n") {
+		return nil
+	}
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		changed := v.c.api.Changed(v.who)
+		// The call is made to see that the key still opens the tenant.
+		select {
+		case <-changed:
+			rest := time.NewTimer(calm)
+			select {
+			case <-rest.C:
+			case <-v.s.over:
+				rest.Stop()
+				return nil
+			case <-v.ctx.Done():
+				rest.Stop()
+				return nil
+			}
+			if !v.stillIn() || !tell("event: change\ndata:\n\n") {
+				return nil
+			}
+		case <-beat.C:
+			if !v.stillIn() || !tell(": still here\n\n") {
+				return nil
+			}
+		case <-v.s.over:
+			return nil
+		case <-v.c.serving:
+			return nil
+		case <-v.ctx.Done():
+			return nil
+		}
+	}
+}
+
+// stillIn reports whether the session lives and its key still opens the tenant.
+func (v *visit) stillIn() bool {
+	return v.c.sessions.stands(v.s) && v.get("", nil) == nil
+}
+
+// enter takes a stream's place in a session.
+func (ss *sessions) enter(s *session) bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if s.streams >= maxStreamsOfSession {
+		return false
+	}
+	s.streams++
+	return true
+}
+
+func (ss *sessions) leave(s *session) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	s.streams--
+}
+
+// stands reports whether a session is not over.
+func (ss *sessions) stands(s *session) bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if ss.byID[s.id] != s {
+		return false
+	}
+	if !ss.lives(s, ss.now()) {
+		ss.drop(s)
+		return false
+	}
+	return true
+}

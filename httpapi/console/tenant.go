@@ -1,0 +1,126 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+type tenantPage struct {
+	Tenant    tenant
+	Clusters  []cluster
+	Proposals []proposal
+	Problem   string // with the list of proposals
+	Live      bool
+}
+
+func (v *visit) showTenant(w http.ResponseWriter) error {
+	p := tenantPage{Live: true}
+	if err := v.get("", &p.Tenant); err != nil {
+		return err
+	}
+	var clusters struct{ Items []cluster }
+	if err := v.get("/clusters", &clusters); err != nil {
+		return err
+	}
+	var proposals struct {
+		Items   []proposal
+		Problem string
+	}
+	if err := v.get("/proposals", &proposals); err != nil {
+		return err
+	}
+	p.Clusters, p.Proposals, p.Problem = clusters.Items, proposals.Items, proposals.Problem
+	return v.render(w, "tenant", "Tenant "+v.who.Tenant, p)
+}
+
+type keysPage struct {
+	Keys    []apiKey
+	Made    *apiKey // with the key itself, this once
+	Problem string
+	Name    string // as it was asked for
+	Until   string
+	Role    string
+}
+
+func (v *visit) showKeys(w http.ResponseWriter) error { return v.keys(w, keysPage{}) }
+
+func (v *visit) keys(w http.ResponseWriter, p keysPage) error {
+	var list struct{ Items []apiKey }
+	if err := v.get("/apikeys", &list); err != nil {
+		return err
+	}
+	p.Keys = list.Items
+	return v.render(w, "keys", "API keys", p)
+}
+
+func (v *visit) makeKey(w http.ResponseWriter) error {
+	p := keysPage{Name: v.r.PostForm.Get("displayName"), Role: v.r.PostForm.Get("role"), Until: v.r.PostForm.Get("until")}
+	body := object{"displayName": p.Name, "role": p.Role}
+	if p.Until != "" {
+		day, err := time.Parse(time.DateOnly, p.Until)
+		if err != nil {
+			p.Problem = "the day on which it ends is none"
+			return v.keys(w, p)
+		}
+		body["expiresAt"] = day.AddDate(0, 0, 1).Format(time.RFC3339) // the end of that day
+	}
+	var made apiKey
+	_, err := v.do(Call{Method: http.MethodPost, Path: "/apikeys", Body: body.json()}, &made)
+	switch {
+	case isStatus(err, http.StatusBadRequest), isStatus(err, http.StatusConflict), isStatus(err, http.StatusServiceUnavailable):
+		p.Problem = err.Error()
+		return v.keys(w, p)
+	case err != nil:
+		return err
+	}
+	return v.keys(w, keysPage{Made: &made})
+}
+
+func (v *visit) revokeKey(w http.ResponseWriter) error {
+	_, err := v.do(Call{Method: http.MethodDelete, Path: "/apikeys/" + url.PathEscape(v.r.PostForm.Get("id"))}, nil)
+	if told, ok := errors.AsType[*Error](err); ok && told.Status != http.StatusForbidden {
+		return v.keys(w, keysPage{Problem: told.Sentence})
+	}
+	if err != nil {
+		return err
+	}
+	seeOther(w, v.r, "/console/keys") // if it was one's own, to the sign-in
+	return nil
+}
+
+type orphansPage struct {
+	Orphans []orphan
+	Problem string
+}
+
+func (v *visit) showOrphans(w http.ResponseWriter) error { return v.orphans(w, "") }
+
+func (v *visit) orphans(w http.ResponseWriter, problem string) error {
+	p := orphansPage{Problem: problem}
+	var list struct{ Items []orphan }
+	err := v.get("/orphans", &list)
+	switch {
+	case isStatus(err, http.StatusServiceUnavailable):
+		p.Problem = err.Error()
+	case err != nil:
+		return err
+	}
+	p.Orphans = list.Items
+	return v.render(w, "orphans", "Orphans", p)
+}
+
+func (v *visit) deleteOrphan(w http.ResponseWriter) error {
+	form := v.r.PostForm
+	path := "/orphans/" + url.PathEscape(form.Get("cluster")) + "/" + url.PathEscape(form.Get("namespace")) + "/" + url.PathEscape(form.Get("secretName"))
+	_, err := v.do(Call{Method: http.MethodDelete, Path: path}, nil)
+	if told, ok := errors.AsType[*Error](err); ok && told.Status != http.StatusForbidden {
+		return v.orphans(w, told.Sentence)
+	}
+	if err != nil {
+		return err
+	}
+	seeOther(w, v.r, "/console/orphans")
+	return nil
+}

@@ -1,0 +1,529 @@
+package httpapi
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"secretsync/gitstore"
+	"secretsync/httpapi/limit"
+	"secretsync/reconcile"
+)
+
+// consoleWorld is a world with a console.
+func consoleWorld(t testing.TB, change ...func(*Config)) *world {
+	t.Helper()
+	return newWorld(t, append(change, func(c *Config) { c.Console = ConsoleHere })...)
+}
+
+// person is somebody with a browser without script.
+type person struct {
+	*world
+	client *http.Client
+	token  string // of the forms of the last page
+	header http.Header
+}
+
+func newPerson(w *world) *person {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return &person{world: w, header: http.Header{}, client: &http.Client{Jar: jar}}
+}
+
+// signedIn is a person who signed in with a key.
+func signedIn(w *world, key string) *person {
+	w.Helper()
+	p := newPerson(w)
+	if status, body := p.send("/console/sign-in", url.Values{"key": {key}}); status != 200 || !strings.Contains(body, "Sign out") {
+		w.Fatalf("sign-in: %d %s", status, body)
+	}
+	return p
+}
+
+var tokenInForm = regexp.MustCompile(`name="token" value="([^"]+)"`)
+
+func (p *person) ask(r *http.Request) (int, string) {
+	p.Helper()
+	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+	for name, values := range p.header {
+		r.Header[name] = values
+	}
+	answer, err := p.client.Do(r)
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		p.Fatal(err)
+	}
+	if found := tokenInForm.FindSubmatch(body); found != nil {
+		p.token = string(found[1])
+	}
+	return answer.StatusCode, string(body)
+}
+
+func (p *person) see(path string) (int, string) {
+	p.Helper()
+	r, err := http.NewRequest(http.MethodGet, p.url+path, nil)
+	if err != nil {
+		p.Fatal(err)
+	}
+	return p.ask(r)
+}
+
+// mustSee is a page that is there.
+func (p *person) mustSee(path string) string {
+	p.Helper()
+	status, body := p.see(path)
+	if status != http.StatusOK {
+		p.Fatalf("%s: %d %s", path, status, body)
+	}
+	return body
+}
+
+// send sends a form, with the token of the last page unless it has one.
+func (p *person) send(path string, form url.Values) (int, string) {
+	p.Helper()
+	if !form.Has("token") {
+		form.Set("token", p.token)
+	}
+	r, err := http.NewRequest(http.MethodPost, p.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		p.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return p.ask(r)
+}
+
+const dbFile = "# Ours.\nname: db\nsecretPath: production/db\nsync:\n  - cluster: production\n    namespace: default\n"
+
+func TestTheRootIsAPageForPeopleAndNoPathForPrograms(t *testing.T) {
+	w := consoleWorld(t)
+	for _, accept := range []string{"application/json", "*/*", ""} {
+		r := w.do("GET", "/", "", "", "Accept: "+accept)
+		if r.status != http.StatusNotFound || !strings.Contains(w.errorOf(r), "no such path") {
+			t.Errorf("Accept %q: %d %s", accept, r.status, r.body)
+		}
+	}
+	if r := w.do("GET", "/", "", "", "Accept: text/html"); r.status != http.StatusSeeOther || r.header.Get("Location") != "/console/" {
+		t.Errorf("%d %v", r.status, r.header)
+	}
+	p := newPerson(w)
+	if body := p.mustSee("/"); !strings.Contains(body, `name="key"`) {
+		t.Errorf("a person is not asked for a key: %s", body)
+	}
+	off := newWorld(t)
+	for _, path := range []string{"/", "/console/", "/console/sign-in"} {
+		if r := off.do("GET", path, "", "", "Accept: text/html"); r.status != http.StatusNotFound {
+			t.Errorf("switched off, %s is %d", path, r.status)
+		}
+	}
+}
+
+func TestSignInAndOut(t *testing.T) {
+	w := consoleWorld(t, func(c *Config) { c.Limits = limit.Limits{Rate: -1, FreeFailures: 2} })
+	w.push("secrets/db.yaml", dbFile)
+	p := newPerson(w)
+	if status, body := p.send("/console/sign-in?x=1", url.Values{"key": {w.expired}}); status != http.StatusUnauthorized || !strings.Contains(body, "expired") {
+		t.Errorf("an expired key: %d %s", status, body)
+	}
+	if status, _ := p.see("/console/d/db"); status != 200 {
+		t.Error("no way to the sign-in")
+	}
+	if status, body := p.send("/console/sign-in", url.Values{"key": {w.admin}, "next": {"/console/d/db"}}); status != 200 || !strings.Contains(body, "production/db") {
+		t.Fatalf("%d %s", status, body)
+	}
+	cookies := p.client.Jar.Cookies(must(url.Parse(w.url)))
+	if len(cookies) != 1 || strings.Contains(cookies[0].Value, "kupe") {
+		t.Fatalf("cookies: %v", cookies)
+	}
+	if status, body := p.send("/console/sign-out", url.Values{}); status != 200 || !strings.Contains(body, `name="key"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	// The cookie that was is worth nothing any more.
+	p.client.Jar.SetCookies(must(url.Parse(w.url)), cookies)
+	if _, body := p.see("/console/d/db"); !strings.Contains(body, `name="key"`) {
+		t.Error("signed out, and still in")
+	}
+	// Guesses count as they do in the API.
+	for range 3 {
+		if status, _ := p.send("/console/sign-in", url.Values{"key": {w.admin + "x"}}); status != http.StatusUnauthorized && status != http.StatusTooManyRequests {
+			t.Errorf("a wrong key is %d", status)
+		}
+	}
+	if status, body := p.send("/console/sign-in", url.Values{"key": {w.reader}}); status != http.StatusTooManyRequests || !strings.Contains(body, "too many failed authentications") {
+		t.Errorf("a guesser goes on: %d %s", status, body)
+	}
+	if strings.Contains(w.logs.String(), "kupe_") {
+		t.Error("a key stands in the log")
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestTheCookieIsForThisHostAndForNoScript(t *testing.T) {
+	for name, c := range map[string]struct {
+		console Console
+		want    []string
+		not     []string
+	}{
+		"in plain HTTP":                {ConsoleHere, []string{"secretsync=", "HttpOnly", "SameSite=Strict", "Path=/"}, []string{"Domain", "Secure", "__Host-"}},
+		"behind a proxy that ends TLS": {ConsoleTLS, []string{"__Host-secretsync=", "HttpOnly", "SameSite=Strict", "Path=/", "Secure"}, []string{"Domain"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, func(config *Config) { config.Console = c.console })
+			client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+			r, err := client.PostForm(w.url+"/console/sign-in", url.Values{"key": {w.admin}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Body.Close()
+			set := r.Header.Get("Set-Cookie")
+			for _, part := range c.want {
+				if !strings.Contains(set, part) {
+					t.Errorf("no %s in %q", part, set)
+				}
+			}
+			for _, part := range c.not {
+				if strings.Contains(set, part) {
+					t.Errorf("%s in %q", part, set)
+				}
+			}
+		})
+	}
+}
+
+func TestEveryPageForbidsWhatItDoesNotNeed(t *testing.T) {
+	w := consoleWorld(t)
+	for _, path := range []string{"/console/sign-in", "/console/nowhere", "/console/"} {
+		r := w.do("GET", path, "", "", "Accept: text/html")
+		policy := r.header.Get("Content-Security-Policy")
+		for _, part := range []string{"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"} {
+			if !strings.Contains(policy, part) {
+				t.Errorf("%s: no %s in %q", path, part, policy)
+			}
+		}
+		if strings.Contains(policy, "unsafe") || r.header.Get("X-Content-Type-Options") != "nosniff" || r.header.Get("X-Frame-Options") != "DENY" || r.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v", path, r.header)
+		}
+	}
+}
+
+func TestAForgedFormDoesNothing(t *testing.T) {
+	w := consoleWorld(t)
+	w.push("secrets/db.yaml", dbFile)
+	p := signedIn(w, w.admin)
+	p.mustSee("/console/d/db/delete")
+	head := w.repository.Snapshot().Head()
+	form := func(token string) url.Values { return url.Values{"token": {token}} }
+	for name, c := range map[string]struct {
+		header http.Header
+		form   url.Values
+	}{
+		"without a token":            {nil, form("")},
+		"with the token of another":  {nil, form(signedIn(w, w.admin).token)},
+		"from another site":          {http.Header{"Sec-Fetch-Site": {"cross-site"}}, form(p.token)},
+		"from a neighbouring site":   {http.Header{"Sec-Fetch-Site": {"same-site"}}, form(p.token)},
+		"from another origin":        {http.Header{"Origin": {"https://evil.example"}}, form(p.token)},
+		"from a page without origin": {http.Header{"Origin": {"null"}}, form(p.token)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p.header = c.header
+			for _, path := range []string{"/console/d/db/delete", "/console/d/db/sync", "/console/keys", "/console/sign-out", "/console/check"} {
+				if status, body := p.send(path, c.form); status != http.StatusForbidden {
+					t.Errorf("%s: %d %s", path, status, body)
+				}
+			}
+		})
+	}
+	p.header = http.Header{"Sec-Fetch-Site": {"cross-site"}}
+	if status, _ := p.send("/console/sign-in", url.Values{"key": {w.admin}}); status != http.StatusForbidden {
+		t.Errorf("somebody else signs me in: %d", status)
+	}
+	p.header = nil
+	if w.repository.Snapshot().Head() != head || len(w.reconciler.synced) != 0 {
+		t.Error("a forged form did something")
+	}
+	if status, body := p.see("/console/d/db"); status != 200 || !strings.Contains(body, "production/db") {
+		t.Errorf("a forged form ended the session: %d", status)
+	}
+}
+
+func TestARevokedKeyEndsItsSessionsAtOnce(t *testing.T) {
+	w := consoleWorld(t)
+	w.push("secrets/db.yaml", dbFile)
+	var made keyBody
+	decodeJSON(t, w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"Dana","role":"admin"}`).body, &made)
+	p := signedIn(w, made.Key)
+	stream, err := p.client.Get(w.url + "/console/live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	lines := bufio.NewReader(stream.Body)
+	if line, err := lines.ReadString('\n'); err != nil || line != "retry: 5000\n" {
+		t.Fatalf("%q %v", line, err)
+	}
+	if r := w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+made.ID, w.admin, ""); r.status != 204 {
+		t.Fatalf("%d", r.status)
+	}
+	if _, err := io.ReadAll(lines); err != nil { // until it ends
+		t.Errorf("the stream: %v", err)
+	}
+	if status, body := p.send("/console/d/db/delete", url.Values{}); status != 200 || !strings.Contains(body, `name="key"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	if w.repository.Snapshot().Entries()[0].Name.String() != "db" {
+		t.Error("a revoked key deleted something")
+	}
+}
+
+func TestAKeyThatLeavesTheConfigurationEndsItsSessions(t *testing.T) {
+	w := consoleWorld(t)
+	p := signedIn(w, w.reader)
+	less := w.settings
+	less.Keys = less.Keys[:1]
+	w.reconfigure(less)
+	if _, body := p.see("/console/"); !strings.Contains(body, `name="key"`) {
+		t.Error("still in")
+	}
+}
+
+func TestAStreamTellsThatSomethingChanged(t *testing.T) {
+	w := consoleWorld(t)
+	p := signedIn(w, w.reader)
+	stream, err := p.client.Get(w.url + "/console/live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	if stream.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("%v", stream.Header)
+	}
+	lines := bufio.NewScanner(stream.Body)
+	for lines.Scan() && lines.Text() != "event: change" {
+		w.reconciler.announce() // as often as it takes for the stream to be there
+	}
+	if lines.Err() != nil {
+		t.Error(lines.Err())
+	}
+	for range 6 {
+		answer, err := p.client.Get(w.url + "/console/live")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode == http.StatusTooManyRequests {
+			return
+		}
+	}
+	t.Error("a session has any number of streams")
+}
+
+func TestAReadonlyKeySeesNoFormThatItCantUse(t *testing.T) {
+	w := consoleWorld(t)
+	w.push("secrets/db.yaml", dbFile)
+	p := signedIn(w, w.reader)
+	for _, path := range []string{"/console/", "/console/d/db", "/console/tenant", "/console/map"} {
+		body := p.mustSee(path)
+		forms := regexp.MustCompile(`<form method="post" action="([^"]*)"`).FindAllStringSubmatch(body, -1)
+		if len(forms) != 1 || forms[0][1] != "/console/sign-out" || strings.Contains(body, "/edit") || strings.Contains(body, "/console/new") {
+			t.Errorf("%s has %v", path, forms)
+		}
+	}
+	for _, path := range []string{"/console/keys", "/console/orphans"} {
+		if status, body := p.see(path); status != http.StatusForbidden || !strings.Contains(body, "admin access required") {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	head := w.repository.Snapshot().Head()
+	for path, form := range map[string]url.Values{
+		"/console/d/db/edit": {"text": {dbFile + "  - cluster: staging\n    namespace: default\n"}, "match": {head.String()}}, "/console/d/db/delete": {}, "/console/d/db/sync": {},
+		"/console/new": {"text": {strings.ReplaceAll(dbFile, "db", "xy")}}, "/console/keys": {"displayName": {"x"}, "role": {"admin"}},
+	} {
+		if status, body := p.send(path, form); status != http.StatusForbidden || !strings.Contains(body, "admin access required") {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	if w.repository.Snapshot().Head() != head {
+		t.Error("something was written")
+	}
+}
+
+func TestMarkupInAnyFieldIsText(t *testing.T) {
+	const evil = `"><script>alert(1)</script><img src=x onerror=alert(1)>'` + "`"
+	w := consoleWorld(t)
+	w.push("secrets/db.yaml", "# "+evil+"\n"+dbFile)
+	w.push("secrets/"+"<b>evil<b>"+".yaml", evil)
+	w.repository.MustPush(map[string]*string{"secrets/db.yaml": ptr("# " + evil + " again\n" + dbFile)})
+	w.reconciler.set(func(e *gitstore.Entry) reconcile.Status {
+		s := reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.Reason(evil), Message: evil, LastTransition: someTime}}
+		for _, target := range e.Definition.Sync {
+			s.Targets = append(s.Targets, reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.State(evil), Reason: reconcile.Reason(evil), Message: evil})
+		}
+		return s
+	})
+	w.reconciler.orphans = []reconcile.Orphan{{Cluster: mustCluster(t, "production"), Namespace: evil, Secret: evil, Definition: evil, VaultPath: evil, Commit: evil, Doubt: evil}, {Cluster: mustCluster(t, "production"), Namespace: evil, Secret: evil, Definition: evil, VaultPath: evil, Commit: evil}}
+	w.reconciler.clusters = []reconcile.ClusterStatus{{Name: mustCluster(t, "production"), Reachable: true, KubernetesVersion: evil}}
+	p := signedIn(w, w.admin)
+	q := url.QueryEscape(evil)
+	for _, path := range []string{
+		"/console/", "/console/?q=" + q + "&phase=" + q + "&page=" + q, "/console/?done=" + q, "/console/d/db", "/console/d/db?done=" + q + "&cursor=", "/console/d/db/edit", "/console/d/db/delete",
+		"/console/map", "/console/map?q=" + q, "/console/tenant", "/console/keys", "/console/orphans", "/console/new", "/console/sign-in?next=" + q, "/console/d/" + "nowhere", "/console/nowhere?" + q,
+	} {
+		_, body := p.see(path)
+		if strings.Contains(body, "<script>") || strings.Contains(body, "<img") || strings.Contains(body, "onerror=alert(1)>") || strings.Contains(body, "<b>evil") || strings.Contains(body, "ZgotmplZ") {
+			t.Errorf("%s lets markup through: %s", path, body)
+		}
+	}
+	for path, form := range map[string]url.Values{
+		"/console/d/db/edit":      {"text": {evil}, "match": {evil}},
+		"/console/new":            {"text": {"name: " + evil}},
+		"/console/check":          {"text": {"name: db\n" + evil}, "name": {"db"}},
+		"/console/keys":           {"displayName": {evil}, "role": {evil}, "until": {evil}},
+		"/console/keys/revoke":    {"id": {evil}},
+		"/console/sign-in":        {"key": {evil}, "next": {evil}},
+		"/console/d/db/revert":    {"commit": {evil}},
+		"/console/orphans/delete": {"cluster": {evil}, "namespace": {evil}, "secretName": {evil}},
+	} {
+		_, body := p.send(path, form)
+		if strings.Contains(body, "<script>") || strings.Contains(body, "<img") {
+			t.Errorf("%s lets markup through: %s", path, body)
+		}
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func TestAnEditIsOneCommitOfTheKeyThatSignedIn(t *testing.T) {
+	w := consoleWorld(t)
+	w.push("secrets/db.yaml", dbFile)
+	p := signedIn(w, w.admin)
+	body := p.mustSee("/console/d/db/edit")
+	match := regexp.MustCompile(`name="match" value="([0-9a-f]{40})"`).FindStringSubmatch(body)
+	if match == nil || !strings.Contains(body, "# Ours.") {
+		t.Fatalf("%s", body)
+	}
+	more := dbFile + "  - cluster: staging\n    namespace: default\n"
+	edit := func(text string) (int, string) {
+		return p.send("/console/d/db/edit", url.Values{"text": {strings.ReplaceAll(text, "\n", "\r\n")}, "match": {match[1]}})
+	}
+	if _, body := edit(dbFile + "  - cluster: staging\n"); !strings.Contains(body, "Line 7:") {
+		t.Errorf("a mistake is not told with its line: %s", body)
+	}
+	if _, body := edit(strings.Replace(dbFile, "production/db", "production/other", 1)); !strings.Contains(body, "secretPath can&#39;t be changed") {
+		t.Errorf("%s", body)
+	}
+	if _, body := edit("# Theirs.\n" + dbFile); !strings.Contains(body, "Only comments") {
+		t.Errorf("%s", body)
+	}
+	if status, body := edit(more); status != 200 || !strings.Contains(body, "Saved: it is a commit") || !strings.Contains(body, "through the API") || !strings.Contains(body, "admin of acme") {
+		t.Errorf("%d %s", status, body)
+	}
+	file, err := w.repository.File(t.Context(), w.repository.Snapshot().Entries()[0].Name, "HEAD")
+	if err != nil || string(file.Text) != more {
+		t.Errorf("%q %v", file.Text, err)
+	}
+	logged := w.logs.String()
+	if !strings.Contains(logged, "route=/api/v1/tenants/:tenant/secrets/:name") || !strings.Contains(logged, "method=PATCH") {
+		t.Errorf("the write is no line of the log:\n%s", logged)
+	}
+
+	// Somebody was faster: nothing is lost, both stand in the text.
+	w.push("secrets/db.yaml", more+"  - cluster: production\n    namespace: theirs\n")
+	match[1] = regexp.MustCompile(`[0-9a-f]{40}`).FindString(string(w.do("GET", "/api/v1/tenants/acme/secrets/db/history?limit=1&cursor="+w.repository.Snapshot().Head().String(), w.admin, "").body))
+	status, body := edit(more + "  - cluster: production\n    namespace: ours\n")
+	if status != 200 || !strings.Contains(body, "Somebody else was faster") || !strings.Contains(body, "the text below has both") {
+		t.Fatalf("%d %s", status, body)
+	}
+	text := regexp.MustCompile(`(?s)<textarea[^>]*>\n(.*)</textarea>`).FindStringSubmatch(body)
+	match = regexp.MustCompile(`name="match" value="([0-9a-f]{40})"`).FindStringSubmatch(body)
+	if text == nil || !strings.Contains(text[1], "namespace: theirs") || !strings.Contains(text[1], "namespace: ours") {
+		t.Fatalf("%v", text)
+	}
+	if status, body := edit(text[1]); status != 200 || !strings.Contains(body, "Saved: it is a commit") {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+func TestAKeyIsShownOnceAndAPageIsOneLineOfTheLog(t *testing.T) {
+	w := consoleWorld(t)
+	w.push("secrets/db.yaml", dbFile)
+	p := signedIn(w, w.admin)
+	p.mustSee("/console/keys")
+	_, body := p.send("/console/keys", url.Values{"displayName": {"Dana"}, "role": {"readonly"}, "until": {"2099-12-31"}})
+	made := regexp.MustCompile(`kupe_[A-Za-z0-9_-]+`).FindString(body)
+	if made == "" || !strings.Contains(body, "2100-01-01") {
+		t.Fatalf("%s", body)
+	}
+	for _, path := range []string{"/console/keys", "/console/", "/console/d/db", "/console/tenant"} {
+		if body := p.mustSee(path); strings.Contains(body, "kupe_a") || strings.Contains(body, made) || strings.Contains(body, w.admin) {
+			t.Errorf("a key stands in %s", path)
+		}
+	}
+	signedIn(w, made)
+	before := strings.Count(w.logs.String(), "level=INFO msg=request")
+	p.mustSee("/console/d/db")
+	if n := strings.Count(w.logs.String(), "level=INFO msg=request") - before; n != 1 {
+		t.Errorf("a page is %d lines in the log", n)
+	}
+	if !strings.Contains(w.logs.String(), "route=/console/*page") || !regexp.MustCompile(`route=/console/\*page.*tenant=acme key=ak-`).MatchString(w.logs.String()) {
+		t.Errorf("%s", w.logs.String())
+	}
+	if strings.Contains(w.logs.String(), made) {
+		t.Error("a key stands in the log")
+	}
+}
+
+func TestAnOverviewShowsProblemsFirstAndFindsWhatIsAskedFor(t *testing.T) {
+	w := consoleWorld(t)
+	files := map[string]*string{}
+	for i := range 250 {
+		name := fmt.Sprintf("secret-%03d", i)
+		cluster := "production"
+		if i == 200 {
+			cluster = "nowhere"
+		}
+		files["secrets/"+name+".yaml"] = ptr(fmt.Sprintf("name: %s\nsecretPath: team-%d/%s\nsync:\n  - cluster: %s\n    namespace: default\n", name, i%7, name, cluster))
+	}
+	w.repository.MustPush(files)
+	p := signedIn(w, w.reader)
+	rows := func(path string) (names []string) {
+		for _, m := range regexp.MustCompile(`<tr id="d-([^"]+)"`).FindAllStringSubmatch(p.mustSee(path), -1) {
+			names = append(names, m[1])
+		}
+		return names
+	}
+	if first := rows("/console/"); len(first) != 100 || first[0] != "secret-200" || first[1] != "secret-000" {
+		t.Errorf("%d rows: %v", len(first), first)
+	}
+	if last := rows("/console/?page=2"); len(last) != 50 {
+		t.Errorf("the last page has %d", len(last))
+	}
+	if far := rows("/console/?page=99999999999999999999"); len(far) != 50 {
+		t.Errorf("beyond the end are %d rows", len(far))
+	}
+	if found := rows("/console/?q=nowhere"); len(found) != 1 || found[0] != "secret-200" {
+		t.Errorf("%v", found)
+	}
+	if found := rows("/console/?q=TEAM-3+secret-01"); len(found) != 2 {
+		t.Errorf("%v", found)
+	}
+	if found := rows("/console/?phase=Failed"); len(found) != 1 {
+		t.Errorf("%v", found)
+	}
+}
