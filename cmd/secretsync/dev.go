@@ -169,8 +169,10 @@ func (d *trial) show(ctx context.Context) error {
 	}
 	d.printf("\nWhat you can do now, in another terminal:\n\n"+
 		"  export SECRETSYNC=%s KEY=%s\n"+
-		"  curl -sS -H \"Authorization: Bearer $KEY\" $SECRETSYNC/api/v1/tenants/%s/secrets\n"+
-		"  git clone %s && ls %[3]s/secrets\n\n"+
+		"  export SECRETSYNC_URL=$SECRETSYNC SECRETSYNC_TENANT=%s SECRETSYNC_KEY=$KEY\n"+
+		"  secretsync status; secretsync edit NAME; secretsync history NAME --patch\n"+
+		"  curl -sS -H \"Authorization: Bearer $KEY\" $SECRETSYNC/api/v1/tenants/%[3]s/secrets\n"+
+		"  git clone %[4]s && ls %[4]s/secrets\n\n"+
 		"A change pushed to the repository is synced at once, a new value in the vault within 5 seconds.\nCtrl-C ends it.\n",
 		d.client.URL, d.made.Key, scratch.Tenant, d.made.Repository)
 	return nil

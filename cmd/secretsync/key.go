@@ -14,7 +14,9 @@ import (
 func newKey() *cobra.Command {
 	key := &cobra.Command{
 		Use:   "key",
-		Short: "Make API keys",
+		Short: "Make API keys that stand in the server's configuration",
+		Long: `Make API keys that stand in the server's configuration, such as the first one of a
+tenant. Those that are made and revoked while it runs are the business of keys.`,
 		Args:  cobra.NoArgs,
 	}
 	key.AddCommand(newKeyNew())

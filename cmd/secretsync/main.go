@@ -66,6 +66,7 @@ repository, one a definition; people change them by pull request or by the API.`
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServe(), newValidate(), newPlan(), newKey(), newConformance(), newVerify(), newImport(), newDev(), newExplain(), newVersion(), newHook())
+	root.AddCommand(newDocs())
 	cli.AddTo(root)
 	return root
 }

@@ -131,6 +131,7 @@ func (w *world) environment() []string {
 		"NEIGHBOURS=" + neighbours,
 		"SECRETSYNC=" + w.url,
 		"KEY=" + w.keys["admin"],
+		"XDG_CONFIG_HOME=" + filepath.Join(w.dir, "config"), // nobody is logged in there
 		"CREDENTIALS=" + credentialHelper(w.keys["admin"]), "READER=" + credentialHelper(w.keys["reader"]),
 		"GIT_TERMINAL_PROMPT=0",
 		"REPOSITORY=" + w.repository("acme"),

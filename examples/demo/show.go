@@ -217,6 +217,7 @@ The first Secret is there when they are. Look around meanwhile, in another termi
 from here.
 
 %s
+  secretsync get                           # and create, edit, status, history: secretsync --help
   curl -sS -H "Authorization: Bearer $KEY" "$SECRETSYNC/api/v1/tenants/acme/secrets"
   git clone "$REPOSITORY" acme-secrets     # definitions are the files under secrets
 
@@ -229,6 +230,7 @@ To read: README.md from "How it works" on, and the definitions and roles in exam
 func (d *demo) environment() string {
 	return fmt.Sprintf(`  export SECRETSYNC=%s
   export KEY=%s
+  export SECRETSYNC_URL=$SECRETSYNC SECRETSYNC_TENANT=acme SECRETSYNC_KEY=$KEY
   export REPOSITORY=%s
   export PATH=%s:$PATH
 `, d.url, d.key, d.repository, filepath.Dir(d.binary))
@@ -241,6 +243,7 @@ func (d *demo) printInvitation() {
 Everything stays up until Ctrl-C. In another terminal:
 
 %s
+  secretsync get                           # and create, edit, status, history: secretsync --help
   curl -sS -H "Authorization: Bearer $KEY" "$SECRETSYNC/api/v1/tenants/acme/secrets"
   git clone "$REPOSITORY" acme-secrets     # edit a file under secrets, commit, push
   kubectl --kubeconfig %s get secrets -A -l app.kubernetes.io/managed-by=secretsync -w
