@@ -18,6 +18,7 @@ import (
 // in which a reader comes to it.
 func TestTheCommandsOfTheExamples(t *testing.T) {
 	for use, prepare := range map[string]func(*testing.T, *world){
+		"cli":          nil,
 		"pull-request": nil,
 		"terraform":    nil,
 		"argocd":       nil,
@@ -150,7 +151,7 @@ func scriptsOf(t *testing.T, path string) []string {
 	return scripts
 }
 
-var ourCommand = regexp.MustCompile(`(?m)(?:^|[|;&] *)(?:bin/)?secretsync ((?:\\\n|[^\n|;&#])*)`)
+var ourCommand = regexp.MustCompile(`(?m)(?:^|[|;&] *)(?:bin/)?secretsync ((?:\\\n|[^\n|;&#<>])*)`)
 
 // checkCommandLines parses every call of the program in a script, and counts them.
 func checkCommandLines(t *testing.T, path, script string) int {

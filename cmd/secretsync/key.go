@@ -17,7 +17,7 @@ func newKey() *cobra.Command {
 		Short: "Make API keys that stand in the server's configuration",
 		Long: `Make API keys that stand in the server's configuration, such as the first one of a
 tenant. Those that are made and revoked while it runs are the business of keys.`,
-		Args:  cobra.NoArgs,
+		Args: cobra.NoArgs,
 	}
 	key.AddCommand(newKeyNew())
 	return key

@@ -28,6 +28,7 @@ type planOptions struct {
 	most     int
 	reach    configuredReach
 	place    cli.Place
+	ask      bool // a server makes the plan, whichever it is
 }
 
 func newPlan() *cobra.Command {
@@ -45,11 +46,11 @@ the branch that is followed: with a server, its HEAD; without one, origin/HEAD a
 it was last fetched.
 
 Offline nothing but files is looked at; with --config, the server's configuration,
-clusters and namespaces are judged by it. With --url, --context or the variable
-` + cli.URLVariable + ` a server makes the plan: it knows what stands in the clusters now,
-and whether the vault has a value at each path, in which version and with which
-keys. A readonly key suffices; what it has at most of a value is the names of its
-keys.
+clusters and namespaces are judged by it. With --url or --context, or with
+--online by whichever server the variables or the current context say, a server
+makes the plan: it knows what stands in the clusters now, and whether the vault has
+a value at each path, in which version and with which keys. A readonly key
+suffices; what it has at most of a value is the names of its keys.
 
 The exit code is 0 if nothing changes, 2 if something does, and 1 if the change
 brings a mistake or something failed. As markdown it is fit for a comment.`,
@@ -66,7 +67,7 @@ brings a mistake or something failed. As markdown it is fit for a comment.`,
 				return fmt.Errorf("--output: %q is no form of output; use one of %s", o.output, strings.Join(planForms, ", "))
 			}
 			planned := o.offline
-			if o.reach.config == "" && o.place.Named() {
+			if o.ask || o.place.Named() {
 				planned = o.online
 			}
 			p, err := planned(cmd.Context(), checkout.Open(root))
@@ -90,11 +91,13 @@ brings a mistake or something failed. As markdown it is fit for a comment.`,
 	flags.StringVar(&o.to, "to", "", "the revision to plan (default the files as they stand)")
 	flags.StringVarP(&o.output, "output", "o", planForms[0], strings.Join(planForms, ", "))
 	flags.IntVar(&o.most, "definitions", 0, "the server's limit of definitions a tenant, for a plan without it (default that of the configuration, or 1000)")
+	flags.BoolVar(&o.ask, "online", false, "have the server make the plan that SECRETSYNC_URL or the current context says")
 	o.place.BindServer(cmd, "a readonly or an admin key")
 	o.reach.bind(cmd)
 	cmd.MarkFlagsMutuallyExclusive("url", "config")
 	cmd.MarkFlagsMutuallyExclusive("url", "definitions")
 	cmd.MarkFlagsMutuallyExclusive("context", "config")
+	cmd.MarkFlagsMutuallyExclusive("online", "config")
 	cmd.MarkFlagsMutuallyExclusive("context", "definitions")
 	_ = cmd.MarkFlagFilename("key-file")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(planForms, cobra.ShellCompDirectiveNoFileComp))

@@ -26,7 +26,7 @@ meanwhile. If somebody did, you are shown what both of you did, and asked again.
 
 Comments in the file in Git stay as they are, and are not shown: they are changed
 by a commit. To give up, leave the file as it was or empty it.`,
-		Example:           `  export EDITOR='code --wait'
+		Example: `  export EDITOR='code --wait'
   secretsync edit db-password`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeNames(1),

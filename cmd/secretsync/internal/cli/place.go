@@ -62,10 +62,8 @@ func (p *Place) BindServer(cmd *cobra.Command, role string) {
 // Within sets the tenant.
 func (p *Place) Within(tenant string) { p.tenant = tenant }
 
-// Named reports whether a flag or the variable says which server it is.
-func (p *Place) Named() bool {
-	return p.url != "" || p.context != "" || os.Getenv(URLVariable) != ""
-}
+// Named reports whether a flag says which server it is.
+func (p *Place) Named() bool { return p.url != "" || p.context != "" }
 
 // Client returns what speaks to the server.
 func (p *Place) Client() (*client.Client, error) {
