@@ -63,7 +63,13 @@ type world struct {
 // struct, and the clusters production and staging.
 func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
-	store := gitstoretest.MustOpen(t, gitstore.Config{})
+	return newWorldOver(t, gitstore.Config{}, change...)
+}
+
+// newWorldOver is newWorld with repositories of a store that is set up so.
+func newWorldOver(t testing.TB, stored gitstore.Config, change ...func(*Config)) *world {
+	t.Helper()
+	store := gitstoretest.MustOpen(t, stored)
 	w := &world{TB: t, dir: store.Dir, reconciler: &standIn{}, logs: &lockedBuffer{}, transport: newWitness(t)}
 	for _, name := range []string{"acme", "globex"} {
 		repository := store.MustRepository(name)

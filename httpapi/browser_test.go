@@ -1,0 +1,166 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	devpage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// browser is one window of a real Chromium, with a profile of its own. Whatever a page
+// writes to its console as an error, a breach of its Content-Security-Policy among it,
+// fails the test.
+type browser struct {
+	testing.TB
+	ctx  context.Context
+	base string
+
+	mu       sync.Mutex
+	mistakes []string
+}
+
+// findBrowser returns the path of a Chromium; a test that needs one is skipped where
+// there is none, unless CI is set: it skips nothing.
+func findBrowser(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	const needed = "no browser was found: Debian's package chromium brings one"
+	if os.Getenv("CI") != "" {
+		t.Fatal(needed)
+	}
+	t.Skip(needed)
+	return ""
+}
+
+// patience is how long a page may take on a busy machine.
+const patience = 2 * time.Minute
+
+func newBrowser(t testing.TB, base string) *browser {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(findBrowser(t)),
+		chromedp.UserDataDir(t.TempDir()),
+		chromedp.NoSandbox, // as root there is none
+		chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.WSURLReadTimeout(patience),
+	)
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, closeTab := chromedp.NewContext(allocator)
+	b := &browser{TB: t, ctx: ctx, base: base}
+	chromedp.ListenTarget(ctx, func(event any) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		switch e := event.(type) {
+		case *runtime.EventConsoleAPICalled:
+			if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning {
+				var words []string
+				for _, arg := range e.Args {
+					words = append(words, string(arg.Value), arg.Description)
+				}
+				b.mistakes = append(b.mistakes, strings.Join(words, " "))
+			}
+		case *runtime.EventExceptionThrown:
+			b.mistakes = append(b.mistakes, e.ExceptionDetails.Error())
+		}
+	})
+	t.Cleanup(func() {
+		closeTab()
+		cancel()
+	})
+	if err := chromedp.Run(ctx); err != nil { // the browser lives as long as this context
+		t.Fatal(err)
+	}
+	b.do(chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := devpage.AddScriptToEvaluateOnNewDocument(`addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective, e.blockedURI))`).Do(ctx)
+		return err
+	}))
+	return b
+}
+
+// do runs actions, within the patience there is.
+func (b *browser) do(actions ...chromedp.Action) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		var at, text string
+		_ = chromedp.Run(b.ctx, chromedp.Location(&at), chromedp.Evaluate(`document.body.innerText.slice(0, 1500)`, &text))
+		b.Fatalf("%v, at %s:\n%s", err, at, text)
+	}
+}
+
+// visit goes to a page and waits until it is there.
+func (b *browser) visit(path string) {
+	b.Helper()
+	b.do(chromedp.Navigate(b.base+path), chromedp.WaitReady("main"))
+}
+
+func (b *browser) signIn(key string) {
+	b.Helper()
+	b.visit("/")
+	b.do(chromedp.WaitVisible("#key"), chromedp.SendKeys("#key", key), chromedp.Click("button.primary"), chromedp.WaitVisible(".bar"))
+}
+
+// text is what a person reads of an element.
+func (b *browser) text(selector string) (s string) {
+	b.Helper()
+	b.do(chromedp.Text(selector, &s, chromedp.ByQuery))
+	return s
+}
+
+// until waits until an expression is true in the page.
+func (b *browser) until(expression string) {
+	b.Helper()
+	b.do(chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(patience)))
+}
+
+// eval is an expression's value in the page.
+func eval[T any](b *browser, expression string) (v T) {
+	b.Helper()
+	b.do(chromedp.Evaluate(expression, &v, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	return v
+}
+
+// size makes the window so wide, and dark or light.
+func (b *browser) size(width, height int64, scheme string) {
+	b.Helper()
+	b.do(chromedp.EmulateViewport(width, height), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+}
+
+// clean fails the test for what pages complained of.
+func (b *browser) clean() {
+	b.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, m := range b.mistakes {
+		b.Errorf("a page complained: %s", m)
+	}
+	b.mistakes = nil
+}
+
+// shoot keeps a picture where SCREENSHOTS names a folder for it.
+func (b *browser) shoot(name string) {
+	b.Helper()
+	dir := os.Getenv("SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	var png []byte
+	b.do(chromedp.FullScreenshot(&png, 100))
+	if err := os.WriteFile(fmt.Sprintf("%s/%s.png", dir, name), png, 0o600); err != nil {
+		b.Fatal(err)
+	}
+}
