@@ -8,6 +8,16 @@ import (
 // What the API answers, as its description says it under components.schemas. A
 // pointer is nil, a time zero and a text empty where the answer has null or nothing.
 
+// whole decodes an answer, or a part of one, and keeps it as it came. plain is the type
+// of into without its methods.
+func whole[plain any](b []byte, into *plain, raw *json.RawMessage) error {
+	if err := json.Unmarshal(b, into); err != nil {
+		return err
+	}
+	*raw = append(json.RawMessage(nil), b...)
+	return nil
+}
+
 // Secret is a definition with its status.
 type Secret struct {
 	Name            string    `json:"name"`
@@ -24,11 +34,7 @@ type Secret struct {
 // UnmarshalJSON keeps the answer as it came, too.
 func (s *Secret) UnmarshalJSON(b []byte) error {
 	type plain Secret
-	if err := json.Unmarshal(b, (*plain)(s)); err != nil {
-		return err
-	}
-	s.Raw = append(json.RawMessage(nil), b...)
-	return nil
+	return whole(b, (*plain)(s), &s.Raw)
 }
 
 // Target is where a definition is synced to. Fields that say more of one stand in
@@ -88,6 +94,14 @@ type Commit struct {
 	Author  string    `json:"author"`
 	Message string    `json:"message"`
 	Via     string    `json:"via"` // api, git
+
+	Raw json.RawMessage `json:"-"` // as it came
+}
+
+// UnmarshalJSON keeps the answer as it came, too.
+func (c *Commit) UnmarshalJSON(b []byte) error {
+	type plain Commit
+	return whole(b, (*plain)(c), &c.Raw)
 }
 
 // File is a definition as it stands in Git.
@@ -99,7 +113,11 @@ type File struct {
 
 // CommitStatus is a commit, and whether it is live.
 type CommitStatus struct {
-	Commit
+	SHA         string              `json:"sha"`
+	Time        time.Time           `json:"time"`
+	Author      string              `json:"author"`
+	Message     string              `json:"message"`
+	Via         string              `json:"via"` // api, git
 	Landed      string              `json:"landed"`
 	Live        bool                `json:"live"`
 	Definitions []TouchedDefinition `json:"definitions"`
@@ -111,11 +129,7 @@ type CommitStatus struct {
 // UnmarshalJSON keeps the answer as it came, too.
 func (s *CommitStatus) UnmarshalJSON(b []byte) error {
 	type plain CommitStatus
-	if err := json.Unmarshal(b, (*plain)(s)); err != nil {
-		return err
-	}
-	s.Raw = append(json.RawMessage(nil), b...)
-	return nil
+	return whole(b, (*plain)(s), &s.Raw)
 }
 
 // TouchedDefinition is what a commit changed.
@@ -195,6 +209,14 @@ type Proposal struct {
 	MergedAs   string    `json:"mergedAs"`
 	ProposedBy *Holder   `json:"proposedBy"`
 	ProposedAt time.Time `json:"proposedAt"`
+
+	Raw json.RawMessage `json:"-"` // as it came
+}
+
+// UnmarshalJSON keeps the answer as it came, too.
+func (p *Proposal) UnmarshalJSON(b []byte) error {
+	type plain Proposal
+	return whole(b, (*plain)(p), &p.Raw)
 }
 
 // Holder is a key by its name and id.
@@ -227,11 +249,7 @@ type Plan struct {
 // UnmarshalJSON keeps the answer as it came.
 func (p *Plan) UnmarshalJSON(b []byte) error {
 	type plain Plan
-	if err := json.Unmarshal(b, (*plain)(p)); err != nil {
-		return err
-	}
-	p.Raw = append(json.RawMessage(nil), b...)
-	return nil
+	return whole(b, (*plain)(p), &p.Raw)
 }
 
 // PlanSummary counts the steps of a plan, and its new problems.
@@ -274,6 +292,14 @@ type TenantStatus struct {
 type Cluster struct {
 	Name   string        `json:"name"`
 	Status ClusterStatus `json:"status"`
+
+	Raw json.RawMessage `json:"-"` // as it came
+}
+
+// UnmarshalJSON keeps the answer as it came, too.
+func (c *Cluster) UnmarshalJSON(b []byte) error {
+	type plain Cluster
+	return whole(b, (*plain)(c), &c.Raw)
 }
 
 // ClusterStatus is whether it is reached.
@@ -304,12 +330,33 @@ type Key struct {
 	CreatedAt    time.Time `json:"createdAt"`
 	LastUsedAt   time.Time `json:"lastUsedAt"`
 	ExpiresAt    time.Time `json:"expiresAt"`
+
+	Raw json.RawMessage `json:"-"` // as it came
+}
+
+// UnmarshalJSON keeps the answer as it came, too.
+func (k *Key) UnmarshalJSON(b []byte) error {
+	type plain Key
+	return whole(b, (*plain)(k), &k.Raw)
 }
 
 // NewKey is a key with the key itself, which can't be had again.
 type NewKey struct {
 	Key
 	Plaintext string `json:"key"`
+}
+
+// UnmarshalJSON reads both parts. Nothing is kept as it came.
+func (n *NewKey) UnmarshalJSON(b []byte) error {
+	var own struct{ Key string }
+	if err := json.Unmarshal(b, &own); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, &n.Key); err != nil {
+		return err
+	}
+	n.Plaintext, n.Raw = own.Key, nil
+	return nil
 }
 
 // KeyList is the keys.
@@ -326,6 +373,14 @@ type Orphan struct {
 	SecretPath string `json:"secretPath"`
 	Commit     string `json:"commit"`
 	Doubt      string `json:"doubt"` // why it is not proven to be one; it is not deleted then
+
+	Raw json.RawMessage `json:"-"` // as it came
+}
+
+// UnmarshalJSON keeps the answer as it came, too.
+func (o *Orphan) UnmarshalJSON(b []byte) error {
+	type plain Orphan
+	return whole(b, (*plain)(o), &o.Raw)
 }
 
 // OrphanList is the orphans, by place.

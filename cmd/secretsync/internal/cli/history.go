@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -58,16 +59,16 @@ func (s *session) history(name string, limit int, patches bool, out form) error 
 	}
 	switch {
 	case out != formTable:
-		items, err := itemsOf(shown)
-		if err != nil {
-			return err
+		items := make([]json.RawMessage, len(shown))
+		for i := range shown {
+			items[i] = shown[i].Raw
 		}
 		return s.encodeItems(out, items)
 	case !patches:
 		table := &terminal.Table{Header: []string{"COMMIT", "WHEN", "WHO", "VIA", "WHAT"}}
 		for _, c := range shown {
 			subject, _, _ := strings.Cut(c.Message, "\n")
-			table.Add(short(c.SHA), s.age(c.Time)+" ago", c.Author, c.Via, subject)
+			table.Add(short(c.SHA), s.ago(c.Time), c.Author, c.Via, subject)
 		}
 		return s.out.Print(table)
 	}

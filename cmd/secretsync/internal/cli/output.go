@@ -86,18 +86,6 @@ func (s *session) encodeItems(f form, items []json.RawMessage) error {
 	return s.encode(f, encoded)
 }
 
-// itemsOf encodes what has no form of its own.
-func itemsOf[T any](values []T) ([]json.RawMessage, error) {
-	items := make([]json.RawMessage, len(values))
-	for i, v := range values {
-		var err error
-		if items[i], err = json.Marshal(v); err != nil {
-			return nil, err
-		}
-	}
-	return items, nil
-}
-
 // phaseCell shows a phase or a state.
 func phaseCell(phase string) terminal.Cell {
 	return terminal.Cell{Text: phase, Style: styleOf(phase)}
@@ -122,6 +110,14 @@ func (s *session) age(t time.Time) string {
 		return "-"
 	}
 	return span(s.now().Sub(t))
+}
+
+// ago is the same as a sentence has it.
+func (s *session) ago(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return s.age(t) + " ago"
 }
 
 func span(d time.Duration) string {

@@ -144,7 +144,7 @@ func (r *report) head(tenant *client.Tenant, clusters []client.Cluster) error {
 	}
 	r.wrong = r.wrong || phase != "Active"
 	if remote := tenant.Repository; remote != nil {
-		if err := r.printf("repository %s, fetched %s ago\n", terminal.Line(remote.URL), r.age(remote.FetchedAt)); err != nil {
+		if err := r.printf("repository %s, fetched %s\n", terminal.Line(remote.URL), r.ago(remote.FetchedAt)); err != nil {
 			return err
 		}
 		if remote.Problem != "" {
@@ -223,7 +223,7 @@ func (r *report) ofSynced(t client.SyncStatus) error {
 	if t.VaultVersion != nil {
 		version = fmt.Sprintf(", version %d of the value", *t.VaultVersion)
 	}
-	return r.printf("%s, from commit %s, looked at %s ago\n", version, cmp.Or(short(t.Commit), "none"), r.age(t.LastSyncTime))
+	return r.printf("%s, from commit %s, looked at %s\n", version, cmp.Or(short(t.Commit), "none"), r.ago(t.LastSyncTime))
 }
 
 func (r *report) ofTarget(place, state, reason, message string) error {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -24,8 +25,8 @@ func newClusters() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printList(s, out, clusters.Items, []string{"NAME", "PHASE", "KUBERNETES"}, func(c client.Cluster) (string, []terminal.Cell) {
-			return c.Name, []terminal.Cell{{Text: c.Name}, phaseCell(c.Status.Phase), {Text: c.Status.KubernetesVersion}}
+		return printList(s, out, clusters.Items, []string{"NAME", "PHASE", "KUBERNETES"}, func(c client.Cluster) (json.RawMessage, string, []terminal.Cell) {
+			return c.Raw, c.Name, []terminal.Cell{{Text: c.Name}, phaseCell(c.Status.Phase), {Text: c.Status.KubernetesVersion}}
 		})
 	})
 	formFlag(cmd, &out, formTable, formJSON, formYAML, formName)
@@ -33,17 +34,17 @@ func newClusters() *cobra.Command {
 }
 
 // printList prints what is no definition in any form.
-func printList[T any](s *session, out form, values []T, header []string, row func(T) (name string, cells []terminal.Cell)) error {
+func printList[T any](s *session, out form, values []T, header []string, row func(T) (raw json.RawMessage, name string, cells []terminal.Cell)) error {
 	switch out {
 	case formJSON, formYAML:
-		items, err := itemsOf(values)
-		if err != nil {
-			return err
+		items := make([]json.RawMessage, len(values))
+		for i, v := range values {
+			items[i], _, _ = row(v)
 		}
 		return s.encodeItems(out, items)
 	case formName:
 		for _, v := range values {
-			name, _ := row(v)
+			_, name, _ := row(v)
 			if err := s.printf("%s\n", terminal.Line(name)); err != nil {
 				return err
 			}
@@ -52,7 +53,7 @@ func printList[T any](s *session, out form, values []T, header []string, row fun
 	}
 	table := &terminal.Table{Header: header}
 	for _, v := range values {
-		_, cells := row(v)
+		_, _, cells := row(v)
 		table.Rows = append(table.Rows, cells)
 	}
 	return s.out.Print(table)
@@ -83,12 +84,12 @@ func newProposals() *cobra.Command {
 		if proposals.Problem != "" {
 			s.warn([]string{proposals.Problem})
 		}
-		return printList(s, out, proposals.Items, []string{"NUMBER", "STATE", "AGE", "WHO", "WHAT", "URL"}, func(p client.Proposal) (string, []terminal.Cell) {
+		return printList(s, out, proposals.Items, []string{"NUMBER", "STATE", "AGE", "WHO", "WHAT", "URL"}, func(p client.Proposal) (json.RawMessage, string, []terminal.Cell) {
 			who := "-"
 			if p.ProposedBy != nil {
 				who = p.ProposedBy.Name
 			}
-			return p.URL, cells(fmt.Sprint(p.Number), p.State, s.age(p.ProposedAt), who, p.Title, p.URL)
+			return p.Raw, p.URL, cells(fmt.Sprint(p.Number), p.State, s.age(p.ProposedAt), who, p.Title, p.URL)
 		})
 	})
 	formFlag(cmd, &out, formTable, formJSON, formYAML, formName)
@@ -112,15 +113,12 @@ server's configuration see key new.`,
 		if err != nil {
 			return err
 		}
-		return printList(s, out, keys.Items, []string{"ID", "ROLE", "NAME", "CREATED BY", "AGE", "LAST USED", "EXPIRES"}, func(k client.Key) (string, []terminal.Cell) {
-			used, ends := s.age(k.LastUsedAt), "never"
-			if used != "-" {
-				used += " ago"
-			}
+		return printList(s, out, keys.Items, []string{"ID", "ROLE", "NAME", "CREATED BY", "AGE", "LAST USED", "EXPIRES"}, func(k client.Key) (json.RawMessage, string, []terminal.Cell) {
+			used, ends := s.ago(k.LastUsedAt), "never"
 			if !k.ExpiresAt.IsZero() {
 				ends = k.ExpiresAt.UTC().Format(time.RFC3339)
 			}
-			return k.ID, cells(k.ID, k.Role, k.DisplayName, k.CreatedBy, s.age(k.CreatedAt), used, ends)
+			return k.Raw, k.ID, cells(k.ID, k.Role, k.DisplayName, k.CreatedBy, s.age(k.CreatedAt), used, ends)
 		})
 	})
 	formFlag(cmd, &out, formTable, formJSON, formYAML, formName)
@@ -214,8 +212,8 @@ orphan and there is no doubt. Without it nothing is changed.`,
 		case len(list.Items) == 0 && out == formTable:
 			return s.printf("every copy is claimed by a definition\n")
 		}
-		return printList(s, out, list.Items, []string{"CLUSTER", "NAMESPACE", "SECRET", "DEFINITION", "COMMIT", "DOUBT"}, func(o client.Orphan) (string, []terminal.Cell) {
-			return placeOfOrphan(o), cells(o.Cluster, o.Namespace, o.SecretName, o.Definition, short(o.Commit), o.Doubt)
+		return printList(s, out, list.Items, []string{"CLUSTER", "NAMESPACE", "SECRET", "DEFINITION", "COMMIT", "DOUBT"}, func(o client.Orphan) (json.RawMessage, string, []terminal.Cell) {
+			return o.Raw, placeOfOrphan(o), cells(o.Cluster, o.Namespace, o.SecretName, o.Definition, short(o.Commit), o.Doubt)
 		})
 	})
 	cmd.Flags().BoolVar(&remove, "delete", false, "delete what is listed")

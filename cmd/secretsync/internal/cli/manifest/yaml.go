@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -109,6 +110,9 @@ func ToYAML(encoded json.RawMessage) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// truths are texts that older YAML takes for true or false.
+var truths = []string{"y", "n", "yes", "no", "on", "off"}
+
 func readNode(decoder *json.Decoder) (*yaml.Node, error) {
 	token, err := decoder.Token()
 	if err != nil {
@@ -139,14 +143,12 @@ func readNode(decoder *json.Decoder) (*yaml.Node, error) {
 			n.Style = yaml.DoubleQuotedStyle // where what a terminal would act on can be escaped
 		case strings.Contains(v, "\n"):
 			n.Style = yaml.LiteralStyle
+		case slices.Contains(truths, strings.ToLower(v)):
+			n.Style = yaml.DoubleQuotedStyle
 		}
 		return n, nil
 	case json.Number:
-		tag := "!!int"
-		if strings.ContainsAny(v.String(), ".eE") {
-			tag = "!!float"
-		}
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: v.String()}, nil
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}, nil // as it is written
 	case bool:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(v)}, nil
 	}
