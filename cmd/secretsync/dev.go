@@ -167,9 +167,9 @@ func (d *trial) show(ctx context.Context) error {
 			return err
 		}
 	}
-	d.printf("\nWhat you can do now, in another terminal:\n\n"+
-		"  export SECRETSYNC=%s KEY=%s\n"+
-		"  export SECRETSYNC_URL=$SECRETSYNC SECRETSYNC_TENANT=%s SECRETSYNC_KEY=$KEY\n"+
+	d.printf("\nWhat you can do now: open %[1]s in a browser and sign in with the key %[2]s\nOr, in another terminal:\n\n"+
+		"  export SECRETSYNC=%[1]s KEY=%[2]s\n"+
+		"  export SECRETSYNC_URL=$SECRETSYNC SECRETSYNC_TENANT=%[3]s SECRETSYNC_KEY=$KEY\n"+
 		"  secretsync status; secretsync edit NAME; secretsync history NAME --patch\n"+
 		"  curl -sS -H \"Authorization: Bearer $KEY\" $SECRETSYNC/api/v1/tenants/%[3]s/secrets\n"+
 		"  git clone %[4]s && ls %[4]s/secrets\n\n"+

@@ -217,6 +217,7 @@ The first Secret is there when they are. Look around meanwhile, in another termi
 from here.
 
 %s
+  xdg-open "$SECRETSYNC"                   # the console: sign in with the key
   secretsync get                           # and create, edit, status, history: secretsync --help
   curl -sS -H "Authorization: Bearer $KEY" "$SECRETSYNC/api/v1/tenants/acme/secrets"
   git clone "$REPOSITORY" acme-secrets     # definitions are the files under secrets
@@ -243,14 +244,22 @@ func (d *demo) printInvitation() {
 Everything stays up until Ctrl-C. In another terminal:
 
 %s
-  secretsync get                           # and create, edit, status, history: secretsync --help
-  curl -sS -H "Authorization: Bearer $KEY" "$SECRETSYNC/api/v1/tenants/acme/secrets"
   git clone "$REPOSITORY" acme-secrets     # edit a file under secrets, commit, push
-  kubectl --kubeconfig %s get secrets -A -l app.kubernetes.io/managed-by=secretsync -w
+  curl -sS -H "Authorization: Bearer $KEY" "$SECRETSYNC/api/v1/tenants/acme/secrets"
   kubectl --kubeconfig %s get secrets -A
 
 Vault: %s, token %s
 The server's log: %s
-`, d.environment(), production, d.stack.Cluster("staging").AdminKubeconfig,
-		d.stack.Vault.Address, d.stack.Vault.RootToken, d.server.Log())
+
+In a browser, with the key as it stands above:
+
+  %s
+
+And three commands to try:
+
+  secretsync status                        # what is wrong first; add a name for what to do about it
+  secretsync edit db-password              # a mistake is told with its line, a lost race with both sides
+  kubectl --kubeconfig %s get secrets -A -l app.kubernetes.io/managed-by=secretsync -w
+`, d.environment(), d.stack.Cluster("staging").AdminKubeconfig,
+		d.stack.Vault.Address, d.stack.Vault.RootToken, d.server.Log(), d.url, production)
 }
