@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	_ "embed"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,27 +11,9 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/console/consoletest"
 	"secretsync/reconcile"
 )
-
-// axe is the accessibility checker axe-core 4.14.1, as its npm package has it.
-//
-//go:embed testdata/axe-4.14.1.min.js
-var axe string
-
-// accessible fails the test for what axe finds on the page that is shown.
-func (b *browser) accessible(what string) {
-	b.Helper()
-	b.do(chromedp.Evaluate(axe, nil))
-	found := eval[string](b, `axe.run(document).then(r => JSON.stringify(r.passes.length < 10 ? [['axe', 'found next to nothing to look at']] : r.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html + ' — ' + n.failureSummary)])))`)
-	var violations [][]any
-	if err := json.Unmarshal([]byte(found), &violations); err != nil {
-		b.Fatal(err)
-	}
-	for _, v := range violations {
-		b.Errorf("%s: %v", what, v)
-	}
-}
 
 // someDefinitions pushes a few, one of which can't be synced and one of which is none.
 func someDefinitions(w *world) {
@@ -61,11 +41,11 @@ func someDefinitions(w *world) {
 func TestInABrowserEveryPageIsAccessibleAndFits(t *testing.T) {
 	w := consoleWorld(t)
 	someDefinitions(w)
-	b := newBrowser(t, w.url)
-	b.visit("/")
-	b.accessible("sign-in")
-	b.shoot("signin")
-	b.signIn(w.admin)
+	b := consoletest.New(t, w.url)
+	b.Visit("/")
+	b.Accessible("sign-in")
+	b.Shoot("signin")
+	b.SignIn(w.admin)
 	pages := map[string]string{
 		"overview": "/console/", "nothing-found": "/console/?q=zzz", "definition": "/console/d/db-password", "edit": "/console/d/smtp-relay/edit", "new": "/console/new",
 		"delete": "/console/d/db-password/delete", "map": "/console/map", "tenant": "/console/tenant", "keys": "/console/keys", "orphans": "/console/orphans", "problem": "/console/d/none",
@@ -74,116 +54,116 @@ func TestInABrowserEveryPageIsAccessibleAndFits(t *testing.T) {
 	for _, scheme := range []string{"light", "dark"} {
 		for name, path := range pages {
 			for _, width := range []int64{360, 1280, 3840} {
-				b.size(width, 900, scheme)
-				b.visit(path)
-				b.shoot(fmt.Sprintf("%s-%d-%s", name, width, scheme))
-				if over := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
+				b.Size(width, 900, scheme)
+				b.Visit(path)
+				b.Shoot(fmt.Sprintf("%s-%d-%s", name, width, scheme))
+				if over := consoletest.Eval[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 					t.Errorf("%s is %d px too wide for %d", path, over, width)
 				}
 				if width != 3840 {
-					b.accessible(fmt.Sprintf("%s, %d wide, %s", path, width, scheme))
+					b.Accessible(fmt.Sprintf("%s, %d wide, %s", path, width, scheme))
 				}
 			}
 		}
 	}
-	b.clean()
+	b.Clean()
 }
 
 func TestInABrowserADefinitionIsMadeBrokenUnderstoodAndMended(t *testing.T) {
 	w := consoleWorld(t)
 	someDefinitions(w)
-	b := newBrowser(t, w.url)
-	b.signIn(w.admin)
+	b := consoletest.New(t, w.url)
+	b.SignIn(w.admin)
 	write := func(text string) {
-		b.do(chromedp.Evaluate(`document.querySelector('#text').value = ''`, nil), chromedp.SendKeys("#text", text, chromedp.ByQuery))
+		b.Do(chromedp.Evaluate(`document.querySelector('#text').value = ''`, nil), chromedp.SendKeys("#text", text, chromedp.ByQuery))
 	}
 	// Made, with a mistake that is told while it is written.
-	b.do(chromedp.Click(`a[href="/console/new"]`), chromedp.WaitVisible("#text"))
+	b.Do(chromedp.Click(`a[href="/console/new"]`), chromedp.WaitVisible("#text"))
 	write("name: web-tls\nsecretPath: production/web\nsync:\n  - cluster: elsewhere\n    namepsace: default\n")
-	b.until(`document.querySelector('#checked').textContent.includes('Line 5')`)
+	b.Until(`document.querySelector('#checked').textContent.includes('Line 5')`)
 	write("name: web-tls\nsecretPath: production/web\nsync:\n  - cluster: elsewhere\n    namespace: default\n")
-	b.until(`document.querySelector('#checked').textContent.includes('valid definition')`)
-	b.do(chromedp.Click(`button[value="save"]`), chromedp.WaitVisible("#history"))
+	b.Until(`document.querySelector('#checked').textContent.includes('valid definition')`)
+	b.Do(chromedp.Click(`button[value="save"]`), chromedp.WaitVisible("#history"))
 	// Broken, and understood.
-	page := b.text("main")
+	page := b.Text("main")
 	for _, want := range []string{"Made: it is a commit", "Failed", "ClusterNotFound", "what to do about it", "cluster elsewhere is not registered", "through the API", "admin of acme"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is not told:\n%s", want, page)
 		}
 	}
 	// Mended.
-	b.do(chromedp.Click(`a[href="/console/d/web-tls/edit"]`), chromedp.WaitVisible("#text"))
+	b.Do(chromedp.Click(`a[href="/console/d/web-tls/edit"]`), chromedp.WaitVisible("#text"))
 	write("name: web-tls\nsecretPath: production/web\nsync:\n  - cluster: production\n    namespace: default\n")
-	b.until(`document.querySelector('#checked').textContent.includes('valid definition')`)
-	b.do(chromedp.Click(`button[value="save"]`), chromedp.WaitVisible("#history"))
-	if page := b.text("main"); !strings.Contains(page, "Active") || !strings.Contains(page, "Synced") || strings.Contains(page, "what to do about it") {
+	b.Until(`document.querySelector('#checked').textContent.includes('valid definition')`)
+	b.Do(chromedp.Click(`button[value="save"]`), chromedp.WaitVisible("#history"))
+	if page := b.Text("main"); !strings.Contains(page, "Active") || !strings.Contains(page, "Synced") || strings.Contains(page, "what to do about it") {
 		t.Errorf("not mended:\n%s", page)
 	}
 	// Undone, and deleted.
-	b.do(chromedp.Click(`.history li:first-child a`), chromedp.WaitVisible(".diff"), chromedp.Click(`form[action$="/revert"] button.primary`), chromedp.WaitVisible("#history"))
-	if page := b.text("main"); !strings.Contains(page, "Undone") || !strings.Contains(page, "elsewhere") {
+	b.Do(chromedp.Click(`.history li:first-child a`), chromedp.WaitVisible(".diff"), chromedp.Click(`form[action$="/revert"] button.primary`), chromedp.WaitVisible("#history"))
+	if page := b.Text("main"); !strings.Contains(page, "Undone") || !strings.Contains(page, "elsewhere") {
 		t.Errorf("not undone:\n%s", page)
 	}
-	b.do(chromedp.Click(`a[href="/console/d/web-tls/delete"]`), chromedp.WaitVisible(`form[action$="/delete"]`), chromedp.Click(`form[action$="/delete"] button.danger`), chromedp.WaitVisible("#q"))
-	if names := b.text("main"); strings.Contains(names, "web-tls") {
+	b.Do(chromedp.Click(`a[href="/console/d/web-tls/delete"]`), chromedp.WaitVisible(`form[action$="/delete"]`), chromedp.Click(`form[action$="/delete"] button.danger`), chromedp.WaitVisible("#q"))
+	if names := b.Text("main"); strings.Contains(names, "web-tls") {
 		t.Errorf("not deleted:\n%s", names)
 	}
-	b.clean()
+	b.Clean()
 }
 
 func TestInABrowserTheKeyboardAloneSuffices(t *testing.T) {
 	w := consoleWorld(t)
 	someDefinitions(w)
-	b := newBrowser(t, w.url)
-	b.visit("/")
-	press := func(keys string) { b.do(chromedp.KeyEvent(keys)) }
+	b := consoletest.New(t, w.url)
+	b.Visit("/")
+	press := func(keys string) { b.Do(chromedp.KeyEvent(keys)) }
 	// focus goes on with Tab until what is focused fits, as somebody does who sees it.
 	focus := func(selector string) {
 		t.Helper()
 		for range 120 {
 			press(kb.Tab)
-			if eval[bool](b, fmt.Sprintf(`document.activeElement.matches(%q)`, selector)) {
+			if consoletest.Eval[bool](b, fmt.Sprintf(`document.activeElement.matches(%q)`, selector)) {
 				return
 			}
 		}
-		t.Fatalf("%s is not reached: %s", selector, b.text("main"))
+		t.Fatalf("%s is not reached: %s", selector, b.Text("main"))
 	}
 	press(w.admin)
 	press(kb.Enter)
-	b.do(chromedp.WaitVisible(".bar"))
+	b.Do(chromedp.WaitVisible(".bar"))
 	press(kb.Tab)
-	if !eval[bool](b, `document.activeElement.matches('.skip')`) {
+	if !consoletest.Eval[bool](b, `document.activeElement.matches('.skip')`) {
 		t.Error("the first thing is not the way past the navigation")
 	}
 	press(kb.Enter)
 	focus("#q")
 	press("smtp")
-	b.until(`document.querySelectorAll('tbody tr').length === 1`)
+	b.Until(`document.querySelectorAll('tbody tr').length === 1`)
 	focus(`a[href="/console/d/smtp-relay"]`)
 	press(kb.Enter)
-	b.do(chromedp.WaitVisible("#history"))
+	b.Do(chromedp.WaitVisible("#history"))
 	focus(`a[href="/console/d/smtp-relay/edit"]`)
 	press(kb.Enter)
-	b.do(chromedp.WaitVisible("#text"))
-	b.until(`document.activeElement.id === 'text'`)
-	b.do(chromedp.Evaluate(`document.activeElement.setSelectionRange(1e6, 1e6)`, nil))
+	b.Do(chromedp.WaitVisible("#text"))
+	b.Until(`document.activeElement.id === 'text'`)
+	b.Do(chromedp.Evaluate(`document.activeElement.setSelectionRange(1e6, 1e6)`, nil))
 	press("  - cluster: production\n    namespace: typed\n")
 	focus(`button[value="save"]`)
 	press(kb.Enter)
-	b.do(chromedp.WaitVisible("#history"))
-	if page := b.text("main"); !strings.Contains(page, "typed") {
+	b.Do(chromedp.WaitVisible("#history"))
+	if page := b.Text("main"); !strings.Contains(page, "typed") {
 		t.Errorf("%s", page)
 	}
 	// The map, as links in its order and as a table.
-	b.visit("/console/map")
+	b.Visit("/console/map")
 	focus(`svg a[href="/console/d/db-password"]`)
-	if label := eval[string](b, `document.activeElement.getAttribute('aria-label')`); label != "db-password, Failed: from production/db-password to production/default, production/backend, nowhere/default" {
+	if label := consoletest.Eval[string](b, `document.activeElement.getAttribute('aria-label')`); label != "db-password, Failed: from production/db-password to production/default, production/backend, nowhere/default" {
 		t.Errorf("the map says %q", label)
 	}
 	focus("summary")
 	press(" ")
-	b.do(chromedp.WaitVisible(".astable table"))
-	b.clean()
+	b.Do(chromedp.WaitVisible(".astable table"))
+	b.Clean()
 }
 
 func TestInABrowserAPageFollowsWhatHappens(t *testing.T) {
@@ -191,41 +171,41 @@ func TestInABrowserAPageFollowsWhatHappens(t *testing.T) {
 	someDefinitions(w)
 	var made keyBody
 	decodeJSON(t, w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"Dana","role":"readonly"}`).body, &made)
-	b := newBrowser(t, w.url)
-	b.signIn(made.Key)
-	b.until(`document.documentElement.dataset.live === 'yes'`)
-	b.do(chromedp.Evaluate(`document.querySelector('a[href="/console/d/stripe-api"]').focus(); window.same = true`, nil))
+	b := consoletest.New(t, w.url)
+	b.SignIn(made.Key)
+	b.Until(`document.documentElement.dataset.live === 'yes'`)
+	b.Do(chromedp.Evaluate(`document.querySelector('a[href="/console/d/stripe-api"]').focus(); window.same = true`, nil))
 	w.reconciler.set(func(e *gitstore.Entry) reconcile.Status {
 		return reconcile.Status{Phase: reconcile.PhasePending, Ready: reconcile.Condition{Reason: reconcile.ReasonValueNotFound, Message: "no value", LastTransition: someTime}}
 	})
 	w.reconciler.announce()
-	b.until(`document.querySelector('#d-stripe-api').textContent.includes('ValueNotFound')`)
-	if !eval[bool](b, `window.same && document.activeElement.matches('a[href="/console/d/stripe-api"]')`) {
+	b.Until(`document.querySelector('#d-stripe-api').textContent.includes('ValueNotFound')`)
+	if !consoletest.Eval[bool](b, `window.same && document.activeElement.matches('a[href="/console/d/stripe-api"]')`) {
 		t.Error("the page was loaded anew, or the focus was lost")
 	}
-	if news := eval[string](b, `document.querySelector('#news').textContent`); !strings.Contains(news, "Pending") {
+	if news := consoletest.Eval[string](b, `document.querySelector('#news').textContent`); !strings.Contains(news, "Pending") {
 		t.Errorf("who can't see it is told %q", news)
 	}
 	w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+made.ID, w.admin, "")
-	b.do(chromedp.Evaluate(`load(location.href, true)`, nil), chromedp.WaitVisible("#key"))
-	b.clean()
+	b.Do(chromedp.Evaluate(`load(location.href, true)`, nil), chromedp.WaitVisible("#key"))
+	b.Clean()
 }
 
 func TestInABrowserTheOneWhoWasSlowerLosesNothing(t *testing.T) {
 	w := consoleWorld(t)
 	someDefinitions(w)
-	b := newBrowser(t, w.url)
-	b.signIn(w.admin)
-	b.visit("/console/d/stripe-api/edit")
-	b.do(chromedp.SendKeys("#text", kb.End, chromedp.ByQuery), chromedp.Evaluate(`(t => t.setSelectionRange(t.value.length, t.value.length))(document.querySelector('#text'))`, nil), chromedp.SendKeys("#text", "  - cluster: production\n    namespace: mine\n", chromedp.ByQuery))
+	b := consoletest.New(t, w.url)
+	b.SignIn(w.admin)
+	b.Visit("/console/d/stripe-api/edit")
+	b.Do(chromedp.SendKeys("#text", kb.End, chromedp.ByQuery), chromedp.Evaluate(`(t => t.setSelectionRange(t.value.length, t.value.length))(document.querySelector('#text'))`, nil), chromedp.SendKeys("#text", "  - cluster: production\n    namespace: mine\n", chromedp.ByQuery))
 	w.must(200, "PATCH", "/secrets/stripe-api", `{"sync":[{"cluster":"production","namespace":"default"},{"cluster":"production","namespace":"theirs"}]}`)
-	b.do(chromedp.Click(`button[value="save"]`), chromedp.WaitVisible(".race"))
-	if page := b.text("main"); !strings.Contains(page, "Somebody else was faster") || !strings.Contains(page, "the text below has both") || !strings.Contains(page, "namespace: theirs") {
+	b.Do(chromedp.Click(`button[value="save"]`), chromedp.WaitVisible(".race"))
+	if page := b.Text("main"); !strings.Contains(page, "Somebody else was faster") || !strings.Contains(page, "the text below has both") || !strings.Contains(page, "namespace: theirs") {
 		t.Errorf("%s", page)
 	}
-	b.accessible("the page of a lost race")
-	b.shoot("race")
-	b.do(chromedp.Click(`button[value="save"]`), chromedp.WaitVisible("#history"))
+	b.Accessible("the page of a lost race")
+	b.Shoot("race")
+	b.Do(chromedp.Click(`button[value="save"]`), chromedp.WaitVisible("#history"))
 	var namespaces []string
 	for _, target := range w.must(200, "GET", "/secrets/stripe-api", "").Sync {
 		namespaces = append(namespaces, target.Namespace)
@@ -233,7 +213,7 @@ func TestInABrowserTheOneWhoWasSlowerLosesNothing(t *testing.T) {
 	if fmt.Sprint(namespaces) != "[default theirs mine]" {
 		t.Errorf("%v", namespaces)
 	}
-	b.clean()
+	b.Clean()
 }
 
 func TestInABrowserAnotherSiteCanDoNothing(t *testing.T) {
@@ -245,30 +225,30 @@ func TestInABrowserAnotherSiteCanDoNothing(t *testing.T) {
 <form id="forged" method="post" action="%[1]s/console/d/stripe-api/delete"><input name="token" value="guessed"></form>`, w.url)
 	}))
 	t.Cleanup(evil.Close)
-	b := newBrowser(t, w.url)
-	b.signIn(w.admin)
+	b := consoletest.New(t, w.url)
+	b.SignIn(w.admin)
 	head := w.repository.Snapshot().Head()
 	// Another host is another site: browsers see 127.0.0.1 and localhost as two.
 	elsewhere := strings.Replace(evil.URL, "127.0.0.1", "localhost", 1)
-	b.do(chromedp.Navigate(elsewhere), chromedp.WaitReady("main"))
-	if got := eval[string](b, fmt.Sprintf(`fetch('%s/console/', {credentials: 'include', mode: 'no-cors'}).then(r => r.type + ' ' + r.status, e => e.name)`, w.url)); got != "opaque 0" && got != "TypeError" {
+	b.Do(chromedp.Navigate(elsewhere), chromedp.WaitReady("main"))
+	if got := consoletest.Eval[string](b, fmt.Sprintf(`fetch('%s/console/', {credentials: 'include', mode: 'no-cors'}).then(r => r.type + ' ' + r.status, e => e.name)`, w.url)); got != "opaque 0" && got != "TypeError" {
 		t.Errorf("another site reads %s", got)
 	}
-	if got := eval[string](b, fmt.Sprintf(`fetch('%s/console/d/stripe-api/delete', {method: 'POST', credentials: 'include', mode: 'no-cors', body: new URLSearchParams({token: 'x'})}).then(r => r.type, e => e.name)`, w.url)); got != "opaque" && got != "TypeError" {
+	if got := consoletest.Eval[string](b, fmt.Sprintf(`fetch('%s/console/d/stripe-api/delete', {method: 'POST', credentials: 'include', mode: 'no-cors', body: new URLSearchParams({token: 'x'})}).then(r => r.type, e => e.name)`, w.url)); got != "opaque" && got != "TypeError" {
 		t.Errorf("another site posts: %s", got)
 	}
-	b.do(chromedp.Evaluate(`document.getElementById('forged').submit()`, nil), chromedp.WaitVisible(".alert"))
-	if page := b.text("main"); !strings.Contains(page, "sent by another page") {
+	b.Do(chromedp.Evaluate(`document.getElementById('forged').submit()`, nil), chromedp.WaitVisible(".alert"))
+	if page := b.Text("main"); !strings.Contains(page, "sent by another page") {
 		t.Errorf("%s", page)
 	}
 	if w.repository.Snapshot().Head() != head {
 		t.Error("another site deleted something")
 	}
-	if cookie := eval[string](b, `document.cookie`); cookie != "" {
+	if cookie := consoletest.Eval[string](b, `document.cookie`); cookie != "" {
 		t.Errorf("script reads the cookie: %s", cookie)
 	}
-	b.visit("/console/d/stripe-api")
-	if cookie := eval[string](b, `document.cookie`); cookie != "" {
+	b.Visit("/console/d/stripe-api")
+	if cookie := consoletest.Eval[string](b, `document.cookie`); cookie != "" {
 		t.Errorf("script reads the cookie: %s", cookie)
 	}
 }
@@ -281,22 +261,22 @@ func TestInABrowserMarkupInAnyFieldRunsNothing(t *testing.T) {
 		return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.Reason(evil), Message: evil, LastTransition: someTime},
 			Targets: []reconcile.TargetStatus{{Target: e.Definition.Sync[0], State: reconcile.Error, Reason: reconcile.Reason(evil), Message: evil}}}
 	})
-	b := newBrowser(t, w.url)
-	b.signIn(w.admin)
+	b := consoletest.New(t, w.url)
+	b.SignIn(w.admin)
 	for _, path := range []string{"/console/", "/console/d/db", "/console/d/db/edit", "/console/map", "/console/tenant", "/console/keys", "/console/d/db/delete"} {
-		b.visit(path)
-		b.do(chromedp.Evaluate(`typeof load === 'function' && load(location.href, true)`, nil))
-		if eval[bool](b, `document.title === 'owned' || document.querySelectorAll('main img, main script').length > 0`) {
+		b.Visit(path)
+		b.Do(chromedp.Evaluate(`typeof load === 'function' && load(location.href, true)`, nil))
+		if consoletest.Eval[bool](b, `document.title === 'owned' || document.querySelectorAll('main img, main script').length > 0`) {
 			t.Errorf("%s runs what stands in a field", path)
 		}
 	}
-	b.visit("/console/d/db/edit")
-	b.do(chromedp.SendKeys("#text", evil, chromedp.ByQuery))
-	b.until(`document.querySelector('#checked .problems')`)
-	if eval[bool](b, `document.title === 'owned' || document.querySelectorAll('main img').length > 0`) {
+	b.Visit("/console/d/db/edit")
+	b.Do(chromedp.SendKeys("#text", evil, chromedp.ByQuery))
+	b.Until(`document.querySelector('#checked .problems')`)
+	if consoletest.Eval[bool](b, `document.title === 'owned' || document.querySelectorAll('main img').length > 0`) {
 		t.Error("a check runs what is typed")
 	}
-	b.clean()
+	b.Clean()
 }
 
 func TestInABrowserFiveThousandDefinitionsAreFluent(t *testing.T) {
@@ -311,32 +291,32 @@ func TestInABrowserFiveThousandDefinitionsAreFluent(t *testing.T) {
 		files["secrets/"+name+".yaml"] = ptr(fmt.Sprintf("name: %s\nsecretPath: team-%d/%s\nsync:\n  - cluster: %s\n    namespace: default\n", name, i%7, name, cluster))
 	}
 	w.repository.MustPush(files)
-	b := newBrowser(t, w.url)
-	b.signIn(w.reader)
+	b := consoletest.New(t, w.url)
+	b.SignIn(w.reader)
 	timing := func(what string) {
-		t.Logf("%s: %s", what, eval[string](b, `(n => 'answer ' + Math.round(n.responseEnd - n.requestStart) + ' ms, interactive ' + Math.round(n.domInteractive - n.startTime) + ' ms, ' + n.decodedBodySize + ' bytes, ' + document.querySelectorAll('*').length + ' elements')(performance.getEntriesByType('navigation')[0])`))
+		t.Logf("%s: %s", what, consoletest.Eval[string](b, `(n => 'answer ' + Math.round(n.responseEnd - n.requestStart) + ' ms, interactive ' + Math.round(n.domInteractive - n.startTime) + ' ms, ' + n.decodedBodySize + ' bytes, ' + document.querySelectorAll('*').length + ' elements')(performance.getEntriesByType('navigation')[0])`))
 	}
 	timing("first")
-	b.visit("/console/")
+	b.Visit("/console/")
 	timing("again")
-	if rows := eval[int](b, `document.querySelectorAll('tbody tr').length`); rows != 100 {
+	if rows := consoletest.Eval[int](b, `document.querySelectorAll('tbody tr').length`); rows != 100 {
 		t.Errorf("%d rows", rows)
 	}
-	if n := eval[int](b, `document.querySelectorAll('*').length`); n > 3000 {
+	if n := consoletest.Eval[int](b, `document.querySelectorAll('*').length`); n > 3000 {
 		t.Errorf("%d elements: more than what is laid out at once", n)
 	}
-	if first := b.text("tbody tr th a"); first != "secret-0007" {
+	if first := b.Text("tbody tr th a"); first != "secret-0007" {
 		t.Errorf("first comes %s", first)
 	}
-	t.Logf("search: %d ms from key to rows", eval[int](b, `new Promise(done => {
+	t.Logf("search: %d ms from key to rows", consoletest.Eval[int](b, `new Promise(done => {
 		const began = performance.now(), q = document.querySelector('#q');
 		new MutationObserver((_, o) => { if (document.querySelectorAll('tbody tr').length === 1) { o.disconnect(); done(Math.round(performance.now() - began)); } }).observe(document.querySelector('main'), {childList: true, subtree: true});
 		q.value = 'secret-4321'; q.dispatchEvent(new Event('input', {bubbles: true}));
 	})`))
-	if found := b.text("tbody tr th a"); found != "secret-4321" {
+	if found := b.Text("tbody tr th a"); found != "secret-4321" {
 		t.Errorf("found %s", found)
 	}
-	b.visit("/console/map")
+	b.Visit("/console/map")
 	timing("map")
-	b.clean()
+	b.Clean()
 }

@@ -1,7 +1,11 @@
-package httpapi
+// Package consoletest drives the console as a person does: with a real Chromium, and
+// axe-core to judge what it shows. It is for tests.
+package consoletest
 
 import (
 	"context"
+	_ "embed"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,10 +20,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser is one window of a real Chromium, with a profile of its own. Whatever a page
+// Browser is one window of a real Chromium, with a profile of its own. Whatever a page
 // writes to its console as an error, a breach of its Content-Security-Policy among it,
 // fails the test.
-type browser struct {
+type Browser struct {
 	testing.TB
 	ctx  context.Context
 	base string
@@ -48,7 +52,8 @@ func findBrowser(t testing.TB) string {
 // patience is how long a page may take on a busy machine.
 const patience = 2 * time.Minute
 
-func newBrowser(t testing.TB, base string) *browser {
+// New opens a window; base is the address of the server.
+func New(t testing.TB, base string) *Browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(findBrowser(t)),
@@ -59,7 +64,7 @@ func newBrowser(t testing.TB, base string) *browser {
 	)
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, closeTab := chromedp.NewContext(allocator)
-	b := &browser{TB: t, ctx: ctx, base: base}
+	b := &Browser{TB: t, ctx: ctx, base: base}
 	chromedp.ListenTarget(ctx, func(event any) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -83,15 +88,15 @@ func newBrowser(t testing.TB, base string) *browser {
 	if err := chromedp.Run(ctx); err != nil { // the browser lives as long as this context
 		t.Fatal(err)
 	}
-	b.do(chromedp.ActionFunc(func(ctx context.Context) error {
+	b.Do(chromedp.ActionFunc(func(ctx context.Context) error {
 		_, err := devpage.AddScriptToEvaluateOnNewDocument(`addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective, e.blockedURI))`).Do(ctx)
 		return err
 	}))
 	return b
 }
 
-// do runs actions, within the patience there is.
-func (b *browser) do(actions ...chromedp.Action) {
+// Do runs actions, within the patience there is.
+func (b *Browser) Do(actions ...chromedp.Action) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
@@ -102,46 +107,47 @@ func (b *browser) do(actions ...chromedp.Action) {
 	}
 }
 
-// visit goes to a page and waits until it is there.
-func (b *browser) visit(path string) {
+// Visit goes to a page and waits until it is there.
+func (b *Browser) Visit(path string) {
 	b.Helper()
-	b.do(chromedp.Navigate(b.base+path), chromedp.WaitReady("main"))
+	b.Do(chromedp.Navigate(b.base+path), chromedp.WaitReady("main"))
 }
 
-func (b *browser) signIn(key string) {
+// SignIn goes to the console, and in with a key.
+func (b *Browser) SignIn(key string) {
 	b.Helper()
-	b.visit("/")
-	b.do(chromedp.WaitVisible("#key"), chromedp.SendKeys("#key", key), chromedp.Click("button.primary"), chromedp.WaitVisible(".bar"))
+	b.Visit("/")
+	b.Do(chromedp.WaitVisible("#key"), chromedp.SendKeys("#key", key), chromedp.Click("button.primary"), chromedp.WaitVisible(".bar"))
 }
 
-// text is what a person reads of an element.
-func (b *browser) text(selector string) (s string) {
+// Text is what a person reads of an element.
+func (b *Browser) Text(selector string) (s string) {
 	b.Helper()
-	b.do(chromedp.Text(selector, &s, chromedp.ByQuery))
+	b.Do(chromedp.Text(selector, &s, chromedp.ByQuery))
 	return s
 }
 
-// until waits until an expression is true in the page.
-func (b *browser) until(expression string) {
+// Until waits until an expression is true in the page.
+func (b *Browser) Until(expression string) {
 	b.Helper()
-	b.do(chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(patience)))
+	b.Do(chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(patience)))
 }
 
-// eval is an expression's value in the page.
-func eval[T any](b *browser, expression string) (v T) {
+// Eval is an expression's value in the page.
+func Eval[T any](b *Browser, expression string) (v T) {
 	b.Helper()
-	b.do(chromedp.Evaluate(expression, &v, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	b.Do(chromedp.Evaluate(expression, &v, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
 	return v
 }
 
-// size makes the window so wide, and dark or light.
-func (b *browser) size(width, height int64, scheme string) {
+// Size makes the window so wide, and dark or light.
+func (b *Browser) Size(width, height int64, scheme string) {
 	b.Helper()
-	b.do(chromedp.EmulateViewport(width, height), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+	b.Do(chromedp.EmulateViewport(width, height), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
 }
 
-// clean fails the test for what pages complained of.
-func (b *browser) clean() {
+// Clean fails the test for what pages complained of.
+func (b *Browser) Clean() {
 	b.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -151,16 +157,36 @@ func (b *browser) clean() {
 	b.mistakes = nil
 }
 
-// shoot keeps a picture where SCREENSHOTS names a folder for it.
-func (b *browser) shoot(name string) {
+// Shoot keeps a picture where SCREENSHOTS names a folder for it.
+func (b *Browser) Shoot(name string) {
 	b.Helper()
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
 		return
 	}
 	var png []byte
-	b.do(chromedp.FullScreenshot(&png, 100))
+	b.Do(chromedp.FullScreenshot(&png, 100))
 	if err := os.WriteFile(fmt.Sprintf("%s/%s.png", dir, name), png, 0o600); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// axe is the accessibility checker axe-core 4.14.1, as its npm package has it, under the
+// Mozilla Public License 2.0 that stands in it.
+//
+//go:embed axe-4.14.1.min.js
+var axe string
+
+// Accessible fails the test for what axe finds on the page that is shown.
+func (b *Browser) Accessible(what string) {
+	b.Helper()
+	b.Do(chromedp.Evaluate(axe, nil))
+	found := Eval[string](b, `axe.run(document).then(r => JSON.stringify(r.passes.length < 10 ? [['axe', 'found next to nothing to look at']] : r.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html + ' — ' + n.failureSummary)])))`)
+	var violations [][]any
+	if err := json.Unmarshal([]byte(found), &violations); err != nil {
+		b.Fatal(err)
+	}
+	for _, v := range violations {
+		b.Errorf("%s: %v", what, v)
 	}
 }
