@@ -135,7 +135,7 @@ func TestWhatAdmissionChangesIsTold(t *testing.T) {
 			w.create(d)
 			altered := func(s Seen) bool { return s.Copy != nil && s.Copy.Altered != nil }
 			r := w.seen("db", "altered", altered).Copy
-			if said := r.Altered.String(); said != test.says || r.Watched != test.watched || r.Manager != nil || r.Right(owner, d.Stamp, "") {
+			if said := r.Altered.String(); said != test.says || r.Watched != test.watched || r.Manager != nil || r.Right(owner, d.Stamp, "", 0) {
 				t.Fatalf("%q; %+v", said, r)
 			}
 			// The same at an update.

@@ -96,6 +96,17 @@ func (d Desired) annotations(hash Digest) map[string]string {
 	all[AnnotationVaultVersion] = strconv.Itoa(d.Version)
 	all[AnnotationVaultCreated] = d.Created
 	all[AnnotationHash] = hash.String()
+	optional := func(name, text string) {
+		if text != "" {
+			all[name] = text
+		}
+	}
+	optional(AnnotationRecipe, d.Recipe)
+	optional(AnnotationOthers, d.Others)
+	optional(AnnotationApplied, appliedOf(d.Labels, d.Annotations).text())
+	if d.Deletes {
+		optional(AnnotationDeletionPolicy, deletes)
+	}
 	return all
 }
 

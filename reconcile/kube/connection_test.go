@@ -142,7 +142,7 @@ func TestAnAPIServerThatRestartsAndOneThatLostEverything(t *testing.T) {
 	w.until("away", func() bool { return w.c.Outage() != nil })
 	w.must(w.real.Start(w.ctx))
 	w.up()
-	if w.c.Identity() != identity || !w.c.Look(d.Key).Copy.Right(owner, d.Stamp, "") {
+	if w.c.Identity() != identity || !w.c.Look(d.Key).Copy.Right(owner, d.Stamp, "", 0) {
 		t.Errorf("%v", w.c.Look(d.Key).Copy)
 	}
 	w.edit("db", func(s *corev1.Secret) { s.Data["a"] = []byte("edited") })

@@ -20,6 +20,15 @@ const (
 	// path whose versions began again at 1 from the one that was copied.
 	AnnotationVaultCreated = "secretsync.dev/vault-created"
 	AnnotationHash         = "secretsync.dev/hash"
+	// Those below stand only on a copy whose definition asks for more than the
+	// default. AnnotationRecipe tells apart what the same values are made into,
+	// AnnotationOthers has the versions of further paths, AnnotationApplied the
+	// names of the labels and annotations that the definition set, and
+	// AnnotationDeletionPolicy says Delete where the copy goes with its target.
+	AnnotationRecipe         = "secretsync.dev/recipe"
+	AnnotationOthers         = "secretsync.dev/vault-versions"
+	AnnotationApplied        = "secretsync.dev/applied"
+	AnnotationDeletionPolicy = "secretsync.dev/deletion-policy"
 
 	// AnnotationAdopt on a Secret that is not ours allows one definition,
 	// written <tenant>/<definition>, to take it over.
@@ -29,6 +38,9 @@ const (
 	// which our changes stand in a Secret's managed fields.
 	ManagedBy    = "secretsync"
 	FieldManager = "secretsync"
+
+	// deletes is the one value of AnnotationDeletionPolicy that counts.
+	deletes = "Delete"
 
 	// TypeOpaque is the type of a Secret where no other is asked for.
 	TypeOpaque = "Opaque"
@@ -49,6 +61,11 @@ type Stamp struct {
 	Path    string
 	Version int    // 0: not a number
 	Created string // as the vault wrote it
+	// Recipe names what was made of it; empty for a copy of all keys as they are.
+	Recipe string
+	// Others are the versions of further paths that are in it, as text; empty
+	// where there are none.
+	Others string
 }
 
 // Desired is a copy as it should stand.
@@ -61,6 +78,8 @@ type Desired struct {
 	Data   map[string][]byte
 	// Labels and Annotations are set beside ours.
 	Labels, Annotations map[string]string
+	// Deletes says that the copy goes with its target.
+	Deletes bool
 }
 
 // String hides the data.
@@ -95,8 +114,14 @@ type Copy struct {
 	UID             string
 	ResourceVersion string
 	Type            string
-	Immutable       bool // it refuses updates
-	Owned           bool // it has an owner reference
+	// Worn is how the labels and annotations stand that were set for its
+	// definition; see [Wear].
+	Worn Worn
+	// Applied are the names of those, as its annotation lists them.
+	Applied   string
+	Deletes   bool // it says that it goes with its target
+	Immutable bool // it refuses updates
+	Owned     bool // it has an owner reference
 	// Deleting: somebody deleted it, and Finalizers keep it.
 	Deleting   bool
 	Finalizers []string
@@ -116,10 +141,11 @@ type Copy struct {
 	ours                      int64 // when our field manager changed it last, in Unix seconds
 }
 
-// Right reports whether the Secret is the owner's copy of just that version,
-// whole and of that type (empty is TypeOpaque). It is false for nil.
-func (c *Copy) Right(o Owner, s Stamp, kind string) bool {
-	return c != nil && c.Labelled && c.Owner == o && c.Intact && !c.Deleting && c.Stamp == s && c.Type == Desired{Type: kind}.kind()
+// Right reports whether the Secret is the owner's copy of just that, whole, of that
+// type (empty is TypeOpaque), and with the labels and annotations that it is to
+// wear. It is false for nil.
+func (c *Copy) Right(o Owner, s Stamp, kind string, worn Worn) bool {
+	return c != nil && c.Labelled && c.Owner == o && c.Intact && !c.Deleting && c.Stamp == s && c.Type == Desired{Type: kind}.kind() && c.Worn == worn
 }
 
 // String describes it for logs and tests.

@@ -53,7 +53,11 @@ func (c *Cluster) observe(s *corev1.Secret, claims ...Owner) *Copy {
 // described fills in what a Secret's metadata say.
 func described(m *metav1.ObjectMeta) *Copy {
 	r := &Copy{
-		Stamp:           Stamp{Path: m.Annotations[AnnotationVaultPath], Created: m.Annotations[AnnotationVaultCreated]},
+		Stamp: Stamp{
+			Path: m.Annotations[AnnotationVaultPath], Created: m.Annotations[AnnotationVaultCreated],
+			Recipe: intern(m.Annotations[AnnotationRecipe]), Others: m.Annotations[AnnotationOthers],
+		},
+		Deletes:         m.Annotations[AnnotationDeletionPolicy] == deletes,
 		Commit:          intern(m.Annotations[AnnotationCommit]),
 		UID:             string(m.UID),
 		ResourceVersion: m.ResourceVersion,
@@ -64,6 +68,7 @@ func described(m *metav1.ObjectMeta) *Copy {
 		hasLabels:       m.Labels != nil,
 		hasAnnotations:  m.Annotations != nil,
 	}
+	r.wears(m)
 	r.Manager, r.ours = lastChange(m.ManagedFields)
 	// A version that is no number is not the right one: 0 stands for that.
 	r.Version, _ = strconv.Atoi(m.Annotations[AnnotationVaultVersion])
@@ -119,7 +124,7 @@ var ourFields = [][]byte{[]byte(`"f:data"`), []byte(`"f:secretsync.dev/`), []byt
 // here has to act on.
 func (c *Copy) same(o *Copy) bool {
 	return c.Owner == o.Owner && c.Stamp == o.Stamp && c.Commit == o.Commit && c.Digest == o.Digest && c.Intact == o.Intact &&
-		c.Watched == o.Watched && c.Labelled == o.Labelled && c.UID == o.UID && c.Type == o.Type && c.Immutable == o.Immutable &&
+		c.Watched == o.Watched && c.Labelled == o.Labelled && c.Worn == o.Worn && c.Applied == o.Applied && c.Deletes == o.Deletes && c.UID == o.UID && c.Type == o.Type && c.Immutable == o.Immutable &&
 		c.Owned == o.Owned && c.Deleting == o.Deleting && c.Unconfirmed == o.Unconfirmed && c.Adopt == o.Adopt && slices.Equal(c.Finalizers, o.Finalizers) &&
 		reflect.DeepEqual(c.Altered, o.Altered)
 }

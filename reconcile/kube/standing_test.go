@@ -28,7 +28,7 @@ func changed(manager string, at int64) metav1.ManagedFieldsEntry {
 	return metav1.ManagedFieldsEntry{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, Time: &now, FieldsV1: metav1.NewFieldsV1(`{"f:data":{"f:a":{}}}`)}
 }
 
-var wanted = Desired{Key: place, Owner: owner, Stamp: Stamp{"production/db", 1, "2026-01-02T03:04:05Z"}, Data: map[string][]byte{"a": []byte("1")}}
+var wanted = Desired{Key: place, Owner: owner, Stamp: Stamp{Path: "production/db", Version: 1, Created: "2026-01-02T03:04:05Z"}, Data: map[string][]byte{"a": []byte("1")}}
 
 // answered makes a write whose answer is still to come, and what takes it in.
 func writing(c *Cluster, rv string) (answered func() *Copy) {
@@ -52,7 +52,7 @@ func TestTheEchoOfOurOwnWriteConfirmsItOnce(t *testing.T) {
 	for range 2 {
 		c.saw(place, stamped(c, wanted, "10"), "10")
 		r := c.Look(place).Copy
-		if r.Unconfirmed || !r.Right(owner, wanted.Stamp, "") || r.Altered != nil || r.Manager != nil || o.of(place) != 1 || len(c.expected) != 0 || len(c.flights) != 0 {
+		if r.Unconfirmed || !r.Right(owner, wanted.Stamp, "", 0) || r.Altered != nil || r.Manager != nil || o.of(place) != 1 || len(c.expected) != 0 || len(c.flights) != 0 {
 			t.Errorf("%v; told %d times", r, o.of(place))
 		}
 	}
@@ -172,7 +172,7 @@ func TestHarmlessChangesTellNobody(t *testing.T) {
 		s.Labels["theirs"] = fmt.Sprint(rv)
 		c.saw(place, s, s.ResourceVersion)
 	}
-	if r := c.Look(place).Copy; o.of(place) != 1 || r.ResourceVersion != "19" || !r.Right(owner, wanted.Stamp, "") {
+	if r := c.Look(place).Copy; o.of(place) != 1 || r.ResourceVersion != "19" || !r.Right(owner, wanted.Stamp, "", 0) {
 		t.Errorf("told %d times; %+v", o.of(place), r)
 	}
 }
@@ -232,7 +232,7 @@ func TestAWriteThatWasNotAnsweredIsNoSecondServers(t *testing.T) {
 	late := stamped(c, d, "10")
 	late.ManagedFields[0] = changed(FieldManager, 2000)
 	c.saw(place, late, "10")
-	if r := c.Look(place).Copy; r.Manager != nil || !r.Right(owner, d.Stamp, "") {
+	if r := c.Look(place).Copy; r.Manager != nil || !r.Right(owner, d.Stamp, "", 0) {
 		t.Errorf("%+v %+v", r, r.Manager)
 	}
 }
@@ -268,7 +268,7 @@ func TestWhatAdmissionMadeOfAWriteIsKnownInAnyOrder(t *testing.T) {
 			c.replaced("", map[Key]*Copy{}, "1")
 			order(c, writing(c, "10"))
 			r := c.Look(place).Copy
-			if r.Altered == nil || r.Intact || r.Right(owner, wanted.Stamp, "") {
+			if r.Altered == nil || r.Intact || r.Right(owner, wanted.Stamp, "", 0) {
 				t.Fatalf("%+v", r)
 			}
 			if said := r.Altered.String(); name != "its details forgotten" && said != "changes the data keys a, adds a data key" {

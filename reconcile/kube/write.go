@@ -137,6 +137,9 @@ func patchOf(old *Copy, d Desired, s *sent) ([]byte, error) {
 	}
 	patch = appendEntries(patch, "/metadata/labels", s.labels, old.hasLabels)
 	patch = appendEntries(patch, "/metadata/annotations", s.annotations, old.hasAnnotations)
+	labels, annotations := outworn(old, s)
+	patch = appendRemovals(patch, "/metadata/labels", labels)
+	patch = appendRemovals(patch, "/metadata/annotations", annotations)
 	body, err := json.Marshal(patch)
 	if err != nil {
 		return nil, &Refused{Refusal: Invalid, Message: "the Secret can't be encoded"}
@@ -147,7 +150,21 @@ func patchOf(old *Copy, d Desired, s *sent) ([]byte, error) {
 type patchOperation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
-	Value any    `json:"value"`
+	Value any    `json:"value,omitempty"`
+}
+
+// entryPath escapes a name as part of a path (RFC 6901).
+var entryPath = strings.NewReplacer("~", "~0", "/", "~1")
+
+// appendRemovals takes entries out of a map that is there. Whether an entry is there
+// as well is not known, and to remove one that is not would fail all of the patch;
+// so each is set before.
+func appendRemovals(patch []patchOperation, path string, names []string) []patchOperation {
+	for _, name := range names {
+		entry := path + "/" + entryPath.Replace(name)
+		patch = append(patch, patchOperation{"add", entry, "removed"}, patchOperation{Op: "remove", Path: entry})
+	}
+	return patch
 }
 
 // appendEntries sets entries of a map beside what else is in it, or the whole
@@ -156,9 +173,8 @@ func appendEntries(patch []patchOperation, path string, entries map[string]strin
 	if !there {
 		return append(patch, patchOperation{"add", path, entries})
 	}
-	escape := strings.NewReplacer("~", "~0", "/", "~1")
 	for key, entry := range entries {
-		patch = append(patch, patchOperation{"add", path + "/" + escape.Replace(key), entry})
+		patch = append(patch, patchOperation{"add", path + "/" + entryPath.Replace(key), entry})
 	}
 	return patch
 }
@@ -219,6 +235,13 @@ func (c *Cluster) Replace(ctx context.Context, old *Copy, d Desired) (*Copy, err
 	digest := c.hasher.Sum(c.Identity(), d.Key, d.Owner, d.Data)
 	sends := d.sends(digest)
 	s := sends.secret(d.Data)
+	labels, annotations := outworn(old, sends)
+	for _, name := range labels {
+		delete(there.Labels, name)
+	}
+	for _, name := range annotations {
+		delete(there.Annotations, name)
+	}
 	s.Labels, s.Annotations, s.OwnerReferences = beside(there.Labels, s.Labels), beside(there.Annotations, s.Annotations), there.OwnerReferences
 	// The server looks at everything before it finds that the name is taken.
 	switch _, err := k.create(ctx, s, true); kindOf(err) {

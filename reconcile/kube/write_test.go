@@ -20,7 +20,7 @@ func TestACopyIsCreatedUpdatedAndDeleted(t *testing.T) {
 	w := newWorld(t).up()
 	d := w.desired("db", 1, "a=1", "b=2")
 	r := w.create(d)
-	if !r.Right(owner, d.Stamp, "") || !w.c.Look(d.Key).Copy.Right(owner, d.Stamp, "") {
+	if !r.Right(owner, d.Stamp, "", 0) || !w.c.Look(d.Key).Copy.Right(owner, d.Stamp, "", 0) {
 		t.Fatalf("%+v", r)
 	}
 	w.edit("db", func(s *corev1.Secret) { s.Labels["theirs"] = "x"; s.Annotations["theirs"] = "y" })
@@ -29,7 +29,7 @@ func TestACopyIsCreatedUpdatedAndDeleted(t *testing.T) {
 	r, err := w.c.Update(w.ctx, w.c.Look(d.Key).Copy, d)
 	w.must(err)
 	s := w.get("db")
-	if !r.Right(owner, d.Stamp, "") || len(s.Data) != 1 || string(s.Data["a"]) != "2" || s.Labels["theirs"] != "x" || s.Annotations["theirs"] != "y" {
+	if !r.Right(owner, d.Stamp, "", 0) || len(s.Data) != 1 || string(s.Data["a"]) != "2" || s.Labels["theirs"] != "x" || s.Annotations["theirs"] != "y" {
 		t.Fatalf("%+v %+v", r, s)
 	}
 	if writes := w.writesTo("db"); writes["create"] != 1 || writes["patch"] != 1 {
@@ -63,13 +63,13 @@ func TestWhatRefusesUpdatesIsMadeAnew(t *testing.T) {
 		s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "none", UID: "none"}}
 		w.put(s)
 		r := w.seen("db", "seen", func(s Seen) bool { return s.Copy != nil }).Copy
-		if !r.Intact || !r.Owned || r.Right(owner, r.Stamp, "") == (name == "of another type") || r.Immutable != (name == "immutable") {
+		if !r.Intact || !r.Owned || r.Right(owner, r.Stamp, "", 0) == (name == "of another type") || r.Immutable != (name == "immutable") {
 			t.Fatalf("%s: %+v", name, r)
 		}
 		r, err := w.c.Replace(w.ctx, r, d)
 		w.must(err)
 		got := w.get("db")
-		if !r.Right(owner, d.Stamp, "") || string(got.Data["a"]) != "2" || got.Labels["theirs"] != "x" || len(got.OwnerReferences) != 1 || got.Type != TypeOpaque || got.Immutable != nil {
+		if !r.Right(owner, d.Stamp, "", 0) || string(got.Data["a"]) != "2" || got.Labels["theirs"] != "x" || len(got.OwnerReferences) != 1 || got.Type != TypeOpaque || got.Immutable != nil {
 			t.Errorf("%s: %+v %+v", name, r, got)
 		}
 		w.must(w.c.Delete(w.ctx, d.Key, r))
@@ -122,7 +122,7 @@ func TestNothingIsDeletedThatCouldNotBeMadeAnew(t *testing.T) {
 	// Somebody deletes it, and the finalizers keep it.
 	w.remove("db")
 	r = w.seen("db", "being deleted", func(s Seen) bool { return s.Copy.Deleting }).Copy
-	if r.Right(owner, r.Stamp, "") {
+	if r.Right(owner, r.Stamp, "", 0) {
 		t.Error("it is taken for right")
 	}
 	if _, err := w.c.Create(w.ctx, d); RefusalOf(err) != Exists {
@@ -175,7 +175,7 @@ func TestOnceTheOldOneIsDeletedANewOneStands(t *testing.T) {
 			d := w.desired("db", 2, "a=2")
 			r, err := w.c.Replace(ctx, r, d)
 			w.must(err)
-			if got := w.get("db"); got == nil || string(got.Data["a"]) != "2" || !r.Right(owner, d.Stamp, "") {
+			if got := w.get("db"); got == nil || string(got.Data["a"]) != "2" || !r.Right(owner, d.Stamp, "", 0) {
 				t.Fatalf("%v; %+v", r, got)
 			}
 			// Where we are told to stop before it nothing is done.
@@ -211,7 +211,7 @@ func TestWhatIsNotOursIsReadOneByOne(t *testing.T) {
 	}
 	r, err = w.c.Update(w.ctx, r, d)
 	w.must(err)
-	if !r.Right(owner, d.Stamp, "") {
+	if !r.Right(owner, d.Stamp, "", 0) {
 		t.Errorf("%+v", r)
 	}
 	// It loses all our labels: the watch says it went, and the hash that it is ours.
@@ -236,7 +236,7 @@ func TestWhatIsNotOursIsReadOneByOne(t *testing.T) {
 	w.must(err)
 	w.edit("db", func(s *corev1.Secret) { delete(s.Labels, LabelManagedBy) })
 	r = w.seen("db", "without a label", func(s Seen) bool { return s.Copy != nil && !s.Copy.Labelled }).Copy
-	if r.Right(owner, d.Stamp, "") || !r.Watched || !r.Intact {
+	if r.Right(owner, d.Stamp, "", 0) || !r.Watched || !r.Intact {
 		t.Errorf("%+v", r)
 	}
 }
