@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"secretsync/gitstore/definition"
+	"secretsync/reconcile/compose"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube"
 	"secretsync/reconcile/vault"
@@ -19,7 +21,8 @@ type work struct {
 	place  *place
 	target *target   // that has the place
 	others []*target // that claim it too
-	value  *vault.Value
+	values []*vault.Value
+	data   map[string][]byte // what is made of them
 }
 
 // pass brings one place as far as it can be brought now: it looks, decides
@@ -35,15 +38,22 @@ func (s *site) pass(ctx context.Context, p *place) {
 	w.tell()
 	switch w.action {
 	case know:
-		w.target.origin.source.Look()
+		for _, o := range w.target.followed() {
+			o.source.Look()
+		}
 	case confirm:
-		w.target.origin.source.Confirm(bears(w.in.seen.Copy))
+		w.confirm()
 	case read:
 		w.read(ctx)
-	case try:
-		w.try(ctx)
-	case create, update, replace:
-		w.write(ctx)
+	case try, create, update, replace:
+		switch f := w.compose(); {
+		case f != nil:
+			w.misfits(f)
+		case w.action == try:
+			w.try(ctx)
+		default:
+			w.write(ctx)
+		}
 	}
 	if w.again > 0 {
 		s.later(p, w.again)
@@ -68,14 +78,14 @@ func (p *place) plan(now time.Time) (*work, bool) {
 		w.in.record = p.record
 		w.decision = decide(&w.in)
 	}
-	if p.want(w.target, w.decision.value) {
+	if p.want(&w.in, w.target, w.decision.value) {
 		// It is in memory already, for another place.
 		w.in.held = true
 		w.decision = decide(&w.in)
 	}
 	if w.action == try || w.action.writes() {
-		w.value, _ = p.record.request.asked.Value()
-		if w.value == nil { // dropped in this very moment
+		var whole bool
+		if w.values, whole = p.record.request.values(); !whole { // dropped in this very moment
 			w.in.held = false
 			w.decision = decide(&w.in)
 		}
@@ -84,21 +94,68 @@ func (p *place) plan(now time.Time) (*work, bool) {
 	return w, true
 }
 
-// want asks for the value, or gives it up. It reports whether the value was
-// asked for now and is there at once. p.mu is held.
-func (p *place) want(h *target, value bool) bool {
+// want asks for the values, or gives them up. It reports whether they were asked
+// for now and are there at once. p.mu is held.
+func (p *place) want(in *input, h *target, value bool) bool {
 	r := p.record.request
-	if r != nil && (!value || r.origin != h.origin) {
+	if r != nil && (!value || r.by != h) {
 		p.release()
 		r = nil
 	}
 	if !value || r != nil {
 		return false
 	}
-	r = &request{origin: h.origin, asked: h.origin.source.Request()}
+	r = &request{by: h}
+	for _, o := range h.followed() {
+		r.asked = append(r.asked, o.source.Request())
+	}
 	p.record.request = r
-	v, ok := r.asked.Value()
-	return ok && v.Version == h.origin.source.State().Version
+	return in.holds(r)
+}
+
+// confirm has the vault asked again of which an older version was answered.
+func (w *work) confirm() {
+	c := w.in.seen.Copy
+	if older(&w.in, c) {
+		w.target.origin.source.Confirm(bears(c))
+	}
+	for i := range w.in.parts {
+		if version := borne(c.Others, w.in.parts[i].path); !version.IsZero() {
+			w.target.further.origins[i].source.Confirm(version)
+		}
+	}
+}
+
+// compose makes the copy's data of the values.
+func (w *work) compose() (f *fault.Fault) {
+	values := map[definition.SecretPath]compose.Value{w.target.path: w.target.valueOf(w.target.path, w.values[0])}
+	for i, path := range w.target.further.all() {
+		values[path] = w.target.valueOf(path, w.values[i+1])
+	}
+	w.data, f = w.in.asked.of(w.target.path).Data(values)
+	return f
+}
+
+func (t *target) valueOf(path definition.SecretPath, v *vault.Value) compose.Value {
+	return compose.Value{At: t.tenant.broker.Full(path.String()), Version: v.Number, Data: v.Data, JSON: v.JSON}
+}
+
+// misfits notes that no copy can be made of the values, and tells so.
+func (w *work) misfits(f *fault.Fault) {
+	w.place.misfit(w.want, f)
+	if next, ok := w.place.plan(w.target.tenant.clock.Now()); ok {
+		next.tell()
+		w.again = next.again
+		if next.action > wait {
+			w.place.due()
+		}
+	}
+}
+
+func (p *place) misfit(want kube.Stamp, f *fault.Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.record.unfit = &unfit{want, f}
 }
 
 // note brings the record up to what was seen, before anything is done. It
@@ -112,7 +169,7 @@ func (p *place) note(in *input, d *decision) bool {
 		r.cause = &cause{by: causeDrift, since: in.now}
 		return true
 	case d.right:
-		r.good, r.attempt, r.look, r.sent = in.seen.Copy, nil, nil, nil
+		r.good, r.attempt, r.look, r.sent, r.unfit = in.seen.Copy, nil, nil, nil, nil
 		if r.cause != nil && r.cause.written {
 			p.site.metrics.synced(r.cause.by, in.now.Sub(r.cause.since))
 		}
@@ -134,8 +191,10 @@ func (p *place) note(in *input, d *decision) bool {
 
 // desired is the copy as it should stand.
 func (w *work) desired() kube.Desired {
+	r := w.in.asked.of(w.target.path)
 	return kube.Desired{
-		Key: w.in.at, Owner: w.in.owner, Stamp: w.want, Commit: *w.target.commit.Load(), Type: w.in.kind, Data: w.value.Data,
+		Key: w.in.at, Owner: w.in.owner, Stamp: w.want, Commit: *w.target.commit.Load(), Type: w.in.kind, Data: w.data,
+		Labels: r.Labels(), Annotations: r.Annotations(), Deletes: r.Deletes(),
 	}
 }
 
@@ -331,7 +390,7 @@ func (s *site) survive(p *place) {
 	p.record = record{attempt: a} // what it held may have been the cause
 	s.later(p, pause)
 	defer func() { recover() }()
-	request.asked.Release()
+	request.release()
 }
 
 func internalError() *fault.Fault {

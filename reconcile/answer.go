@@ -15,7 +15,8 @@ import (
 // Status works out how a definition stands now. It goes by the entry that is
 // given: targets of it that the reconciler has not come to yet are Pending.
 func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status {
-	path, sync := desired(e)
+	d := desired(e)
+	sync := d.Sync
 	standings := make([]standing, len(sync))
 	t := r.tenant(name)
 	if t == nil {
@@ -29,7 +30,7 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status 
 	known := t.definitions[e.Name]
 	now := r.clock.Now()
 	for i, spec := range sync {
-		x := targetOf(known, e.Name, path, spec, i)
+		x := targetOf(known, d, spec, i)
 		switch {
 		case x != nil && x.refused == nil:
 			standings[i] = x.stands(now).full(x.owner)
@@ -62,12 +63,11 @@ func notAtWork(spec definition.Target, name definition.Name, f *fault.Fault) sta
 
 // targetOf finds the target at work for a place and path; hint is where it
 // likely is.
-func targetOf(d *followed, name definition.Name, path definition.SecretPath, spec definition.Target, hint int) *target {
+func targetOf(d *followed, now definition.Definition, spec definition.Target, hint int) *target {
 	if d == nil {
 		return nil
 	}
-	place := spec.Place(name)
-	same := func(x *target) bool { return x.path == path && x.spec.Place(name) == place }
+	same := func(x *target) bool { return x.is(spec, now) }
 	if hint < len(d.targets) && same(d.targets[hint]) {
 		return d.targets[hint]
 	}

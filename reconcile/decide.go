@@ -21,10 +21,17 @@ type input struct {
 	// looked at again.
 	interval time.Duration
 
+	asked     *asked    // what the definition asks for; recipe, kind, worn and suspended say the same
+	recipe    string    // what is made of the values; empty is what a copy is by default
+	worn      kube.Worn // the labels and annotations that the copy is to wear
+	suspended bool      // nothing is to be written
+
 	path   string
 	vault  *fault.Outage
-	source vault.State
-	held   bool // the value of source.Version is in memory
+	source vault.State // of all values together; Version is that of path
+	parts  []part      // the further values
+	others string      // their versions, as a copy carries them
+	held   bool        // the values, in just those versions, are in memory
 
 	cluster   *fault.Outage
 	throttled time.Time // the cluster asked us not to write before that
@@ -92,6 +99,32 @@ func decide(in *input) decision {
 		// Whatever is known may be outdated. What can be done is done all the same.
 		d.fault, d.since = &in.vault.Fault, in.vault.Since
 	}
+	if in.suspended {
+		return suspend(d)
+	}
+	return d
+}
+
+// suspend has nothing done that changes something, or that only a write needs, and
+// tells what would be.
+func suspend(d decision) decision {
+	told := "nothing is written, since it is suspended"
+	switch {
+	case d.fault != nil && d.fault.Reason != ReasonQueued:
+		told += "; besides: " + d.fault.Message
+	case d.action == fetch, d.action >= try:
+		told += "; it would be, as there is " + d.why
+	case d.right:
+		told += "; value and copy agree"
+	}
+	switch {
+	case d.action == fetch && d.want == (kube.Stamp{}):
+		d.action = know
+	case d.action == fetch, d.action >= try:
+		d.action = stay
+	}
+	d.value, d.drift, d.again, d.since = false, false, 0, time.Time{}
+	d.fault = fault.New(Pending, ReasonSuspended, "%s", told)
 	return d
 }
 
@@ -114,7 +147,8 @@ func heldBack(in *input, d decision) decision {
 // on from those that stand whatever the vault says.
 func concernsVault(r Reason) bool {
 	switch r {
-	case ReasonQueued, ReasonValueNotFound, ReasonValueDeleted, ReasonInvalidKey, ReasonValueTooLarge, ReasonVaultForbidden, ReasonVaultUnavailable:
+	case ReasonQueued, ReasonValueNotFound, ReasonValueDeleted, ReasonInvalidKey, ReasonValueTooLarge, ReasonKeyNotFound, ReasonTemplateFailed,
+		ReasonVaultForbidden, ReasonVaultUnavailable:
 		return true
 	}
 	return false
@@ -181,13 +215,20 @@ func byValue(in *input, c *kube.Copy) decision {
 	case !s.Known:
 		return decision{action: fetch, value: true, why: difference(in, c), fault: askingValue}
 	}
-	want := kube.Stamp{Path: in.path, Version: s.Version.Number, Created: s.Version.Created}
+	want := in.stamp()
 	if older(in, c) {
 		return decision{action: confirm, want: want, why: "the vault answers an older version than was copied",
 			fault: queued("the vault answers version %d, which is older than version %d that was copied; it is asked again", want.Version, c.Version)}
 	}
+	if part := olderPart(in, c); part != "" {
+		return decision{action: confirm, want: want, why: "the vault answers an older version than was copied",
+			fault: queued("the vault answers an older version of %s than was copied; it is asked again", part)}
+	}
+	if u := in.record.unfit; u != nil && u.want == want {
+		return decision{want: want, why: "no copy can be made of the value", fault: u.fault}
+	}
 	var d decision
-	if c.Right(in.owner, want, in.kind) {
+	if c.Right(in.owner, want, in.kind, in.worn) {
 		d = agreed(in, c)
 	} else {
 		d = repair(in, c, want)
@@ -196,9 +237,14 @@ func byValue(in *input, c *kube.Copy) decision {
 	return d
 }
 
+// stamp is what the copy is to be made of, as far as it is known.
+func (in *input) stamp() kube.Stamp {
+	return kube.Stamp{Path: in.path, Version: in.source.Version.Number, Created: in.source.Version.Created, Recipe: in.recipe, Others: in.others}
+}
+
 // whole reports whether a copy is right but for what the vault may say.
 func whole(in *input, c *kube.Copy) bool {
-	return c != nil && c.Path == in.path && c.Right(in.owner, c.Stamp, in.kind)
+	return c != nil && c.Path == in.path && c.Recipe == in.recipe && c.Right(in.owner, c.Stamp, in.kind, in.worn)
 }
 
 // older reports whether the vault answers an older version of the path than
@@ -208,6 +254,20 @@ func older(in *input, c *kube.Copy) bool {
 		return false
 	}
 	return in.source.Version.Before(bears(c))
+}
+
+// olderPart names a further path of which the vault answers an older version than
+// was copied.
+func olderPart(in *input, c *kube.Copy) string {
+	if c == nil || !c.Intact || c.Recipe != in.recipe {
+		return ""
+	}
+	for i := range in.parts {
+		if p := &in.parts[i]; !p.state.Confirmed && p.state.Version.Before(borne(c.Others, p.path)) {
+			return p.path
+		}
+	}
+	return ""
 }
 
 func bears(c *kube.Copy) vault.Version { return vault.Version{Number: c.Version, Created: c.Created} }
@@ -291,8 +351,14 @@ func difference(in *input, c *kube.Copy) string {
 		return "another type"
 	case !c.Intact:
 		return "the copy was edited"
+	case c.Recipe != in.recipe:
+		return "the definition makes something else of the value"
 	case in.source.Known && bears(c) != in.source.Version:
 		return "another version"
+	case in.source.Known && c.Others != in.others:
+		return "another version of a further path"
+	case c.Worn != in.worn:
+		return "labels or annotations were changed"
 	}
 	return "the copy is not right"
 }

@@ -45,6 +45,19 @@ func known(in *input, s kube.Stamp) {
 	in.source = vault.State{Known: true, Version: vault.Version{Number: s.Version, Created: s.Created}}
 }
 
+var unfitting = fault.New(Error, ReasonTemplateFailed, "the template fails")
+
+// shares has a copy that is made of a further path, in one version, where the vault
+// has another.
+func shares(in *input, c *kube.Copy, has, bears int) {
+	state := func(n int) []part {
+		return []part{{"shared/ca", vault.State{Known: true, Version: vault.Version{Number: n, Created: time.Unix(int64(n), 0).UTC().Format(time.RFC3339)}}}}
+	}
+	in.recipe, c.Recipe = "r", "r"
+	in.parts = state(has)
+	in.others, c.Others = versionsOf(in.parts), versionsOf(state(bears))
+}
+
 func TestDecide(t *testing.T) {
 	failed := fault.Transient(Error, ReasonClusterUnreachable, "it failed")
 	type row struct {
@@ -63,6 +76,32 @@ func TestDecide(t *testing.T) {
 		"namespaces can't be seen":          {func(in *input) { in.seen.Namespace = kube.NamespaceUnknown }, fetch, ReasonQueued},
 		"a cluster down and a vault down":   {func(in *input) { in.cluster, in.vault = &fault.Outage{Fault: *failed, Since: testNow}, vaultDown }, stay, ReasonClusterUnreachable},
 		"a namespace missing, a vault down": {func(in *input) { in.seen.Namespace, in.vault = kube.NamespaceMissing, vaultDown }, stay, ReasonNamespaceNotFound},
+
+		// What a definition asks for besides.
+		"another recipe":                     {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.recipe, in.held = "r", true }), update, ReasonQueued},
+		"another recipe, before the vault":   {of(func(in *input, c *kube.Copy) { in.recipe = "r" }), fetch, ReasonQueued},
+		"the same recipe, before the vault":  {of(func(in *input, c *kube.Copy) { in.recipe, c.Recipe = "r", "r" }), know, ReasonQueued},
+		"a recipe that was taken back":       {of(func(in *input, c *kube.Copy) { known(in, testStamp); c.Recipe, in.held = "r", true }), update, ReasonQueued},
+		"a label that somebody changed":      {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.worn, c.Worn, in.held = 1, 2, true }), update, ReasonQueued},
+		"another version of a further path":  {of(func(in *input, c *kube.Copy) { known(in, testStamp); shares(in, c, 2, 1); in.held = true }), update, ReasonQueued},
+		"the same version of a further path": {of(func(in *input, c *kube.Copy) { known(in, testStamp); shares(in, c, 2, 2) }), stay, ""},
+		"an older version of a further path": {of(func(in *input, c *kube.Copy) { known(in, testStamp); shares(in, c, 1, 2) }), confirm, ReasonQueued},
+		"one that is confirmed to be older": {of(func(in *input, c *kube.Copy) {
+			known(in, testStamp)
+			shares(in, c, 1, 2)
+			in.parts[0].state.Confirmed = true
+		}), fetch, ReasonQueued},
+		"a value that no copy can be made of": {of(func(in *input, c *kube.Copy) { known(in, newStamp); in.record.unfit = &unfit{newStamp, unfitting} }), stay, ReasonTemplateFailed},
+		"one of which that was so before":     {of(func(in *input, c *kube.Copy) { known(in, newStamp); in.record.unfit = &unfit{oldStamp, unfitting} }), fetch, ReasonQueued},
+		"another type":                        {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.kind, in.held = "kubernetes.io/tls", true }), replace, ReasonQueued},
+
+		// Suspended.
+		"suspended, and right":             {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.suspended = true }), stay, ReasonSuspended},
+		"suspended, and another version":   {of(func(in *input, c *kube.Copy) { known(in, newStamp); in.suspended, in.held = true, true }), stay, ReasonSuspended},
+		"suspended, and edited":            {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.suspended, c.Intact = true, false }), stay, ReasonSuspended},
+		"suspended, before the vault":      {func(in *input) { in.suspended = true }, know, ReasonSuspended},
+		"suspended, with no copy":          {func(in *input) { known(in, testStamp); in.suspended = true }, stay, ReasonSuspended},
+		"suspended, with a foreign Secret": {of(func(in *input, c *kube.Copy) { *c = foreign(); in.suspended = true }), read, ReasonSuspended},
 
 		// Whose Secret stands there.
 		"a copy that the watch lost sight of":       {func(in *input) { in.seen.Left = true }, read, ReasonQueued},

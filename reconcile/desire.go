@@ -19,7 +19,7 @@ type followed struct {
 }
 
 // target is one target of one definition. It lives as long as the definition
-// names this place and this vault path, and the grant leads to the same cluster.
+// names this place and these vault paths, and the grant leads to the same cluster.
 type target struct {
 	tenant     *tenant
 	owner      kube.Owner
@@ -30,6 +30,8 @@ type target struct {
 	refused    *fault.Fault           // by the configuration alone
 	connection *connection            // nil where refused
 	origin     *origin                // nil where refused
+	further    *further               // paths beside path; mostly nil
+	asks       atomic.Pointer[asked]  // nil: what a copy is by default
 	place      atomic.Pointer[place]  // nil where refused or withdrawn
 	commit     atomic.Pointer[string] // the commit the definition was read at
 
@@ -78,11 +80,28 @@ func (t *tenant) admit(spec definition.Target) (*connection, *fault.Fault) {
 }
 
 // desired is what an entry asks for: nothing where it never was valid.
-func desired(e *gitstore.Entry) (definition.SecretPath, []definition.Target) {
+func desired(e *gitstore.Entry) definition.Definition {
 	if e == nil || !e.Usable() {
-		return definition.SecretPath{}, nil
+		return definition.Definition{}
 	}
-	return e.Definition.SecretPath, e.Definition.Sync
+	return e.Definition
+}
+
+// reads reports whether a target is made of just the values that a definition now
+// names.
+func (t *target) reads(d definition.Definition) bool {
+	if t.path != d.SecretPath {
+		return false
+	}
+	if d.Shape == nil {
+		return t.further == nil
+	}
+	return slices.Equal(t.further.all(), d.Paths()[1:])
+}
+
+// is reports whether a target is the one that a definition has at spec.
+func (t *target) is(spec definition.Target, d definition.Definition) bool {
+	return t.spec.Restart == spec.Restart && t.reads(d) && t.spec.Place(d.Name) == spec.Place(d.Name)
 }
 
 // take makes the desired state what a snapshot says, at the cost of what changed.
@@ -114,10 +133,10 @@ func (t *tenant) withdraw(c gitstore.Change) {
 	if d == nil {
 		return
 	}
-	path, sync := desired(c.New)
+	now := desired(c.New)
 	kept := make([]*target, 0, len(d.targets))
 	for _, old := range d.targets {
-		if old.path == path && slices.ContainsFunc(sync, func(s definition.Target) bool { return s.Place(c.Name) == old.spec.Place(c.Name) }) {
+		if slices.ContainsFunc(now.Sync, func(s definition.Target) bool { return old.is(s, now) }) {
 			kept = append(kept, old)
 			continue
 		}
@@ -138,44 +157,68 @@ func (t *tenant) enter(e *gitstore.Entry) {
 		t.definitions[e.Name] = d
 	}
 	d.entry = e
-	path, sync := desired(e)
-	commit := intern(e.Source.String())
+	now := desired(e)
+	commit, asks := intern(e.Source.String()), asks(now)
 	before := d.targets
-	d.targets = make([]*target, len(sync))
-	for i, spec := range sync {
-		if j := slices.IndexFunc(before, func(old *target) bool { return old.spec.Place(e.Name) == spec.Place(e.Name) }); j >= 0 {
+	d.targets = make([]*target, len(now.Sync))
+	for i, spec := range now.Sync {
+		if j := slices.IndexFunc(before, func(old *target) bool { return old.is(spec, now) }); j >= 0 {
 			d.targets[i] = before[j]
-			d.targets[i].commit.Store(&commit)
+			d.targets[i].ask(asks, &commit)
 			continue
 		}
-		d.targets[i] = t.target(e.Name, path, spec, &commit)
+		d.targets[i] = t.target(now, spec, asks, &commit)
+	}
+}
+
+// ask has a target's copy be what a newer commit asks for.
+func (t *target) ask(asks *asked, commit *string) {
+	t.commit.Store(commit)
+	before := t.asks.Swap(asks)
+	if before == nil && asks == nil {
+		return
+	}
+	if p := t.place.Load(); p != nil {
+		p.due()
 	}
 }
 
 // target makes a target and claims its place. t.mu is held.
-func (t *tenant) target(name definition.Name, path definition.SecretPath, spec definition.Target, commit *string) *target {
-	secret := spec.Secret(name)
+func (t *tenant) target(d definition.Definition, spec definition.Target, asks *asked, commit *string) *target {
+	secret := spec.Secret(d.Name)
 	n := &target{
-		tenant: t, spec: spec, secret: secret, path: path,
-		owner: kube.Owner{Tenant: t.name.String(), Name: name.String()},
+		tenant: t, spec: spec, secret: secret, path: d.SecretPath,
+		owner: kube.Owner{Tenant: t.name.String(), Name: d.Name.String()},
 		at:    kube.Key{Namespace: intern(spec.Namespace.String()), Name: secret.String()},
 	}
 	n.commit.Store(commit)
+	n.asks.Store(asks)
+	if d.Shape != nil {
+		n.further = furtherOf(d.Paths()[1:])
+	}
 	if n.connection, n.refused = t.admit(spec); n.refused != nil {
 		return n
 	}
+	n.origin = t.originOf(n, n.path)
+	for i, path := range n.further.all() {
+		n.further.origins[i] = t.originOf(n, path)
+	}
+	t.atlas.claim(n)
+	return n
+}
+
+// originOf follows a path for a target. t.mu is held.
+func (t *tenant) originOf(n *target, path definition.SecretPath) *origin {
 	o := t.origins[path]
 	if o == nil {
 		o = &origin{path: path.String()}
 		o.source = t.broker.Source(o.path, o.changed)
 		t.origins[path] = o
 	}
-	n.origin = o
 	o.mu.Lock()
 	o.targets = append(slices.Clip(o.targets), n)
 	o.mu.Unlock()
-	t.atlas.claim(n)
-	return n
+	return o
 }
 
 // drop withdraws a target. t.mu is held.
@@ -184,13 +227,21 @@ func (t *tenant) drop(old *target) {
 		return
 	}
 	t.atlas.release(old)
-	o := old.origin
+	t.unfollow(old, old.path)
+	for _, path := range old.further.all() {
+		t.unfollow(old, path)
+	}
+}
+
+// unfollow ends following a path for a target. t.mu is held.
+func (t *tenant) unfollow(old *target, path definition.SecretPath) {
+	o := t.origins[path]
 	o.mu.Lock()
 	o.targets = slices.DeleteFunc(slices.Clone(o.targets), func(other *target) bool { return other == old })
 	left := len(o.targets)
 	o.mu.Unlock()
 	if left == 0 {
-		delete(t.origins, old.path)
+		delete(t.origins, path)
 		o.source.Close()
 	}
 }
@@ -208,7 +259,7 @@ func (t *tenant) regrant(grants map[definition.ClusterName]grant) {
 			}
 			// The new one claims before the old one lets go, so that the copy is
 			// claimed at every moment, and the value not forgotten.
-			d.targets[i] = t.target(d.entry.Name, old.path, old.spec, old.commit.Load())
+			d.targets[i] = t.target(desired(d.entry), old.spec, old.asks.Load(), old.commit.Load())
 			t.drop(old)
 		}
 	}

@@ -38,13 +38,41 @@ type record struct {
 	fight   *fight     // that somebody undoes what we write
 	look    *look      // that a Secret which is not ours was looked at
 	sent    *sent      // what was written last, while it is not known to stand as it was sent
+	unfit   *unfit     // why no copy can be made of the values as they were last read
 	cause   *cause     // what made a write necessary that has not ended yet
 }
 
-// request is a value that was asked for.
+// request is what was asked for to make a target's copy of: its value, and those of
+// further paths.
 type request struct {
-	origin *origin
-	asked  *vault.Request
+	by    *target
+	asked []*vault.Request // of by.followed
+}
+
+// values returns what was asked for, in that order; false while one is missing.
+func (r *request) values() ([]*vault.Value, bool) {
+	all, whole := make([]*vault.Value, len(r.asked)), true
+	for i, asked := range r.asked { // each is asked, so that each is read again if it was dropped
+		v, ok := asked.Value()
+		all[i], whole = v, whole && ok
+	}
+	return all, whole
+}
+
+func (r *request) release() {
+	if r == nil {
+		return
+	}
+	for _, asked := range r.asked {
+		asked.Release()
+	}
+}
+
+// unfit is that values make no copy: whatever they are asked for, until one of them
+// or the definition changes.
+type unfit struct {
+	want  kube.Stamp
+	fault *fault.Fault
 }
 
 // attempt is how something that was tried in the cluster failed. It stands for
@@ -87,7 +115,7 @@ func (l *look) of(in *input, c *kube.Copy) bool {
 // sent is what was written.
 type sent struct {
 	owner   kube.Owner
-	stamp   kube.Stamp
+	stamp   kube.Stamp // its recipe covers what the copy wears
 	kind    string
 	triedAt time.Time
 }
@@ -121,10 +149,10 @@ const (
 // stood reports whether the copy was right, and would be still if nobody had
 // touched it.
 func (r *record) stood(in *input) bool {
-	if r.good == nil || r.good.Owner != in.owner || r.good.Path != in.path || r.good.Type != kindOf(in.kind) {
+	if r.good == nil || r.good.Owner != in.owner || r.good.Path != in.path || r.good.Recipe != in.recipe || r.good.Type != kindOf(in.kind) {
 		return false
 	}
-	return !in.source.Known || bears(r.good) == in.source.Version
+	return !in.source.Known || r.good.Stamp == in.stamp()
 }
 
 // due has the place worked on soon: something that it depends on changed.
@@ -169,10 +197,8 @@ func (p *place) leave(t *target) {
 
 // release gives a value up that was asked for. p.mu is held.
 func (p *place) release() {
-	if r := p.record.request; r != nil {
-		r.asked.Release()
-		p.record.request = nil
-	}
+	p.record.request.release()
+	p.record.request = nil
 }
 
 // compareClaims orders the claims to a place of which nobody has it yet.
@@ -217,11 +243,36 @@ func (p *place) gather(now time.Time) (in input, h *target) {
 	in.interval = h.tenant.interval()
 	in.cluster, in.throttled = h.connection.outage(), h.connection.throttledUntil()
 	in.vault, in.source = h.tenant.broker.Outage(), h.origin.source.State()
-	if r := p.record.request; r != nil && r.origin == h.origin {
-		v, ok := r.asked.Value()
-		in.held = ok && v.Version == in.source.Version
+	if a := h.asks.Load(); a != nil {
+		in.asked = a
+		in.recipe, in.kind, in.worn, in.suspended = a.recipe.Hash(), a.recipe.Type(), a.worn, a.suspended
+	}
+	in.suspended = in.suspended || h.tenant.suspended.Load()
+	if h.further != nil {
+		for _, o := range h.further.origins {
+			in.parts = append(in.parts, part{o.path, o.source.State()})
+		}
+		in.source, in.others = combine(in.source, in.parts), versionsOf(in.parts)
+	}
+	if r := p.record.request; r != nil && r.by == h {
+		in.held = in.holds(r)
 	}
 	return in, h
+}
+
+// holds reports whether the values that were asked for are there, each in the
+// version that is the newest.
+func (in *input) holds(r *request) bool {
+	values, ok := r.values()
+	if !ok || values[0].Version != in.source.Version {
+		return false
+	}
+	for i := range in.parts {
+		if values[i+1].Version != in.parts[i].state.Version {
+			return false
+		}
+	}
+	return true
 }
 
 // claimed returns the claims as they are now.

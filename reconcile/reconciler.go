@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -157,11 +158,10 @@ func (r *Reconciler) SyncNow(name gitstore.TenantName, n definition.Name) {
 	if d == nil {
 		return
 	}
-	var asked *origin // all targets of a definition have the same
-	for _, target := range d.targets {
-		if target.origin != nil && target.origin != asked {
-			asked = target.origin
-			asked.source.Refresh()
+	// All targets of a definition are made of the same.
+	if i := slices.IndexFunc(d.targets, func(x *target) bool { return x.refused == nil }); i >= 0 {
+		for _, o := range d.targets[i].followed() {
+			o.source.Refresh()
 		}
 	}
 	t.announce()

@@ -239,7 +239,7 @@ func TestAPanicCostsOnePlaceAWhile(t *testing.T) {
 	tenant.mu.RUnlock()
 	p := x.place.Load()
 	p.mu.Lock()
-	p.record.request = &request{origin: x.origin} // what no pass would leave behind
+	p.record.request = &request{by: x} // what no pass would leave behind
 	p.mu.Unlock()
 	w.edit("production/./bad", func(s *corev1.Secret) { s.Data["a"] = []byte("edited") })
 	w.edit("production/./good", func(s *corev1.Secret) { s.Data["a"] = []byte("edited") })

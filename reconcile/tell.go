@@ -154,14 +154,21 @@ func (d *told) agree(in *input, right bool, outage time.Time) {
 		confirm(in.source.Checked)
 	case right:
 		d.lastSync = in.now.UnixNano()
-	case d.right && in.source.Version != d.version:
+	case d.right && in.version() != d.version:
 		confirm(in.source.Stood)
 	case d.right && !outage.IsZero() && outage.Before(in.source.Checked):
 		confirm(outage)
 	case d.right:
 		confirm(in.source.Checked)
 	}
-	d.right, d.version = right, in.source.Version
+	d.right, d.version = right, in.version()
+}
+
+// version tells apart what the vault holds for the copy, further paths included.
+func (in *input) version() vault.Version {
+	v := in.source.Version
+	v.Created += in.others
+	return v
 }
 
 func later(a, b time.Time) time.Time {

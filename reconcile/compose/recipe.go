@@ -51,6 +51,25 @@ func (r *Recipe) Type() string {
 // where a copy is what it is by default. It says nothing of values.
 func (r *Recipe) Hash() string { return r.hash }
 
+// Labels are those that the copies wear beside ours.
+func (r *Recipe) Labels() map[string]string {
+	if r.shape == nil {
+		return nil
+	}
+	return r.shape.Labels
+}
+
+// Annotations are those that the copies wear beside ours.
+func (r *Recipe) Annotations() map[string]string {
+	if r.shape == nil {
+		return nil
+	}
+	return r.shape.Annotations
+}
+
+// Deletes reports whether a copy goes with its target.
+func (r *Recipe) Deletes() bool { return r.shape.Deletes() }
+
 // hashOf covers what stands on a copy: its data and type, whose they are, labels,
 // annotations, and whether it goes with its target. Nothing of it is secret, it
 // stands in Git.

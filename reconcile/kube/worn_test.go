@@ -38,7 +38,11 @@ func TestLabelsAndAnnotationsComeAndGo(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 
-	w.edit("db", func(s *corev1.Secret) { s.Labels["team"] = "b"; s.Labels["theirs"] = "x"; s.Annotations["theirs"] = "y" })
+	w.edit("db", func(s *corev1.Secret) {
+		s.Labels["team"] = "b"
+		s.Labels["theirs"] = "x"
+		s.Annotations["theirs"] = "y"
+	})
 	edited := w.seen("db", "another team", func(s Seen) bool { return s.Copy.Worn != worn }).Copy
 	if edited.Right(owner, first.Stamp, "", worn) || !edited.Intact {
 		t.Errorf("an edited label is taken for right: %+v", edited)

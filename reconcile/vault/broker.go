@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -324,6 +325,12 @@ func (b *Broker) Place() (mount, prefix string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return strings.Trim(b.cfg.Mount, "/"), strings.Trim(b.cfg.Prefix, "/")
+}
+
+// Full is a path with mount and prefix, as messages name it.
+func (b *Broker) Full(path string) string {
+	mount, prefix := b.Place()
+	return strings.Join(slices.DeleteFunc([]string{mount, prefix, path}, func(s string) bool { return s == "" }), "/")
 }
 
 // place is where the values lie: Address, Namespace, Mount and Prefix.

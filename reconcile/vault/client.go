@@ -246,7 +246,7 @@ func (c *client) read(ctx context.Context, kind, secretPath, at, token string, a
 	})
 	if f != nil {
 		if f.tooLong {
-			return nil, tooLarge("Vault's answer for %s is over %d bytes; a Kubernetes Secret holds at most %d: split the value over several paths", at, maxAnswer, MaxSize)
+			return nil, tooLarge("Vault's answer for %s is over %d bytes; split the value over several paths", at, maxAnswer)
 		}
 		return nil, f
 	}

@@ -26,8 +26,6 @@ func (b *Broker) learn(r read, o outcome, now time.Time) {
 	version, f := o.version, o.f
 	if f != nil {
 		version = f.version
-	} else if o.unfit != nil {
-		f = o.unfit
 	}
 	switch {
 	case f != nil && f.Reason == fault.ReasonValueTooLarge && version.IsZero():
@@ -42,8 +40,8 @@ func (b *Broker) learn(r read, o outcome, now time.Time) {
 	case b.older(r, version, now):
 		return
 	}
-	if f == nil && !r.data && version == s.version && s.fault != nil && ofVersion(s.fault.Reason) {
-		// The metadata can't tell that its value is none that can be copied.
+	if f == nil && !r.data && version == s.version && s.fault != nil && s.fault.Reason == fault.ReasonValueTooLarge {
+		// The metadata can't tell that its value is too long to be read.
 		f = &failure{Fault: *s.fault}
 	}
 	isNew := version != s.version
@@ -56,11 +54,6 @@ func (b *Broker) learn(r read, o outcome, now time.Time) {
 		s.tell()
 	}
 	s.stands(r, version, f, now)
-}
-
-// ofVersion reports whether a fault is one of the version's content.
-func ofVersion(reason fault.Reason) bool {
-	return reason == fault.ReasonInvalidKey || reason == fault.ReasonValueTooLarge
 }
 
 // remember keeps in mind a version that was seen.

@@ -81,7 +81,6 @@ type outcome struct {
 	version Version
 	value   *Value // of a read of data
 	f       *failure
-	unfit   *failure // why a Secret can't hold the value
 }
 
 // reader reads what waits until nothing does. There are reads.reading of them.
@@ -140,7 +139,7 @@ func (r *read) do(ctx context.Context, now func() time.Time) (o outcome) {
 		return o
 	}
 	if o.value, o.f = r.client.readData(ctx, r.s.path, r.token, r.active); o.f == nil {
-		o.version, o.unfit = o.value.Version, o.value.check(r.client.full(r.s.path))
+		o.version = o.value.Version
 	}
 	return o
 }

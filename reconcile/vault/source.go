@@ -37,7 +37,7 @@ type State struct {
 	// copied; zero while there is none.
 	Version Version
 	// Fault is why there is no value to copy: ValueNotFound, ValueDeleted,
-	// InvalidKey, ValueTooLarge, VaultForbidden, or VaultUnavailable where the
+	// ValueTooLarge to be read, VaultForbidden, or VaultUnavailable where the
 	// vault works but not for this path. Nil where there is one, or nothing is
 	// known. Whether the vault can be reached at all is Broker.Outage.
 	Fault *fault.Fault

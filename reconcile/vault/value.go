@@ -6,16 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
-
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"secretsync/reconcile/fault"
 )
-
-// MaxSize is what Kubernetes allows a Secret's values to sum up to.
-const MaxSize = 1 << 20
 
 // Value is one version of a value, in the form a Secret holds it. It is shared:
 // nobody changes it.
@@ -49,19 +43,6 @@ func (v *Value) JSON(key string) (json.RawMessage, bool) {
 	}
 	quoted, err := encode(string(data))
 	return quoted, err == nil
-}
-
-// check tells why a Secret can't hold the value; nil if it can.
-func (v *Value) check(at string) *failure {
-	for key := range v.Data {
-		if problems := validation.IsConfigMapKey(key); len(problems) > 0 {
-			return failed(answered, fault.New(fault.Error, fault.ReasonInvalidKey, "the value at %s (version %d) has a key that Kubernetes does not allow in a Secret: %s; use letters, digits, '-', '_' and '.' only, at most 253, and no '..' at the beginning", at, v.Number, quoteKey(key)), "")
-		}
-	}
-	if v.Size > MaxSize {
-		return tooLarge("the value at %s (version %d) is %d bytes; a Kubernetes Secret holds at most %d: split it over several paths", at, v.Number, v.Size, MaxSize)
-	}
-	return nil
 }
 
 // kvVersion is how KV v2 describes a version, in answers for data and for
@@ -202,15 +183,4 @@ func deleted(at string, v kvVersion) *failure {
 	f := failed(answered, fault.New(fault.Error, fault.ReasonValueDeleted, "the newest version (%d) at %s was %s in the vault; copies stay as they are: %s", v.Version, at, what, remedy), "")
 	f.version = v.version()
 	return f
-}
-
-// quoteKey shows a key of a value: shortened and escaped. Keys are names, not
-// values, but people do put values where names belong, so only a little of a
-// long one is shown.
-func quoteKey(key string) string {
-	const most = 24
-	if len(key) > most {
-		return fmt.Sprintf("%q… (%d bytes)", strings.ToValidUTF8(key[:most], ""), len(key))
-	}
-	return fmt.Sprintf("%q", key)
 }
