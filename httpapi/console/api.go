@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
+
+	"secretsync/httpapi/console/session"
 )
 
 // API is the HTTP contract in process.
@@ -23,13 +24,7 @@ type API interface {
 }
 
 // Identity is a key that was right, without the key.
-type Identity struct {
-	Tenant, KeyID string
-	Name          string // as commits have it
-	Admin         bool
-	Expires       time.Time // zero: never
-	Proof         [32]byte  // by which it is recognised that the key is still that one
-}
+type Identity = session.Identity
 
 // Call is a request of the contract.
 type Call struct {
@@ -61,7 +56,7 @@ var errSessionOver = errors.New("the session is over")
 type visit struct {
 	c   *Console
 	r   *http.Request
-	s   *session
+	s   *session.Session
 	who Identity
 	ctx context.Context
 }
@@ -71,7 +66,7 @@ func (v *visit) do(call Call, into any) (Answer, error) {
 	a := v.c.api.Do(v.r, v.who, call)
 	switch {
 	case a.Status == http.StatusUnauthorized:
-		v.c.sessions.end(v.s)
+		v.c.sessions.End(v.s)
 		return a, errSessionOver
 	case a.Status >= 400:
 		var told struct {

@@ -8,13 +8,15 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"secretsync/httpapi/console/session"
 )
 
 // Console serves the pages. It is safe for concurrent use.
 type Console struct {
 	api      API
 	now      func() time.Time
-	sessions *sessions
+	sessions *session.Store
 	origin   *http.CrossOriginProtection
 	mux      *http.ServeMux
 	pages    map[string]*template.Template
@@ -26,7 +28,7 @@ type Console struct {
 
 // New makes a console over an API. Streams end when serving is closed.
 func New(api API, now func() time.Time, serving <-chan struct{}) (*Console, error) {
-	c := &Console{api: api, now: now, sessions: newSessions(now), origin: http.NewCrossOriginProtection(),
+	c := &Console{api: api, now: now, sessions: session.NewStore(now), origin: http.NewCrossOriginProtection(),
 		mux: http.NewServeMux(), streams: make(chan struct{}, maxStreams), serving: serving}
 	var err error
 	if c.pages, err = parsePages(); err != nil {
@@ -68,10 +70,7 @@ const (
 )
 
 // EndSessions ends all sessions of a key that was revoked.
-func (c *Console) EndSessions(keyID string) { c.sessions.endOf(keyID) }
-
-// secureRequest marks a request whose cookies are for TLS alone.
-type secureRequest struct{}
+func (c *Console) EndSessions(keyID string) { c.sessions.EndOf(keyID) }
 
 // Serve answers a request for a page. With secure cookies are for TLS alone.
 func (c *Console) Serve(w http.ResponseWriter, r *http.Request, secure bool) {
@@ -128,7 +127,7 @@ func (c *Console) form(pattern string, act func(*visit, http.ResponseWriter) err
 			c.fail(w, r, s, &Error{Status: http.StatusBadRequest, Sentence: "the form can't be read: it is malformed, or too large"})
 			return
 		}
-		if !s.genuine(r.PostForm.Get("token")) {
+		if !s.Genuine(r.PostForm.Get("token")) {
 			c.fail(w, r, s, &Error{Status: http.StatusForbidden, Sentence: "this form is not of your session, and was not carried out: load the page again"})
 			return
 		}
@@ -136,8 +135,8 @@ func (c *Console) form(pattern string, act func(*visit, http.ResponseWriter) err
 	})
 }
 
-func (c *Console) run(w http.ResponseWriter, r *http.Request, s *session, do func(*visit, http.ResponseWriter) error) {
-	v := &visit{c: c, r: r, s: s, who: s.who, ctx: r.Context()}
+func (c *Console) run(w http.ResponseWriter, r *http.Request, s *session.Session, do func(*visit, http.ResponseWriter) error) {
+	v := &visit{c: c, r: r, s: s, who: s.Who, ctx: r.Context()}
 	err := do(v, w)
 	switch {
 	case err == nil:
@@ -152,12 +151,12 @@ func (c *Console) run(w http.ResponseWriter, r *http.Request, s *session, do fun
 // byItself is the header of requests that the script makes to keep a page fresh.
 const byItself = "X-Console-Refresh"
 
-func (c *Console) sessionOf(r *http.Request) *session {
+func (c *Console) sessionOf(r *http.Request) *session.Session {
 	cookie, err := r.Cookie(cookieName(isSecure(r)))
 	if err != nil {
 		return nil
 	}
-	return c.sessions.find(cookie.Value, r.Header.Get(byItself) == "" && r.URL.Path != "/console/live")
+	return c.sessions.Find(cookie.Value, r.Header.Get(byItself) == "" && r.URL.Path != "/console/live")
 }
 
 // toSignIn asks for a key, and remembers what was asked for, if it was a page.
@@ -215,15 +214,15 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if old := c.sessionOf(r); old != nil {
-		c.sessions.end(old)
+		c.sessions.End(old)
 	}
-	_, secret := c.sessions.begin(who)
+	_, secret := c.sessions.Begin(who)
 	setCookie(w, isSecure(r), secret)
 	seeOther(w, r, next)
 }
 
 func (v *visit) signOut(w http.ResponseWriter) error {
-	v.c.sessions.end(v.s)
+	v.c.sessions.End(v.s)
 	setCookie(w, isSecure(v.r), "")
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 	seeOther(w, v.r, signInPath)
@@ -231,7 +230,7 @@ func (v *visit) signOut(w http.ResponseWriter) error {
 }
 
 // fail shows an error as a page.
-func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session, err error) {
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session.Session, err error) {
 	told, ok := errors.AsType[*Error](err)
 	if !ok {
 		told = &Error{Status: http.StatusInternalServerError, Sentence: "something went wrong on our side; the log has the cause under this request's id"}
@@ -240,10 +239,10 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session, err e
 }
 
 // render writes a page whole, or none of it.
-func (c *Console) render(w http.ResponseWriter, r *http.Request, s *session, status int, name, title string, data any) {
+func (c *Console) render(w http.ResponseWriter, r *http.Request, s *session.Session, status int, name, title string, data any) {
 	p := page{Title: title, Data: data, Path: r.URL.Path, Assets: assetPath}
 	if s != nil {
-		p.Who, p.Token = &s.who, s.form
+		p.Who, p.Token = &s.Who, s.Form
 	}
 	p.RequestID = w.Header().Get("X-Request-Id")
 	var b bytes.Buffer

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/console/lines"
 	"secretsync/reconcile/fault"
 )
 
@@ -16,7 +17,7 @@ type definitionPage struct {
 	Done    string // what a form did just now; one of a few words
 	Reasons []*fault.Explanation
 	File    file
-	Lines   []numberedLine
+	Lines   []lines.NumberedLine
 	History []change
 	Older   string // link to the page of history after this one
 	Live    bool
@@ -25,7 +26,7 @@ type definitionPage struct {
 // change is a commit with what it did to the definition's file.
 type change struct {
 	commit
-	Diff   []line
+	Diff   []lines.Line
 	Newest bool
 	Note   string
 }
@@ -70,7 +71,7 @@ func (v *visit) showDefinition(w http.ResponseWriter) error {
 	if err := v.get(secretPath(name)+"/file", &p.File); err != nil && !isStatus(err, http.StatusBadRequest) {
 		return err
 	}
-	p.Lines = numbered(p.File.Content)
+	p.Lines = lines.Numbered(p.File.Content)
 	if p.History, p.Older, err = v.history(name, query.Get("cursor")); err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func (v *visit) history(name, cursor string) (changes []change, older string, er
 		case old == "" && now == "":
 			one.Note = "It left nothing of the file."
 		default:
-			if one.Diff = difference(old, now); len(one.Diff) == 0 {
+			if one.Diff = lines.Difference(old, now); len(one.Diff) == 0 {
 				one.Note = "It left the text as it was."
 			}
 		}
@@ -167,7 +168,7 @@ func (v *visit) syncNow(w http.ResponseWriter) error {
 type confirmPage struct {
 	*secret
 	Commit  commit
-	Diff    []line
+	Diff    []lines.Line
 	Propose bool // it can be proposed
 	Problem string
 }

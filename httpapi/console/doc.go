@@ -10,7 +10,7 @@
 //     its sessions at once.
 //   - A session is known to the browser by 256 random bits in a cookie that no script
 //     reads and no other site sends; here only their hash is kept, in memory, bounded
-//     in number and for a short time. See the table at the type sessions.
+//     in number and for a short time. See the table at the type the store of package session.
 //   - A form does something only if it carries the session's token and was not sent
 //     by another origin.
 //   - What is shown was escaped by html/template for where it stands. Pages load

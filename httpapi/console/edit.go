@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/console/lines"
 )
 
 // editPage is a definition's text with what there is to say about it.
@@ -43,7 +44,7 @@ type textProblem struct {
 // race is what somebody else did while a text was written.
 type race struct {
 	Last         *commit
-	Theirs, Mine []line
+	Theirs, Mine []lines.Line
 	Clean        bool
 }
 
@@ -273,8 +274,8 @@ func (v *visit) lost(p *editPage, base string) error {
 	if err := v.get(secretPath(p.Name)+"/file", &now); err != nil {
 		return err
 	}
-	merged, clean := merge(base, p.Text, now.Content)
-	p.Race = &race{Last: v.lastCommit(&s), Theirs: difference(base, now.Content), Mine: difference(base, p.Text), Clean: clean}
+	merged, clean := lines.Merge(base, p.Text, now.Content)
+	p.Race = &race{Last: v.lastCommit(&s), Theirs: lines.Difference(base, now.Content), Mine: lines.Difference(base, p.Text), Clean: clean}
 	p.Checked = checkText(p.Name, merged)
 	if len(p.Checked.Problems) > 0 {
 		p.Race.Clean = false

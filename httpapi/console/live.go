@@ -7,9 +7,8 @@ import (
 )
 
 const (
-	// maxStreams and maxStreamsOfSession bound what waits for news.
-	maxStreams          = 512
-	maxStreamsOfSession = 6
+	// maxStreams bounds what waits for news, over all sessions.
+	maxStreams = 512
 	// calm is how long news are gathered before they are told.
 	calm = time.Second
 	// heartbeat lets proxies and the key's end be noticed.
@@ -21,10 +20,10 @@ const (
 // live tells, as server-sent events, that what a page shows may be another by now. It
 // tells nothing else: what it is, the page asks for as it did before.
 func (v *visit) live(w http.ResponseWriter) error {
-	if !v.c.sessions.enter(v.s) {
+	if !v.c.sessions.Enter(v.s) {
 		return &Error{Status: http.StatusTooManyRequests, Sentence: "too many pages of your session are kept fresh at once"}
 	}
-	defer v.c.sessions.leave(v.s)
+	defer v.c.sessions.Leave(v.s)
 	select {
 	case v.c.streams <- struct{}{}:
 		defer func() { <-v.c.streams }()
@@ -53,13 +52,12 @@ func (v *visit) live(w http.ResponseWriter) error {
 	defer beat.Stop()
 	for {
 		changed := v.c.api.Changed(v.who)
-		// The call is made to see that the key still opens the tenant.
 		select {
 		case <-changed:
 			rest := time.NewTimer(calm)
 			select {
 			case <-rest.C:
-			case <-v.s.over:
+			case <-v.s.Over():
 				rest.Stop()
 				return nil
 			case <-v.ctx.Done():
@@ -73,7 +71,7 @@ func (v *visit) live(w http.ResponseWriter) error {
 			if !v.stillIn() || !tell(": still here\n\n") {
 				return nil
 			}
-		case <-v.s.over:
+		case <-v.s.Over():
 			return nil
 		case <-v.c.serving:
 			return nil
@@ -85,36 +83,5 @@ func (v *visit) live(w http.ResponseWriter) error {
 
 // stillIn reports whether the session lives and its key still opens the tenant.
 func (v *visit) stillIn() bool {
-	return v.c.sessions.stands(v.s) && v.get("", nil) == nil
-}
-
-// enter takes a stream's place in a session.
-func (ss *sessions) enter(s *session) bool {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	if s.streams >= maxStreamsOfSession {
-		return false
-	}
-	s.streams++
-	return true
-}
-
-func (ss *sessions) leave(s *session) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	s.streams--
-}
-
-// stands reports whether a session is not over.
-func (ss *sessions) stands(s *session) bool {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	if ss.byID[s.id] != s {
-		return false
-	}
-	if !ss.lives(s, ss.now()) {
-		ss.drop(s)
-		return false
-	}
-	return true
+	return v.c.sessions.Stands(v.s) && v.get("", nil) == nil
 }

@@ -1,12 +1,10 @@
 package console
 
 import (
-	"context"
 	"embed"
 	"fmt"
 	"html/template"
 	"io/fs"
-	"net/http"
 	"path"
 	"strings"
 	"time"
@@ -117,9 +115,3 @@ func explain(reason string) *fault.Explanation {
 	}
 	return &e
 }
-
-func withSecure(ctx context.Context) context.Context {
-	return context.WithValue(ctx, secureRequest{}, true)
-}
-
-func isSecure(r *http.Request) bool { return r.Context().Value(secureRequest{}) != nil }

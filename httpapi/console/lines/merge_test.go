@@ -1,4 +1,4 @@
-package console
+package lines
 
 import "testing"
 
@@ -22,7 +22,7 @@ func TestTwoChangesOfOneTextAreMerged(t *testing.T) {
 		"mine is empty":                 {"", base, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, clean := merge(base, c.mine, c.theirs)
+			got, clean := Merge(base, c.mine, c.theirs)
 			if clean == c.conflict || got != c.want {
 				t.Errorf("clean %v:\n%s\nwant:\n%s", clean, got, c.want)
 			}

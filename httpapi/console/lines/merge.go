@@ -1,15 +1,15 @@
-package console
+package lines
 
 import "strings"
 
 // mostMerged bounds the lines of a text that is merged.
 const mostMerged = 2000
 
-// merge brings two changes of one text together, line by line. What only one of them
+// Merge brings two changes of one text together, line by line. What only one of them
 // changed is taken from it; where both put something in at one place, both stay, theirs
 // first: of two people who each add a target, neither loses his. It is false where
 // both changed the same lines; then mine stands there.
-func merge(base, mine, theirs string) (merged string, clean bool) {
+func Merge(base, mine, theirs string) (merged string, clean bool) {
 	b, m, t := splitLines(base), splitLines(mine), splitLines(theirs)
 	if len(b) > mostMerged || len(m) > mostMerged || len(t) > mostMerged {
 		return mine, false

@@ -1,0 +1,32 @@
+package console
+
+import (
+	"context"
+	"net/http"
+)
+
+// secureRequest marks a request whose cookies are for TLS alone.
+type secureRequest struct{}
+
+func withSecure(ctx context.Context) context.Context {
+	return context.WithValue(ctx, secureRequest{}, true)
+}
+
+func isSecure(r *http.Request) bool { return r.Context().Value(secureRequest{}) != nil }
+
+// cookieName has the prefix by which browsers hold a cookie to its host, to the
+// whole of it and to TLS; without TLS it can't have it.
+func cookieName(secure bool) string {
+	if secure {
+		return "__Host-secretsync"
+	}
+	return "secretsync"
+}
+
+func setCookie(w http.ResponseWriter, secure bool, value string) {
+	c := &http.Cookie{Name: cookieName(secure), Value: value, Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteStrictMode}
+	if value == "" {
+		c.MaxAge = -1
+	}
+	http.SetCookie(w, c)
+}
