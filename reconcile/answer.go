@@ -161,6 +161,9 @@ func (r *Reconciler) Tenant(name gitstore.TenantName) TenantStatus {
 		failed = failed || down.State == Error
 		tell(down.State, down.Reason, down.Message)
 	}
+	if t.suspended.Load() {
+		tell(Pending, ReasonSuspended, "suspended by the operator's configuration: nothing is written, and what would be is told")
+	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	away := 0

@@ -97,6 +97,9 @@ type Tenant struct {
 	Clusters map[definition.ClusterName]Grant
 	// PollInterval overrides Config.PollInterval if it is not zero.
 	PollInterval time.Duration
+	// Suspend: nothing is written for the tenant's definitions, and what would be
+	// is told.
+	Suspend bool
 }
 
 // Grant lets a tenant reach namespaces of one cluster.

@@ -21,10 +21,10 @@ type input struct {
 	// looked at again.
 	interval time.Duration
 
-	asked     *asked    // what the definition asks for; recipe, kind, worn and suspended say the same
+	asked     *asked    // what the definition asks for; recipe, kind and worn say the same
 	recipe    string    // what is made of the values; empty is what a copy is by default
 	worn      kube.Worn // the labels and annotations that the copy is to wear
-	suspended bool      // nothing is to be written
+	suspended suspension
 
 	path   string
 	vault  *fault.Outage
@@ -89,6 +89,9 @@ type decision struct {
 // from being made right; and how that is done.
 func decide(in *input) decision {
 	d := inCluster(in)
+	if in.suspended != working {
+		return hold(in, d)
+	}
 	if d.action >= fetch {
 		d = heldBack(in, d)
 	}
@@ -99,32 +102,6 @@ func decide(in *input) decision {
 		// Whatever is known may be outdated. What can be done is done all the same.
 		d.fault, d.since = &in.vault.Fault, in.vault.Since
 	}
-	if in.suspended {
-		return suspend(d)
-	}
-	return d
-}
-
-// suspend has nothing done that changes something, or that only a write needs, and
-// tells what would be.
-func suspend(d decision) decision {
-	told := "nothing is written, since it is suspended"
-	switch {
-	case d.fault != nil && d.fault.Reason != ReasonQueued:
-		told += "; besides: " + d.fault.Message
-	case d.action == fetch, d.action >= try:
-		told += "; it would be, as there is " + d.why
-	case d.right:
-		told += "; value and copy agree"
-	}
-	switch {
-	case d.action == fetch && d.want == (kube.Stamp{}):
-		d.action = know
-	case d.action == fetch, d.action >= try:
-		d.action = stay
-	}
-	d.value, d.drift, d.again, d.since = false, false, 0, time.Time{}
-	d.fault = fault.New(Pending, ReasonSuspended, "%s", told)
 	return d
 }
 

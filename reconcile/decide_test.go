@@ -95,14 +95,6 @@ func TestDecide(t *testing.T) {
 		"one of which that was so before":     {of(func(in *input, c *kube.Copy) { known(in, newStamp); in.record.unfit = &unfit{oldStamp, unfitting} }), fetch, ReasonQueued},
 		"another type":                        {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.kind, in.held = "kubernetes.io/tls", true }), replace, ReasonQueued},
 
-		// Suspended.
-		"suspended, and right":             {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.suspended = true }), stay, ReasonSuspended},
-		"suspended, and another version":   {of(func(in *input, c *kube.Copy) { known(in, newStamp); in.suspended, in.held = true, true }), stay, ReasonSuspended},
-		"suspended, and edited":            {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.suspended, c.Intact = true, false }), stay, ReasonSuspended},
-		"suspended, before the vault":      {func(in *input) { in.suspended = true }, know, ReasonSuspended},
-		"suspended, with no copy":          {func(in *input) { known(in, testStamp); in.suspended = true }, stay, ReasonSuspended},
-		"suspended, with a foreign Secret": {of(func(in *input, c *kube.Copy) { *c = foreign(); in.suspended = true }), read, ReasonSuspended},
-
 		// Whose Secret stands there.
 		"a copy that the watch lost sight of":       {func(in *input) { in.seen.Left = true }, read, ReasonQueued},
 		"a foreign Secret that nobody looked at":    {of(func(in *input, c *kube.Copy) { *c = foreign() }), read, ReasonNotOwned},

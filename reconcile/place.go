@@ -240,14 +240,13 @@ func (p *place) gather(now time.Time) (in input, h *target) {
 	in.seen = through.kube.Look(p.at)
 	h = holder(p.claims, in.seen.Copy)
 	in.owner, in.alias, in.path = h.owner, h.spec.Cluster.String(), h.origin.path
-	in.interval = h.tenant.interval()
+	in.interval, in.suspended = h.tenant.interval(), h.suspension()
 	in.cluster, in.throttled = h.connection.outage(), h.connection.throttledUntil()
 	in.vault, in.source = h.tenant.broker.Outage(), h.origin.source.State()
 	if a := h.asks.Load(); a != nil {
 		in.asked = a
-		in.recipe, in.kind, in.worn, in.suspended = a.recipe.Hash(), a.recipe.Type(), a.worn, a.suspended
+		in.recipe, in.kind, in.worn = a.recipe.Hash(), a.recipe.Type(), a.worn
 	}
-	in.suspended = in.suspended || h.tenant.suspended.Load()
 	if h.further != nil {
 		for _, o := range h.further.origins {
 			in.parts = append(in.parts, part{o.path, o.source.State()})

@@ -51,6 +51,7 @@ func (r *Reconciler) Reconfigure(cfg Config) error {
 		}
 		if t == before.tenants[spec.Name] {
 			t.it.every.Store(int64(interval(cfg, spec)))
+			t.it.suspend(spec.Suspend)
 			t.it.broker.Configure(spec.Vault, interval(cfg, spec), r.workers)
 		}
 		t.it.regrant(grants)
@@ -103,6 +104,7 @@ func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 	}
 	t.down.Store(true)
 	t.every.Store(int64(interval(cfg, spec)))
+	t.suspended.Store(spec.Suspend)
 	// A tenant that is made anew never counts where the former one did.
 	t.versions.Store(r.made.Add(1) << 40)
 	t.broker = vault.New(spec.Vault, vault.Options{

@@ -33,7 +33,7 @@ type tenant struct {
 	origins     map[definition.SecretPath]*origin
 
 	every     atomic.Int64 // the poll interval
-	suspended atomic.Bool  // nothing is written for it
+	suspended atomic.Bool  // by the configuration: nothing is written for it
 	down      atomic.Bool  // the vault was told to be unusable
 	recovered atomic.Int64 // when the last outage of the vault ended
 

@@ -266,6 +266,7 @@ func (p *program) reconcileConfig(cfg *config.Config, repositories map[gitstore.
 			Vault:        t.Vault,
 			Clusters:     t.Grants,
 			PollInterval: t.PollInterval,
+			Suspend:      t.Suspend,
 		})
 	}
 	return rc

@@ -41,6 +41,7 @@ func (running *Config) Changes(next *Config) []string {
 	return append(changes, entriesOf("tenants.", tenants(running), tenants(next), func(field string, a, b Tenant) {
 		differs(field+".displayName", a.DisplayName, b.DisplayName)
 		differs(field+".pollInterval", a.PollInterval, b.PollInterval)
+		differs(field+".suspend", a.Suspend, b.Suspend)
 		differs(field+".repository", a.Repository.Remote, b.Repository.Remote)
 		differs(field+".repository.receipts", a.Receipts, b.Receipts)
 		differs(field+".repository.write", a.ProposeOnly, b.ProposeOnly)

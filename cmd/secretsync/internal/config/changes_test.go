@@ -29,14 +29,15 @@ func TestWhatChangedIsTold(t *testing.T) {
 		change func(string) string
 		want   []string
 	}{
-		"nothing":              {same, nil},
-		"the interval":         {replaced("dataDir: data", "dataDir: data\npollInterval: 5s"), []string{"pollInterval"}},
-		"a tenant's interval":  {replaced("    vault: {mount", "    pollInterval: 5s\n    vault: {mount"), []string{"tenants.acme.pollInterval"}},
-		"a tenant's grants":    {replaced(`["*"]`, `["team-*"]`), []string{"tenants.acme.clusters"}},
-		"a tenant's vault":     {replaced("prefix: acme", "prefix: other"), []string{"tenants.acme.vault"}},
-		"a role":               {replaced("role: admin", "role: readonly"), []string{"tenants.acme.keys"}},
-		"a cluster's limits":   {replaced("    kubeconfig: kubeconfig", "    kubeconfig: kubeconfig\n    requestsPerSecond: 5"), []string{"clusters.production"}},
-		"a cluster and grants": {func(s string) string { return strings.ReplaceAll(s, "production:", "prod:") }, []string{"tenants.acme.clusters", "clusters.production (removed)", "clusters.prod (added)"}},
+		"nothing":                    {same, nil},
+		"the interval":               {replaced("dataDir: data", "dataDir: data\npollInterval: 5s"), []string{"pollInterval"}},
+		"a tenant's interval":        {replaced("    vault: {mount", "    pollInterval: 5s\n    vault: {mount"), []string{"tenants.acme.pollInterval"}},
+		"a tenant that is suspended": {replaced("    vault: {mount", "    suspend: true\n    vault: {mount"), []string{"tenants.acme.suspend"}},
+		"a tenant's grants":          {replaced(`["*"]`, `["team-*"]`), []string{"tenants.acme.clusters"}},
+		"a tenant's vault":           {replaced("prefix: acme", "prefix: other"), []string{"tenants.acme.vault"}},
+		"a role":                     {replaced("role: admin", "role: readonly"), []string{"tenants.acme.keys"}},
+		"a cluster's limits":         {replaced("    kubeconfig: kubeconfig", "    kubeconfig: kubeconfig\n    requestsPerSecond: 5"), []string{"clusters.production"}},
+		"a cluster and grants":       {func(s string) string { return strings.ReplaceAll(s, "production:", "prod:") }, []string{"tenants.acme.clusters", "clusters.production (removed)", "clusters.prod (added)"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			running, next := load(same), load(test.change)

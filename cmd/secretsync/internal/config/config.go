@@ -64,6 +64,7 @@ type Tenant struct {
 	Forge        Forge
 	Webhook      Webhook
 	PollInterval time.Duration
+	Suspend      bool // its copies are left as they are
 	Vault        reconcile.Vault
 	Grants       map[definition.ClusterName]reconcile.Grant
 	Keys         []apikey.Key
@@ -203,6 +204,7 @@ func (d *document) parseTenants() []Tenant {
 			ProposeOnly:  d.parseWrite(field+".repository.write", in.Repository),
 			Forge:        d.parseForge(field+".repository.forge", in.Repository),
 			PollInterval: in.PollInterval,
+			Suspend:      in.Suspend,
 			Vault:        d.parseVault(field+".vault", in.Vault),
 			Grants:       d.parseGrants(field+".clusters", in.Clusters),
 		}

@@ -125,6 +125,7 @@ type (
 		Signatures     *signaturesFile      `yaml:"signatures"`
 		Repository     repositoryFile       `yaml:"repository"`
 		PollInterval   time.Duration        `yaml:"pollInterval"`
+		Suspend        bool                 `yaml:"suspend"`
 		Vault          vaultFile            `yaml:"vault"`
 		Clusters       map[string]grantFile `yaml:"clusters"`
 		Keys           []keyFile            `yaml:"keys"`
