@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
@@ -28,6 +29,9 @@ type Reach interface {
 type Live interface {
 	Standing(definition.Place) (Standing, bool)
 	Value(definition.SecretPath) (Value, bool)
+	// Unfit says why no copy can be made of the values that a definition reads; nil
+	// where one can be, or they were not looked at.
+	Unfit(definition.Name) *fault.Fault
 }
 
 // Standing is what stands in a place now.
@@ -256,6 +260,17 @@ func (m *maker) held(k key, before, after *claim, standing Standing, looked bool
 	case before.by.SecretPath != after.by.SecretPath:
 		s.Action, s.FromPath = Update, before.by.SecretPath.String()
 		s.Why = "secretPath is another one"
+		if why := whyReshaped(before.by.Shape, after.by.Shape); why != "" {
+			s.Why += "; " + why
+		}
+	default:
+		if why := whyReshaped(before.by.Shape, after.by.Shape); why != "" {
+			s.Action, s.Why = Update, why
+		} else if resumed := before.by.Shape.Suspended(); resumed != after.by.Shape.Suspended() {
+			if s.Why = "it is suspended from now on"; resumed {
+				s.Why = "it is no longer suspended: what differs from the vault is written"
+			}
+		}
 	}
 	if looked {
 		s.Standing = "none"
@@ -268,6 +283,9 @@ func (m *maker) held(k key, before, after *claim, standing Standing, looked bool
 				s.Standing = "foreign"
 			}
 		}
+	}
+	if s.Held == nil && after.by.Shape.Suspended() {
+		s.Held = &Held{Reason: fault.ReasonSuspended, State: fault.Pending, Message: "the definition says suspend: true, so nothing is written"}
 	}
 	m.add(s, after)
 }
@@ -287,29 +305,77 @@ func (m *maker) add(s Step, c *claim) {
 	if s.Action != Stop {
 		at := l.Target(c.index)
 		s.File, s.Line = l.Path(), at.Line
-		m.value(&s, l.SecretPath)
+		for _, path := range l.Paths()[1:] {
+			s.FurtherPaths = append(s.FurtherPaths, path.String())
+		}
+		m.value(&s, l)
 	}
 	m.plan.Steps = append(m.plan.Steps, s)
 }
 
 // value tells what the vault has for a step.
-func (m *maker) value(s *Step, path definition.SecretPath) {
+func (m *maker) value(s *Step, l *definition.Located) {
 	if m.in.Live == nil {
 		return
 	}
-	v, ok := m.in.Live.Value(path)
-	if !ok {
-		return
+	because := m.in.Live.Unfit(l.Name)
+	for i, path := range l.Paths() {
+		v, ok := m.in.Live.Value(path)
+		if !ok {
+			continue
+		}
+		if i == 0 {
+			s.Version, s.Keys = v.Version, v.Keys
+		}
+		if because == nil {
+			because = v.Fault
+		}
 	}
-	s.Version, s.Keys = v.Version, v.Keys
-	if s.Held == nil && v.Fault != nil {
-		s.Held = &Held{Reason: v.Fault.Reason, State: v.Fault.State, Message: v.Fault.Message}
+	if s.Held == nil && because != nil {
+		s.Held = &Held{Reason: because.Reason, State: because.State, Message: because.Message}
 	}
 }
 
 func same(a, b *definition.Located) bool {
-	return a != nil && b != nil && a.SecretPath == b.SecretPath && slices.Equal(a.Sync, b.Sync)
+	return a != nil && b != nil && a.Equal(b.Definition)
 }
+
+// whyReshaped says in what the copies change of a definition that goes on being of
+// the same path; empty: in nothing.
+func whyReshaped(a, b *definition.Shape) string {
+	var is, was definition.Shape
+	if a != nil {
+		was = *a
+	}
+	if b != nil {
+		is = *b
+	}
+	var parts []string
+	if from, to := typeOf(was), typeOf(is); from != to {
+		parts = append(parts, fmt.Sprintf("its type is %s, not %s any more, so it is deleted and made anew", to, from))
+	}
+	if was.Merges() != is.Merges() {
+		parts = append(parts, "mode is another one")
+	}
+	if !slices.Equal(was.Data, is.Data) {
+		parts = append(parts, "data makes something else of the value")
+	}
+	if !maps.Equal(was.Labels, is.Labels) {
+		parts = append(parts, "its labels change")
+	}
+	if !maps.Equal(was.Annotations, is.Annotations) {
+		parts = append(parts, "its annotations change")
+	}
+	switch {
+	case is.Deletes() && !was.Deletes():
+		parts = append(parts, "from now on it goes with its target")
+	case was.Deletes() && !is.Deletes():
+		parts = append(parts, "from now on it stays when its target goes")
+	}
+	return strings.Join(parts, "; ")
+}
+
+func typeOf(s definition.Shape) string { return cmp.Or(s.Type.String(), "Opaque") }
 
 func (m *maker) whyCreated(c *claim) string {
 	switch was := m.from.definitions[c.by.Name]; {
@@ -334,9 +400,15 @@ func (p *Plan) Paths() []string {
 	var paths []string
 	seen := make(map[string]bool)
 	for i := range p.Steps {
-		if s := &p.Steps[i]; s.Action != Stop && s.Action != Unchanged && !seen[s.Path] {
-			seen[s.Path] = true
-			paths = append(paths, s.Path)
+		s := &p.Steps[i]
+		if s.Action == Stop || s.Action == Unchanged {
+			continue
+		}
+		for _, path := range append([]string{s.Path}, s.FurtherPaths...) {
+			if !seen[path] {
+				seen[path] = true
+				paths = append(paths, path)
+			}
 		}
 	}
 	return paths

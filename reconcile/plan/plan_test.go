@@ -76,7 +76,10 @@ func acme(t testing.TB) plan.Reach {
 type found struct {
 	standing map[string]plan.Standing
 	values   map[string]plan.Value
+	unfit    map[string]*fault.Fault
 }
+
+func (f *found) Unfit(n definition.Name) *fault.Fault { return f.unfit[n.String()] }
 
 func (f *found) Standing(p definition.Place) (plan.Standing, bool) {
 	s, ok := f.standing[p.String()]
@@ -218,6 +221,48 @@ func TestMake(t *testing.T) {
 			changes := slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Action != plan.Unchanged })
 			if p.Changes() != changes {
 				t.Errorf("changes: %v", p.Changes())
+			}
+		})
+	}
+}
+
+func TestMakeTellsInWhatCopiesBecomeOthers(t *testing.T) {
+	yes := true
+	kind, err := definition.ParseSecretType("kubernetes.io/tls")
+	further, failed := definition.ParseSecretPath("shared/ca")
+	if err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+	data := []definition.DataKey{{Key: "ca.crt", Path: further, From: "pem"}}
+	unfit := &found{unfit: map[string]*fault.Fault{"db": fault.New(fault.Error, fault.ReasonKeyNotFound, "no key pem")}, values: map[string]plan.Value{"db": {Version: 2}}}
+	missing := &found{values: map[string]plan.Value{"db": {Version: 2}, "shared/ca": {Fault: fault.New(fault.Pending, fault.ReasonValueNotFound, "no value")}}}
+	for name, test := range map[string]struct {
+		from, to *definition.Shape
+		live     plan.Live
+		want     string
+		why      string
+	}{
+		"a shape that says nothing":     {nil, &definition.Shape{}, nil, "unchanged production/default/db db db", ""},
+		"another type":                  {nil, &definition.Shape{Type: kind}, nil, "update production/default/db db db", "its type is kubernetes.io/tls, not Opaque any more, so it is deleted and made anew"},
+		"labels, and they go":           {&definition.Shape{Labels: map[string]string{"a": "b"}}, nil, nil, "update production/default/db db db", "its labels change"},
+		"annotations":                   {nil, &definition.Shape{Annotations: map[string]string{"a": "b"}}, nil, "update production/default/db db db", "its annotations change"},
+		"how it ends":                   {nil, &definition.Shape{DeletionPolicy: definition.Delete}, nil, "update production/default/db db db", "from now on it goes with its target"},
+		"suspend":                       {nil, &definition.Shape{Suspend: &yes}, nil, "unchanged production/default/db db db held Suspended", "it is suspended from now on"},
+		"suspended, and other data":     {nil, &definition.Shape{Suspend: &yes, Data: data}, nil, "update production/default/db db db held Suspended", "data makes something else of the value"},
+		"resumed":                       {&definition.Shape{Suspend: &yes}, nil, nil, "unchanged production/default/db db db", "it is no longer suspended: what differs from the vault is written"},
+		"a value without a key":         {nil, &definition.Shape{Data: data}, unfit, "update production/default/db db db v2  held KeyNotFound", "data makes something else of the value"},
+		"a further path without value":  {nil, &definition.Shape{Data: data}, missing, "update production/default/db db db v2  held ValueNotFound", "data makes something else of the value"},
+		"the mode, and nothing besides": {nil, &definition.Shape{Mode: definition.ModeMerge}, nil, "update production/default/db db db", "mode is another one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := plan.Input{From: setOf(t, files{"db": "db production/default"}), To: setOf(t, files{"db": "db production/default"}), Reach: acme(t), Live: test.live}
+			in.From.Definitions[0].Shape, in.To.Definitions[0].Shape = test.from, test.to
+			p := plan.Make(in)
+			if got := told(p); len(got) != 1 || got[0] != test.want || p.Steps[0].Why != test.why {
+				t.Errorf("%q because %q", got, p.Steps[0].Why)
+			}
+			if paths := p.Paths(); test.to != nil && test.to.Data != nil && !slices.Equal(paths, []string{"db", "shared/ca"}) {
+				t.Errorf("paths %q", paths)
 			}
 		})
 	}

@@ -53,6 +53,9 @@ func (s *Step) details() string {
 	if s.FromPath != "" {
 		parts = append(parts, "before from "+s.FromPath)
 	}
+	if len(s.FurtherPaths) > 0 {
+		parts = append(parts, "also from "+strings.Join(s.FurtherPaths, " "))
+	}
 	if s.Version > 0 {
 		parts = append(parts, fmt.Sprintf("version %d", s.Version))
 	}

@@ -31,9 +31,11 @@ type Step struct {
 	FromDefinition string `json:"fromDefinition,omitempty"` // that had it, of a move
 	Path           string `json:"secretPath"`
 	FromPath       string `json:"fromSecretPath,omitempty"` // where that is another one
-	Why            string `json:"why,omitempty"`
-	File           string `json:"file,omitempty"`
-	Line           int    `json:"line,omitempty"`
+	// FurtherPaths are those that the copy is made of beside Path.
+	FurtherPaths []string `json:"furtherPaths,omitempty"`
+	Why          string   `json:"why,omitempty"`
+	File         string   `json:"file,omitempty"`
+	Line         int      `json:"line,omitempty"`
 	// Standing is what stands there now, where somebody looked: "none", "copy",
 	// which is ours, or "foreign".
 	Standing string `json:"standing,omitempty"`
