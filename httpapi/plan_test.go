@@ -46,6 +46,8 @@ func (*standIn) Standing(p definition.Place) (s plan.Standing, ok bool) {
 	return s, true
 }
 
+func (*standIn) Unfit(definition.Name) *fault.Fault { return nil }
+
 func (*standIn) Value(p definition.SecretPath) (plan.Value, bool) {
 	return plan.Value{Version: 3, Keys: []string{"password"}}, strings.HasPrefix(p.String(), "there")
 }

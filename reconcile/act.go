@@ -128,16 +128,17 @@ func (w *work) confirm() {
 
 // compose makes the copy's data of the values.
 func (w *work) compose() (f *fault.Fault) {
-	values := map[definition.SecretPath]compose.Value{w.target.path: w.target.valueOf(w.target.path, w.values[0])}
+	values := map[definition.SecretPath]compose.Value{w.target.path: w.target.tenant.whole(w.target.path.String(), w.values[0])}
 	for i, path := range w.target.further.all() {
-		values[path] = w.target.valueOf(path, w.values[i+1])
+		values[path] = w.target.tenant.whole(path.String(), w.values[i+1])
 	}
 	w.data, f = w.in.asked.of(w.target.path).Data(values)
 	return f
 }
 
-func (t *target) valueOf(path definition.SecretPath, v *vault.Value) compose.Value {
-	return compose.Value{At: t.tenant.broker.Full(path.String()), Version: v.Number, Data: v.Data, JSON: v.JSON}
+// whole is a value as it is composed of.
+func (t *tenant) whole(path string, v *vault.Value) compose.Value {
+	return compose.Value{At: t.broker.Full(path), Version: v.Number, Data: v.Data, JSON: v.JSON}
 }
 
 // misfits notes that no copy can be made of the values, and tells so.

@@ -12,6 +12,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/compose"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube"
 	"secretsync/reconcile/plan"
@@ -77,7 +78,7 @@ func (r *Reconciler) Plan(ctx context.Context, name gitstore.TenantName, from, t
 	}
 	looking, cancel := context.WithTimeout(ctx, previewTime)
 	defer cancel()
-	seen := t.look(looking, p)
+	seen := t.look(looking, p, proposed(from, to))
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -130,6 +131,7 @@ type sighting struct {
 	mu        sync.Mutex
 	standings map[string]plan.Standing
 	values    map[string]plan.Value
+	unfit     map[definition.Name]*fault.Fault
 	unlooked  int // paths that were not looked up
 }
 
@@ -143,8 +145,28 @@ func (s *sighting) Value(p definition.SecretPath) (plan.Value, bool) {
 	return v, ok
 }
 
-// look looks at what a plan is about, till ctx ends.
-func (t *tenant) look(ctx context.Context, p *plan.Plan) *sighting {
+func (s *sighting) Unfit(n definition.Name) *fault.Fault { return s.unfit[n] }
+
+// proposed are the definitions that a plan's steps are of: as they will be, and of a
+// file that is none the last valid one.
+func proposed(from, to definition.Set) map[string]definition.Definition {
+	all := make(map[string]definition.Definition)
+	for i := range from.Definitions {
+		all[from.Definitions[i].Name.String()] = from.Definitions[i].Definition
+	}
+	for i := range to.Definitions {
+		all[to.Definitions[i].Name.String()] = to.Definitions[i].Definition
+	}
+	for _, invalid := range to.Invalid {
+		if invalid.Last != nil {
+			all[invalid.Name.String()] = invalid.Last.Definition
+		}
+	}
+	return all
+}
+
+// look looks at what a plan of these definitions is about, till ctx ends.
+func (t *tenant) look(ctx context.Context, p *plan.Plan, definitions map[string]definition.Definition) *sighting {
 	s := &sighting{standings: make(map[string]plan.Standing), values: make(map[string]plan.Value)}
 	reach := t.reach()
 	var tasks []func()
@@ -159,7 +181,7 @@ func (t *tenant) look(ctx context.Context, p *plan.Plan) *sighting {
 			continue
 		}
 		tasks = append(tasks, func() {
-			standing, ok := t.standingOf(ctx, g.connection, step)
+			standing, ok := t.standingOf(ctx, g.connection, step, definitions[step.Definition])
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if ok {
@@ -169,6 +191,7 @@ func (t *tenant) look(ctx context.Context, p *plan.Plan) *sighting {
 	}
 	now := t.clock.Now()
 	keys := 0
+	read := make(map[string]compose.Value) // no longer than this looking takes
 	for i, path := range p.Paths() {
 		if i >= mostPathsSeen || !t.lookouts.versions.AllowN(now, 1) {
 			s.unlooked++
@@ -179,9 +202,12 @@ func (t *tenant) look(ctx context.Context, p *plan.Plan) *sighting {
 			keys++
 		}
 		tasks = append(tasks, func() {
-			v, ok := t.valueOf(ctx, path, withKeys)
+			v, whole, ok := t.valueOf(ctx, path, withKeys)
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			if whole != nil {
+				read[path] = *whole
+			}
 			if s.values[path] = v; !ok {
 				delete(s.values, path)
 				s.unlooked++
@@ -202,16 +228,45 @@ func (t *tenant) look(ctx context.Context, p *plan.Plan) *sighting {
 	}
 	close(work)
 	group.Wait()
+	s.unfit = misfits(p, definitions, read)
 	return s
+}
+
+// misfits makes the copies of those definitions whose values were all read, and says
+// of which none can be made.
+func misfits(p *plan.Plan, definitions map[string]definition.Definition, read map[string]compose.Value) map[definition.Name]*fault.Fault {
+	unfit := make(map[definition.Name]*fault.Fault)
+	done := make(map[string]bool)
+	for i := range p.Steps {
+		name := p.Steps[i].Definition
+		d, ok := definitions[name]
+		if !ok || done[name] || p.Steps[i].Action == plan.Stop {
+			continue
+		}
+		done[name] = true
+		values := make(map[definition.SecretPath]compose.Value)
+		for _, path := range d.Paths() {
+			if v, ok := read[path.String()]; ok {
+				values[path] = v
+			}
+		}
+		if len(values) < len(d.Paths()) {
+			continue
+		}
+		if _, f := compose.Of(d).Data(values); f != nil {
+			unfit[d.Name] = f
+		}
+	}
+	return unfit
 }
 
 // standingOf judges what stands in the place of a step as a pass would, were the
 // target there already and its value known.
-func (t *tenant) standingOf(ctx context.Context, c *connection, step *plan.Step) (plan.Standing, bool) {
+func (t *tenant) standingOf(ctx context.Context, c *connection, step *plan.Step, d definition.Definition) (plan.Standing, bool) {
 	now := t.clock.Now()
 	in := input{
 		now: now, at: kube.Key{Namespace: step.Namespace, Name: step.Secret}, owner: kube.Owner{Tenant: t.name.String(), Name: step.Definition},
-		alias: step.Cluster, interval: t.interval(), path: step.Path, cluster: c.outage(),
+		alias: step.Cluster, kind: compose.Of(d).Type(), interval: t.interval(), path: step.Path, cluster: c.outage(),
 		source: vault.State{Known: true, Version: vault.Version{Number: 1}, Confirmed: true},
 	}
 	if in.cluster == nil {
@@ -229,6 +284,9 @@ func (t *tenant) standingOf(ctx context.Context, c *connection, step *plan.Step)
 	if f := standing.Fault; f != nil && f.Reason == ReasonQueued {
 		standing.Fault = nil
 	}
+	if standing.Fault == nil && t.suspended.Load() {
+		standing.Fault = fault.New(Pending, ReasonSuspended, "tenant %s is suspended by the operator's configuration, so nothing is written", t.name)
+	}
 	if copied != nil && copied.Owner.Tenant == in.owner.Tenant {
 		standing.Definition, standing.Path, standing.Version = copied.Name, copied.Path, copied.Version
 	}
@@ -236,9 +294,9 @@ func (t *tenant) standingOf(ctx context.Context, c *connection, step *plan.Step)
 }
 
 // valueOf asks the vault for the version at a path and, with keys, for the names
-// of its keys, which only the value tells. It is not kept. ok is false if no
+// of its keys, which only the value tells: that is whole then. ok is false if no
 // answer came in time.
-func (t *tenant) valueOf(ctx context.Context, path string, keys bool) (v plan.Value, ok bool) {
+func (t *tenant) valueOf(ctx context.Context, path string, keys bool) (v plan.Value, whole *compose.Value, ok bool) {
 	news := make(chan struct{}, 1)
 	source := t.broker.Source(path, func() {
 		select {
@@ -257,23 +315,24 @@ func (t *tenant) valueOf(ctx context.Context, path string, keys bool) (v plan.Va
 	for {
 		state := source.State()
 		if state.Known && state.Fault != nil {
-			return plan.Value{Version: state.Version.Number, Fault: state.Fault}, true
+			return plan.Value{Version: state.Version.Number, Fault: state.Fault}, nil, true
 		}
 		if down := t.broker.Outage(); down != nil && !state.Known {
-			return plan.Value{Fault: &down.Fault}, down.Reason != ReasonQueued // which is that of a login under way
+			return plan.Value{Fault: &down.Fault}, nil, down.Reason != ReasonQueued // which is that of a login under way
 		}
 		if state.Known && !keys {
-			return plan.Value{Version: state.Version.Number}, true
+			return plan.Value{Version: state.Version.Number}, nil, true
 		}
 		if keys {
 			if held, ok := value.Value(); ok {
-				return plan.Value{Version: held.Number, Keys: slices.Sorted(maps.Keys(held.Data))}, true
+				whole := t.whole(path, held)
+				return plan.Value{Version: held.Number, Keys: slices.Sorted(maps.Keys(held.Data))}, &whole, true
 			}
 		}
 		select {
 		case <-news:
 		case <-ctx.Done():
-			return v, false
+			return v, nil, false
 		}
 	}
 }
