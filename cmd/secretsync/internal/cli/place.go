@@ -44,7 +44,13 @@ func (p *Place) Bind(cmd *cobra.Command, role string) {
 	p.BindServer(cmd, role)
 	cmd.Flags().StringVar(&p.tenant, "tenant", "", "the tenant to work in (default "+TenantVariable+", or that of the context)")
 	cmd.Flags().StringVar(&p.key, "key", "", "the key itself")
-	_ = cmd.Flags().MarkDeprecated("key", "whoever can list the processes of this machine can read it there; log in with: secretsync login, or use --key-file or "+KeyVariable)
+	_ = cmd.Flags().MarkHidden("key")
+	// Not as a deprecated flag, of which cobra warns on the standard output.
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		if cmd.Flags().Changed("key") {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: --key will go: whoever can list the processes of this machine can read the key there; log in with secretsync login, or use --key-file or %s\n", KeyVariable)
+		}
+	}
 	cmd.MarkFlagsMutuallyExclusive("key", "key-file")
 }
 
