@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"secretsync/examples/devstack"
+	"secretsync/httpapi/client"
 )
 
 // onForge is the story of a team whose repository moves to a forge, told if there is to be one.
@@ -136,14 +136,11 @@ func (d *demo) moveToForge(ctx context.Context) error {
 		return err
 	}
 	err = await(ctx, func(ctx context.Context) (bool, error) {
-		a, err := d.quietCall(ctx, "GET", "", "")
-		var of struct {
-			Repository struct{ URL, FetchedAt string }
+		of, err := d.client().GetTenant(ctx)
+		if err != nil {
+			return false, err
 		}
-		if err == nil && a.status == http.StatusOK {
-			err = json.Unmarshal(a.body, &of)
-		}
-		return of.Repository.URL == url && of.Repository.FetchedAt != "", err
+		return of.Repository != nil && of.Repository.URL == url && !of.Repository.FetchedAt.IsZero(), nil
 	})
 	if err != nil {
 		return fmt.Errorf("waiting for the server to follow the forge: %w", err)
@@ -236,8 +233,11 @@ func (d *demo) mergePull(ctx context.Context) error {
 	}
 	fmt.Printf("%s is there %s after Dana pressed the button\n", at, time.Since(merged).Round(time.Millisecond))
 	err = await(ctx, func(ctx context.Context) (bool, error) {
-		a, err := d.quietCall(ctx, "GET", "/secrets/"+definition, "")
-		return slices.ContainsFunc(a.secret.Status.SyncStatuses, func(s syncStatus) bool { return s.SecretName == "reports-database" && s.State == "Synced" }), err
+		stands, err := d.client().GetSecret(ctx, definition, client.WaitOptions{})
+		if err != nil {
+			return false, err
+		}
+		return slices.ContainsFunc(stands.Status.SyncStatuses, func(s client.SyncStatus) bool { return s.SecretName == "reports-database" && s.State == "Synced" }), nil
 	})
 	if err != nil {
 		return fmt.Errorf("waiting for the status of %s: %w", at, err)

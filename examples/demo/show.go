@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"secretsync/httpapi/client"
+
 	"golang.org/x/term"
 )
 
@@ -76,7 +78,7 @@ func (d *demo) call(ctx context.Context, method, path, body string, header ...st
 	if body != "" {
 		fmt.Printf("> %s\n", body)
 	}
-	a, err := d.quietCall(ctx, method, path, body, header...)
+	a, err := d.send(ctx, method, path, body, header...)
 	if err != nil {
 		return a, err
 	}
@@ -111,7 +113,13 @@ func pretty(body []byte) string {
 	})
 }
 
-func (d *demo) quietCall(ctx context.Context, method, path, body string, header ...string) (a answer, err error) {
+// client asks what isn't shown.
+func (d *demo) client() *client.Client {
+	return &client.Client{URL: d.url, Tenant: tenant, Key: d.key}
+}
+
+// send makes a request as curl does, since it is shown as one.
+func (d *demo) send(ctx context.Context, method, path, body string, header ...string) (a answer, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, d.url+"/api/v1/tenants/"+tenant+path, strings.NewReader(body))
 	if err != nil {
 		return a, err
@@ -138,18 +146,13 @@ func (d *demo) quietCall(ctx context.Context, method, path, body string, header 
 	return a, json.Unmarshal(a.body, &a.list)
 }
 
-// awaitActive asks until every target of the definition is synced.
+// awaitActive waits until every target of the definition is synced.
 func (d *demo) awaitActive(ctx context.Context) error {
-	var phase string
-	err := await(ctx, func(ctx context.Context) (bool, error) {
-		a, err := d.quietCall(ctx, "GET", "/secrets/"+definition, "")
-		phase = a.secret.Status.Phase
-		return phase == "Active", err
-	})
-	if err != nil {
-		return fmt.Errorf("the phase is %q; want Active: %w", phase, err)
+	stands, err := d.client().GetSecret(ctx, definition, client.WaitOptions{For: "Active", Timeout: 30 * time.Second})
+	if err == nil && stands.Status.Phase != "Active" {
+		err = fmt.Errorf("the phase is %q after 30 seconds; want Active", stands.Status.Phase)
 	}
-	return nil
+	return err
 }
 
 // await asks again and again, for 30 seconds at most.

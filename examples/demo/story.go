@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"secretsync/examples/devstack"
+	"secretsync/httpapi/client"
 )
 
 // demo is what the steps of the story share.
@@ -91,13 +93,11 @@ func (d *demo) create(ctx context.Context) error {
 // readWithoutCluster shows the targets when each was tried.
 func (d *demo) readWithoutCluster(ctx context.Context) error {
 	err := await(ctx, func(ctx context.Context) (bool, error) {
-		a, err := d.quietCall(ctx, "GET", "/secrets/"+definition, "")
-		for _, target := range a.secret.Status.SyncStatuses {
-			if target.Reason != "ClusterUnreachable" {
-				return false, err
-			}
+		stands, err := d.client().GetSecret(ctx, definition, client.WaitOptions{})
+		if err != nil {
+			return false, err
 		}
-		return true, err
+		return !slices.ContainsFunc(stands.Status.SyncStatuses, func(s client.SyncStatus) bool { return s.Reason != "ClusterUnreachable" }), nil
 	})
 	if err != nil {
 		return fmt.Errorf("waiting for the reason ClusterUnreachable at each target: %w", err)
@@ -165,11 +165,11 @@ func (d *demo) read(ctx context.Context) error {
 }
 
 func (d *demo) patch(ctx context.Context) error {
-	before, err := d.quietCall(ctx, "GET", "/secrets/"+definition, "")
+	before, err := d.client().GetSecret(ctx, definition, client.WaitOptions{})
 	if err != nil {
 		return err
 	}
-	tag := before.header.Get("ETag")
+	tag := `"` + before.ResourceVersion + `"`
 	const body = `{"sync":[{"cluster":"production","namespace":"default"},` +
 		`{"cluster":"production","namespace":"backend","secretName":"database-credentials"}]}`
 	answer, err := d.call(ctx, "PATCH", "/secrets/"+definition, body, "If-Match", tag)
@@ -283,12 +283,12 @@ func (d *demo) push(ctx context.Context, message string, edit func(content strin
 	if err != nil {
 		return pushed, err
 	}
-	answer, err := d.quietCall(ctx, "GET", "/secrets/"+definition, "")
+	stands, err := d.client().GetSecret(ctx, definition, client.WaitOptions{})
 	if err != nil {
 		return pushed, err
 	}
-	if want := strings.TrimSpace(string(head)); answer.secret.ResourceVersion != want {
-		return pushed, fmt.Errorf("the API says revision %s; want what was pushed, %s", answer.secret.ResourceVersion, want)
+	if want := strings.TrimSpace(string(head)); stands.ResourceVersion != want {
+		return pushed, fmt.Errorf("the API says revision %s; want what was pushed, %s", stands.ResourceVersion, want)
 	}
 	return pushed, nil
 }
@@ -343,7 +343,7 @@ func (d *demo) showLog(ctx context.Context) error {
 
 // searchValues looks for the passwords in all that the server wrote.
 func (d *demo) searchValues(ctx context.Context) error {
-	answer, err := d.quietCall(ctx, "GET", "/secrets", "")
+	answer, err := d.send(ctx, "GET", "/secrets", "")
 	if err != nil {
 		return err
 	}

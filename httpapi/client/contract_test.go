@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -384,5 +386,30 @@ func TestImpatienceIsHeard(t *testing.T) {
 	c.URL, c.Patience = "http://127.0.0.1:1", time.Millisecond
 	if _, err := c.GetTenant(t.Context()); err == nil || StatusOf(err) != 0 {
 		t.Errorf("got %v", err)
+	}
+}
+
+// 1,300 definitions are three pages; each is asked for once.
+func TestAllPagesAreFollowed(t *testing.T) {
+	const all = 1300
+	pages := 0
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		pages++
+		from, _ := strconv.Atoi(r.URL.Query().Get("continue"))
+		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+		list := map[string]any{"continue": strconv.Itoa(from + limit)}
+		if from+limit >= all {
+			list["continue"] = nil
+		}
+		items := []any{}
+		for i := from; i < min(from+limit, all); i++ {
+			items = append(items, map[string]any{"name": fmt.Sprintf("d-%04d", i)})
+		}
+		list["items"] = items
+		_ = json.NewEncoder(w).Encode(list)
+	})
+	secrets, err := c.AllSecrets(t.Context(), false)
+	if err != nil || len(secrets) != all || secrets[all-1].Name != "d-1299" || pages != 3 {
+		t.Errorf("%d definitions on %d pages: %v", len(secrets), pages, err)
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ by a commit. To give up, leave the file as it was or empty it.`,
 		ValidArgsFunction: completeNames(1),
 	}
 	online(cmd, "an admin key", func(s *session, names []string) error {
+		s.ctx = context.WithoutCancel(s.ctx) // an interrupt of the editor is none of the edit
 		d, err := newDraft(names[0])
 		if err != nil {
 			return err

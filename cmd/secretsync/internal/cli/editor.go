@@ -2,11 +2,11 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 )
@@ -31,7 +31,11 @@ func (s *session) edit(d *draft, text []byte) ([]byte, error) {
 	if err := os.WriteFile(d.path, text, 0o600); err != nil {
 		return nil, err
 	}
-	editor := editorCommand(s.ctx, d.path)
+	// Ctrl-C is the editor's while it has the terminal.
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	defer signal.Stop(interrupts)
+	editor := editorCommand(d.path)
 	editor.Stdin, editor.Stdout, editor.Stderr = s.in, os.Stdout, os.Stderr
 	if err := editor.Run(); err != nil {
 		return nil, fmt.Errorf("the editor ended with %w; nothing is changed, and what you wrote is in %s. Another editor is named by the variable EDITOR", err, d.path)
@@ -42,7 +46,7 @@ func (s *session) edit(d *draft, text []byte) ([]byte, error) {
 // editorCommand runs the editor as git does, through a shell, since it may come with
 // arguments. It is not told the key, which is no business of an editor's and of what
 // that starts.
-func editorCommand(ctx context.Context, path string) *exec.Cmd {
+func editorCommand(path string) *exec.Cmd {
 	editor := "vi"
 	for _, variable := range []string{"VISUAL", "EDITOR"} {
 		if value := os.Getenv(variable); value != "" {
@@ -50,7 +54,7 @@ func editorCommand(ctx context.Context, path string) *exec.Cmd {
 			break
 		}
 	}
-	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$@"`, editor, path)
+	cmd := exec.Command("sh", "-c", editor+` "$@"`, editor, path)
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, KeyVariable+"=") {
 			cmd.Env = append(cmd.Env, variable)

@@ -92,7 +92,7 @@ func TestTheEditorIsNotToldTheKey(t *testing.T) {
 	t.Setenv(KeyVariable, "kupe_canary")
 	t.Setenv("VISUAL", "")
 	t.Setenv("EDITOR", "code --wait")
-	cmd := editorCommand(t.Context(), "/tmp/db.yaml")
+	cmd := editorCommand("/tmp/db.yaml")
 	if all := strings.Join(append(cmd.Env, cmd.Args...), "\n"); strings.Contains(all, "canary") || !strings.Contains(all, "PATH=") {
 		t.Error("the key is in the editor's environment, or nothing is")
 	}
