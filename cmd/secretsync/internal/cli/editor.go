@@ -43,9 +43,9 @@ func (s *session) edit(d *draft, text []byte) ([]byte, error) {
 	return os.ReadFile(d.path)
 }
 
-// editorCommand runs the editor as git does, through a shell, since it may come with
-// arguments. It is not told the key, which is no business of an editor's and of what
-// that starts.
+// editorCommand runs the editor as git does: through a shell if it comes with arguments
+// or whatever else a shell understands, and else without one, which Ctrl-C would end. It is not told the
+// key, which is no business of an editor's and of what that starts.
 func editorCommand(path string) *exec.Cmd {
 	editor := "vi"
 	for _, variable := range []string{"VISUAL", "EDITOR"} {
@@ -54,7 +54,10 @@ func editorCommand(path string) *exec.Cmd {
 			break
 		}
 	}
-	cmd := exec.Command("sh", "-c", editor+` "$@"`, editor, path)
+	cmd := exec.Command(editor, path)
+	if strings.ContainsAny(editor, "|&;<>()$`\\\"' \t\n*?[#~=%") {
+		cmd = exec.Command("sh", "-c", editor+` "$@"`, editor, path)
+	}
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, KeyVariable+"=") {
 			cmd.Env = append(cmd.Env, variable)
