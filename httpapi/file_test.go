@@ -12,6 +12,7 @@ func exerciseFiles(w *world) {
 	for _, query := range []string{"", "?at=" + sha, "?at=" + strings.Repeat("1", 40), "?at=.."} {
 		w.do("GET", "/api/v1/tenants/acme/secrets/filed/file"+query, w.reader, "")
 	}
+	w.do("GET", "/api/v1/tenants/acme/secrets/none/timeline", w.reader, "")
 	w.must(204, "DELETE", "/secrets/filed", "")
 }
 

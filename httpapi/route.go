@@ -35,6 +35,7 @@ var routes = []route{
 	{http.MethodDelete, tenantsPath + ":tenant/secrets/:name", apikey.Admin, (*Server).deleteSecret},
 	{http.MethodGet, tenantsPath + ":tenant/secrets/:name/history", apikey.Readonly, (*Server).getHistory},
 	{http.MethodGet, tenantsPath + ":tenant/secrets/:name/file", apikey.Readonly, (*Server).getFile},
+	{http.MethodGet, tenantsPath + ":tenant/secrets/:name/timeline", apikey.Readonly, (*Server).getTimeline},
 	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/sync", apikey.Admin, (*Server).syncSecret},
 	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/revert", apikey.Admin, (*Server).revertSecret},
 	{http.MethodGet, tenantsPath + ":tenant/commits/:sha", apikey.Readonly, (*Server).getCommit},

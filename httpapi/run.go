@@ -91,6 +91,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	running.Go(func() { s.keepUsage(ctx) })
+	running.Go(func() { s.keepTimeline(ctx) })
 	<-ctx.Done()
 	s.stop()
 	err := s.shutdown(servers)

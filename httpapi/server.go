@@ -17,6 +17,7 @@ import (
 	"secretsync/httpapi/console"
 	"secretsync/httpapi/kept"
 	"secretsync/httpapi/limit"
+	"secretsync/httpapi/timeline"
 )
 
 // Server answers the API. It is safe for concurrent use.
@@ -36,6 +37,7 @@ type Server struct {
 	shares      limit.Shares
 	state       atomic.Pointer[state]
 	console     *console.Console // nil: there is none
+	timeline    timeline.Timeline
 	// serving ends, by stop, when Run is told to end.
 	serving context.Context
 	stop    context.CancelFunc

@@ -92,9 +92,10 @@ var operations = map[string]operation{
 	"batchSecrets": {func(ctx context.Context, c *Client) error {
 		return answering(c.BatchSecrets(ctx, []Operation{{Op: "delete", Name: "db"}}, WriteOptions{Strict: true, Propose: true}))
 	}, BatchResult{}},
-	"getHistory": {func(ctx context.Context, c *Client) error { return answering(c.GetHistory(ctx, "db", 1, "x")) }, History{}},
-	"getFile":    {func(ctx context.Context, c *Client) error { return answering(c.GetFile(ctx, "db", "main")) }, File{}},
-	"syncSecret": {func(ctx context.Context, c *Client) error { return answering(c.SyncSecret(ctx, "db")) }, Secret{}},
+	"getHistory":  {func(ctx context.Context, c *Client) error { return answering(c.GetHistory(ctx, "db", 1, "x")) }, History{}},
+	"getFile":     {func(ctx context.Context, c *Client) error { return answering(c.GetFile(ctx, "db", "main")) }, File{}},
+	"getTimeline": {func(ctx context.Context, c *Client) error { return answering(c.GetTimeline(ctx, "db")) }, Timeline{}},
+	"syncSecret":  {func(ctx context.Context, c *Client) error { return answering(c.SyncSecret(ctx, "db")) }, Secret{}},
 	"revertSecret": {func(ctx context.Context, c *Client) error {
 		return answering(c.RevertSecret(ctx, "db", "abcdef0", WriteOptions{IfMatch: "*", Absent: true, Strict: true, Propose: true}))
 	}, Secret{}},

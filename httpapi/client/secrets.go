@@ -225,3 +225,8 @@ func (c *Client) GetFile(ctx context.Context, name, at string) (*File, error) {
 	}
 	return get[File](ctx, c, call{path: "/secrets/" + url.PathEscape(name) + "/file", query: query})
 }
+
+// GetTimeline returns how a definition stood since the server began, newest first.
+func (c *Client) GetTimeline(ctx context.Context, name string) (*Timeline, error) {
+	return get[Timeline](ctx, c, call{path: "/secrets/" + url.PathEscape(name) + "/timeline"})
+}

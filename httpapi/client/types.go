@@ -111,6 +111,20 @@ type File struct {
 	Content string `json:"content"`
 }
 
+// Timeline is how a definition stood since the server began, newest first.
+type Timeline struct {
+	Items []Moment `json:"items"`
+}
+
+// Moment is when a definition came to stand so.
+type Moment struct {
+	Time    time.Time `json:"time"`
+	Phase   string    `json:"phase"`
+	Ready   bool      `json:"ready"`
+	Reason  string    `json:"reason"`
+	Message string    `json:"message"`
+}
+
 // CommitStatus is a commit, and whether it is live.
 type CommitStatus struct {
 	SHA         string              `json:"sha"`

@@ -58,6 +58,13 @@ type history struct {
 	Next  string   `json:"next"`
 }
 
+type moment struct {
+	Time    time.Time `json:"time"`
+	Phase   string    `json:"phase"`
+	Reason  string    `json:"reason"`
+	Message string    `json:"message"`
+}
+
 type file struct {
 	Path    string `json:"path"`
 	Commit  string `json:"commit"`

@@ -16,6 +16,7 @@ type definitionPage struct {
 	Row     row
 	Done    string // what a form did just now; one of a few words
 	Reasons []*fault.Explanation
+	Moments []moment // how it stood, the newest first
 	File    file
 	Lines   []lines.NumberedLine
 	History []change
@@ -68,6 +69,11 @@ func (v *visit) showDefinition(w http.ResponseWriter) error {
 	for _, c := range p.Status.Conditions {
 		p.explain(c.Reason)
 	}
+	var timeline struct{ Items []moment }
+	if err := v.get(secretPath(name)+"/timeline", &timeline); err != nil {
+		return err
+	}
+	p.Moments = timeline.Items
 	if err := v.get(secretPath(name)+"/file", &p.File); err != nil && !isStatus(err, http.StatusBadRequest) {
 		return err
 	}
