@@ -21,7 +21,6 @@ type definitionPage struct {
 	Lines   []lines.NumberedLine
 	History []change
 	Older   string // link to the page of history after this one
-	Live    bool
 }
 
 // change is a commit with what it did to the definition's file.
@@ -51,7 +50,7 @@ func (v *visit) showDefinition(w http.ResponseWriter) error {
 		return err
 	}
 	query := v.r.URL.Query()
-	p := definitionPage{secret: &secret{}, Done: query.Get("done"), Live: true}
+	p := definitionPage{secret: &secret{}, Done: query.Get("done")}
 	from := secretPath(name)
 	if query.Has("wait") {
 		from += "?wait=Active&timeout=" + waitTime

@@ -20,6 +20,9 @@ const (
 // live tells, as server-sent events, that what a page shows may be another by now. It
 // tells nothing else: what it is, the page asks for as it did before.
 func (v *visit) live(w http.ResponseWriter) error {
+	if v.r.Method == http.MethodHead {
+		return nil
+	}
 	if !v.c.sessions.Enter(v.s) {
 		return &Error{Status: http.StatusTooManyRequests, Sentence: "too many pages of your session are kept fresh at once"}
 	}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"encoding/json"
 	"hash/maphash"
 	"net/http"
 	"net/url"
@@ -10,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"encoding/json"
 )
 
 // rowsOfPage is how many definitions are on one page of the overview: so many that a
@@ -29,7 +28,7 @@ type overviewPage struct {
 	From, To int
 	Prev     string
 	Next     string
-	Live     bool
+	Done     string // what a form did just now
 }
 
 type phaseCount struct {
@@ -57,7 +56,7 @@ func (v *visit) overview(w http.ResponseWriter) error {
 		return err
 	}
 	query := v.r.URL.Query()
-	p := overviewPage{Query: query.Get("q"), Phase: query.Get("phase"), All: len(all), Live: true}
+	p := overviewPage{Query: query.Get("q"), Phase: query.Get("phase"), All: len(all), Done: query.Get("done")}
 	if err := v.get("", &p.Tenant); err != nil {
 		return err
 	}

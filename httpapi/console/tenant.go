@@ -12,11 +12,10 @@ type tenantPage struct {
 	Clusters  []cluster
 	Proposals []proposal
 	Problem   string // with the list of proposals
-	Live      bool
 }
 
 func (v *visit) showTenant(w http.ResponseWriter) error {
-	p := tenantPage{Live: true}
+	var p tenantPage
 	if err := v.get("", &p.Tenant); err != nil {
 		return err
 	}

@@ -1,6 +1,9 @@
 package lines
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestTwoChangesOfOneTextAreMerged(t *testing.T) {
 	const base = "name: a\nsync:\n  - cluster: one\n    namespace: x\n"
@@ -28,4 +31,42 @@ func TestTwoChangesOfOneTextAreMerged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever the texts are: what only one changed is that one's, and nobody's is lost in
+// silence.
+func FuzzMerge(f *testing.F) {
+	f.Add("a\nb\n", "a\nx\nb\n", "a\nb\nc\n")
+	f.Add("", "mine\n", "theirs\n")
+	f.Fuzz(func(t *testing.T, base, mine, theirs string) {
+		whole := func(text string) string { return strings.Join(splitLines(text), "") }
+		if got, clean := Merge(base, mine, base); whole(base) != "" && (got != whole(mine) || !clean) && len(splitLines(base)) <= mostMerged && len(splitLines(mine)) <= mostMerged {
+			t.Errorf("only mine changed: %q", got)
+		}
+		if got, clean := Merge(base, base, theirs); whole(base) != "" && (got != whole(theirs) || !clean) && len(splitLines(base)) <= mostMerged && len(splitLines(theirs)) <= mostMerged {
+			t.Errorf("only theirs changed: %q", got)
+		}
+		got, clean := Merge(base, mine, theirs)
+		if !clean || len(splitLines(got)) == 0 {
+			return
+		}
+		count := func(text string) map[string]int {
+			n := map[string]int{}
+			for _, l := range splitLines(text) {
+				n[l]++
+			}
+			return n
+		}
+		b, m, have := count(base), count(mine), count(got)
+		for _, l := range splitLines(theirs) {
+			if b[l] == 0 && have[l] == 0 {
+				t.Errorf("their line %q is lost", l)
+			}
+		}
+		for l := range m {
+			if b[l] == 0 && have[l] == 0 {
+				t.Errorf("my line %q is lost", l)
+			}
+		}
+	})
 }
