@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,10 +37,11 @@ type Repository interface {
 
 // Defaults of [Config] and its parts.
 const (
-	DefaultPollInterval   = time.Minute
-	DefaultWorkers        = vault.DefaultConcurrency
-	DefaultClusterWrites  = 32
-	DefaultRequestTimeout = vault.DefaultTimeout
+	DefaultPollInterval       = time.Minute
+	DefaultMinRefreshInterval = vault.DefaultLeast
+	DefaultWorkers            = vault.DefaultConcurrency
+	DefaultClusterWrites      = 32
+	DefaultRequestTimeout     = vault.DefaultTimeout
 )
 
 // Config is everything a [Reconciler] works with.
@@ -54,6 +56,10 @@ type Config struct {
 	// PollInterval is how often the vault is asked whether a value changed.
 	// Zero is DefaultPollInterval. The polls are spread evenly over it.
 	PollInterval time.Duration
+	// MinRefreshInterval is the shortest interval that a definition's
+	// refreshInterval is kept to; a shorter one is taken as this. Zero is
+	// DefaultMinRefreshInterval.
+	MinRefreshInterval time.Duration
 	// Workers is how many values of one tenant are read at once. Zero is
 	// DefaultWorkers.
 	Workers int
@@ -95,8 +101,10 @@ type Tenant struct {
 	Vault      Vault
 	// Clusters maps the names that definitions use to what is granted.
 	Clusters map[definition.ClusterName]Grant
-	// PollInterval overrides Config.PollInterval if it is not zero.
-	PollInterval time.Duration
+	// PollInterval and MinRefreshInterval override those of Config if they are
+	// not zero.
+	PollInterval       time.Duration
+	MinRefreshInterval time.Duration
 	// Suspend: nothing is written for the tenant's definitions, and what would be
 	// is told.
 	Suspend bool
@@ -130,6 +138,11 @@ func interval(cfg Config, spec Tenant) time.Duration {
 		return cfg.PollInterval
 	}
 	return DefaultPollInterval
+}
+
+// least is the shortest interval that a definition of the tenant can have.
+func least(cfg Config, spec Tenant) time.Duration {
+	return cmp.Or(spec.MinRefreshInterval, cfg.MinRefreshInterval, DefaultMinRefreshInterval)
 }
 
 // connect is the cluster as its room takes it.
@@ -173,8 +186,8 @@ func check(cfg Config) error {
 			return fmt.Errorf("cluster %s: the number of writes must not be negative", c.Name)
 		}
 	}
-	if cfg.PollInterval < 0 || cfg.Workers < 0 {
-		return errors.New("the poll interval and the number of workers must not be negative")
+	if cfg.PollInterval < 0 || cfg.MinRefreshInterval < 0 || cfg.Workers < 0 {
+		return errors.New("the poll interval, the least refresh interval and the number of workers must not be negative")
 	}
 	tenants := make(map[gitstore.TenantName]bool)
 	for _, t := range cfg.Tenants {
@@ -185,8 +198,8 @@ func check(cfg Config) error {
 			return fmt.Errorf("tenant %s: listed twice", t.Name)
 		case t.Repository == nil:
 			return fmt.Errorf("tenant %s: no repository", t.Name)
-		case t.PollInterval < 0:
-			return fmt.Errorf("tenant %s: the poll interval must not be negative", t.Name)
+		case t.PollInterval < 0 || t.MinRefreshInterval < 0:
+			return fmt.Errorf("tenant %s: the poll interval and the least refresh interval must not be negative", t.Name)
 		}
 		tenants[t.Name] = true
 		if err := t.Vault.Check(); err != nil {

@@ -52,7 +52,7 @@ func (r *Reconciler) Reconfigure(cfg Config) error {
 		if t == before.tenants[spec.Name] {
 			t.it.every.Store(int64(interval(cfg, spec)))
 			t.it.suspend(spec.Suspend)
-			t.it.broker.Configure(spec.Vault, interval(cfg, spec), r.workers)
+			t.it.broker.Configure(spec.Vault, interval(cfg, spec), least(cfg, spec), r.workers)
 		}
 		t.it.regrant(grants)
 	}
@@ -108,7 +108,7 @@ func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 	// A tenant that is made anew never counts where the former one did.
 	t.versions.Store(r.made.Add(1) << 40)
 	t.broker = vault.New(spec.Vault, vault.Options{
-		Tenant: spec.Name.String(), Interval: interval(cfg, spec), Concurrency: r.workers, Limits: r.limits,
+		Tenant: spec.Name.String(), Interval: interval(cfg, spec), Least: least(cfg, spec), Concurrency: r.workers, Limits: r.limits,
 		Clock: r.clock, Log: t.log, Requested: r.metrics.vaultRequest, Changed: t.vaultChanged,
 	})
 	return t

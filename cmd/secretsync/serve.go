@@ -254,10 +254,10 @@ func (p *program) reconcileConfig(cfg *config.Config, repositories map[gitstore.
 	rc := reconcile.Config{
 		Clusters:     cfg.Clusters,
 		HashKey:      p.hashKey,
-		PollInterval: cfg.PollInterval,
-		Workers:      cfg.Workers,
-		Log:          p.log,
-		Metrics:      p.registry,
+		PollInterval: cfg.PollInterval, MinRefreshInterval: cfg.MinRefresh,
+		Workers: cfg.Workers,
+		Log:     p.log,
+		Metrics: p.registry,
 	}
 	for _, t := range cfg.Tenants {
 		rc.Tenants = append(rc.Tenants, reconcile.Tenant{
@@ -265,8 +265,8 @@ func (p *program) reconcileConfig(cfg *config.Config, repositories map[gitstore.
 			Repository:   repositories[t.Name],
 			Vault:        t.Vault,
 			Clusters:     t.Grants,
-			PollInterval: t.PollInterval,
-			Suspend:      t.Suspend,
+			PollInterval: t.PollInterval, MinRefreshInterval: t.MinRefresh,
+			Suspend: t.Suspend,
 		})
 	}
 	return rc

@@ -22,6 +22,7 @@ import (
 type Options struct {
 	Tenant      string        // its name, for the log
 	Interval    time.Duration // between two polls of a path; zero is DefaultInterval
+	Least       time.Duration // no shorter interval is kept to for a path (Source.Every); zero is DefaultLeast
 	Concurrency int           // reads under way at once; zero is DefaultConcurrency
 
 	// Limits is shared by the brokers of a process, so that those that read the
@@ -57,6 +58,7 @@ type Broker struct {
 	news []*Source // whose callbacks are to be made once mu is given up
 
 	interval    time.Duration
+	least       time.Duration // no path is polled more often
 	concurrency int
 	places      uint64 // counts the changes of where the values lie
 	logins      uint64 // counts the changes of how to log in, and where
@@ -71,6 +73,7 @@ type Broker struct {
 
 	reads  reads
 	polls  wheel
+	paces  paces
 	values values
 }
 
@@ -90,15 +93,18 @@ func New(cfg Config, o Options) *Broker {
 	b.log = o.Log.With("tenant", o.Tenant, "vault", cfg.Address)
 	now := o.Clock.Now()
 	b.down.Store(&fault.Outage{Fault: *fault.Transient(fault.Pending, fault.ReasonQueued, "logging in to Vault"), Since: now})
-	b.adopt(cfg, o.Interval, o.Concurrency)
-	b.polls.reset(b.interval, now)
+	b.adopt(cfg, o.Interval, o.Least, o.Concurrency)
+	b.replace(now)
 	return b
 }
 
 // adopt sets what follows from a configuration at once.
-func (b *Broker) adopt(cfg Config, interval time.Duration, concurrency int) {
+func (b *Broker) adopt(cfg Config, interval, least time.Duration, concurrency int) {
 	if interval <= 0 {
 		interval = DefaultInterval
+	}
+	if least <= 0 {
+		least = DefaultLeast
 	}
 	if concurrency <= 0 {
 		concurrency = DefaultConcurrency
@@ -106,7 +112,7 @@ func (b *Broker) adopt(cfg Config, interval time.Duration, concurrency int) {
 	if cfg.Connections > 0 {
 		concurrency = min(concurrency, cfg.Connections)
 	}
-	b.cfg, b.interval, b.concurrency = cfg, interval, concurrency
+	b.cfg, b.interval, b.least, b.concurrency = cfg, interval, least, concurrency
 	b.reads.limit = b.o.Limits.at(mount{cfg.Address, strings.Trim(cfg.Namespace, "/"), strings.Trim(cfg.Mount, "/")})
 	b.reads.own = nil
 	if cfg.RequestsPerSecond > 0 {
@@ -163,6 +169,7 @@ func (b *Broker) turn(now time.Time) time.Time {
 	}
 	at(b.followFiles(now))
 	at(b.polls.turn(now, func(s *Source) { b.poll(s, now) }))
+	at(b.paces.turn(now, func(s *Source) { b.poll(s, now) }))
 	b.later(now)
 	b.values.expire(now)
 	down := b.down.Load() != nil
@@ -221,18 +228,18 @@ func (b *Broker) poke() {
 // Configure takes in another configuration. What differs changes and nothing
 // else: where login, address and the namespace of the login are the same, the
 // session goes on; where only the place of the values differs, they are read
-// anew. Zero values of interval and concurrency are the defaults.
-func (b *Broker) Configure(cfg Config, interval time.Duration, concurrency int) {
+// anew. Zero values of interval, least and concurrency are the defaults.
+func (b *Broker) Configure(cfg Config, interval, least time.Duration, concurrency int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.poke()
 	now := b.o.Clock.Now()
-	old, oldInterval := b.cfg, b.interval
-	b.adopt(cfg, interval, concurrency)
+	old, oldInterval, oldLeast := b.cfg, b.interval, b.least
+	b.adopt(cfg, interval, least, concurrency)
 	var changed []string
-	if b.interval != oldInterval {
+	if b.interval != oldInterval || b.least != oldLeast {
 		changed = append(changed, "interval")
-		b.polls.reset(b.interval, now)
+		b.replace(now)
 		b.files.due = now
 	}
 	if old.place() != cfg.place() {
@@ -294,7 +301,7 @@ func (b *Broker) Reread() {
 	if b.session.token == "" {
 		b.session.hurry()
 	}
-	b.polls.each(func(s *Source) {
+	b.each(func(s *Source) {
 		if s.fault != nil && s.fault.Reason == fault.ReasonVaultForbidden {
 			b.enqueue(s, wanted)
 		}
@@ -315,7 +322,7 @@ func (b *Broker) Source(path string, changed func()) *Source {
 	s := &Source{b: b, path: path, changed: changed}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.polls.add(s)
+	b.place(s)
 	b.poke()
 	return s
 }
@@ -355,7 +362,7 @@ func (c Config) credentials() any {
 // forget makes every value unknown, and has those that somebody looked at read
 // anew.
 func (b *Broker) forget() {
-	b.polls.each(func(s *Source) {
+	b.each(func(s *Source) {
 		looked := s.known || s.w != nil && s.w.held > 0
 		s.known, s.confirmed, s.fault, s.version, s.dataUntil = false, false, nil, Version{}, 0
 		if w := s.w; w != nil {

@@ -235,13 +235,13 @@ func TestWhatIsConfiguredAnewChangesAndNothingElse(t *testing.T) {
 	w.holds(s, 1)
 	logins := counted(proxy.Proxy, about("/login"))
 
-	w.b.Configure(w.cfg, 500*time.Millisecond, 4)
+	w.b.Configure(w.cfg, 500*time.Millisecond, 0, 4)
 	v := w.put("db", map[string]any{"a": "2"})
 	w.until("the version by a poll", func() bool { return s.State().Version.Number == v })
 
 	other := w.cfg
 	other.Prefix += "/other"
-	w.b.Configure(other, time.Hour, 4)
+	w.b.Configure(other, time.Hour, 0, 4)
 	r := s.Request()
 	w.until("the value of the other prefix", func() bool { v, ok := r.Value(); return ok && string(v.Data["a"]) == "other" })
 	r.Release()
@@ -250,17 +250,17 @@ func TestWhatIsConfiguredAnewChangesAndNothingElse(t *testing.T) {
 	}
 
 	other.AppRole, other.Token = nil, w.vault.RootToken
-	w.b.Configure(other, time.Hour, 4)
+	w.b.Configure(other, time.Hour, 0, 4)
 	w.until("the other token", func() bool {
 		w.b.mu.Lock()
 		defer w.b.mu.Unlock()
 		return w.b.session.token == w.vault.RootToken
 	})
 	other.Token = "hvs.wrong"
-	w.b.Configure(other, time.Hour, 4)
+	w.b.Configure(other, time.Hour, 0, 4)
 	w.down(fault.ReasonVaultForbidden)
 	other.Token = w.vault.RootToken
-	w.b.Configure(other, time.Hour, 4)
+	w.b.Configure(other, time.Hour, 0, 4)
 	w.up()
 	if n := w.lines("hvs."); n > 0 {
 		t.Error("a token is in the log")
@@ -277,7 +277,7 @@ func TestATokenIsSentToNoOtherAddress(t *testing.T) {
 	token := w.token()
 	moved := w.cfg
 	moved.Address = second.URL
-	w.b.Configure(moved, time.Second, 0)
+	w.b.Configure(moved, time.Second, 0, 0)
 	w.until("a login there", func() bool { now := w.token(); return now != "" && now != token })
 	w.holds(s, 1)
 	w.stop()

@@ -260,7 +260,7 @@ func (b *Broker) doubted(r read, f *failure, now time.Time) class {
 		b.log.Debug("vault path not read", "path", s.path, "cause", f.Message, "detail", f.detail)
 	}
 	s.stands(r, Version{}, f, now)
-	pause := min(retryFirst<<min(w.tries-2, 12), b.interval)
+	pause := min(retryFirst<<min(w.tries-2, 12), s.pace())
 	b.reads.later.add(s, now.Add(max(f.After, time.Duration(float64(pause)*(0.8+0.4*rand.Float64())))), wanted)
 	b.poke()
 	return none
@@ -320,7 +320,7 @@ func (b *Broker) unparkIfIdle() {
 
 // poll asks whether a value changed, if that was not asked just now.
 func (b *Broker) poll(s *Source, now time.Time) {
-	if s.due != 0 || s.running || s.known && now.UnixNano()-s.checked < int64(b.interval/8) {
+	if s.due != 0 || s.running || s.known && now.UnixNano()-s.checked < int64(s.pace()/8) {
 		return
 	}
 	b.enqueue(s, periodic)

@@ -69,18 +69,20 @@ type Source struct {
 	version   Version
 	fault     *fault.Fault
 	w         *demand
-	checked   int64  // nanoseconds of Unix time
-	stood     int64  // checked, of what was known before
-	due       int64  // when it is to be read, if not by a poll; 0 is never
-	dataUntil uint32 // seconds of Unix time; until then the data is asked, not the metadata
-	slot      int32  // of the wheel
-	position  int32  // in the slot
-	class     class  // it waits with; none is not at all
-	running   bool   // it is being read
-	parked    bool   // it waits for a login
+	checked   int64         // nanoseconds of Unix time
+	stood     int64         // checked, of what was known before
+	due       int64         // when it is to be read, if not by a poll; 0 is never
+	every     time.Duration // the shortest interval that somebody asked for; 0 is none
+	dataUntil uint32        // seconds of Unix time; until then the data is asked, not the metadata
+	slot      int32         // of the wheel; or ownPace
+	position  int32         // in the slot, or among the paces
+	class     class         // it waits with; none is not at all
+	running   bool          // it is being read
+	parked    bool          // it waits for a login
 	known     bool
 	confirmed bool
 	closed    bool
+	alone     bool // everybody who uses it asked for an interval
 }
 
 // demand is what somebody wants of a source: its value, a fresh answer, or to
@@ -129,7 +131,7 @@ func (s *Source) Close() {
 		return
 	}
 	s.closed = true
-	s.b.polls.remove(s)
+	s.b.unplace(s)
 	s.b.values.drop(s)
 	s.w = nil
 }

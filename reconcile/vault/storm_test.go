@@ -79,7 +79,7 @@ func TestAStormEndsInOrder(t *testing.T) {
 			case 0:
 				w.b.Reread()
 			case 1:
-				w.b.Configure(w.cfg, time.Duration(300+rand.IntN(400))*time.Millisecond, 1+rand.IntN(32))
+				w.b.Configure(w.cfg, time.Duration(300+rand.IntN(400))*time.Millisecond, 0, 1+rand.IntN(32))
 			case 2:
 				proxy.Disconnect()
 			case 3:
@@ -112,7 +112,7 @@ func TestAStormEndsInOrder(t *testing.T) {
 		w.b.mu.Lock()
 		defer w.b.mu.Unlock()
 		n := 0
-		w.b.polls.each(func(s *Source) {
+		w.b.each(func(s *Source) {
 			if n++; s.running || s.parked {
 				n = -1 << 20
 			}
@@ -154,7 +154,7 @@ func TestCallbacksAreNeverMadeFromWithinAMethod(t *testing.T) {
 		under(func() { s.Confirm(Version{2, "2999-01-01T00:00:00Z"}) })
 		under(w.b.Reread)
 		<-called
-		under(func() { w.b.Configure([]Config{w.cfg, other}[i%2], 50*time.Millisecond, 0) })
+		under(func() { w.b.Configure([]Config{w.cfg, other}[i%2], 50*time.Millisecond, 0, 0) })
 		<-called
 		under(func() { r.Value(); r.Release(); s.Close() })
 	}

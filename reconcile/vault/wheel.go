@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// wheel holds all sources of a broker, each in a slot of the interval, so that
-// their polls are spread evenly over it with one timer for all. A source keeps
-// its slot; the wheel is the list of all sources as well.
+// wheel holds the sources of a broker that are polled once in the tenant's
+// interval, each in a slot of it, so that their polls are spread evenly over it
+// with one timer for all. A source keeps its slot; the wheel is the list of these
+// sources as well. Those with an interval of their own are among the paces.
 type wheel struct {
 	slots   [][]*Source
 	quantum time.Duration
@@ -21,14 +22,19 @@ type wheel struct {
 // finest is the shortest time between two slots.
 const finest = 5 * time.Millisecond
 
-// reset gives the wheel another interval; the sources stay in it.
-func (w *wheel) reset(interval time.Duration, now time.Time) {
+// reset gives the wheel another interval. The sources that belong stay in it, the
+// others are handed out.
+func (w *wheel) reset(interval time.Duration, now time.Time, belongs func(*Source) bool, out func(*Source)) {
 	old := w.slots
 	n := max(1, min(1000, int(interval/finest)))
 	*w = wheel{slots: make([][]*Source, n), quantum: max(interval/time.Duration(n), 1), begin: now, offset: rand.Float64()}
 	for _, slot := range old {
 		for _, s := range slot {
-			w.add(s)
+			if belongs(s) {
+				w.add(s)
+			} else {
+				out(s)
+			}
 		}
 	}
 }

@@ -18,6 +18,7 @@ func (running *Config) Changes(next *Config) []string {
 		}
 	}
 	differs("pollInterval", running.PollInterval, next.PollInterval)
+	differs("minRefreshInterval", running.MinRefresh, next.MinRefresh)
 	differs("workers", running.Workers, next.Workers)
 	differs("limits", running.Limits, next.Limits)
 	differs("trustedProxies", running.TrustedProxies, next.TrustedProxies)
@@ -42,6 +43,7 @@ func (running *Config) Changes(next *Config) []string {
 		differs(field+".displayName", a.DisplayName, b.DisplayName)
 		differs(field+".pollInterval", a.PollInterval, b.PollInterval)
 		differs(field+".suspend", a.Suspend, b.Suspend)
+		differs(field+".minRefreshInterval", a.MinRefresh, b.MinRefresh)
 		differs(field+".repository", a.Repository.Remote, b.Repository.Remote)
 		differs(field+".repository.receipts", a.Receipts, b.Receipts)
 		differs(field+".repository.write", a.ProposeOnly, b.ProposeOnly)

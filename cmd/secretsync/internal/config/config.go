@@ -39,6 +39,7 @@ type Config struct {
 	DataDir               string
 	HashKeyFile           string // empty: hash.key in dataDir
 	PollInterval          time.Duration
+	MinRefresh            time.Duration // minRefreshInterval
 	Workers               int
 	LogLevel              slog.Level
 	LogJSON               bool
@@ -64,7 +65,8 @@ type Tenant struct {
 	Forge        Forge
 	Webhook      Webhook
 	PollInterval time.Duration
-	Suspend      bool // its copies are left as they are
+	Suspend      bool          // its copies are left as they are
+	MinRefresh   time.Duration // minRefreshInterval; 0: that of all tenants
 	Vault        reconcile.Vault
 	Grants       map[definition.ClusterName]reconcile.Grant
 	Keys         []apikey.Key
@@ -85,6 +87,7 @@ func Load(path string) (*Config, error) {
 		DataDir:       d.file(d.DataDir),
 		HashKeyFile:   d.file(d.HashKeyFile),
 		PollInterval:  cmp.Or(d.PollInterval, reconcile.DefaultPollInterval),
+		MinRefresh:    cmp.Or(d.MinRefresh, reconcile.DefaultMinRefreshInterval),
 		Workers:       cmp.Or(d.Workers, reconcile.DefaultWorkers),
 		Definitions:   d.Limits.Definitions,
 		Mirror:        int64(d.Limits.MirrorMiB) << 20,
@@ -144,6 +147,7 @@ func (d *document) checkServer(c *Config) {
 		d.wrong("dataDir", "is missing; name the folder for repositories and keys, such as /var/lib/secretsync")
 	}
 	d.checkInterval("pollInterval", d.PollInterval)
+	d.checkInterval("minRefreshInterval", d.MinRefresh)
 	d.atLeast("workers", float64(d.Workers), 0)
 	d.atLeast("limits.definitions", float64(d.Limits.Definitions), 0)
 	d.atLeast("limits.requestsPerSecond", d.Limits.RequestsPerSecond, 0)
@@ -189,6 +193,7 @@ func (d *document) parseTenants() []Tenant {
 			d.wrong(field, "%v", err)
 		}
 		d.checkInterval(field+".pollInterval", in.PollInterval)
+		d.checkInterval(field+".minRefreshInterval", in.MinRefresh)
 		branch := sharedBranch
 		if in.Branch != "" {
 			branch = d.parseBranch(field+".branch", in.Branch)
@@ -205,6 +210,7 @@ func (d *document) parseTenants() []Tenant {
 			Forge:        d.parseForge(field+".repository.forge", in.Repository),
 			PollInterval: in.PollInterval,
 			Suspend:      in.Suspend,
+			MinRefresh:   in.MinRefresh,
 			Vault:        d.parseVault(field+".vault", in.Vault),
 			Grants:       d.parseGrants(field+".clusters", in.Clusters),
 		}

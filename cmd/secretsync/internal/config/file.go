@@ -17,6 +17,7 @@ type (
 		DataDir        string                 `yaml:"dataDir"`
 		HashKeyFile    string                 `yaml:"hashKeyFile"`
 		PollInterval   time.Duration          `yaml:"pollInterval"`
+		MinRefresh     time.Duration          `yaml:"minRefreshInterval"`
 		Branch         string                 `yaml:"branch"`
 		Workers        int                    `yaml:"workers"`
 		Log            logFile                `yaml:"log"`
@@ -126,6 +127,7 @@ type (
 		Repository     repositoryFile       `yaml:"repository"`
 		PollInterval   time.Duration        `yaml:"pollInterval"`
 		Suspend        bool                 `yaml:"suspend"`
+		MinRefresh     time.Duration        `yaml:"minRefreshInterval"`
 		Vault          vaultFile            `yaml:"vault"`
 		Clusters       map[string]grantFile `yaml:"clusters"`
 		Keys           []keyFile            `yaml:"keys"`
