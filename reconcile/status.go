@@ -71,10 +71,13 @@ type TargetStatus struct {
 	Secret       definition.SecretName // Target's Secret name, resolved
 	State        State
 	Reason       Reason
-	Message      string            // the cause and the remedy in words; empty when Synced
-	LastSync     time.Time         // when copy and vault were last known to agree; zero is never since the start
-	VaultVersion int               // the version the copy holds; 0 where it is not known
-	Commit       gitstore.Revision // the commit the copy came from; zero where it is not known
+	Message      string    // the cause and the remedy in words; empty when Synced
+	LastSync     time.Time // when copy and vault were last known to agree; zero is never since the start
+	VaultVersion int       // the version the copy holds; 0 where it is not known
+	// VaultVersions are those of all paths that the copy is made of, by path; nil
+	// where there is only one, or they are not known.
+	VaultVersions map[string]int
+	Commit        gitstore.Revision // the commit the copy came from; zero where it is not known
 	// Observed is the revision of the definition that State was judged by; zero
 	// where it was judged by none yet. Commit stays that of the last write to the
 	// copy, Observed moves with every commit that changes the definition: a commit

@@ -44,6 +44,10 @@ type standing struct {
 func (s standing) full(o kube.Owner) standing {
 	if c := s.copy; c != nil && c.Owner == o && c.Intact && c.Labelled {
 		s.VaultVersion = c.Version
+		if c.Others != "" {
+			s.VaultVersions = versions(c.Others)
+			s.VaultVersions[c.Path] = c.Version
+		}
 		s.Commit, _ = gitstore.ParseRevision(c.Commit) // zero where somebody edited it
 	}
 	return s

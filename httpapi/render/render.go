@@ -3,6 +3,8 @@ package render
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -87,6 +89,9 @@ func TargetStatus(b []byte, t *reconcile.TargetStatus) []byte {
 	} else {
 		b = strconv.AppendInt(b, int64(t.VaultVersion), 10)
 	}
+	if len(t.VaultVersions) > 0 {
+		b = appendVersions(append(b, `,"vaultVersions":`...), t.VaultVersions)
+	}
 	b = append(b, `,"commit":`...)
 	if t.Commit.IsZero() {
 		b = append(b, "null"...)
@@ -98,6 +103,16 @@ func TargetStatus(b []byte, t *reconcile.TargetStatus) []byte {
 		b = append(b, "null"...)
 	} else {
 		b = Name(b, t.Observed)
+	}
+	return append(b, '}')
+}
+
+// appendVersions appends versions by path.
+func appendVersions(b []byte, versions map[string]int) []byte {
+	for i, path := range slices.Sorted(maps.Keys(versions)) {
+		b = append(b, "{,"[min(i, 1)])
+		b = append(String(b, path), ':')
+		b = strconv.AppendInt(b, int64(versions[path]), 10)
 	}
 	return append(b, '}')
 }

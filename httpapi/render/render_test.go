@@ -2,9 +2,24 @@ package render
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"secretsync/reconcile"
 )
+
+func TestVersionsOfSeveralPathsAreListed(t *testing.T) {
+	s := reconcile.TargetStatus{VaultVersion: 3}
+	if got := string(TargetStatus(nil, &s)); !strings.Contains(got, `"vaultVersion":3,"commit":`) {
+		t.Errorf("of one path: %s", got)
+	}
+	s.VaultVersions = map[string]int{"web": 3, "shared/ca": 12}
+	got := string(TargetStatus(nil, &s))
+	if !strings.Contains(got, `"vaultVersion":3,"vaultVersions":{"shared/ca":12,"web":3},"commit":`) || !json.Valid([]byte(got)) {
+		t.Errorf("of two: %s", got)
+	}
+}
 
 // FuzzString holds that any text reads back as it was.
 func FuzzString(f *testing.F) {
