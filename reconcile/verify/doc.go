@@ -23,7 +23,8 @@
 //	Grace + Interval for what it finds out by polling: a change in the vault
 //
 // It guarantees that nothing is written anywhere, and that no value is kept
-// longer than it takes to make a digest of it. What it can't see it doesn't
-// judge: an admission webhook that says no, a fight between two controllers, a
-// difference that comes and goes.
+// longer than one look takes, and only as a digest where its copy is of the whole of
+// it. What it can't see it doesn't judge: an admission webhook that says no, a fight
+// between two controllers, a difference that comes and goes. Nor does it do over
+// what a template makes of a value, or whether data suit a type; see shape.go.
 package verify

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"time"
+
+	"secretsync/gitstore/definition"
 )
 
 // ErrNoCommit: the repository doesn't have that commit, any more or at all.
@@ -23,6 +25,8 @@ type Definition struct {
 	Name   string
 	Path   string
 	Places []Place
+	// Shape is what the file says of its copies besides; nil: nothing.
+	Shape *definition.Shape
 	// Invalid: the file at HEAD is no definition. The rest is its last valid
 	// version, empty where there never was one.
 	Invalid bool
@@ -58,6 +62,7 @@ type Value struct {
 	// else empty.
 	Unfit string
 	Data  Data
+	Parts Parts
 }
 
 // Secret is a Secret as it stands.

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,12 +33,16 @@ type facts struct {
 	granted    bool // and may reach the namespace
 	cluster    string
 
-	value      Value
+	value      Value            // what of all paths keeps a copy from being made is told of it
+	further    map[string]Value // of further paths
+	want       expected
 	valueErr   error
 	secret     *Secret // nil: none stands
 	namespace  Namespace
 	clusterErr error
 	rivals     []definitionKey // what else asks for the same Secret
+
+	newest time.Time // when the newest of all values was made
 
 	originKnown bool
 	origin      *Definition // at the commit that the Secret names; nil: there was none
@@ -101,6 +106,7 @@ func phaseOf(d Definition, c Claim) string {
 
 // judgeTarget compares what is said of a target with what is known of it.
 func judgeTarget(f *facts, note func(Kind, finding)) {
+	f.expect()
 	if f.claim.State == "Synced" {
 		judgeSynced(f, note)
 	} else {
@@ -141,10 +147,16 @@ func judgeCopy(f *facts, note func(Kind, finding)) {
 		lie(Absent, "no such Secret stands")
 		return
 	}
+	if wrong := f.want.wears(f.secret); len(wrong) > 0 {
+		lie(OtherLabels, "the Secret lacks what the definition sets: %s", strings.Join(wrong, ", "))
+	}
+	if f.want.merged {
+		return // it is somebody else's for the rest
+	}
 	if wrong := wrongLabels(f); len(wrong) > 0 {
 		lie(OtherLabels, "the Secret is not labelled as this definition's copy: %s", strings.Join(wrong, ", "))
 	}
-	if f.secret.Type != typeOpaque {
+	if f.secret.Type != f.want.kind {
 		lie(OtherType, "the Secret is of type %s", f.secret.Type)
 	}
 	if path := f.secret.Annotations[annotationPath]; path != f.definition.Path {
@@ -160,7 +172,7 @@ func judgeCopy(f *facts, note func(Kind, finding)) {
 func judgeValue(f *facts, note func(Kind, finding)) {
 	lie := func(kind Kind, learns learning, format string, args ...any) {
 		// As long as the server goes on to another version it is at work.
-		note(kind, finding{says: "Synced", finds: fmt.Sprintf(format, args...), learns: learns, created: f.value.Created, basis: strconv.Itoa(f.claim.VaultVersion)})
+		note(kind, finding{says: "Synced", finds: fmt.Sprintf(format, args...), learns: learns, created: f.newest, basis: strconv.Itoa(f.claim.VaultVersion)})
 	}
 	switch v := f.value; {
 	case !v.Found:
@@ -172,7 +184,14 @@ func judgeValue(f *facts, note func(Kind, finding)) {
 	case v.Unfit != "":
 		lie(Unfounded, byVersion, "version %d at %s can't be copied: %s", v.Version, f.definition.Path, v.Unfit)
 		return
-	case f.clusterErr != nil || f.secret == nil || f.secret.Annotations[annotationPath] != f.definition.Path:
+	case f.clusterErr != nil || f.secret == nil:
+		return
+	case f.want.merged:
+		if differs := f.want.differs(f.secret.Data); differs != "" {
+			lie(OtherData, byVersion, "the Secret holds other data under the definition's keys: %s", differs)
+		}
+		return
+	case f.secret.Annotations[annotationPath] != f.definition.Path:
 		return
 	}
 	version, created := f.secret.Annotations[annotationVersion], f.secret.Annotations[annotationCreated]
@@ -184,7 +203,11 @@ func judgeValue(f *facts, note func(Kind, finding)) {
 		lie(OtherVersion, byVersion, "the Secret holds a version %s of another time (%s) than the vault's (%s)", version, created, f.value.Created.Format(time.RFC3339Nano))
 		return
 	}
-	if differs := compare(f.value.Data, f.secret.Data); differs != "" {
+	if !f.want.bears(f.secret) {
+		lie(OtherVersion, byVersion, "the Secret is made of versions %q, which are not the newest of its further paths", f.secret.Annotations[annotationOthers])
+		return
+	}
+	if differs := f.want.differs(f.secret.Data); differs != "" {
 		lie(OtherData, atOnce, "the Secret holds other data than version %s: %s", version, differs)
 	}
 }
@@ -200,14 +223,50 @@ func judgeUnsynced(f *facts, note func(Kind, finding)) {
 		return
 	}
 	if finds, learns := causeGone(f); finds != "" {
-		note(CauseGone, finding{says: says, finds: finds, learns: learns, created: f.value.Created, basis: f.claim.Reason})
+		note(CauseGone, finding{says: says, finds: finds, learns: learns, created: f.newest, basis: f.claim.Reason})
 	}
 }
 
 // unhindered reports whether a copy could stand.
 func (f *facts) unhindered() bool {
 	return f.registered && f.granted && f.clusterErr == nil && f.namespace.Exists && !f.namespace.Terminating && len(f.rivals) == 0 &&
-		f.valueErr == nil && f.value.Found && !f.value.Gone && f.value.Unfit == ""
+		f.valueErr == nil && f.value.Found && !f.value.Gone && f.value.Unfit == "" && !f.want.unsure
+}
+
+// beside takes in the value of a further path: what keeps one from being copied
+// keeps the copy.
+func (f *facts) beside(path string, v Value) {
+	if f.further == nil {
+		f.further = make(map[string]Value)
+	}
+	f.further[path] = v
+}
+
+// expect works out what the copy should be of the values that were seen.
+func (f *facts) expect() {
+	values := maps.Clone(f.further)
+	if values == nil {
+		values = make(map[string]Value)
+	}
+	values[f.definition.Path] = f.value
+	f.want = f.definition.expects(values)
+	for _, v := range f.further {
+		if !v.Found || v.Gone {
+			f.value.Found, f.value.Gone = f.value.Found && v.Found, f.value.Gone || v.Gone
+		}
+		if v.Created.After(f.newest) {
+			f.newest = v.Created
+		}
+	}
+	if f.value.Created.After(f.newest) {
+		f.newest = f.value.Created
+	}
+	if s := f.definition.Shape; s != nil && s.Data != nil {
+		f.value.Unfit = "" // of what it holds besides nothing is asked
+	}
+	if f.want.lacks && f.value.Found && !f.value.Gone {
+		f.value.Unfit = "KeyNotFound"
+	}
 }
 
 // causeGone says what is the case instead of what a reason says; nothing where
@@ -217,10 +276,11 @@ func (f *facts) unhindered() bool {
 //	Queued                          nothing hinders the copy
 //	ValueNotFound                   there is a value
 //	ValueDeleted                    the newest version is there
-//	InvalidKey, ValueTooLarge       the newest version can be copied
+//	InvalidKey, ValueTooLarge,      the newest version can be copied, as far as that is judged
+//	KeyNotFound, TemplateFailed
 //	NotOwned                        none stands, or it is the definition's copy
 //	TargetConflict                  nothing else asks for the Secret or has it
-//	TypeMismatch                    none stands, or one without owner that is Opaque and can be changed
+//	TypeMismatch                    none stands, or one of the right type without owner that can be changed
 //	ClusterNotFound                 it is registered
 //	NamespaceNotAllowed             it is granted
 //	NamespaceNotFound, …Terminating it is there and stays
@@ -243,8 +303,8 @@ func causeGone(f *facts) (finds string, learns learning) {
 		if valueSeen && f.value.Found && !f.value.Gone {
 			return fmt.Sprintf("version %d, the newest at %s, is not deleted", f.value.Version, f.definition.Path), byPolling
 		}
-	case "InvalidKey", "ValueTooLarge":
-		if valueSeen && f.value.Found && !f.value.Gone && f.value.Unfit == "" {
+	case "InvalidKey", "ValueTooLarge", "KeyNotFound", "TemplateFailed":
+		if valueSeen && !f.want.unsure && f.value.Found && !f.value.Gone && f.value.Unfit == "" {
 			return fmt.Sprintf("version %d at %s can be copied", f.value.Version, f.definition.Path), byVersion
 		}
 	case "NotOwned":
@@ -258,7 +318,7 @@ func causeGone(f *facts) (finds string, learns learning) {
 			return "nothing else asks for this Secret", atOnce
 		}
 	case "TypeMismatch":
-		if copySeen && (f.secret == nil || f.secret.Type == typeOpaque && !f.secret.Owned && !f.secret.Immutable) {
+		if copySeen && (f.secret == nil || f.secret.Type == f.want.kind && !f.secret.Owned && !f.secret.Immutable) {
 			return "no Secret of another type or owner stands there, and none that is immutable", byPolling
 		}
 	case "ClusterNotFound":
@@ -286,7 +346,7 @@ func causeGone(f *facts) (finds string, learns learning) {
 			return fmt.Sprintf("the vault can be asked for %s", f.definition.Path), byPolling
 		}
 	case "Altered":
-		if f.unhindered() && f.secret != nil && f.secret.Type == typeOpaque && len(wrongLabels(f)) == 0 && compare(f.value.Data, f.secret.Data) == "" {
+		if f.unhindered() && f.secret != nil && f.secret.Type == f.want.kind && len(wrongLabels(f)) == 0 && len(f.want.wears(f.secret)) == 0 && f.want.differs(f.secret.Data) == "" {
 			return "the Secret is just as it should be", byPolling
 		}
 	}

@@ -98,6 +98,7 @@ type (
 )
 
 type valueSight struct {
+	parts bool // more than its digests is needed
 	value Value
 	err   error
 }
@@ -167,13 +168,24 @@ func (l *sight) gather(ctx context.Context, only map[definitionKey]bool) {
 				}
 			}
 			if wanted && len(d.Places) > 0 {
-				l.values[valueKey{i, d.Path}] = &valueSight{}
+				for _, path := range d.paths() {
+					key := valueKey{i, path}
+					if l.values[key] == nil {
+						l.values[key] = &valueSight{}
+					}
+					l.values[key].parts = l.values[key].parts || d.takesApart()
+				}
 			}
 		}
 	}
 	var reads []func()
 	for key, v := range l.values {
-		reads = append(reads, func() { v.value, v.err = l.sources.Tenants[key.tenant].Vault.Value(ctx, key.path) })
+		reads = append(reads, func() {
+			v.value, v.err = l.sources.Tenants[key.tenant].Vault.Value(ctx, key.path)
+			if !v.parts {
+				v.value.Parts = nil
+			}
+		})
 	}
 	namespaces := make(map[place]*placeSight)
 	for at, p := range l.places {
@@ -310,8 +322,16 @@ func (l *sight) judgeDefinition(i int, key definitionKey) map[subject]finding {
 func (l *sight) factsOf(i int, key definitionKey, declared Definition, claim TargetClaim) *facts {
 	t := &l.sources.Tenants[i]
 	f := &facts{owner: key, definition: declared, claim: claim}
-	if v := l.values[valueKey{i, declared.Path}]; v != nil {
-		f.value, f.valueErr = v.value, v.err
+	for j, path := range declared.paths() {
+		v := l.values[valueKey{i, path}]
+		switch {
+		case v == nil:
+		case j == 0:
+			f.value, f.valueErr = v.value, v.err
+		default:
+			f.beside(path, v.value)
+			f.valueErr = errors.Join(f.valueErr, v.err)
+		}
 	}
 	at, ok := l.placeOf(t, claim.Place)
 	if !ok {
@@ -354,7 +374,7 @@ func (l *sight) noteUnseen(tenant string, f *facts) {
 }
 
 func sameDefinition(a, b Definition) bool {
-	return a.Path == b.Path && a.Invalid == b.Invalid && slices.Equal(a.Places, b.Places)
+	return a.Path == b.Path && a.Invalid == b.Invalid && a.Shape.Equal(b.Shape) && slices.Equal(a.Places, b.Places)
 }
 
 func sameWhole(a, b Claim) bool {

@@ -124,7 +124,7 @@ func (r *Repository) read(ctx context.Context, head plumbing.Hash) ([]Definition
 	}
 	for i := range definitions {
 		if former := valid[definitions[i].Name]; former != nil {
-			definitions[i].Path, definitions[i].Places = former.Path, former.Places
+			definitions[i].Path, definitions[i].Places, definitions[i].Shape = former.Path, former.Places, former.Shape
 		}
 	}
 	return definitions, nil
@@ -273,7 +273,7 @@ func (r *Repository) parse(folder *object.Tree, entry object.TreeEntry) (*Defini
 	if err != nil {
 		return nil, nil // what is wrong with it is not asked here
 	}
-	d := &Definition{Name: parsed.Name.String(), Path: parsed.SecretPath.String()}
+	d := &Definition{Name: parsed.Name.String(), Path: parsed.SecretPath.String(), Shape: parsed.Shape}
 	for _, t := range parsed.Sync {
 		d.Places = append(d.Places, Place{t.Cluster.String(), t.Namespace.String(), t.Secret(parsed.Name).String()})
 	}

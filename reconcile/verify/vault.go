@@ -156,7 +156,7 @@ func parseValue(status int, body []byte, now time.Time) (Value, error) {
 	if size > maxData {
 		v.Unfit = cmp.Or(v.Unfit, "ValueTooLarge")
 	}
-	v.Data = Digest(values)
+	v.Data, v.Parts = Digest(values), answer.Data.Data
 	return v, nil
 }
 
