@@ -57,6 +57,9 @@ func TestADefinitionOfOnesOwnInTheConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	state("Active")
+	if past := b.Text(".moments"); !strings.Contains(past, "NamespaceNotFound") {
+		t.Errorf("what was wrong is not told any more:\n%s", past)
+	}
 	if err := w.awaitSecret("production", namespace, "mail-console", func(s *corev1.Secret) bool { return string(s.Data["password"]) == value }); err != nil {
 		t.Error(err)
 	}

@@ -148,20 +148,25 @@ func (c *Console) run(w http.ResponseWriter, r *http.Request, s *session.Session
 	}
 }
 
-// byItself is the header of requests that the script makes to keep a page fresh.
-const byItself = "X-Console-Refresh"
+// byScript is the header of the script's requests: it says whether the page is kept
+// fresh, which is no use of the session, or somebody typed, which is.
+const (
+	byScript = "X-Console-Refresh"
+	typed    = "typed"
+)
 
 func (c *Console) sessionOf(r *http.Request) *session.Session {
 	cookie, err := r.Cookie(cookieName(isSecure(r)))
 	if err != nil {
 		return nil
 	}
-	return c.sessions.Find(cookie.Value, r.Header.Get(byItself) == "" && r.URL.Path != "/console/live")
+	why := r.Header.Get(byScript)
+	return c.sessions.Find(cookie.Value, (why == "" || why == typed) && r.URL.Path != "/console/live")
 }
 
 // toSignIn asks for a key, and remembers what was asked for, if it was a page.
 func toSignIn(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get(byItself) != "" || r.URL.Path == "/console/live" {
+	if r.Header.Get(byScript) != "" || r.URL.Path == "/console/live" {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}

@@ -73,7 +73,6 @@ function replace(fresh) {
     changed++;
     const rows = shown.get(name).rows;
     const same = was && rows.size > 0 && rows.size === was.rows.size && [...rows.keys()].join() === [...was.rows.keys()].join();
-    const open = new Set([...here.querySelectorAll('details[open]')].map((d, i) => i));
     keepFocus(() => {
       if (same) {
         for (const [id, html] of rows) {
@@ -176,7 +175,7 @@ function checking(form) {
     const mine = asked = new AbortController();
     const body = new URLSearchParams(new FormData(form));
     try {
-      const answer = await fetch('/console/check', {method: 'POST', body, headers: refreshHeader, signal: mine.signal});
+      const answer = await fetch('/console/check', {method: 'POST', body, headers: {'X-Console-Refresh': 'typed'}, signal: mine.signal});
       if (!answer.ok) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').body;
       if (out.textContent === fresh.textContent) return;
@@ -208,6 +207,6 @@ document.querySelectorAll('[data-search]').forEach(searching);
 document.querySelectorAll('[data-check]').forEach(checking);
 document.querySelectorAll('[data-copy]').forEach(copying);
 follow();
-document.addEventListener('visibilitychange', () => { follow(); if (!document.hidden) load(location.href, true); });
+document.addEventListener('visibilitychange', () => { follow(); if (!document.hidden && shown.size) load(location.href, true); });
 addEventListener('pagehide', () => { if (stream) stream.close(); stream = null; });
 setInterval(() => localize(document), 30000);
