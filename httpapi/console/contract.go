@@ -116,6 +116,15 @@ type orphan struct {
 	Doubt      string `json:"doubt"`
 }
 
+// deletions are those that are held because they are too many at once.
+type deletions struct {
+	ID      string     `json:"id"` // of the list as it is; empty: none is held
+	Reason  string     `json:"reason"`
+	Since   *time.Time `json:"since"`
+	Allowed int        `json:"allowed"`
+	Held    []orphan   `json:"held"`
+}
+
 type proposal struct {
 	Number     int        `json:"number"`
 	Title      string     `json:"title"`

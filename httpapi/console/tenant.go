@@ -8,6 +8,9 @@ import (
 )
 
 type tenantPage struct {
+	Done      string     // what a form did just now
+	Refused   string     // why it did nothing
+	Deletions *deletions // that are held; nil where that is not for this key to see
 	Tenant    tenant
 	Clusters  []cluster
 	Proposals []proposal
@@ -15,7 +18,10 @@ type tenantPage struct {
 }
 
 func (v *visit) showTenant(w http.ResponseWriter) error {
-	var p tenantPage
+	return v.tenant(w, tenantPage{Done: v.r.URL.Query().Get("done")})
+}
+
+func (v *visit) tenant(w http.ResponseWriter, p tenantPage) error {
 	if err := v.get("", &p.Tenant); err != nil {
 		return err
 	}
@@ -30,8 +36,32 @@ func (v *visit) showTenant(w http.ResponseWriter) error {
 	if err := v.get("/proposals", &proposals); err != nil {
 		return err
 	}
+	if v.who.Admin {
+		var held deletions
+		switch err := v.get("/deletions", &held); {
+		case err == nil:
+			p.Deletions = &held
+		case isStatus(err, http.StatusNotFound), isStatus(err, http.StatusServiceUnavailable):
+		default:
+			return err
+		}
+	}
 	p.Clusters, p.Proposals, p.Problem = clusters.Items, proposals.Items, proposals.Problem
 	return v.render(w, "tenant", "Tenant "+v.who.Tenant, p)
+}
+
+// release lets the deletions go on that are held, if they still are those that were
+// looked at.
+func (v *visit) release(w http.ResponseWriter) error {
+	_, err := v.do(Call{Method: http.MethodPost, Path: "/deletions/" + url.PathEscape(v.r.PostForm.Get("id")) + ":release"}, nil)
+	if told, ok := errors.AsType[*Error](err); ok && told.Status != http.StatusForbidden {
+		return v.tenant(w, tenantPage{Refused: told.Sentence})
+	}
+	if err != nil {
+		return err
+	}
+	seeOther(w, v.r, "/console/tenant?done=released")
+	return nil
 }
 
 type keysPage struct {
