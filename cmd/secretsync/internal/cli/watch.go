@@ -3,7 +3,9 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -121,16 +123,18 @@ func standingTarget(t client.SyncStatus) string {
 
 func newEvents() *cobra.Command {
 	var interval, lasts time.Duration
-	var all bool
+	var all, past bool
 	cmd := &cobra.Command{
 		Use:   "events [NAME...]",
 		Short: "Follow what changes: definitions, phases, and the reasons of targets",
 		Long: `Follow what changes in the tenant, or of the definitions that are named, until it
 is interrupted: a line for each definition that is added, changed or removed, and
-for each target whose state or reason becomes another. What was before is in
-history and in the server's log.`,
+for each target whose state or reason becomes another. Of definitions that are named
+it begins with how each stood since the server began, of which the server keeps the
+last twenty changes; with --past it ends there. Who changed a definition is in
+history.`,
 		Example: `  secretsync events
-  secretsync events db-password --all`,
+  secretsync events db-password --past`,
 		ValidArgsFunction: completeNames(0),
 	}
 	online(cmd, "a readonly key", func(s *session, names []string) error {
@@ -138,6 +142,12 @@ history and in the server's log.`,
 			ctx, cancel := context.WithTimeout(s.ctx, lasts)
 			defer cancel()
 			s.ctx = ctx
+		}
+		if past && len(names) == 0 {
+			return errors.New("--past: name the definitions; of all there is what comes from now on")
+		}
+		if err := s.tellPast(names); err != nil || past {
+			return err
 		}
 		first := !all
 		return s.watch(names, interval, func(changes []seen) error {
@@ -147,7 +157,7 @@ history and in the server's log.`,
 					break
 				}
 				for _, line := range eventsOf(c) {
-					if err := s.tellEvent(line); err != nil {
+					if err := s.tellEvent(s.now(), line); err != nil {
 						return err
 					}
 				}
@@ -157,15 +167,34 @@ history and in the server's log.`,
 	})
 	intervalFlag(cmd, &interval)
 	cmd.Flags().DurationVar(&lasts, "timeout", 0, "end after this time (default when it is interrupted)")
-	cmd.Flags().BoolVar(&all, "all", false, "begin with how everything stands")
+	cmd.Flags().BoolVar(&all, "all", false, "begin with how every target stands")
+	cmd.Flags().BoolVar(&past, "past", false, "only what was")
+	cmd.MarkFlagsMutuallyExclusive("all", "past")
+	cmd.MarkFlagsMutuallyExclusive("timeout", "past")
 	return cmd
 }
 
 // event is one line: what it is of, how that stands, and in words.
 type event struct{ of, state, text string }
 
-func (s *session) tellEvent(e event) error {
-	if err := s.printf("%s  %s  ", s.now().Format(time.TimeOnly), terminal.Line(e.of)); err != nil {
+// tellPast tells how definitions stood, the oldest first.
+func (s *session) tellPast(names []string) error {
+	for _, name := range names {
+		told, err := s.GetTimeline(s.ctx, name)
+		if err != nil {
+			return err
+		}
+		for _, m := range slices.Backward(told.Items) {
+			if err := s.tellEvent(m.Time, event{name, m.Phase, ", " + m.Reason + ": " + m.Message}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *session) tellEvent(at time.Time, e event) error {
+	if err := s.printf("%s  %s  ", at.UTC().Format(time.RFC3339), terminal.Line(e.of)); err != nil {
 		return err
 	}
 	if err := s.out.Paint(styleOf(e.state), e.state); err != nil {
