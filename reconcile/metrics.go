@@ -13,6 +13,7 @@ import (
 // metrics are what the reconciler tells Prometheus. Durations are in seconds.
 type metrics struct {
 	vault  *prometheus.HistogramVec
+	events *prometheus.CounterVec
 	kube   *prometheus.HistogramVec
 	passes *prometheus.HistogramVec
 	writes *prometheus.CounterVec
@@ -30,6 +31,9 @@ func newMetrics(to prometheus.Registerer, r *Reconciler) (*metrics, error) {
 		vault: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "secretsync_vault_request_seconds", Help: "Requests to Vault by kind and outcome.", Buckets: requestBuckets,
 		}, []string{"kind", "outcome"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "secretsync_vault_events_total", Help: "Event notifications of Vault by what they were: matched a path that is followed, unmatched, or unreadable.",
+		}, []string{"tenant", "outcome"}),
 		kube: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "secretsync_kubernetes_request_seconds", Help: "Requests to clusters by verb and outcome; a watch counts until it begins.", Buckets: requestBuckets,
 		}, []string{"cluster", "verb", "outcome"}),
@@ -47,7 +51,7 @@ func newMetrics(to prometheus.Registerer, r *Reconciler) (*metrics, error) {
 	if to == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.vault, m.kube, m.passes, m.writes, m.sync, &standingCollector{r}} {
+	for _, c := range []prometheus.Collector{m.vault, m.events, m.kube, m.passes, m.writes, m.sync, &standingCollector{r}} {
 		if err := to.Register(c); err != nil {
 			return nil, fmt.Errorf("metrics: %w", err)
 		}
@@ -57,6 +61,11 @@ func newMetrics(to prometheus.Registerer, r *Reconciler) (*metrics, error) {
 
 func (m *metrics) vaultRequest(kind, outcome string, took time.Duration) {
 	m.vault.WithLabelValues(kind, outcome).Observe(took.Seconds())
+}
+
+// vaultEvents counts the event notifications that a tenant's vault sends.
+func (m *metrics) vaultEvents(tenant string) func(outcome string) {
+	return func(outcome string) { m.events.WithLabelValues(tenant, outcome).Inc() }
 }
 
 // Request counts a request to a cluster.
@@ -83,13 +92,14 @@ var (
 	targetsDesc   = prometheus.NewDesc("secretsync_targets", "Targets by state and reason.", []string{"tenant", "state", "reason"}, nil)
 	lastSyncDesc  = prometheus.NewDesc("secretsync_last_sync_timestamp_seconds", "When a target of the tenant was last found or made right, in Unix time.", []string{"tenant"}, nil)
 	vaultUpDesc   = prometheus.NewDesc("secretsync_vault_up", "Whether the tenant's vault takes requests (1) or its breaker is open (0).", []string{"tenant"}, nil)
+	eventsDesc    = prometheus.NewDesc("secretsync_vault_events_followed", "Whether the vault's event notifications are followed (1) or not now (0), for tenants that are to have them followed.", []string{"tenant"}, nil)
 	clusterUpDesc = prometheus.NewDesc("secretsync_cluster_up", "Whether the cluster takes work (1) or its breaker is open (0).", []string{"cluster"}, nil)
 	depthDesc     = prometheus.NewDesc("secretsync_queue_depth", "Secrets that wait for a worker.", []string{"queue", "priority"}, nil)
 	ageDesc       = prometheus.NewDesc("secretsync_queue_oldest_seconds", "How long the first of them has waited.", []string{"queue", "priority"}, nil)
 )
 
 func (standingCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{targetsDesc, lastSyncDesc, vaultUpDesc, clusterUpDesc, depthDesc, ageDesc} {
+	for _, d := range []*prometheus.Desc{targetsDesc, lastSyncDesc, vaultUpDesc, eventsDesc, clusterUpDesc, depthDesc, ageDesc} {
 		to <- d
 	}
 }
@@ -114,6 +124,9 @@ func (s standingCollector) Collect(to chan<- prometheus.Metric) {
 			gauge(lastSyncDesc, float64(last.UnixNano())/1e9, name.String())
 		}
 		gauge(vaultUpDesc, truth(t.it.broker.Outage() == nil), name.String())
+		if wanted, followed := t.it.broker.Events(); wanted {
+			gauge(eventsDesc, truth(followed), name.String())
+		}
 	}
 	counted := make(map[*site]bool)
 	for name, c := range at.connections {

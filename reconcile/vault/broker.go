@@ -33,9 +33,13 @@ type Options struct {
 	Log   *slog.Logger     // nil discards
 
 	// Requested is told of every request that was answered or failed: its kind
-	// (data, metadata, login, renew, lookup, revoke, mount, unwrap) and its
+	// (data, metadata, login, renew, lookup, revoke, mount, unwrap, events) and its
 	// outcome ("ok", "throttled" or a reason). Nil is nobody.
 	Requested func(kind, outcome string, took time.Duration)
+
+	// Noticed is told of every event notification of the vault: EventMatched,
+	// EventUnmatched or EventUnreadable. Nil is nobody.
+	Noticed func(outcome string)
 
 	// Changed is called when the outage came, went or changed. Nil is nobody.
 	// It must not block, and is never called from within a method of the
@@ -74,6 +78,7 @@ type Broker struct {
 	reads  reads
 	polls  wheel
 	paces  paces
+	events events
 	values values
 }
 
@@ -188,6 +193,7 @@ func (b *Broker) turn(now time.Time) time.Time {
 			b.start(func(ctx context.Context) { b.carryOut(ctx, what, c, held, known, verify, within, epoch) })
 		}
 	}
+	at(b.followEvents(now))
 	at(b.dispatch(now))
 	at(b.reads.later.first(next))
 	at(b.values.first(next))
@@ -323,6 +329,7 @@ func (b *Broker) Source(path string, changed func()) *Source {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.place(s)
+	b.events.enter(s)
 	b.poke()
 	return s
 }

@@ -132,9 +132,7 @@ func (c *client) do(ctx context.Context, r request) (answer *reply, f *failure) 
 	defer cancel()
 	began := time.Now() // of a request's duration, which no clock of a test decides
 	answer, f = c.exchange(ctx, &r)
-	if c.requested != nil {
-		c.requested(r.kind, f.outcome(), time.Since(began))
-	}
+	c.request(r.kind, f.outcome(), began)
 	return answer, f
 }
 

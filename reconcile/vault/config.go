@@ -41,6 +41,10 @@ type Config struct {
 	JWT        *JWTAuth
 	Cert       *CertAuth
 
+	// Events has the vault's event notifications followed, where it has them
+	// (Vault Enterprise): a path is then read as soon as it changed. The polls go on.
+	Events bool
+
 	// Timeout bounds each request. Zero is DefaultTimeout.
 	Timeout time.Duration
 	// Connections bounds the connections for reads. Zero is as many as reads

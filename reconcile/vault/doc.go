@@ -7,8 +7,9 @@
 // it: what is known of its value can be looked at from memory at any time, and
 // a callback tells when that changed.
 //
-//	    asks: Refresh, Look, Request            polls, once an interval
-//	            (source.go)                           (wheel.go)
+//	 asks: Refresh, Look, Request,              polls, once an interval
+//	 hints, the vault's own events           (wheel.go; pace.go for those
+//	 (source.go, hint.go, events.go)          with one of their own)
 //	                 └──────► queue (readqueue.go) ◄──────┘
 //	                                │ at most Concurrency at once, no faster than
 //	                                ▼ the vault allows (limit.go)

@@ -122,7 +122,7 @@ func (b *Broker) begin(now time.Time) (read, bool) {
 		return read{}, false
 	}
 	r.queue[s.class].pop()
-	s.class, s.running, s.due = none, true, 0
+	s.class, s.running, s.due, s.hinted = none, true, 0, false
 	next := read{s: s, client: b.client, token: b.session.token, generation: b.session.generation, places: b.places, began: now}
 	next.data = uint32(now.Unix()) < s.dataUntil || s.wantsValue()
 	if w := s.w; w != nil {
@@ -198,6 +198,9 @@ func (b *Broker) finish(r read, o outcome, now time.Time) {
 	}
 	if s.wantsValue() && s.due == 0 {
 		again = soonest(again, wanted)
+	}
+	if s.hinted && again == none {
+		s.hintedAt(now.Add(b.least))
 	}
 	s.tidy()
 }

@@ -83,6 +83,7 @@ type Source struct {
 	confirmed bool
 	closed    bool
 	alone     bool // everybody who uses it asked for an interval
+	hinted    bool // it is to be read for a Hint
 }
 
 // demand is what somebody wants of a source: its value, a fresh answer, or to
@@ -132,6 +133,7 @@ func (s *Source) Close() {
 	}
 	s.closed = true
 	s.b.unplace(s)
+	s.b.events.leave(s)
 	s.b.values.drop(s)
 	s.w = nil
 }

@@ -78,6 +78,7 @@ type (
 		Timeout           time.Duration `yaml:"timeout"`
 		Connections       int           `yaml:"connections"`
 		RequestsPerSecond float64       `yaml:"requestsPerSecond"`
+		Events            *bool         `yaml:"events"`
 		Auth              *authFile     `yaml:"auth"`
 	}
 	authFile struct {

@@ -91,6 +91,9 @@ func (d *document) parseVault(field string, in vaultFile) reconcile.Vault {
 		Connections:       cmp.Or(in.Connections, shared.Connections),
 		RequestsPerSecond: cmp.Or(in.RequestsPerSecond, shared.RequestsPerSecond),
 	}
+	if events := cmp.Or(in.Events, shared.Events); events != nil {
+		v.Events = *events
+	}
 	before := len(d.problems)
 	if u, err := url.Parse(v.Address); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		d.wrong(field+".address", "%q is no URL of a vault; write one such as https://vault.example.com:8200, here or under vault", v.Address)
