@@ -22,14 +22,13 @@ type Console struct {
 	pages    map[string]*template.Template
 	lists    lists
 	commits  commits
-	streams  chan struct{}   // a place for each stream
 	serving  <-chan struct{} // closed when the server ends
 }
 
 // New makes a console over an API. Streams end when serving is closed.
 func New(api API, now func() time.Time, serving <-chan struct{}) (*Console, error) {
 	c := &Console{api: api, now: now, sessions: session.NewStore(now), origin: http.NewCrossOriginProtection(),
-		mux: http.NewServeMux(), streams: make(chan struct{}, maxStreams), serving: serving}
+		mux: http.NewServeMux(), serving: serving}
 	var err error
 	if c.pages, err = parsePages(); err != nil {
 		return nil, err

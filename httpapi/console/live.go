@@ -7,8 +7,6 @@ import (
 )
 
 const (
-	// maxStreams bounds what waits for news, over all sessions.
-	maxStreams = 512
 	// calm is how long news are gathered before they are told.
 	calm = time.Second
 	// heartbeat lets proxies and the key's end be noticed.
@@ -24,15 +22,9 @@ func (v *visit) live(w http.ResponseWriter) error {
 		return nil
 	}
 	if !v.c.sessions.Enter(v.s) {
-		return &Error{Status: http.StatusTooManyRequests, Sentence: "too many pages of your session are kept fresh at once"}
+		return &Error{Status: http.StatusTooManyRequests, Sentence: "too many pages are kept fresh at once; this one works, and stays as it is"}
 	}
 	defer v.c.sessions.Leave(v.s)
-	select {
-	case v.c.streams <- struct{}{}:
-		defer func() { <-v.c.streams }()
-	default:
-		return &Error{Status: http.StatusServiceUnavailable, Sentence: "too many pages are kept fresh at once"}
-	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -47,6 +39,7 @@ func (v *visit) live(w http.ResponseWriter) error {
 		}
 		return connection.Flush() == nil
 	}
+	changed := v.c.api.Changed(v.who) // before the page asks for what is now
 	w.WriteHeader(http.StatusOK)
 	if !tell("retry: 5000\n\n") {
 		return nil
@@ -54,7 +47,6 @@ func (v *visit) live(w http.ResponseWriter) error {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
-		changed := v.c.api.Changed(v.who)
 		select {
 		case <-changed:
 			rest := time.NewTimer(calm)
@@ -67,6 +59,8 @@ func (v *visit) live(w http.ResponseWriter) error {
 				rest.Stop()
 				return nil
 			}
+			// The next change first: what comes while this one is told is told as well.
+			changed = v.c.api.Changed(v.who)
 			if !v.stillIn() || !tell("event: change\ndata:\n\n") {
 				return nil
 			}

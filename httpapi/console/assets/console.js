@@ -134,12 +134,10 @@ function follow() {
     return;
   }
   if (stream) return;
-  let opened = false;
   stream = new EventSource('/console/live');
   stream.onopen = () => {
+    load(location.href, true); // what changed before it was open, or while it was cut
     document.documentElement.dataset.live = 'yes';
-    if (opened) load(location.href, true); // it was cut: something may have been missed
-    opened = true;
   };
   stream.addEventListener('change', () => load(location.href, true));
   stream.onerror = () => {

@@ -43,6 +43,9 @@ type Store struct {
 
 	mu   sync.Mutex
 	byID map[[32]byte]*Session // by the hash of what the cookie holds
+
+	streams   int
+	streamsOf map[string]int // by tenant
 }
 
 // Identity is a key that was right, without the key.
@@ -67,7 +70,7 @@ type Session struct {
 
 // NewStore makes one that goes by a clock.
 func NewStore(now func() time.Time) *Store {
-	return &Store{now: now, byID: map[[32]byte]*Session{}}
+	return &Store{now: now, byID: map[[32]byte]*Session{}, streamsOf: map[string]int{}}
 }
 
 // random returns 256 random bits as text for cookies and forms.
@@ -167,17 +170,24 @@ func (s *Session) Genuine(token string) bool {
 	return subtle.ConstantTimeCompare([]byte(token), []byte(s.Form)) == 1
 }
 
-// mostStreams is how many of a session's pages are kept fresh at once.
-const mostStreams = 6
+// How many pages are kept fresh at once: of a session, of a tenant, and in all. A tenant
+// takes none from the others but with three more.
+const (
+	mostStreams         = 6
+	mostStreamsOfTenant = 128
+	mostStreamsOfAll    = 512
+)
 
 // Enter takes a place for a stream in a session; false where there is none.
 func (ss *Store) Enter(s *Session) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if s.streams >= mostStreams {
+	if s.streams >= mostStreams || ss.streamsOf[s.Who.Tenant] >= mostStreamsOfTenant || ss.streams >= mostStreamsOfAll {
 		return false
 	}
 	s.streams++
+	ss.streams++
+	ss.streamsOf[s.Who.Tenant]++
 	return true
 }
 
@@ -186,6 +196,10 @@ func (ss *Store) Leave(s *Session) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	s.streams--
+	ss.streams--
+	if ss.streamsOf[s.Who.Tenant]--; ss.streamsOf[s.Who.Tenant] == 0 {
+		delete(ss.streamsOf, s.Who.Tenant)
+	}
 }
 
 // Stands reports whether a session is not over.

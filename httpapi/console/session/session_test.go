@@ -74,3 +74,28 @@ func TestSessionsAreBoundedInAll(t *testing.T) {
 		t.Errorf("%d sessions", n)
 	}
 }
+
+func TestStreamsAreBoundedForASessionAndATenant(t *testing.T) {
+	ss := NewStore(time.Now)
+	entered := 0
+	for range mostStreamsOfTenant {
+		s, _ := ss.Begin(Identity{Tenant: "acme", KeyID: "ak-" + random()})
+		for of := 0; ss.Enter(s); of++ {
+			entered++
+			if of >= mostStreams {
+				t.Fatal("a session has any number")
+			}
+		}
+	}
+	if entered != mostStreamsOfTenant {
+		t.Errorf("a tenant has %d", entered)
+	}
+	other, _ := ss.Begin(Identity{Tenant: "globex", KeyID: "ak-other"})
+	if !ss.Enter(other) {
+		t.Error("another tenant has none")
+	}
+	ss.Leave(other)
+	if ss.streams != entered || len(ss.streamsOf) != 1 {
+		t.Errorf("%d, %v", ss.streams, ss.streamsOf)
+	}
+}
