@@ -20,6 +20,7 @@ type Console struct {
 	origin   *http.CrossOriginProtection
 	mux      *http.ServeMux
 	pages    map[string]*template.Template
+	fields   []field // of a definition
 	lists    lists
 	commits  commits
 	serving  <-chan struct{} // closed when the server ends
@@ -31,6 +32,9 @@ func New(api API, now func() time.Time, serving <-chan struct{}) (*Console, erro
 		mux: http.NewServeMux(), serving: serving}
 	var err error
 	if c.pages, err = parsePages(); err != nil {
+		return nil, err
+	}
+	if c.fields, err = definitionFields(); err != nil {
 		return nil, err
 	}
 	c.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { seeOther(w, r, home) })

@@ -28,6 +28,7 @@ type editPage struct {
 	Plan     *plan
 	Race     *race
 	Clusters []cluster
+	Fields   []field // that can be written
 }
 
 // checked is what is to be said of a text.
@@ -69,11 +70,19 @@ sync:
 
 func (v *visit) askForNew(w http.ResponseWriter) error {
 	p := editPage{Text: newText, Propose: v.canPropose()}
-	p.Clusters = v.clusters()
-	if len(p.Clusters) > 0 {
-		p.Text = strings.Replace(p.Text, "CLUSTER", p.Clusters[0].Name, 1)
+	if clusters := v.clusters(); len(clusters) > 0 {
+		p.Text = strings.Replace(p.Text, "CLUSTER", clusters[0].Name, 1)
 	}
-	return v.render(w, "edit", "New definition", p)
+	return v.renderEdit(w, p)
+}
+
+func (v *visit) renderEdit(w http.ResponseWriter, p editPage) error {
+	p.Clusters, p.Fields = v.clusters(), v.c.fields
+	title := "New definition"
+	if p.Name != "" {
+		title = "Edit " + p.Name
+	}
+	return v.render(w, "edit", title, p)
 }
 
 // clusters are those there are; none if that can't be told now, as they are a help
@@ -100,9 +109,9 @@ func (v *visit) askForEdit(w http.ResponseWriter) error {
 	if err := v.get(secretPath(name)+"/file", &f); err != nil {
 		return err
 	}
-	p := editPage{Name: name, Text: f.Content, Match: s.ResourceVersion, Propose: v.canPropose(), Clusters: v.clusters()}
+	p := editPage{Name: name, Text: f.Content, Match: s.ResourceVersion, Propose: v.canPropose()}
 	p.Checked = checkText(name, f.Content)
-	return v.render(w, "edit", "Edit "+name, p)
+	return v.renderEdit(w, p)
 }
 
 // formText is the text in a form, with the line breaks that files have.
@@ -195,16 +204,15 @@ func (v *visit) edit(w http.ResponseWriter) error {
 	if err != nil {
 		return err
 	}
-	p := editPage{Name: name, Text: v.formText(), Match: v.r.PostForm.Get("match"), Propose: v.canPropose(), Proposes: v.r.PostForm.Get("propose") != "", Clusters: v.clusters()}
-	title := "Edit " + name
+	p := editPage{Name: name, Text: v.formText(), Match: v.r.PostForm.Get("match"), Propose: v.canPropose(), Proposes: v.r.PostForm.Get("propose") != ""}
 	if p.Checked = checkText(name, p.Text); len(p.Checked.Problems) > 0 {
-		return v.render(w, "edit", title, p)
+		return v.renderEdit(w, p)
 	}
 	if v.r.PostForm.Get("do") == "preview" {
 		if p.Plan, err = v.preview(name, p.Text); err != nil {
 			return err
 		}
-		return v.render(w, "edit", title, p)
+		return v.renderEdit(w, p)
 	}
 	var base file
 	if err := v.get(secretPath(name)+"/file?at="+url.QueryEscape(p.Match), &base); err != nil {
@@ -213,7 +221,7 @@ func (v *visit) edit(w http.ResponseWriter) error {
 	body, problem := bodyOfEdit(base.Content, p.Text)
 	if problem != "" {
 		p.Problem = problem
-		return v.render(w, "edit", title, p)
+		return v.renderEdit(w, p)
 	}
 	a, err := v.write(Call{Method: http.MethodPatch, Path: secretPath(name), Body: body})
 	switch {
@@ -221,13 +229,13 @@ func (v *visit) edit(w http.ResponseWriter) error {
 		if err := v.lost(&p, base.Content); err != nil {
 			return err
 		}
-		return v.render(w, "edit", title, p)
+		return v.renderEdit(w, p)
 	case isStatus(err, http.StatusNotFound):
 		p.Problem = "Somebody deleted this definition while you wrote. Your text is below: copy it, and make a new definition of it if it is still wanted."
-		return v.render(w, "edit", title, p)
+		return v.renderEdit(w, p)
 	case isStatus(err, http.StatusConflict), isStatus(err, http.StatusBadRequest), isStatus(err, http.StatusServiceUnavailable):
 		p.Problem = err.Error()
-		return v.render(w, "edit", title, p)
+		return v.renderEdit(w, p)
 	case err != nil:
 		return err
 	case a.Status == http.StatusAccepted:
@@ -294,17 +302,17 @@ func (v *visit) preview(name, text string) (*plan, error) {
 }
 
 func (v *visit) create(w http.ResponseWriter) error {
-	p := editPage{Text: v.formText(), Propose: v.canPropose(), Proposes: v.r.PostForm.Get("propose") != "", Clusters: v.clusters()}
+	p := editPage{Text: v.formText(), Propose: v.canPropose(), Proposes: v.r.PostForm.Get("propose") != ""}
 	name := nameIn(p.Text)
 	if p.Checked = checkText(name, p.Text); len(p.Checked.Problems) > 0 {
-		return v.render(w, "edit", "New definition", p)
+		return v.renderEdit(w, p)
 	}
 	var err error
 	if v.r.PostForm.Get("do") == "preview" {
 		if p.Plan, err = v.preview(name, p.Text); err != nil {
 			return err
 		}
-		return v.render(w, "edit", "New definition", p)
+		return v.renderEdit(w, p)
 	}
 	f, err := fields(p.Text)
 	if err != nil {
@@ -318,7 +326,7 @@ func (v *visit) create(w http.ResponseWriter) error {
 	switch {
 	case isStatus(err, http.StatusConflict), isStatus(err, http.StatusBadRequest), isStatus(err, http.StatusServiceUnavailable):
 		p.Problem = err.Error()
-		return v.render(w, "edit", "New definition", p)
+		return v.renderEdit(w, p)
 	case err != nil:
 		return err
 	case a.Status == http.StatusAccepted:

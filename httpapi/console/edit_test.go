@@ -86,3 +86,23 @@ func TestWhatReadersDisagreeAboutIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatCanBeWrittenIsTheSchemas(t *testing.T) {
+	all, err := definitionFields()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range all {
+		names = append(names, f.Name)
+		if f.About == "" {
+			t.Errorf("nothing is said of %s", f.Name)
+		}
+		if f.Name == "sync" && (len(f.Inner) < 3 || f.Inner[0].Name != "cluster") {
+			t.Errorf("%+v", f.Inner)
+		}
+	}
+	if len(names) < 3 || names[0] != "name" || names[1] != "secretPath" {
+		t.Errorf("%v", names)
+	}
+}
