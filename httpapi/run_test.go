@@ -251,6 +251,15 @@ func TestATenantIsToldOfProblemsOfTheRepository(t *testing.T) {
 	}
 }
 
+func TestATenantIsToldThatItIsSuspended(t *testing.T) {
+	w := newWorld(t)
+	w.reconciler.suspended = true
+	const want = `"status":{"phase":"Pending","problems":["suspended by the operator"]}`
+	if got := string(w.do("GET", "/api/v1/tenants/acme", w.reader, "").body); !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // mirrored is a repository that is a mirror of another, as fresh as it says.
 type mirrored struct {
 	Repository

@@ -26,8 +26,12 @@ func (s *Server) getTenant(x *exchange) (*answer, error) {
 	}
 	b = render.Time(append(b, `,"createdAt":`...), t.Repository.Created())
 	b = appendFreshness(b, t.Repository.Freshness())
-	b = render.String(append(b, `,"status":{"phase":`...), string(s.cfg.Reconciler.Tenant(t.Name).Phase))
-	b = appendProblems(b, t.Repository.Problems(), snapshot.Problems())
+	status, problems := s.cfg.Reconciler.Tenant(t.Name), t.Repository.Problems()
+	if status.Reason == reconcile.ReasonSuspended {
+		problems = append([]string{status.Message}, problems...)
+	}
+	b = render.String(append(b, `,"status":{"phase":`...), string(status.Phase))
+	b = appendProblems(b, problems, snapshot.Problems())
 	b = append(b, "}}\n"...)
 	return &answer{status: http.StatusOK, etag: header.BodyETag(b), body: b}, nil
 }

@@ -189,12 +189,13 @@ func (w *world) errorOf(r reply) string {
 // those that it was asked about first on behalf of another definition that still
 // has them. status and clusters override what it reports.
 type standIn struct {
-	mu       sync.Mutex
-	held     map[definition.Place]definition.Name
-	status   func(*gitstore.Entry) reconcile.Status
-	clusters []reconcile.ClusterStatus
-	synced   []string
-	orphans  []reconcile.Orphan
+	mu        sync.Mutex
+	held      map[definition.Place]definition.Name
+	status    func(*gitstore.Entry) reconcile.Status
+	clusters  []reconcile.ClusterStatus
+	suspended bool
+	synced    []string
+	orphans   []reconcile.Orphan
 	// orphansFault is what asking for orphans fails with, removalFault removing one.
 	orphansFault, removalFault error
 
@@ -296,6 +297,11 @@ func (f *standIn) Clusters(gitstore.TenantName) []reconcile.ClusterStatus {
 }
 
 func (f *standIn) Tenant(gitstore.TenantName) reconcile.TenantStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.suspended {
+		return reconcile.TenantStatus{Phase: reconcile.PhasePending, Reason: reconcile.ReasonSuspended, Message: "suspended by the operator"}
+	}
 	return reconcile.TenantStatus{Phase: reconcile.PhaseActive, Reason: reconcile.ReasonSynced}
 }
 

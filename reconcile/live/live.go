@@ -20,6 +20,7 @@
 //	broke a definition's file       it is broken               never: its last valid version is synced
 //	                                it was mended              each target is Synced
 //	added a file that is none       it is there                never
+//	suspended a definition          it is suspended            when it goes on: until then nothing is written
 //	changed nothing under secrets/                             at once
 //
 // So what a later commit changed again counts as live with the later one. A
