@@ -87,9 +87,13 @@ type Waiter interface {
 	Wait(context.Context, gitstore.TenantName, definition.Name, reconcile.Phase) (*gitstore.Entry, reconcile.Status, error)
 }
 
-// Syncer has a definition's value read again now, and does not wait for it.
+// Syncer has values read again, and does not wait for it: that of a definition now;
+// that of a path, or all of a tenant's, soon and not more often than is allowed. Of
+// those it tells how many definitions there are.
 type Syncer interface {
 	SyncNow(gitstore.TenantName, definition.Name)
+	SyncPath(gitstore.TenantName, definition.SecretPath) (definitions int)
+	SyncAll(gitstore.TenantName) (definitions int)
 }
 
 // ClusterSource tells a tenant's clusters and how they stand, and how all that

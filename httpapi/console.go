@@ -84,6 +84,9 @@ func (a inProcess) SignIn(r *http.Request, token string) (console.Identity, erro
 		p := problemOf(err)
 		return console.Identity{}, &console.Error{Status: p.status, Sentence: p.sentence}
 	}
+	if !key.Role.Allows(apikey.Readonly) {
+		return console.Identity{}, &console.Error{Status: errSyncOnly.status, Sentence: errSyncOnly.sentence}
+	}
 	return console.Identity{
 		Tenant: key.Tenant.String(), KeyID: key.ID, Name: key.DisplayName, Admin: key.Role.Allows(apikey.Admin),
 		Expires: key.ExpiresAt, Proof: hash,

@@ -135,7 +135,11 @@ func (x *exchange) run() {
 			return
 		}
 		if !x.key.Role.Allows(need) {
-			x.fail(errRole)
+			err := errRole
+			if x.key.Role == apikey.Sync {
+				err = errSyncOnly
+			}
+			x.fail(err)
 			return
 		}
 	}

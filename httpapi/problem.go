@@ -37,6 +37,7 @@ var (
 	errScheme    = &problem{status: http.StatusUnauthorized, sentence: `the Authorization header must read "Bearer kupe_…"`}
 	errTenant    = &problem{status: http.StatusForbidden, sentence: "this API key gives no access to that tenant"}
 	errRole      = &problem{status: http.StatusForbidden, sentence: "admin access required"}
+	errSyncOnly  = &problem{status: http.StatusForbidden, sentence: "a key with the role sync can only have the vault read again (POST /api/v1/tenants/<tenant>/sync)"}
 	errNoRoute   = &problem{status: http.StatusNotFound, sentence: "no such path: /api/v1/openapi.json lists what there is, and none has a character that must be percent-encoded"}
 	errMethod    = &problem{status: http.StatusMethodNotAllowed, sentence: "this method does not exist here: the Allow header lists those that do"}
 	errMediaType = &problem{status: http.StatusUnsupportedMediaType, sentence: `the body must be JSON: send the header "Content-Type: application/json" (curl -d sends another unless told so with -H)`}

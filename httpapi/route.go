@@ -39,6 +39,7 @@ var routes = []route{
 	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/sync", apikey.Admin, (*Server).syncSecret},
 	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/revert", apikey.Admin, (*Server).revertSecret},
 	{http.MethodGet, tenantsPath + ":tenant/commits/:sha", apikey.Readonly, (*Server).getCommit},
+	{http.MethodPost, tenantsPath + ":tenant/sync", apikey.Sync, (*Server).syncTenant},
 	{http.MethodPost, tenantsPath + ":tenant/plan", apikey.Readonly, (*Server).planChange},
 	{http.MethodPost, tenantsPath + ":tenant/commits/:sha:revert", apikey.Admin, (*Server).revertCommit},
 	{http.MethodGet, tenantsPath + ":tenant/proposals", apikey.Readonly, (*Server).listProposals},

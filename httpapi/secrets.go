@@ -135,6 +135,48 @@ func (s *Server) syncSecret(x *exchange) (*answer, error) {
 	return secretAnswer(http.StatusAccepted, e, &status), nil
 }
 
+// syncTenant has values read again that somebody says changed.
+func (s *Server) syncTenant(x *exchange) (*answer, error) {
+	text, err := x.body()
+	if err != nil {
+		return nil, err
+	}
+	path, err := parseSync(text)
+	if err != nil {
+		return nil, err
+	}
+	var n int
+	if path.IsZero() {
+		n = s.cfg.Reconciler.SyncAll(x.tenant.Name)
+	} else {
+		n = s.cfg.Reconciler.SyncPath(x.tenant.Name, path)
+	}
+	return &answer{status: http.StatusAccepted, body: fmt.Appendf(nil, "{\"definitions\":%d}\n", n)}, nil
+}
+
+// parseSync reads which path is meant; zero is all of them, which has to be said.
+func parseSync(text []byte) (path definition.SecretPath, err error) {
+	o, err := body.Parse(text)
+	if err != nil {
+		return path, err
+	}
+	if err := o.Only("secretPath", "all"); err != nil {
+		return path, err
+	}
+	all, ok := o.Get("all")
+	switch {
+	case !ok && !o.Has("secretPath"):
+		return path, o.Refuse("secretPath", `is missing; name the path, or give {"all": true}`)
+	case !ok:
+		return body.Field(o, "secretPath", definition.ParseSecretPath)
+	case all != true:
+		return path, o.WrongType("all", all, "true, or absent")
+	case o.Has("secretPath"):
+		return path, o.Refuse("all", "goes without secretPath; give one of them")
+	}
+	return path, nil
+}
+
 // write makes one operation that leaves a definition, and answers with that as
 // it stands now; or 202 with where it is proposed.
 func (s *Server) write(x *exchange, code int, operation gitstore.Operation) (*answer, error) {

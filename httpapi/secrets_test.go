@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -141,5 +142,36 @@ func TestSyncAsksTheReconciler(t *testing.T) {
 	w.must(404, "POST", "/secrets/other/sync", "")
 	if got := strings.Join(w.reconciler.synced, " "); got != "acme/db-password" {
 		t.Errorf("asked for %q", got)
+	}
+}
+
+func TestASyncKeyHasValuesReadAgainOfItsOwnTenantAndIsToldOfHowMany(t *testing.T) {
+	w := newWorld(t)
+	made := w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"Rotation","role":"sync"}`)
+	var key struct{ Key string }
+	if err := json.Unmarshal(made.body, &key); err != nil || made.status != 201 {
+		t.Fatalf("%d %s: %v", made.status, made.body, err)
+	}
+	for _, c := range []struct {
+		tenant, body string
+		status       int
+		answer       string
+	}{
+		{"acme", `{"secretPath":"production/db"}`, 202, `{"definitions":2}`},
+		{"acme", `{"all":true}`, 202, `{"definitions":5}`},
+		{"acme", `{}`, 400, `name the path, or give {\"all\": true}`},
+		{"acme", `{"secretPath":null}`, 400, "secretPath: is null"},
+		{"other", `{"all":true}`, 403, "tenant"},
+	} {
+		r := w.do("POST", "/api/v1/tenants/"+c.tenant+"/sync", key.Key, c.body)
+		if r.status != c.status || !strings.Contains(string(r.body), c.answer) {
+			t.Errorf("%s for %s: %d %s; want %d %s", c.body, c.tenant, r.status, r.body, c.status, c.answer)
+		}
+	}
+	if got := strings.Join(w.reconciler.synced, " "); got != "acme:production/db acme:" {
+		t.Errorf("asked for %q", got)
+	}
+	if r := w.do("GET", "/git/acme/info/refs?service=git-upload-pack", key.Key, ""); r.status == 200 {
+		t.Error("it reads the repository")
 	}
 }

@@ -284,6 +284,20 @@ func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n definition.
 	}
 }
 
+func (f *standIn) SyncPath(t gitstore.TenantName, path definition.SecretPath) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.synced = append(f.synced, t.String()+":"+path.String())
+	return 2
+}
+
+func (f *standIn) SyncAll(t gitstore.TenantName) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.synced = append(f.synced, t.String()+":")
+	return 5
+}
+
 func (f *standIn) SyncNow(t gitstore.TenantName, n definition.Name) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

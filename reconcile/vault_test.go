@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"secretsync/examples/devstack"
+	"secretsync/gitstore/definition"
 )
 
 // viaProxy puts a proxy in front of a world's vault.
@@ -349,5 +350,32 @@ func TestAChangedValueIsReadOnceForAllItsTargets(t *testing.T) {
 	w.synced("db")
 	if n := values.Load(); n != 1 {
 		t.Errorf("%d reads of the value", n)
+	}
+}
+
+func TestSomebodysWordThatAPathChangedHasItReadForAllWhoUseIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.config.PollInterval, w.config.MinRefreshInterval = time.Hour, 10*time.Millisecond })
+	w.put("db", map[string]any{"a": "1"})
+	w.defineAt("one", "db", "production/./one", "staging/./one")
+	w.defineAt("two", "db", "production/./two")
+	w.synced("one", "two")
+	parse := func(s string) definition.SecretPath {
+		path, err := definition.ParseSecretPath(s)
+		w.must(err)
+		return path
+	}
+	w.put("db", map[string]any{"a": "2"})
+	if n := w.r.SyncPath(w.tenant(), parse("db")); n != 2 {
+		t.Errorf("%d definitions, want 2", n)
+	}
+	w.holds("production/./one", map[string]string{"a": "2"})
+	w.holds("staging/./one", map[string]string{"a": "2"})
+	w.holds("production/./two", map[string]string{"a": "2"})
+	if n := w.r.SyncPath(w.tenant(), parse("other")); n != 0 {
+		t.Errorf("%d definitions of a path that none uses", n)
+	}
+	if n := w.r.SyncAll(w.tenant()); n != 2 {
+		t.Errorf("%d definitions, want 2", n)
 	}
 }

@@ -62,10 +62,10 @@ holds only its hash. Put the printed lines under tenants.<tenant>.keys.`,
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "", "who holds the key; becomes the author of its commits")
-	cmd.Flags().StringVar(&role, "role", "readonly", `what it may do: "admin" or "readonly"`)
+	cmd.Flags().StringVar(&role, "role", "readonly", `what it may do: "admin", "readonly" or "sync"`)
 	cmd.Flags().StringVar(&expires, "expires", "", "when it ends, RFC 3339 (default never)")
 	_ = cmd.MarkFlagRequired("name")
-	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"admin", "readonly"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(apikey.Roles, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

@@ -20,19 +20,25 @@ import (
 // Role says what a key may do within its tenant.
 type Role string
 
-// The roles of the contract. An admin may do everything a reader may.
+// The roles. An admin may do everything that others may. A sync key can have the
+// vault read again and nothing else, not even look: it is for what tells of changes
+// in the vault, which has no business with definitions.
 const (
 	Readonly Role = "readonly"
 	Admin    Role = "admin"
+	Sync     Role = "sync"
 )
+
+// Roles are all of them, as they are listed to people.
+var Roles = []string{string(Admin), string(Readonly), string(Sync)}
 
 // ParseRole parses a role. A failure matches [definition.ErrInvalid].
 func ParseRole(s string) (Role, error) {
 	switch role := Role(s); role {
-	case Readonly, Admin:
+	case Readonly, Admin, Sync:
 		return role, nil
 	}
-	return "", &definition.FieldError{Field: "role", Reason: `must be "readonly" or "admin"`}
+	return "", &definition.FieldError{Field: "role", Reason: `must be "readonly", "admin" or "sync"`}
 }
 
 // Allows reports whether a key of this role may do what needs another.

@@ -96,6 +96,7 @@ var operations = map[string]operation{
 	"getFile":     {func(ctx context.Context, c *Client) error { return answering(c.GetFile(ctx, "db", "main")) }, File{}},
 	"getTimeline": {func(ctx context.Context, c *Client) error { return answering(c.GetTimeline(ctx, "db")) }, Timeline{}},
 	"syncSecret":  {func(ctx context.Context, c *Client) error { return answering(c.SyncSecret(ctx, "db")) }, Secret{}},
+	"syncTenant":  {func(ctx context.Context, c *Client) error { return answering(c.SyncPath(ctx, "production/db")) }, SyncResult{}},
 	"revertSecret": {func(ctx context.Context, c *Client) error {
 		return answering(c.RevertSecret(ctx, "db", "abcdef0", WriteOptions{IfMatch: "*", Absent: true, Strict: true, Propose: true}))
 	}, Secret{}},

@@ -165,6 +165,16 @@ func (c *Client) SyncSecret(ctx context.Context, name string) (*Secret, error) {
 	return ask[Secret](ctx, c, call{method: http.MethodPost, path: "/secrets/" + url.PathEscape(name) + "/sync", safe: true})
 }
 
+// SyncPath tells that the value at a path of the vault changed, so that it is read
+// soon; an empty path tells it of all. A key with the role sync suffices.
+func (c *Client) SyncPath(ctx context.Context, secretPath string) (*SyncResult, error) {
+	body := map[string]any{"all": true}
+	if secretPath != "" {
+		body = map[string]any{"secretPath": secretPath}
+	}
+	return ask[SyncResult](ctx, c, call{method: http.MethodPost, path: "/sync", in: body, safe: true})
+}
+
 // Several is what became of several definitions that were written as one commit.
 type Several[T any] struct {
 	Result   *T // nil: it is proposed

@@ -112,6 +112,11 @@ type File struct {
 	Content string `json:"content"`
 }
 
+// SyncResult is what is read again.
+type SyncResult struct {
+	Definitions int `json:"definitions"` // whose values are
+}
+
 // Timeline is how a definition stood since the server began, newest first.
 type Timeline struct {
 	Items []Moment `json:"items"`

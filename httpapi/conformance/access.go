@@ -76,6 +76,32 @@ var accessChecks = []sentence{
 		p.refused(p.get("/apikeys", as), 403, says)
 		p.refused(p.call(http.MethodPost, "/apikeys", `{}`, as), 403, says)
 	}},
+	{"a sync key has the vault read again, and can do nothing else", func(p *probe) {
+		made := p.create("[]")
+		_, plaintext := p.newKey(`"role":"sync"`)
+		as := "Authorization: Bearer " + plaintext
+		for _, body := range []string{`{"secretPath":"no/such/path"}`, `{"all":true}`} {
+			var answer struct{ Definitions *int }
+			if p.decode(p.want(p.call(http.MethodPost, "/sync", body, as), 202), &answer); answer.Definitions == nil {
+				p.bad("%s: the answer does not tell how many definitions are read", body)
+			}
+		}
+		for body, field := range map[string]string{
+			`{}`: "secretPath", `{"all":false}`: "all", `{"all":"true"}`: "all", `{"secretPath":"../x"}`: "secretPath",
+			`{"secretPath":7}`: "secretPath", `{"secretPath":"a","all":true}`: "all", `{"path":"a"}`: "path",
+		} {
+			p.refused(p.call(http.MethodPost, "/sync", body, as), 400, field)
+		}
+		const says = "sync"
+		for _, path := range []string{"", "/secrets", "/secrets/" + made.Name, "/secrets/no-such", "/clusters", "/apikeys"} {
+			p.refused(p.get(path, as), 403, says)
+		}
+		p.refused(p.call(http.MethodPost, "/secrets/"+made.Name+"/sync", "", as), 403, says)
+		p.refused(p.call(http.MethodPost, "/secrets", `{}`, as), 403, says)
+		p.refused(p.call(http.MethodDelete, "/secrets/"+made.Name, "", as), 403, says)
+		_, reader := p.newKey(`"role":"readonly"`)
+		p.refused(p.call(http.MethodPost, "/sync", `{"all":true}`, "Authorization: Bearer "+reader), 403, "admin access required")
+	}},
 	{"an API key is shown once, works at once, and is listed without itself", func(p *probe) {
 		mine, _, _ := splitKey(p.key)
 		made, plaintext := p.newKey(`"role":"admin"`)

@@ -153,10 +153,10 @@ once: keep it in a file of mode 0600, or hand it to what needs it.`,
 		return s.printf("%s\n", made.Plaintext)
 	})
 	cmd.Flags().StringVar(&request.DisplayName, "name", "", "who holds the key; becomes the author of its commits")
-	cmd.Flags().StringVar(&request.Role, "role", "readonly", `what it may do: "admin" or "readonly"`)
+	cmd.Flags().StringVar(&request.Role, "role", "readonly", `what it may do: "admin", "readonly" or "sync"`)
 	cmd.Flags().StringVar(&expires, "expires", "", "when it ends, RFC 3339 (default never)")
 	_ = cmd.MarkFlagRequired("name")
-	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"admin", "readonly"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"admin", "readonly", "sync"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

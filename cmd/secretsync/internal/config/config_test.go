@@ -168,7 +168,7 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 		"a grant without namespaces":           {`namespaces: ["*"]`, "namespaces: []", `:14: tenants.acme.clusters.production.namespaces: is missing`},
 		"a namespace pattern that is broken":   {`["*"]`, `["[a"]`, `namespaces[0]: "[a" is no pattern`},
 		"a tenant's name in capitals":          {"  acme:", "  Acme:", ":10: tenants.Acme: "},
-		"a key's role that does not exist":     {"role: admin", "role: root", `:16: tenants.acme.keys[0]: role: must be "readonly" or "admin"`},
+		"a key's role that does not exist":     {"role: admin", "role: root", `:16: tenants.acme.keys[0]: role: must be "readonly", "admin" or "sync"`},
 		"a key in place of its hash":           {"hash: sha256:9f86", "hash: kupe_9f86", ":16: tenants.acme.keys[0]: hash: must be"},
 		"the same key twice":                   {"    keys:\n", "    keys:\n      - {id: ak-k5xw2b7q3mzt, displayName: A, role: admin, hash: \"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"}\n", `"ak-k5xw2b7q3mzt" stands at tenants.acme.keys[0] too`},
 		"a log level that does not exist":      {"dataDir: data", "dataDir: data\nlog: {level: loud}", `log.level: "loud" is no level; use debug, info, warn or error`},
