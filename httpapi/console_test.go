@@ -527,3 +527,26 @@ func TestAnOverviewShowsProblemsFirstAndFindsWhatIsAskedFor(t *testing.T) {
 		t.Errorf("%v", found)
 	}
 }
+
+func TestAWriteBecomesAProposalWhereItIsAskedForOrMustBe(t *testing.T) {
+	for _, only := range []bool{true, false} {
+		w := consoleWorld(t)
+		desk := w.proposing(only)
+		p := signedIn(w, w.admin)
+		p.mustSee("/console/new")
+		form := url.Values{"text": {dbFile}}
+		if !only {
+			form.Set("propose", "true")
+		}
+		status, body := p.send("/console/new", form)
+		if status != http.StatusOK || !strings.Contains(body, "Nothing is in force yet") || !strings.Contains(body, `href="https://forge.example.org/acme/secrets/pulls/1"`) {
+			t.Errorf("%d %s", status, body)
+		}
+		if len(desk.list) != 1 || len(w.repository.Snapshot().Entries()) != 0 {
+			t.Error("it is a commit")
+		}
+		if body := p.mustSee("/console/tenant"); !strings.Contains(body, "Add db") || !strings.Contains(body, "admin of acme") {
+			t.Errorf("%s", body)
+		}
+	}
+}

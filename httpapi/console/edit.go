@@ -24,6 +24,7 @@ type editPage struct {
 	Propose  bool   // whether it can be proposed
 	Proposes bool   // whether it is to be
 	Problem  string // why it was not taken
+	Hint     bool   // it might be taken as a proposal
 	Checked  *checked
 	Plan     *plan
 	Race     *race
@@ -235,6 +236,7 @@ func (v *visit) edit(w http.ResponseWriter) error {
 		return v.renderEdit(w, p)
 	case isStatus(err, http.StatusConflict), isStatus(err, http.StatusBadRequest), isStatus(err, http.StatusServiceUnavailable):
 		p.Problem = err.Error()
+		p.Hint = isStatus(err, http.StatusConflict) && p.Propose && !p.Proposes
 		return v.renderEdit(w, p)
 	case err != nil:
 		return err
@@ -326,6 +328,7 @@ func (v *visit) create(w http.ResponseWriter) error {
 	switch {
 	case isStatus(err, http.StatusConflict), isStatus(err, http.StatusBadRequest), isStatus(err, http.StatusServiceUnavailable):
 		p.Problem = err.Error()
+		p.Hint = isStatus(err, http.StatusConflict) && p.Propose && !p.Proposes
 		return v.renderEdit(w, p)
 	case err != nil:
 		return err

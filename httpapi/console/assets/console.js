@@ -16,7 +16,7 @@ function told(at) {
   for (const [unit, size] of units) {
     if (Math.abs(seconds) >= size) return relative.format(Math.round(seconds / size), unit);
   }
-  return relative.format(Math.round(seconds / 10) * 10, 'second');
+  return relative.format(Math.max(-50, Math.min(50, Math.round(seconds / 10) * 10)), 'second');
 }
 
 function localize(root) {
