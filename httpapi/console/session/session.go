@@ -41,8 +41,9 @@ const (
 type Store struct {
 	now func() time.Time
 
-	mu   sync.Mutex
-	byID map[[32]byte]*Session // by the hash of what the cookie holds
+	mu    sync.Mutex
+	byID  map[[32]byte]*Session // by the hash of what the cookie holds
+	ofKey map[string]int        // how many, by the key's id
 
 	streams   int
 	streamsOf map[string]int // by tenant
@@ -70,7 +71,7 @@ type Session struct {
 
 // NewStore makes one that goes by a clock.
 func NewStore(now func() time.Time) *Store {
-	return &Store{now: now, byID: map[[32]byte]*Session{}, streamsOf: map[string]int{}}
+	return &Store{now: now, byID: map[[32]byte]*Session{}, ofKey: map[string]int{}, streamsOf: map[string]int{}}
 }
 
 // random returns 256 random bits as text for cookies and forms.
@@ -87,31 +88,36 @@ func (ss *Store) Begin(who Identity) (*Session, string) {
 	s := &Session{id: sha256.Sum256([]byte(secret)), Who: who, Form: random(), begun: now, used: now, over: make(chan struct{})}
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	var all, mine, oldest, oldestMine = 0, 0, (*Session)(nil), (*Session)(nil)
-	for _, other := range ss.byID {
-		if !ss.lives(other, now) {
-			ss.drop(other)
+	if ss.ofKey[who.KeyID] >= mostOfKey || len(ss.byID) >= most {
+		ss.makeRoom(who.KeyID, now)
+	}
+	ss.byID[s.id] = s
+	ss.ofKey[who.KeyID]++
+	return s, secret
+}
+
+// makeRoom drops what is over, and if that is not enough what was not used for longest,
+// of the key if it is that which has too many. It is called with the lock held.
+func (ss *Store) makeRoom(keyID string, now time.Time) {
+	var oldest, oldestOfKey *Session
+	for _, s := range ss.byID {
+		if !ss.lives(s, now) {
+			ss.drop(s)
 			continue
 		}
-		all++
-		if oldest == nil || other.used.Before(oldest.used) {
-			oldest = other
+		if oldest == nil || s.used.Before(oldest.used) {
+			oldest = s
 		}
-		if other.Who.KeyID == who.KeyID {
-			mine++
-			if oldestMine == nil || other.used.Before(oldestMine.used) {
-				oldestMine = other
-			}
+		if s.Who.KeyID == keyID && (oldestOfKey == nil || s.used.Before(oldestOfKey.used)) {
+			oldestOfKey = s
 		}
 	}
 	switch {
-	case mine >= mostOfKey:
-		ss.drop(oldestMine)
-	case all >= most:
+	case ss.ofKey[keyID] >= mostOfKey:
+		ss.drop(oldestOfKey)
+	case len(ss.byID) >= most:
 		ss.drop(oldest)
 	}
-	ss.byID[s.id] = s
-	return s, secret
 }
 
 // lives is called with the lock held.
@@ -123,6 +129,9 @@ func (ss *Store) lives(s *Session, now time.Time) bool {
 func (ss *Store) drop(s *Session) {
 	if ss.byID[s.id] == s {
 		delete(ss.byID, s.id)
+		if ss.ofKey[s.Who.KeyID]--; ss.ofKey[s.Who.KeyID] == 0 {
+			delete(ss.ofKey, s.Who.KeyID)
+		}
 		close(s.over)
 	}
 }

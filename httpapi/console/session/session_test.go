@@ -70,8 +70,13 @@ func TestSessionsAreBoundedInAll(t *testing.T) {
 		w.at = w.at.Add(time.Millisecond)
 		ss.Begin(Identity{KeyID: "ak-" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))})
 	}
-	if n := len(ss.byID); n != most {
-		t.Errorf("%d sessions", n)
+	if n := len(ss.byID); n != most || len(ss.ofKey) != most {
+		t.Errorf("%d sessions of %d keys", n, len(ss.ofKey))
+	}
+	w.at = w.at.Add(Life)
+	ss.Begin(Identity{KeyID: "ak-one"})
+	if n := len(ss.byID); n != 1 || len(ss.ofKey) != 1 {
+		t.Errorf("%d sessions of %d keys are left of those that are over", n, len(ss.ofKey))
 	}
 }
 
