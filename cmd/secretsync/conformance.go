@@ -7,11 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"secretsync/cmd/secretsync/internal/cli"
+	"secretsync/cmd/secretsync/internal/cli/place"
 	"secretsync/httpapi/conformance"
 )
 
 func newConformance() *cobra.Command {
-	var place cli.Place
+	var at place.Flags
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "conformance",
@@ -25,7 +26,7 @@ does not hold; the exit code is 1 if there is one.`,
 		Example: `  secretsync conformance --url https://secretsync.example.org --tenant acme --key-file key`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := place.Client()
+			c, err := at.Client()
 			if err != nil {
 				return err
 			}
@@ -52,7 +53,7 @@ does not hold; the exit code is 1 if there is one.`,
 			return cli.ErrReported
 		},
 	}
-	place.Bind(cmd, "an admin key")
+	at.Bind(cmd, "an admin key")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also print what holds")
 	return cmd
 }

@@ -13,6 +13,7 @@ import (
 
 	"secretsync/cmd/secretsync/internal/checkout"
 	"secretsync/cmd/secretsync/internal/cli"
+	"secretsync/cmd/secretsync/internal/cli/place"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/client"
 	"secretsync/reconcile/plan"
@@ -27,7 +28,7 @@ type planOptions struct {
 	output   string
 	most     int
 	reach    configuredReach
-	place    cli.Place
+	place    place.Flags
 	ask      bool // a server makes the plan, whichever it is
 }
 

@@ -54,6 +54,9 @@ type Client struct {
 	// POST …/plan and …/sync count as reads. Without any answer a request is made three
 	// times at most.
 	Patience time.Duration
+	// Waiting is told of a failure after which the request is made again, and how long
+	// from now; nil: nobody is.
+	Waiting func(err error, pause time.Duration)
 }
 
 // Error is what the server answered with a status of 400 and above.

@@ -415,3 +415,25 @@ func TestAllPagesAreFollowed(t *testing.T) {
 		t.Errorf("%d definitions on %d pages: %v", len(secrets), pages, err)
 	}
 }
+
+func TestAListWithoutEndIsGivenUp(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"items":[{"name":"db"}],"continue":"x"}`)
+	})
+	if _, err := c.AllSecrets(t.Context(), true); err == nil || !strings.Contains(err.Error(), "has no end") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhoWaitsIsTold(t *testing.T) {
+	c, _ := flaky(t, nil, 429)
+	var told []string
+	c.Waiting = func(err error, pause time.Duration) { told = append(told, fmt.Sprint(StatusOf(err), pause > 0)) }
+	if _, err := c.GetTenant(t.Context()); err != nil || !slices.Equal(told, []string{"429 true"}) {
+		t.Errorf("told %q: %v", told, err)
+	}
+	c, _ = flaky(t, nil, 0)
+	if _, err := c.CreateSecret(t.Context(), json.RawMessage(`{}`), WriteOptions{}); err == nil || !strings.Contains(err.Error(), "whether it was done nevertheless is not known") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -58,6 +59,9 @@ func (c *Client) do(ctx context.Context, of *call) (*answer, error) {
 		outcome := outcomeOf(err, told)
 		switch {
 		case ctx.Err() != nil, outcome == settled, outcome == open && !of.repeatable(), told == nil && tries == mostWithoutAnswer:
+			if told == nil && outcome == open && !of.repeatable() {
+				err = fmt.Errorf("%w; whether it was done nevertheless is not known: look what stands before you ask again", err)
+			}
 			return nil, err
 		}
 		unclear = unclear || outcome == open
@@ -72,6 +76,9 @@ func (c *Client) do(ctx context.Context, of *call) (*answer, error) {
 		asked += rand.N(pause/2 + 1)
 		if time.Now().Add(asked).After(end) {
 			return nil, err
+		}
+		if c.Waiting != nil {
+			c.Waiting(err, asked)
 		}
 		select {
 		case <-ctx.Done():

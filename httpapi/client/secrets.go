@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,8 +17,12 @@ type ListOptions struct {
 	Continue string
 }
 
-// pageOfAll is how many definitions [Client.AllSecrets] asks for at once.
-const pageOfAll = 500
+const (
+	// pageOfAll is how many definitions [Client.AllSecrets] asks for at once.
+	pageOfAll = 500
+	// mostOfAll bounds them, far above what a server lets a tenant have.
+	mostOfAll = 1_000_000
+)
 
 // ListSecrets returns definitions with their status, by name.
 func (c *Client) ListSecrets(ctx context.Context, o ListOptions) (*SecretList, error) {
@@ -44,9 +49,13 @@ func (c *Client) AllSecrets(ctx context.Context, summary bool) ([]Secret, error)
 			return nil, err
 		}
 		all = append(all, page.Items...)
-		if o.Continue = page.Continue; o.Continue == "" {
+		if page.Continue == "" {
 			return all, nil
 		}
+		if page.Continue == o.Continue || len(all) > mostOfAll {
+			return nil, fmt.Errorf("the list of definitions has no end: it goes on after %d of them", len(all))
+		}
+		o.Continue = page.Continue
 	}
 }
 

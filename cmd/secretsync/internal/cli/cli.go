@@ -2,7 +2,7 @@
 // pipelines see of the API on a command line. It makes no decisions of the server's;
 // definitions pass through it whole, and what is wrong with one the server says.
 //
-// Where the server is and what key it is shown: see [Place]. What is printed goes
+// Where the server is and what key it is shown: see [place.Flags]. What is printed goes
 // through [terminal.Writer], so that no text of others acts on a terminal. The results
 // are on the standard output; warnings, progress and errors on the other one.
 //
@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -33,6 +34,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"secretsync/cmd/secretsync/internal/cli/place"
 	"secretsync/cmd/secretsync/internal/cli/terminal"
 	"secretsync/httpapi/client"
 )
@@ -94,15 +96,20 @@ type session struct {
 // online makes a command one that speaks to a server. role is what its key must be
 // allowed, such as "an admin key".
 func online(cmd *cobra.Command, role string, run func(s *session, args []string) error) *cobra.Command {
-	place := new(Place)
-	place.Bind(cmd, role)
+	at := new(place.Flags)
+	at.Bind(cmd, role)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := place.Client()
+		c, err := at.Client()
 		if err != nil {
 			return err
 		}
 		s := newSession(cmd)
 		s.Client = c
+		if terminal.IsTerminal(cmd.ErrOrStderr()) {
+			c.Waiting = func(err error, pause time.Duration) {
+				_ = s.err.Paint(terminal.Faint, fmt.Sprintf("%v; once more in %v\n", err, pause.Round(100*time.Millisecond)))
+			}
+		}
 		return s.ended(run(s, args))
 	}
 	return cmd
@@ -138,8 +145,11 @@ func (s *session) ended(err error) error {
 	case status != 0:
 		return err
 	}
-	if failed, ok := errors.AsType[*url.Error](err); ok && s.ctx.Err() == nil {
-		return &Exit{6, fmt.Errorf("%s can't be reached: %w; is it the right address (secretsync context list), and does the server run?", s.URL, failed.Err)}
+	if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "dial" {
+		return &Exit{6, fmt.Errorf("%s can't be reached: %w; is it the right address (secretsync context list), and does the server run?", s.URL, failed)}
+	}
+	if _, ok := errors.AsType[*url.Error](err); ok && s.ctx.Err() == nil {
+		return &Exit{6, err}
 	}
 	return err
 }
@@ -179,22 +189,6 @@ func (s *session) read(path string) ([]byte, error) {
 		err = fmt.Errorf("%s is over %d MiB; definitions are shorter", path, most>>20)
 	}
 	return content, err
-}
-
-// writeFlags says how a change is to be made.
-type writeFlags struct{ lenient, propose bool }
-
-func (f *writeFlags) bind(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.lenient, "lenient", false, "accept a target that another definition holds; it is synced as soon as that lets go of it")
-	f.bindPropose(cmd)
-}
-
-func (f *writeFlags) bindPropose(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.propose, "propose", false, "make it a pull request rather than a commit of the branch")
-}
-
-func (f *writeFlags) options(etag string) client.WriteOptions {
-	return client.WriteOptions{IfMatch: etag, Strict: !f.lenient, Propose: f.propose}
 }
 
 // etagOf returns the ETag of a definition as it was read.

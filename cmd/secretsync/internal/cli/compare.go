@@ -11,7 +11,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"secretsync/cmd/secretsync/internal/cli/manifest"
+	"secretsync/cmd/secretsync/internal/cli/terminal"
 )
 
 // wanted is a definition as a file has it.
@@ -49,7 +52,7 @@ func (s *session) wantedFrom(path string) (map[string]wanted, error) {
 				return nil, fmt.Errorf("%s: %s is in %s, too; keep one of them", from, d.Name, other.from)
 			}
 			w := wanted{Definition: d, from: from, text: string(text)}
-			if len(definitions) > 1 || filepath.Base(from) != d.Name+".yaml" {
+			if len(definitions) > 1 || filepath.Base(from) != d.Name+".yaml" || d.Answered {
 				w.text = string(d.YAML())
 			}
 			all[d.Name] = w
@@ -129,4 +132,44 @@ func (s *session) compare(path string, prune bool) ([]difference, error) {
 	}
 	slices.SortFunc(changes, func(a, b difference) int { return strings.Compare(a.name, b.name) })
 	return changes, nil
+}
+
+func newDiff() *cobra.Command {
+	var file string
+	var prune bool
+	cmd := &cobra.Command{
+		Use:   "diff -f FILE|DIR",
+		Short: "Show how files differ from the definitions that stand",
+		Long: `Show, as a unified diff, how the definitions of a file or a folder differ from
+those that the tenant has: what apply would change. The exit code is 2 if they do.
+plan says what that comes to in the clusters.`,
+		Example: `  secretsync diff -f secrets/`,
+		Args:    cobra.NoArgs,
+	}
+	online(cmd, "a readonly key", func(s *session, _ []string) error {
+		changes, err := s.compare(file, prune)
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			before, after := yamlOf(c.before), yamlOf(c.after)
+			if err := s.out.Diff(terminal.Unified("server/"+c.name, "file/"+c.name, before, after)); err != nil {
+				return err
+			}
+		}
+		if len(changes) > 0 {
+			return answeredNo
+		}
+		return nil
+	})
+	fileFlag(cmd, &file, "a file, a folder of files, or - for the standard input")
+	cmd.Flags().BoolVar(&prune, "prune", false, "also those that the tenant has and the files don't")
+	return cmd
+}
+
+func yamlOf(d *manifest.Definition) []byte {
+	if d == nil {
+		return nil
+	}
+	return d.YAML()
 }

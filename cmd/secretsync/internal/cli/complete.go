@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"secretsync/cmd/secretsync/internal/cli/contexts"
+	"secretsync/cmd/secretsync/internal/cli/place"
 	"secretsync/httpapi/client"
 )
 
@@ -18,15 +18,13 @@ const patienceOfCompletion = 2 * time.Second
 
 // ask has the server asked for what completes an argument.
 func ask(cmd *cobra.Command, names func(context.Context, *client.Client) ([]string, error)) ([]string, cobra.ShellCompDirective) {
-	p := Place{}
 	text := func(flag string) string {
 		if f := cmd.Flags().Lookup(flag); f != nil {
 			return f.Value.String()
 		}
 		return ""
 	}
-	p.url, p.tenant, p.context, p.keyFile = text("url"), text("tenant"), text("context"), text("key-file")
-	c, err := p.Client()
+	c, err := place.Given(text("url"), text("tenant"), text("context"), text("key-file")).Client()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -112,12 +110,4 @@ func completeKeys(cmd *cobra.Command, args []string, _ string) ([]string, cobra.
 		}
 		return ids, nil
 	})
-}
-
-func completeContexts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	file, err := contexts.Load()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return file.Names(), cobra.ShellCompDirectiveNoFileComp
 }

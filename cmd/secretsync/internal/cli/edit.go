@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"secretsync/cmd/secretsync/internal/cli/editor"
 	"secretsync/cmd/secretsync/internal/cli/manifest"
 	"secretsync/cmd/secretsync/internal/cli/terminal"
 	"secretsync/httpapi/client"
@@ -34,14 +35,14 @@ by a commit. To give up, leave the file as it was or empty it.`,
 	}
 	online(cmd, "an admin key", func(s *session, names []string) error {
 		s.ctx = context.WithoutCancel(s.ctx) // an interrupt of the editor is none of the edit
-		d, err := newDraft(names[0])
+		d, err := editor.New(names[0])
 		if err != nil {
 			return err
 		}
 		e := &editing{session: s, draft: d, name: names[0], how: &how}
 		err = e.run()
 		if err == nil || errors.Is(err, errGivenUp) {
-			d.remove()
+			d.Remove()
 		}
 		return err
 	})
@@ -57,7 +58,7 @@ by a commit. To give up, leave the file as it was or empty it.`,
 //	   +----> done
 type editing struct {
 	*session
-	draft *draft
+	draft *editor.Draft
 	name  string
 	how   *writeFlags
 
@@ -71,7 +72,7 @@ func (e *editing) run() error {
 	}
 	offered := append(heading("Change the definition, save and leave. To give up, leave it as it is."), e.stands.YAML()...)
 	for {
-		text, err := e.edit(e.draft, offered)
+		text, err := e.draft.Edit(offered, e.in)
 		if err != nil {
 			return err
 		}
@@ -98,7 +99,7 @@ func (e *editing) run() error {
 			_ = e.err.Paint(terminal.Red, err.Error()+"\n")
 			offered = append(heading("It can't be so: "+terminal.Clean(err.Error()), onceMore), withoutHeading(text)...)
 		default:
-			return fmt.Errorf("%w; what you wrote is in %s", err, e.draft.path)
+			return fmt.Errorf("%w; what you wrote is in %s", err, e.draft.Path)
 		}
 	}
 }
@@ -173,7 +174,7 @@ func patchOf(patch map[string]json.RawMessage, to manifest.Definition) json.RawM
 func (e *editing) bothSides(mine manifest.Definition) ([]byte, error) {
 	base := e.stands
 	if err := e.fetch(); err != nil {
-		return nil, fmt.Errorf("somebody else changed %s meanwhile, and now: %w; what you wrote is in %s", e.name, err, e.draft.path)
+		return nil, fmt.Errorf("somebody else changed %s meanwhile, and now: %w; what you wrote is in %s", e.name, err, e.draft.Path)
 	}
 	merged, conflicts := manifest.Merge(base, mine, e.stands)
 	who := "Somebody else"
@@ -182,7 +183,7 @@ func (e *editing) bothSides(mine manifest.Definition) ([]byte, error) {
 		who = fmt.Sprintf("%s (commit %s)", terminal.Line(newest.Author), short(newest.SHA))
 	}
 	lines := []string{who + " changed " + e.name + " while you did. Theirs:", ""}
-	lines = append(lines, unified("before", "theirs", base.YAML(), e.stands.YAML()), "", "Yours:", "", unified("before", "yours", base.YAML(), mine.YAML()), "")
+	lines = append(lines, terminal.Unified("before", "theirs", base.YAML(), e.stands.YAML()), "", "Yours:", "", terminal.Unified("before", "yours", base.YAML(), mine.YAML()), "")
 	if len(conflicts) > 0 {
 		lines = append(lines, "Both of you changed "+strings.Join(conflicts, ", ")+". Below it is as you wrote it.")
 	} else {
@@ -205,3 +206,17 @@ func withoutHeading(text []byte) []byte {
 	}
 	return text
 }
+
+// heading writes lines as comments.
+func heading(lines ...string) []byte {
+	var b bytes.Buffer
+	for _, line := range lines {
+		for part := range strings.SplitSeq(line, "\n") {
+			b.WriteString(strings.TrimRight("# "+part, " ") + "\n")
+		}
+	}
+	b.WriteString("#\n")
+	return b.Bytes()
+}
+
+var errGivenUp = errors.New("given up; nothing is changed")

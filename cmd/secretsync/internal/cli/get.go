@@ -2,13 +2,11 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"secretsync/cmd/secretsync/internal/cli/manifest"
 	"secretsync/cmd/secretsync/internal/cli/terminal"
 	"secretsync/httpapi/client"
 )
@@ -173,142 +171,6 @@ func (s *session) watchRows(names []string, out form, interval time.Duration) er
 				}
 			}
 			if err := s.encode(out, secrets[i].Raw); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func newCreate() *cobra.Command {
-	var file string
-	var how writeFlags
-	cmd := &cobra.Command{
-		Use:   "create -f FILE",
-		Short: "Add a definition, as a commit",
-		Long: `Add the definition that a file holds, as a commit of the tenant's branch. The
-fields of the file are sent as they are; the server says what is wrong with them.
-A target that another definition holds is refused, unless --lenient.`,
-		Example: `  secretsync create -f db-password.yaml
-  printf 'name: smtp\nsecretPath: production/smtp\nsync: [{cluster: production, namespace: default}]' | secretsync create -f -`,
-		Args: cobra.NoArgs,
-	}
-	online(cmd, "an admin key", func(s *session, _ []string) error {
-		text, err := s.read(file)
-		if err != nil {
-			return err
-		}
-		definitions, err := manifest.Parse(text)
-		switch {
-		case err != nil:
-			return fmt.Errorf("%s: %w", file, err)
-		case len(definitions) != 1:
-			return fmt.Errorf("%s: holds %d definitions; create takes one, apply several", file, len(definitions))
-		}
-		made, err := s.CreateSecret(s.ctx, definitions[0].JSON(), how.options(""))
-		if err != nil {
-			return err
-		}
-		return s.tellChange(definitions[0].Name, "is created", made)
-	})
-	fileFlag(cmd, &file, "the file, in YAML or JSON; - is the standard input")
-	how.bind(cmd)
-	return cmd
-}
-
-func fileFlag(cmd *cobra.Command, into *string, usage string) {
-	cmd.Flags().StringVarP(into, "file", "f", "", usage)
-	_ = cmd.MarkFlagRequired("file")
-	_ = cmd.MarkFlagFilename("file", "yaml", "yml", "json")
-}
-
-// tellChange says what became of a definition that was written.
-func (s *session) tellChange(name, what string, made *client.Change) error {
-	s.warn(made.Warnings)
-	if made.Proposal != nil {
-		return s.tellProposal(made.Proposal)
-	}
-	if made.Secret == nil {
-		return s.printf("%s %s\n", name, what)
-	}
-	return s.printf("%s %s, by commit %s\n", name, what, short(made.Secret.ResourceVersion))
-}
-
-func newDelete() *cobra.Command {
-	var how writeFlags
-	cmd := &cobra.Command{
-		Use:   "delete NAME...",
-		Short: "Remove definitions, a commit each",
-		Long: `Remove definitions, a commit each. Syncing stops; the Secrets stay, unless the
-definition says otherwise (deletionPolicy). revert brings a definition back.`,
-		Example:           `  secretsync delete smtp-password`,
-		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: completeNames(0),
-	}
-	online(cmd, "an admin key", func(s *session, names []string) error {
-		for _, name := range names {
-			if err := s.remove(name, &how); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	how.bindPropose(cmd)
-	return cmd
-}
-
-func (s *session) remove(name string, how *writeFlags) error {
-	var what string
-	made, err := s.again(name, func(stands *client.Secret) (*client.Change, error) {
-		d, err := manifest.FromJSON(stands.Raw)
-		if err != nil {
-			return nil, err
-		}
-		what = "is removed; its copies stay"
-		var policy string
-		if json.Unmarshal(d.Field("deletionPolicy"), &policy) == nil && policy == "Delete" {
-			what = "is removed; its copies go"
-		}
-		return s.DeleteSecret(s.ctx, name, client.WriteOptions{IfMatch: etagOf(stands), Propose: how.propose})
-	})
-	if err != nil {
-		return err
-	}
-	return s.tellChange(name, what, made)
-}
-
-// again makes a change that follows from how a definition stands, and makes it anew
-// where somebody else was faster: for changes that mean the same whatever stands.
-func (s *session) again(name string, change func(stands *client.Secret) (*client.Change, error)) (*client.Change, error) {
-	const tries = 5
-	for try := 1; ; try++ {
-		stands, err := s.GetSecret(s.ctx, name, client.WaitOptions{})
-		if err != nil {
-			return nil, err
-		}
-		made, err := change(stands)
-		if told, ok := errors.AsType[*client.Error](err); ok && told.Status == 412 && !told.Repeated && try < tries {
-			continue
-		}
-		return made, err
-	}
-}
-
-func newSync() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:               "sync NAME...",
-		Short:             "Have the vault read again now",
-		Long:              `Have the values of definitions read from the vault again now, rather than at the next interval.`,
-		Example:           `  secretsync sync db-password && secretsync wait db-password`,
-		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: completeNames(0),
-	}
-	return online(cmd, "an admin key", func(s *session, names []string) error {
-		for _, name := range names {
-			if _, err := s.SyncSecret(s.ctx, name); err != nil {
-				return err
-			}
-			if err := s.printf("%s is read again\n", name); err != nil {
 				return err
 			}
 		}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"secretsync/cmd/secretsync/internal/cli/place"
+
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/spf13/cobra"
 )
@@ -43,7 +45,7 @@ func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, cod
 func nobody(t *testing.T) {
 	t.Helper()
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-	for _, variable := range []string{URLVariable, TenantVariable, KeyVariable} {
+	for _, variable := range []string{place.URLVariable, place.TenantVariable, place.KeyVariable} {
 		t.Setenv(variable, "")
 	}
 }
@@ -88,9 +90,9 @@ func TestOutput(t *testing.T) {
 			}))
 			defer server.Close()
 			nobody(t)
-			t.Setenv(URLVariable, server.URL)
-			t.Setenv(TenantVariable, "acme")
-			t.Setenv(KeyVariable, "kupe_ak-1_canary")
+			t.Setenv(place.URLVariable, server.URL)
+			t.Setenv(place.TenantVariable, "acme")
+			t.Setenv(place.KeyVariable, "kupe_ak-1_canary")
 
 			var told strings.Builder
 			for line := range strings.Lines(string(archive.Comment)) {

@@ -125,8 +125,8 @@ func (s *session) printPatches(name string, commits []client.Commit, shown int) 
 		if err := s.printf("\nAuthor: %s\nDate:   %s\nVia:    %s\n\n    %s\n\n", terminal.Line(c.Author), c.Time.UTC().Format(time.RFC3339), c.Via, message); err != nil {
 			return err
 		}
-		if text := unified("a/secrets/"+name+".yaml", "b/secrets/"+name+".yaml", before, after); text != "" {
-			if err := s.printDiff(text); err != nil {
+		if text := terminal.Unified("a/secrets/"+name+".yaml", "b/secrets/"+name+".yaml", before, after); text != "" {
+			if err := s.out.Diff(text); err != nil {
 				return err
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"secretsync/cmd/secretsync/internal/cli/contexts"
+	"secretsync/cmd/secretsync/internal/cli/place"
 	"secretsync/cmd/secretsync/internal/cli/terminal"
 	"secretsync/httpapi/client"
 )
@@ -32,16 +32,16 @@ that nobody but you can read: secretsync/contexts.yaml in XDG_CONFIG_HOME, or in
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s := newSession(cmd)
-			return s.ended(s.login(contexts.Context{Name: name, URL: args[0], Tenant: tenant}))
+			return s.ended(s.login(place.Context{Name: name, URL: args[0], Tenant: tenant}))
 		},
 	}
-	cmd.Flags().StringVar(&tenant, "tenant", os.Getenv(TenantVariable), "the tenant to work in")
+	cmd.Flags().StringVar(&tenant, "tenant", os.Getenv(place.TenantVariable), "the tenant to work in")
 	cmd.Flags().StringVar(&name, "name", "", "what the context is called (default the tenant)")
 	cmd.Flags().Lookup("tenant").DefValue = "" // of the help, which is the same for all
 	return cmd
 }
 
-func (s *session) login(c contexts.Context) error {
+func (s *session) login(c place.Context) error {
 	if c.Tenant == "" {
 		return errors.New("which tenant? Give --tenant")
 	}
@@ -51,7 +51,7 @@ func (s *session) login(c contexts.Context) error {
 	if strings.ContainsFunc(c.Name, func(r rune) bool { return terminal.Line(string(r)) != string(r) || r == ' ' }) {
 		return fmt.Errorf("--name: %q is no name for a context; use letters, digits and dashes", c.Name)
 	}
-	file, err := contexts.Load()
+	file, err := place.Load()
 	if err != nil {
 		return err
 	}
@@ -84,9 +84,9 @@ func open(address string) bool {
 }
 
 // askKey reads the key, from a terminal without showing it.
-func (s *session) askKey(c contexts.Context) (string, error) {
+func (s *session) askKey(c place.Context) (string, error) {
 	if !terminal.IsTerminal(s.in) {
-		key, err := readKey(s.in)
+		key, err := place.ReadKey(s.in)
 		if err != nil {
 			return "", fmt.Errorf("the standard input %w", err)
 		}
@@ -98,7 +98,7 @@ func (s *session) askKey(c contexts.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return readKey(strings.NewReader(string(typed)))
+	return place.ReadKey(strings.NewReader(string(typed)))
 }
 
 func newLogout() *cobra.Command {
@@ -109,7 +109,7 @@ func newLogout() *cobra.Command {
 valid: keys revoke ends it.`,
 		Example:           `  secretsync logout`,
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: completeContexts,
+		ValidArgsFunction: place.CompleteContexts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return newSession(cmd).forget(args)
 		},
@@ -117,7 +117,7 @@ valid: keys revoke ends it.`,
 }
 
 func (s *session) forget(names []string) error {
-	file, err := contexts.Load()
+	file, err := place.Load()
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (s *session) forget(names []string) error {
 		return errors.New("there is no current context; name one of those that are: secretsync context list")
 	}
 	if !file.Remove(name) {
-		return &Exit{4, fmt.Errorf("there is no context %q; there is %s", name, list(file.Names()))}
+		return &Exit{4, fmt.Errorf("there is no context %q; there is %s", name, file.List())}
 	}
 	if err := file.Save(); err != nil {
 		return err
@@ -148,14 +148,14 @@ func newContext() *cobra.Command {
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List contexts; the current one has a star", Args: cobra.NoArgs, RunE: listContexts},
 		&cobra.Command{
-			Use: "use CONTEXT", Short: "Make a context the current one", Args: cobra.ExactArgs(1), ValidArgsFunction: completeContexts,
+			Use: "use CONTEXT", Short: "Make a context the current one", Args: cobra.ExactArgs(1), ValidArgsFunction: place.CompleteContexts,
 			RunE: func(cmd *cobra.Command, args []string) error {
-				file, err := contexts.Load()
+				file, err := place.Load()
 				if err != nil {
 					return err
 				}
 				if !slices.Contains(file.Names(), args[0]) {
-					return &Exit{4, fmt.Errorf("there is no context %q; there is %s", args[0], list(file.Names()))}
+					return &Exit{4, fmt.Errorf("there is no context %q; there is %s", args[0], file.List())}
 				}
 				file.Current = args[0]
 				if err := file.Save(); err != nil {
@@ -165,7 +165,7 @@ func newContext() *cobra.Command {
 			},
 		},
 		&cobra.Command{
-			Use: "delete CONTEXT", Short: "Forget a context, and its key", Args: cobra.ExactArgs(1), ValidArgsFunction: completeContexts,
+			Use: "delete CONTEXT", Short: "Forget a context, and its key", Args: cobra.ExactArgs(1), ValidArgsFunction: place.CompleteContexts,
 			RunE: func(cmd *cobra.Command, args []string) error { return newSession(cmd).forget(args) },
 		},
 	)
@@ -173,7 +173,7 @@ func newContext() *cobra.Command {
 }
 
 func listContexts(cmd *cobra.Command, _ []string) error {
-	file, err := contexts.Load()
+	file, err := place.Load()
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"secretsync/cmd/secretsync/internal/cli/place"
 	"secretsync/httpapi/client"
 )
 
@@ -29,7 +30,7 @@ type waiting struct {
 
 func newWait() *cobra.Command {
 	var w waiting
-	var place Place
+	var at place.Flags
 	cmd := &cobra.Command{
 		Use:   "wait (--commit SHA | NAME)",
 		Short: "Wait until a commit is live, or a definition is synced",
@@ -58,7 +59,7 @@ with what is missing on the standard output, and 1 if that could not be found ou
 			case !slices.Contains(phases, w.phase):
 				return fmt.Errorf("--for: %q is no phase; use Active, Pending, Degraded or Failed", w.phase)
 			}
-			c, err := place.Client()
+			c, err := at.Client()
 			if err != nil {
 				return err
 			}
@@ -70,7 +71,7 @@ with what is missing on the standard output, and 1 if that could not be found ou
 			return w.forDefinition(args[0])
 		},
 	}
-	place.Bind(cmd, "a readonly key")
+	at.Bind(cmd, "a readonly key")
 	cmd.Flags().StringVar(&w.commit, "commit", "", "the commit to wait for, in full or by seven digits or more")
 	cmd.Flags().StringVar(&w.phase, "for", "Active", "the phase to wait for: Active, Pending, Degraded or Failed")
 	cmd.Flags().DurationVar(&w.timeout, "timeout", 5*time.Minute, "how long to wait")

@@ -18,7 +18,11 @@ import (
 
 // Definition is one, whole.
 type Definition struct {
-	Name   string
+	Name string
+	// Answered tells that it had fields which only the server's answers have, and which
+	// it is now without.
+	Answered bool
+
 	order  []string
 	fields map[string]json.RawMessage
 }
@@ -73,9 +77,11 @@ func FromJSON(encoded json.RawMessage) (Definition, error) {
 		if err := decoder.Decode(&value); err != nil {
 			return d, err
 		}
-		if !slices.Contains(answered, field) {
-			d.order, d.fields[field] = append(d.order, field), value
+		if slices.Contains(answered, field) {
+			d.Answered = true
+			continue
 		}
+		d.order, d.fields[field] = append(d.order, field), value
 	}
 	if json.Unmarshal(d.fields["name"], &d.Name) != nil || d.Name == "" {
 		return d, errors.New("name: is missing; give the definition a name")

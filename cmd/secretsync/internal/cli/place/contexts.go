@@ -1,10 +1,4 @@
-// Package contexts owns the file in which a person's ways to servers are kept: for
-// each a name, the server's URL, the tenant and the key.
-//
-// The file holds keys, so nobody but its owner may read it: it is written with mode
-// 0600, as a whole or not at all, and one that others can read is refused until its
-// owner has put that right.
-package contexts
+package place
 
 import (
 	"bytes"
@@ -20,7 +14,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Context is one way to a server.
+// A file of contexts holds keys, so nobody but its owner may read it: it is written with
+// mode 0600, as a whole or not at all, and one that others can read is refused until its
+// owner has put that right.
+
+// Context is one way to a server: a name, its URL, the tenant and the key.
 type Context struct {
 	Name   string `yaml:"name"`
 	URL    string `yaml:"url"`
@@ -139,6 +137,14 @@ func (f *File) Names() []string {
 		names[i] = c.Name
 	}
 	return names
+}
+
+// List names all contexts in a sentence.
+func (f *File) List() string {
+	if len(f.Contexts) == 0 {
+		return "none; log in with: secretsync login"
+	}
+	return strings.Join(f.Names(), ", ")
 }
 
 // Put adds a context, in place of one of its name, and makes it the current one.

@@ -1,4 +1,8 @@
-package cli
+// Package place owns which server the commands speak to, in which tenant and as whom:
+// the flags and variables that say so, and the file in which a person's ways to servers
+// are kept. A key that is kept there goes to no other server than the one it was kept
+// for.
+package place
 
 import (
 	"errors"
@@ -9,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"secretsync/cmd/secretsync/internal/cli/contexts"
 	"secretsync/httpapi/client"
 )
 
@@ -23,7 +26,7 @@ const (
 // mostOfKeyFile is how many bytes of a file are read that should hold a key.
 const mostOfKeyFile = 4 << 10
 
-// Place is which server is spoken to, in which tenant and with which key. Each is
+// Flags say which server is spoken to, in which tenant and with which key. Each is
 // taken from the first that says it:
 //
 //	           flag                       variable            context
@@ -34,13 +37,18 @@ const mostOfKeyFile = 4 << 10
 // The context is that of --context, or else the current one. A key in a context is
 // never shown to another server than that of the context. With --context the
 // variables don't count.
-type Place struct {
+type Flags struct {
 	url, tenant, context, keyFile, key string
+}
+
+// Given returns flags of these values.
+func Given(url, tenant, context, keyFile string) *Flags {
+	return &Flags{url: url, tenant: tenant, context: context, keyFile: keyFile}
 }
 
 // Bind adds the flags to a command. role is what the key must be allowed, such as "an
 // admin key".
-func (p *Place) Bind(cmd *cobra.Command, role string) {
+func (p *Flags) Bind(cmd *cobra.Command, role string) {
 	p.BindServer(cmd, role)
 	cmd.Flags().StringVar(&p.tenant, "tenant", "", "the tenant to work in (default "+TenantVariable+", or that of the context)")
 	cmd.Flags().StringVar(&p.key, "key", "", "the key itself")
@@ -55,24 +63,24 @@ func (p *Place) Bind(cmd *cobra.Command, role string) {
 }
 
 // BindServer adds those that say nothing of the tenant, for a command that has a flag
-// of that name already; [Place.Within] hands it over.
-func (p *Place) BindServer(cmd *cobra.Command, role string) {
+// of that name already; [Flags.Within] hands it over.
+func (p *Flags) BindServer(cmd *cobra.Command, role string) {
 	flags := cmd.Flags()
 	flags.StringVar(&p.url, "url", "", "where the server is, such as https://secretsync.example.org (default "+URLVariable+", or that of the context)")
 	flags.StringVar(&p.context, "context", "", "the context to use (default the current one; see secretsync login)")
 	flags.StringVar(&p.keyFile, "key-file", "", "a file that holds "+role+" of the tenant (default "+KeyVariable+", which holds the key itself, or that of the context)")
 	_ = cmd.MarkFlagFilename("key-file")
-	_ = cmd.RegisterFlagCompletionFunc("context", completeContexts)
+	_ = cmd.RegisterFlagCompletionFunc("context", CompleteContexts)
 }
 
 // Within sets the tenant.
-func (p *Place) Within(tenant string) { p.tenant = tenant }
+func (p *Flags) Within(tenant string) { p.tenant = tenant }
 
 // Named reports whether a flag says which server it is.
-func (p *Place) Named() bool { return p.url != "" || p.context != "" }
+func (p *Flags) Named() bool { return p.url != "" || p.context != "" }
 
 // Client returns what speaks to the server.
-func (p *Place) Client() (*client.Client, error) {
+func (p *Flags) Client() (*client.Client, error) {
 	url, tenant, key := p.url, p.tenant, p.key
 	if p.keyFile != "" {
 		var err error
@@ -100,20 +108,20 @@ func take(into *string, otherwise string) {
 }
 
 // fill takes what is not said yet from a context.
-func (p *Place) fill(url, tenant, key *string) error {
-	file, err := contexts.Load()
+func (p *Flags) fill(url, tenant, key *string) error {
+	file, err := Load()
 	if err != nil {
 		return err
 	}
 	used, ok := file.Find(p.context)
 	if !ok && p.context != "" {
-		return fmt.Errorf("--context: there is no context %q; there is %s", p.context, list(file.Names()))
+		return fmt.Errorf("--context: there is no context %q; there is %s", p.context, file.List())
 	}
 	take(url, used.URL)
 	if *url == "" {
 		return errors.New("which server? Log in once with: secretsync login URL --tenant TENANT; or give --url, or " + URLVariable)
 	}
-	there := func(c contexts.Context) bool { return trimURL(c.URL) == trimURL(*url) }
+	there := func(c Context) bool { return trimURL(c.URL) == trimURL(*url) }
 	if there(used) {
 		take(tenant, used.Tenant)
 	}
@@ -121,7 +129,7 @@ func (p *Place) fill(url, tenant, key *string) error {
 		return errors.New("which tenant? Give --tenant, or " + TenantVariable)
 	}
 	// Several tenants of a server are several contexts: the key is that tenant's.
-	for _, c := range append([]contexts.Context{used}, file.Contexts...) {
+	for _, c := range append([]Context{used}, file.Contexts...) {
 		if p.context == "" && there(c) && c.Tenant == *tenant || p.context != "" && c.Name == p.context && there(c) && c.Tenant == *tenant {
 			take(key, c.Key)
 		}
@@ -134,13 +142,6 @@ func (p *Place) fill(url, tenant, key *string) error {
 
 func trimURL(url string) string { return strings.TrimRight(url, "/") }
 
-func list(names []string) string {
-	if len(names) == 0 {
-		return "none; log in with: secretsync login"
-	}
-	return strings.Join(names, ", ")
-}
-
 // readKeyFile returns the key that a file holds.
 func readKeyFile(path string) (string, error) {
 	file, err := os.Open(path)
@@ -148,15 +149,15 @@ func readKeyFile(path string) (string, error) {
 		return "", fmt.Errorf("--key-file: %w", err)
 	}
 	defer file.Close()
-	key, err := readKey(file)
+	key, err := ReadKey(file)
 	if err != nil {
 		return "", fmt.Errorf("--key-file: %s %w", path, err)
 	}
 	return key, nil
 }
 
-// readKey reads a key and nothing else.
-func readKey(in io.Reader) (string, error) {
+// ReadKey reads a key and nothing else.
+func ReadKey(in io.Reader) (string, error) {
 	content, err := io.ReadAll(io.LimitReader(in, mostOfKeyFile+1))
 	if err != nil {
 		return "", fmt.Errorf("can't be read: %w", err)
@@ -169,4 +170,13 @@ func readKey(in io.Reader) (string, error) {
 		return "", errors.New("is empty")
 	}
 	return key, nil
+}
+
+// CompleteContexts completes the name of a context.
+func CompleteContexts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	file, err := Load()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return file.Names(), cobra.ShellCompDirectiveNoFileComp
 }
