@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
@@ -53,7 +54,22 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status 
 			standings[i].Observed = judged.Source
 		}
 	}
-	return sum(e, standings)
+	s := sum(e, standings)
+	if h := t.cleaning.held.Load(); h != nil {
+		s.hold(h.of(e.Name), h.Since)
+	}
+	return s
+}
+
+// hold tells that copies of the definition are not deleted, where nothing is worse.
+func (s *Status) hold(words string, since time.Time) {
+	switch {
+	case words == "":
+	case s.Phase == PhaseActive:
+		s.Phase, s.Ready = PhasePending, Condition{Reason: ReasonDeletionHeld, Message: words, LastTransition: later(since, s.Ready.LastTransition)}
+	default:
+		s.Ready.Message += "; besides, " + words
+	}
 }
 
 // notAtWork is how a target stands that nothing is done for.
@@ -164,6 +180,7 @@ func (r *Reconciler) Tenant(name gitstore.TenantName) TenantStatus {
 	if t.suspended.Load() {
 		tell(Pending, ReasonSuspended, "suspended by the operator's configuration: nothing is written, and what would be is told")
 	}
+	held := t.cleaning.held.Load()
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	away := 0
@@ -175,10 +192,13 @@ func (r *Reconciler) Tenant(name gitstore.TenantName) TenantStatus {
 			tell(down.State, down.Reason, "cluster "+alias.String()+": "+down.Message)
 		}
 	}
+	if held != nil {
+		tell(Error, ReasonDeletionHeld, held.words())
+	}
 	switch {
 	case failed, away > 0 && away == len(t.grants):
 		s.Phase = PhaseFailed
-	case away > 0:
+	case away > 0, held != nil:
 		s.Phase = PhaseDegraded
 	case worst == Pending:
 		s.Phase = PhasePending

@@ -16,6 +16,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/cleanup"
 	"secretsync/reconcile/kube"
 	"secretsync/reconcile/vault"
 )
@@ -33,6 +34,10 @@ type Repository interface {
 	// History returns the commits in the history of HEAD that changed a
 	// definition, newest first, a page at a time.
 	History(ctx context.Context, name definition.Name, after gitstore.Revision, limit int) (events []gitstore.Event, next gitstore.Revision, err error)
+	// File returns the text of a definition at a commit.
+	File(ctx context.Context, name definition.Name, rev string) (gitstore.File, error)
+	// Trailers returns the trailers of one key that the newest commits bear.
+	Trailers(ctx context.Context, at *gitstore.Snapshot, key string, most int) ([]gitstore.Trailer, error)
 }
 
 // Defaults of [Config] and its parts.
@@ -63,6 +68,9 @@ type Config struct {
 	// Workers is how many values of one tenant are read at once. Zero is
 	// DefaultWorkers.
 	Workers int
+	// Brake is how many copies of a tenant are deleted without anybody's word.
+	// Nil is cleanup.DefaultBrake.
+	Brake *cleanup.Brake
 
 	Clock   clock.WithTicker      // nil is the real clock
 	Log     *slog.Logger          // nil discards
@@ -108,6 +116,8 @@ type Tenant struct {
 	// Suspend: nothing is written for the tenant's definitions, and what would be
 	// is told.
 	Suspend bool
+	// Brake overrides Config.Brake if it is not nil.
+	Brake *cleanup.Brake
 }
 
 // Grant lets a tenant reach namespaces of one cluster.
@@ -143,6 +153,16 @@ func interval(cfg Config, spec Tenant) time.Duration {
 // least is the shortest interval that a definition of the tenant can have.
 func least(cfg Config, spec Tenant) time.Duration {
 	return cmp.Or(spec.MinRefreshInterval, cfg.MinRefreshInterval, DefaultMinRefreshInterval)
+}
+
+func brake(cfg Config, spec Tenant) cleanup.Brake {
+	switch {
+	case spec.Brake != nil:
+		return *spec.Brake
+	case cfg.Brake != nil:
+		return *cfg.Brake
+	}
+	return cleanup.DefaultBrake
 }
 
 // connect is the cluster as its room takes it.

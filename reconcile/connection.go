@@ -16,6 +16,7 @@ type connection struct {
 	kube     *kube.Cluster
 	atlas    *atlas
 	announce func() // tells all who wait for a status to look again
+	stray    func(*kube.Copy)
 
 	site   *site // guarded by atlas.mu
 	writes int   // how many at once; guarded by atlas.mu
@@ -31,6 +32,8 @@ func (c *connection) Changed(at kube.Key) {
 	if p := c.atlas.siteOf(c).at(at); p != nil {
 		p.touch()
 		p.due()
+	} else if there := c.kube.Look(at).Copy; there != nil {
+		c.stray(there)
 	}
 }
 
@@ -45,6 +48,13 @@ func (c *connection) Everything(namespace string) {
 	}
 	for _, p := range c.atlas.siteOf(c).all(namespace) {
 		p.due()
+	}
+	if site := c.atlas.siteOf(c); c.outage() == nil {
+		for at, there := range c.kube.Marked(namespace) {
+			if site.at(at) == nil {
+				c.stray(there)
+			}
+		}
 	}
 	c.announce()
 }

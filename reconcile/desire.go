@@ -123,6 +123,7 @@ func (t *tenant) take(snapshot *gitstore.Snapshot) {
 	}
 	t.taken = snapshot
 	t.mu.Unlock()
+	t.tidyAgain()
 	t.announce()
 }
 
@@ -227,6 +228,9 @@ func (t *tenant) drop(old *target) {
 		return
 	}
 	t.atlas.release(old)
+	if old.deletes() {
+		t.tidy()
+	}
 	t.unfollow(old, old.path)
 	for _, path := range old.further.all() {
 		t.unfollow(old, path)

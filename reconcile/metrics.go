@@ -81,6 +81,8 @@ func (m *metrics) wrote(cluster string, a action) {
 	m.writes.WithLabelValues(cluster, a.String()).Inc()
 }
 
+func (m *metrics) removed(cluster string) { m.writes.WithLabelValues(cluster, "delete").Inc() }
+
 func (m *metrics) synced(from string, after time.Duration) {
 	m.sync.WithLabelValues(from).Observe(after.Seconds())
 }
@@ -94,12 +96,13 @@ var (
 	vaultUpDesc   = prometheus.NewDesc("secretsync_vault_up", "Whether the tenant's vault takes requests (1) or its breaker is open (0).", []string{"tenant"}, nil)
 	eventsDesc    = prometheus.NewDesc("secretsync_vault_events_followed", "Whether the vault's event notifications are followed (1) or not now (0), for tenants that are to have them followed.", []string{"tenant"}, nil)
 	clusterUpDesc = prometheus.NewDesc("secretsync_cluster_up", "Whether the cluster takes work (1) or its breaker is open (0).", []string{"cluster"}, nil)
+	heldDesc      = prometheus.NewDesc("secretsync_deletions_held", "Copies whose deletion the brake holds until an admin releases them.", []string{"tenant"}, nil)
 	depthDesc     = prometheus.NewDesc("secretsync_queue_depth", "Secrets that wait for a worker.", []string{"queue", "priority"}, nil)
 	ageDesc       = prometheus.NewDesc("secretsync_queue_oldest_seconds", "How long the first of them has waited.", []string{"queue", "priority"}, nil)
 )
 
 func (standingCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{targetsDesc, lastSyncDesc, vaultUpDesc, eventsDesc, clusterUpDesc, depthDesc, ageDesc} {
+	for _, d := range []*prometheus.Desc{targetsDesc, lastSyncDesc, heldDesc, vaultUpDesc, eventsDesc, clusterUpDesc, depthDesc, ageDesc} {
 		to <- d
 	}
 }
@@ -123,6 +126,11 @@ func (s standingCollector) Collect(to chan<- prometheus.Metric) {
 		if !last.IsZero() {
 			gauge(lastSyncDesc, float64(last.UnixNano())/1e9, name.String())
 		}
+		held := 0
+		if h := t.it.cleaning.held.Load(); h != nil {
+			held = len(h.Held)
+		}
+		gauge(heldDesc, float64(held), name.String())
 		gauge(vaultUpDesc, truth(t.it.broker.Outage() == nil), name.String())
 		if wanted, followed := t.it.broker.Events(); wanted {
 			gauge(eventsDesc, truth(followed), name.String())

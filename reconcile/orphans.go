@@ -26,6 +26,10 @@ type Orphan struct {
 	Doubt string
 
 	uid, version string
+	identity     string // of the cluster
+	// What the clean-up goes by besides: that it says itself that it goes with its
+	// target, and who else has a share in it.
+	deletes, owned, wanted, deleting bool
 }
 
 // ErrNotYet: what is asked for can't be told before everything was seen.
@@ -41,7 +45,7 @@ func (r *Reconciler) Orphans(ctx context.Context, name gitstore.TenantName) ([]O
 	if t == nil {
 		return nil, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
 	}
-	orphans, err := t.unclaimed()
+	_, orphans, _, err := t.unclaimed()
 	if err != nil {
 		return nil, err
 	}
@@ -57,30 +61,37 @@ func (r *Reconciler) Orphans(ctx context.Context, name gitstore.TenantName) ([]O
 	return orphans, nil
 }
 
-// unclaimed lists what no definition claims, all of it at one moment.
-func (t *tenant) unclaimed() ([]Orphan, error) {
+// unclaimed lists what no definition claims, all of it at one moment, with the
+// snapshot that says so and how many copies the tenant has in all.
+func (t *tenant) unclaimed() (at *gitstore.Snapshot, orphans []Orphan, standing int, err error) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if err := t.knowsHead(); err != nil {
-		return nil, err
+		return nil, nil, 0, err
 	}
 	t.atlas.mu.RLock()
 	defer t.atlas.mu.RUnlock()
 	refused := t.refusedPlaces()
-	orphans := []Orphan{}
+	orphans = []Orphan{}
 	listed := make(map[string]bool) // two names of one cluster show the same Secret twice
 	for alias, g := range t.grants {
 		if g.connection.outage() != nil {
-			return nil, fmt.Errorf("what is an orphan is %w: cluster %s can't be listed now", ErrNotYet, alias)
+			return nil, nil, 0, fmt.Errorf("what is an orphan is %w: cluster %s can't be listed now", ErrNotYet, alias)
 		}
 		for at, c := range g.connection.kube.Copies() {
-			if !allows(g.namespaces, at.Namespace) || listed[c.UID] || refused[at] || !t.isUnclaimed(g.connection.site, at, c) {
+			if !allows(g.namespaces, at.Namespace) || listed[c.UID] || c.Tenant != t.name.String() {
 				continue
 			}
 			listed[c.UID] = true
+			standing++
+			if refused[at] || !t.isUnclaimed(g.connection.site, at, c) {
+				continue
+			}
 			o := Orphan{
 				Cluster: alias, Namespace: at.Namespace, Secret: at.Name, Definition: c.Name,
 				VaultPath: c.Path, Commit: c.Commit, uid: c.UID, version: c.ResourceVersion,
+				identity: g.connection.kube.Identity(), deletes: c.Deletes, owned: c.Owned, deleting: c.Deleting,
+				wanted: c.Adopt != "" && c.Adopt != c.Owner.String(),
 			}
 			if !c.Intact {
 				o.Doubt = "its hash does not hold: it was edited, or copied by somebody from elsewhere, or written by another server"
@@ -89,9 +100,9 @@ func (t *tenant) unclaimed() ([]Orphan, error) {
 		}
 	}
 	if len(orphans) > 0 && t.taken.Head().IsZero() {
-		return nil, fmt.Errorf("what is an orphan is %w: there are copies, but the repository of tenant %s has no commit; if it was lost, bring it back", ErrNotYet, t.name)
+		return nil, nil, 0, fmt.Errorf("what is an orphan is %w: there are copies, but the repository of tenant %s has no commit; if it was lost, bring it back", ErrNotYet, t.name)
 	}
-	return orphans, nil
+	return t.taken, orphans, standing, nil
 }
 
 // knowsHead returns nil if what is known to be claimed is what HEAD says. t.mu is
@@ -167,23 +178,32 @@ func (t *tenant) prove(ctx context.Context, o *Orphan, known map[string]map[stri
 			o.Doubt = "its label names no definition"
 			return nil
 		}
-		for after := (gitstore.Revision{}); ; {
-			events, next, err := t.repository.History(ctx, name, after, historyPage)
-			if err != nil {
-				return fmt.Errorf("what is an orphan is %w: the history of definition %s can't be read: %w", ErrNotYet, name, err)
-			}
-			for _, e := range events {
-				commits[e.Revision.String()] = true
-			}
-			if after = next; after.IsZero() {
-				break
-			}
+		events, err := t.historyOf(ctx, name)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			commits[e.Revision.String()] = true
 		}
 	}
 	if !commits[o.Commit] {
 		o.Doubt = "the commit it came from is not in the history of the branch: history was rewritten, or it came from another repository"
 	}
 	return nil
+}
+
+// historyOf reads all commits that changed a definition, newest first.
+func (t *tenant) historyOf(ctx context.Context, name definition.Name) (all []gitstore.Event, err error) {
+	for after := (gitstore.Revision{}); ; {
+		events, next, err := t.repository.History(ctx, name, after, historyPage)
+		if err != nil {
+			return nil, fmt.Errorf("what is an orphan is %w: the history of definition %s can't be read: %w", ErrNotYet, name, err)
+		}
+		all = append(all, events...)
+		if after = next; after.IsZero() {
+			return all, nil
+		}
+	}
 }
 
 func (o Orphan) place() string { return o.Cluster.String() + "/" + o.Namespace + "/" + o.Secret }
@@ -203,18 +223,19 @@ func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName,
 	case orphans[i].Doubt != "":
 		return fmt.Errorf("%s is not proven to be an orphan: %s; if you know that nobody needs it, delete it with kubectl: %w", o.place(), orphans[i].Doubt, gitstore.ErrConflict)
 	}
-	return r.tenant(name).remove(ctx, orphans[i])
+	return r.tenant(name).removeAt(ctx, orphans[i], nil, "orphan removed")
 }
 
-// remove deletes an orphan that was proven a moment ago, if it is not claimed by
-// now.
-func (t *tenant) remove(ctx context.Context, o Orphan) error {
+// removeAt deletes an orphan that was proven a moment ago, if it is not claimed by
+// now and, where a snapshot is given, that is the newest still. The log says what was
+// done in the words that are given.
+func (t *tenant) removeAt(ctx context.Context, o Orphan, proven *gitstore.Snapshot, done string) error {
 	at := kube.Key{Namespace: o.Namespace, Name: o.Secret}
 	t.mu.RLock()
 	g, granted := t.grants[o.Cluster]
 	var c *kube.Copy
 	err := t.knowsHead()
-	if granted && err == nil {
+	if granted && err == nil && (proven == nil || proven == t.taken && !t.suspended.Load()) {
 		c = g.connection.kube.Look(at).Copy
 		if c == nil || c.UID != o.uid || c.ResourceVersion != o.version || t.refusedPlaces()[at] || !t.isUnclaimed(t.atlas.siteOf(g.connection), at, c) {
 			c = nil
@@ -230,7 +251,8 @@ func (t *tenant) remove(ctx context.Context, o Orphan) error {
 	err = g.connection.kube.Delete(ctx, at, c)
 	switch kube.RefusalOf(err) {
 	case kube.None:
-		t.log.Info("orphan removed", "cluster", o.Cluster.String(), "secret", at.String(), "definition", o.Definition)
+		t.metrics.removed(g.connection.name)
+		t.log.Info(done, "cluster", o.Cluster.String(), "secret", at.String(), "definition", o.Definition)
 		return nil
 	case kube.Gone, kube.NoNamespace:
 		return nil

@@ -27,6 +27,7 @@ type Reconciler struct {
 	hasher  *kube.Hasher
 	metrics *metrics
 	atlas   *atlas
+	janitor *janitor
 	limits  *vault.Limits
 	workers int
 	made    atomic.Uint64 // tenants, ever
@@ -73,6 +74,11 @@ func New(cfg Config) (*Reconciler, error) {
 		return nil, err
 	}
 	r.atlas = newAtlas(r.clock, r.log, r.metrics)
+	r.janitor = newJanitor(r.clock, func(ctx context.Context, t *tenant) {
+		if r.tenant(t.name) == t {
+			t.clean(ctx)
+		}
+	})
 	if err := r.Reconfigure(cfg); err != nil {
 		return nil, err
 	}
@@ -97,6 +103,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		r.startConnection(c)
 	}
 	r.atlas.run(ctx, &r.wg, connections)
+	r.wg.Go(func() { r.janitor.run(ctx) })
 	for _, t := range r.at.Load().tenants {
 		r.startTenant(t)
 	}

@@ -53,8 +53,10 @@ func (r *Reconciler) Reconfigure(cfg Config) error {
 			t.it.every.Store(int64(interval(cfg, spec)))
 			t.it.suspend(spec.Suspend)
 			t.it.broker.Configure(spec.Vault, interval(cfg, spec), least(cfg, spec), r.workers)
+			t.it.cleaning.brake.Store(new(brake(cfg, spec)))
 		}
 		t.it.regrant(grants)
+		t.it.tidyAgain()
 	}
 	for name, t := range tenants {
 		if before.tenants[name] != t {
@@ -83,7 +85,7 @@ func (r *Reconciler) connection(old *running[*connection], spec Cluster, cfg Con
 		r.atlas.resize(old.it, spec.writes())
 		return old
 	}
-	c := &connection{name: spec.Name, atlas: r.atlas, announce: r.announce, writes: spec.writes()}
+	c := &connection{name: spec.Name, atlas: r.atlas, announce: r.announce, stray: r.stray, writes: spec.writes()}
 	c.down.Store(true)
 	c.kube = kube.New(spec.connect(cfg), kube.Options{
 		Hasher: r.hasher, Observer: c, Metrics: r.metrics, Clock: r.clock, Log: r.log.With("cluster", spec.Name),
@@ -97,12 +99,14 @@ func (r *Reconciler) connection(old *running[*connection], spec Cluster, cfg Con
 func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 	t := &tenant{
 		name: spec.Name, repository: spec.Repository, atlas: r.atlas,
+		janitor: r.janitor, metrics: r.metrics,
 		clock: r.clock, log: r.log.With("tenant", spec.Name.String()),
 		definitions: make(map[definition.Name]*followed),
 		origins:     make(map[definition.SecretPath]*origin),
 		lookouts:    newLookouts(),
 	}
 	t.down.Store(true)
+	t.cleaning.brake.Store(new(brake(cfg, spec)))
 	t.every.Store(int64(interval(cfg, spec)))
 	t.suspended.Store(spec.Suspend)
 	// A tenant that is made anew never counts where the former one did.

@@ -89,6 +89,7 @@ func (t *tenant) suspend(yes bool) {
 		}
 	}
 	t.mu.RUnlock()
+	t.tidyAgain()
 	t.announce()
 }
 

@@ -39,6 +39,10 @@ type tenant struct {
 
 	lookouts lookouts // of plans
 
+	cleaning cleaning
+	janitor  *janitor
+	metrics  *metrics
+
 	changes  broadcast
 	versions atomic.Uint64 // counts what may change a status
 }

@@ -216,6 +216,28 @@ func (c *Cluster) Copies() iter.Seq2[Key, *Copy] {
 	}
 }
 
+// Marked are the copies of a namespace, or of all, that say that they go with their
+// target.
+func (c *Cluster) Marked(in string) map[Key]*Copy {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var marked map[Key]*Copy
+	for namespace, ns := range c.namespaces {
+		if in != "" && namespace != in {
+			continue
+		}
+		for name, r := range ns.copies {
+			if r.Deletes && r.Owner != (Owner{}) {
+				if marked == nil {
+					marked = make(map[Key]*Copy)
+				}
+				marked[Key{namespace, name}] = r
+			}
+		}
+	}
+	return marked
+}
+
 // signal rings a bell that one goroutine waits for.
 func signal(bell chan struct{}) {
 	select {
