@@ -111,6 +111,7 @@ type Reconciler interface {
 	Syncer
 	ClusterSource
 	OrphanKeeper
+	DeletionKeeper
 	Planner
 }
 

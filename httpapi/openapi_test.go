@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"secretsync/gitstore"
 	"secretsync/httpapi/apikey"
@@ -98,6 +99,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	w.do("GET", "/metrics", "", "")
 	w.push("secrets/Misnamed.yaml", "name: misnamed\n")
 	exerciseOrphans(t, w)
+	exerciseDeletions(t, w)
 	exerciseCommits(w)
 	exerciseFiles(w)
 	exercisePlan(w)
@@ -166,6 +168,18 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 			t.Errorf("described, but never produced: %s", at)
 		}
 	}
+}
+
+func exerciseDeletions(t *testing.T, w *world) {
+	w.must(200, "GET", "/deletions", "")
+	w.reconciler.deletions = reconcile.Deletions{ID: "abc", Why: "2 copies would be deleted", Since: time.Now(), Allowed: 1, Held: []reconcile.Orphan{
+		{Cluster: mustCluster(t, "production"), Namespace: "default", Secret: "old", Definition: "old", VaultPath: "a/b", Commit: "c0ffee"},
+		{Cluster: mustCluster(t, "staging"), Namespace: "default", Secret: "old", Definition: "old", VaultPath: "a/b", Commit: "c0ffee"},
+	}}
+	w.must(200, "GET", "/deletions", "")
+	w.must(409, "POST", "/deletions/other:release", "")
+	w.must(202, "POST", "/deletions/abc:release", "")
+	w.must(409, "POST", "/deletions/abc:release", "")
 }
 
 func exerciseOrphans(t *testing.T, w *world) {

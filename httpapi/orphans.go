@@ -33,7 +33,7 @@ func (s *Server) listOrphans(x *exchange) (*answer, error) {
 }
 
 // deleteOrphan deletes a Secret from a cluster: the one call of the API that
-// does. It must be an orphan of the tenant's at this moment.
+// does so itself. It must be an orphan of the tenant's at this moment.
 func (s *Server) deleteOrphan(x *exchange) (*answer, error) {
 	orphans, err := s.cfg.Reconciler.Orphans(x.r.Context(), x.tenant.Name)
 	if err != nil {

@@ -47,6 +47,8 @@ var routes = []route{
 	{http.MethodGet, tenantsPath + ":tenant/clusters/:name", apikey.Readonly, (*Server).getCluster},
 	{http.MethodGet, tenantsPath + ":tenant/orphans", apikey.Admin, (*Server).listOrphans},
 	{http.MethodDelete, tenantsPath + ":tenant/orphans/:cluster/:namespace/:secretName", apikey.Admin, (*Server).deleteOrphan},
+	{http.MethodGet, tenantsPath + ":tenant/deletions", apikey.Admin, (*Server).listDeletions},
+	{http.MethodPost, tenantsPath + ":tenant/deletions/:id:release", apikey.Admin, (*Server).releaseDeletions},
 	{http.MethodGet, tenantsPath + ":tenant/apikeys", apikey.Admin, (*Server).listKeys},
 	{http.MethodPost, tenantsPath + ":tenant/apikeys", apikey.Admin, (*Server).createKey},
 	{http.MethodDelete, tenantsPath + ":tenant/apikeys/:id", apikey.Admin, (*Server).deleteKey},

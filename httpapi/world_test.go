@@ -198,6 +198,7 @@ type standIn struct {
 	orphans   []reconcile.Orphan
 	// orphansFault is what asking for orphans fails with, removalFault removing one.
 	orphansFault, removalFault error
+	deletions                  reconcile.Deletions
 
 	changed    chan struct{} // nil: nobody waits
 	version    atomic.Uint64
@@ -333,6 +334,22 @@ func (f *standIn) RemoveOrphan(_ context.Context, _ gitstore.TenantName, o recon
 	}
 	f.orphans = slices.DeleteFunc(f.orphans, func(other reconcile.Orphan) bool { return other == o })
 	return nil
+}
+
+func (f *standIn) Deletions(gitstore.TenantName) reconcile.Deletions {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.deletions
+}
+
+func (f *standIn) ReleaseDeletions(_ gitstore.TenantName, id, _ string) (reconcile.Deletions, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d := f.deletions; d.ID == id {
+		f.deletions = reconcile.Deletions{}
+		return d, nil
+	}
+	return reconcile.Deletions{}, fmt.Errorf("the list is another one: %w", gitstore.ErrConflict)
 }
 
 // lockedBuffer is a log that several goroutines write.

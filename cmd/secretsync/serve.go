@@ -266,7 +266,7 @@ func (p *program) reconcileConfig(cfg *config.Config, repositories map[gitstore.
 			Vault:        t.Vault,
 			Clusters:     t.Grants,
 			PollInterval: t.PollInterval, MinRefreshInterval: t.MinRefresh,
-			Suspend: t.Suspend,
+			Suspend: t.Suspend, Brake: &t.Brake,
 		})
 	}
 	return rc

@@ -117,8 +117,10 @@ var operations = map[string]operation{
 	"deleteOrphan": {func(ctx context.Context, c *Client) error {
 		return c.DeleteOrphan(ctx, Orphan{Cluster: "c", Namespace: "n", SecretName: "s"})
 	}, nil},
-	"healthz": {func(ctx context.Context, c *Client) error { return answering(c.Healthz(ctx)) }, Health{}},
-	"readyz":  {func(ctx context.Context, c *Client) error { return answering(c.Readyz(ctx)) }, Readiness{}},
+	"listDeletions":    {func(ctx context.Context, c *Client) error { return answering(c.ListDeletions(ctx)) }, Deletions{}},
+	"releaseDeletions": {func(ctx context.Context, c *Client) error { return answering(c.ReleaseDeletions(ctx, "abc")) }, Deletions{}},
+	"healthz":          {func(ctx context.Context, c *Client) error { return answering(c.Healthz(ctx)) }, Health{}},
+	"readyz":           {func(ctx context.Context, c *Client) error { return answering(c.Readyz(ctx)) }, Readiness{}},
 }
 
 // Every route, parameter and field of the description is here, and nothing that it

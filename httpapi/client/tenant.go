@@ -64,6 +64,16 @@ func (c *Client) DeleteOrphan(ctx context.Context, o Orphan) error {
 	return err
 }
 
+// ListDeletions returns the copies whose deletion is held.
+func (c *Client) ListDeletions(ctx context.Context) (*Deletions, error) {
+	return get[Deletions](ctx, c, call{path: "/deletions"})
+}
+
+// ReleaseDeletions lets just those be deleted that are held under an id.
+func (c *Client) ReleaseDeletions(ctx context.Context, id string) (*Deletions, error) {
+	return ask[Deletions](ctx, c, call{method: http.MethodPost, path: "/deletions/" + url.PathEscape(id) + ":release"})
+}
+
 // Healthz returns whether the program is alive.
 func (c *Client) Healthz(ctx context.Context) (*Health, error) {
 	return get[Health](ctx, c, call{path: "/healthz", root: true})

@@ -408,6 +408,15 @@ type OrphanList struct {
 	Items []Orphan `json:"items"`
 }
 
+// Deletions are the copies whose deletion is held because they are too many at once.
+type Deletions struct {
+	ID      string    `json:"id"` // of just this list; empty: none is held
+	Reason  string    `json:"reason"`
+	Since   time.Time `json:"since"`
+	Allowed int       `json:"allowed"` // how many go by themselves within ten minutes
+	Held    []Orphan  `json:"held"`    // by place
+}
+
 // Health is that the program is alive.
 type Health struct {
 	Status string `json:"status"`

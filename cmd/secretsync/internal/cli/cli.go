@@ -80,7 +80,7 @@ func AddTo(root *cobra.Command) {
 	}
 	add(GroupDefinitions, newGet(), newCreate(), newEdit(), newApply(), newDiff(), newAddTarget(), newRemoveTarget(), newDelete(),
 		newSync(), newWait(), newHistory(), newRevert())
-	add(GroupTenant, newStatus(), newEvents(), newClusters(), newKeys(), newOrphans(), newProposals())
+	add(GroupTenant, newStatus(), newEvents(), newClusters(), newKeys(), newOrphans(), newDeletions(), newProposals())
 	add(GroupPlace, newLogin(), newLogout(), newContext())
 }
 

@@ -44,6 +44,7 @@ func (running *Config) Changes(next *Config) []string {
 		differs(field+".pollInterval", a.PollInterval, b.PollInterval)
 		differs(field+".suspend", a.Suspend, b.Suspend)
 		differs(field+".minRefreshInterval", a.MinRefresh, b.MinRefresh)
+		differs(field+".brake", a.Brake, b.Brake)
 		differs(field+".repository", a.Repository.Remote, b.Repository.Remote)
 		differs(field+".repository.receipts", a.Receipts, b.Receipts)
 		differs(field+".repository.write", a.ProposeOnly, b.ProposeOnly)

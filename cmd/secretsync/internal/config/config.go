@@ -27,6 +27,7 @@ import (
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/limit"
 	"secretsync/reconcile"
+	"secretsync/reconcile/cleanup"
 )
 
 // Config is a configuration that can be run: every value of the file parsed,
@@ -67,6 +68,7 @@ type Tenant struct {
 	PollInterval time.Duration
 	Suspend      bool          // its copies are left as they are
 	MinRefresh   time.Duration // minRefreshInterval; 0: that of all tenants
+	Brake        cleanup.Brake
 	Vault        reconcile.Vault
 	Grants       map[definition.ClusterName]reconcile.Grant
 	Keys         []apikey.Key
@@ -185,6 +187,7 @@ func (d *document) parseProxies() []netip.Prefix {
 func (d *document) parseTenants() []Tenant {
 	var tenants []Tenant
 	keyOwner := map[string]string{}
+	sharedBrake := d.parseBrake("brake", d.Brake, cleanup.DefaultBrake)
 	sharedBranch := d.parseBranch("branch", cmp.Or(d.Branch, "main"))
 	for _, name := range slices.Sorted(maps.Keys(d.Tenants)) {
 		field, in := "tenants."+name, d.Tenants[name]
@@ -211,6 +214,7 @@ func (d *document) parseTenants() []Tenant {
 			PollInterval: in.PollInterval,
 			Suspend:      in.Suspend,
 			MinRefresh:   in.MinRefresh,
+			Brake:        d.parseBrake(field+".brake", in.Brake, sharedBrake),
 			Vault:        d.parseVault(field+".vault", in.Vault),
 			Grants:       d.parseGrants(field+".clusters", in.Clusters),
 		}
@@ -309,6 +313,23 @@ func (d *document) checkInterval(field string, interval time.Duration) {
 	if _, given := d.lines[field]; given && interval < time.Second {
 		d.wrong(field, "%v is too short; use at least 1s", interval)
 	}
+}
+
+// parseBrake parses how much may be deleted by itself; what is not given is as in
+// another one.
+func (d *document) parseBrake(field string, in brakeFile, otherwise cleanup.Brake) cleanup.Brake {
+	b := otherwise
+	if in.Copies != nil {
+		b.Copies = *in.Copies
+		d.atLeast(field+".copies", float64(b.Copies), 0)
+	}
+	if in.Share != nil {
+		b.Share = *in.Share
+		if !(b.Share >= 0 && b.Share <= 100) { // so that NaN is none
+			d.wrong(field+".share", "is %v; it is a percentage, from 0 to 100", b.Share)
+		}
+	}
+	return b
 }
 
 func (d *document) atLeast(field string, value, least float64) {

@@ -136,7 +136,7 @@ func TestATenantMayHaveItsOwnBranch(t *testing.T) {
 
 func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 	tests := map[string]struct{ old, new, want string }{
-		"an unknown field at the top":          {"dataDir: data", "datadir: data", ":1: datadir: unknown field; known here: branch, clusters, committer, console, dataDir"},
+		"an unknown field at the top":          {"dataDir: data", "datadir: data", ":1: datadir: unknown field; known here: brake, branch, clusters, committer, console, dataDir"},
 		"an unknown field deep inside":         {"mount: secret", "mont: secret", ":11: mont: unknown field; known here: address, auth, authNamespace, caFile, clientCertFile"},
 		"a field twice":                        {"dataDir: data", "dataDir: data\ndataDir: other", `:2: mapping key "dataDir" already defined at line 1`},
 		"text where a duration is wanted":      {"dataDir: data", "dataDir: data\npollInterval: often", ":2: pollInterval: is a text where a duration such as 30s or 1m is wanted"},
@@ -146,6 +146,8 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 		"two documents":                        {"dataDir: data", "---\ndataDir: data\n---", "holds more than one YAML document; keep one"},
 		"no data folder":                       {"dataDir: data\n", "", "dataDir: is missing; name the folder"},
 		"an address without a port":            {"dataDir: data", "dataDir: data\nlisten: localhost", `:2: listen: "localhost" is no address; write host:port`},
+		"a brake beyond all copies":            {"dataDir: data", "dataDir: data\nbrake: {share: 101}", ":2: brake.share: is 101; it is a percentage, from 0 to 100"},
+		"a brake of less than no copy":         {"dataDir: data", "dataDir: data\nbrake: {copies: -1}", ":2: brake.copies: is -1; it can't be less than 0"},
 		"a refresh interval that is too short": {"dataDir: data", "dataDir: data\nminRefreshInterval: 1ms", ":2: minRefreshInterval: 1ms is too short; use at least 1s"},
 		"no poll interval at all":              {"dataDir: data", "dataDir: data\npollInterval: 0s", ":2: pollInterval: 0s is too short; use at least 1s"},
 		"a poll interval that is too short":    {"dataDir: data", "dataDir: data\npollInterval: 1ms", ":2: pollInterval: 1ms is too short; use at least 1s"},

@@ -18,6 +18,7 @@ type (
 		HashKeyFile    string                 `yaml:"hashKeyFile"`
 		PollInterval   time.Duration          `yaml:"pollInterval"`
 		MinRefresh     time.Duration          `yaml:"minRefreshInterval"`
+		Brake          brakeFile              `yaml:"brake"`
 		Branch         string                 `yaml:"branch"`
 		Workers        int                    `yaml:"workers"`
 		Log            logFile                `yaml:"log"`
@@ -129,9 +130,14 @@ type (
 		PollInterval   time.Duration        `yaml:"pollInterval"`
 		Suspend        bool                 `yaml:"suspend"`
 		MinRefresh     time.Duration        `yaml:"minRefreshInterval"`
+		Brake          brakeFile            `yaml:"brake"`
 		Vault          vaultFile            `yaml:"vault"`
 		Clusters       map[string]grantFile `yaml:"clusters"`
 		Keys           []keyFile            `yaml:"keys"`
+	}
+	brakeFile struct {
+		Copies *int     `yaml:"copies"`
+		Share  *float64 `yaml:"share"`
 	}
 	forgeFile struct {
 		Kind       string `yaml:"kind"`
