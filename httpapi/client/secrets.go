@@ -175,12 +175,17 @@ func (c *Client) SyncSecret(ctx context.Context, name string) (*Secret, error) {
 }
 
 // SyncPath tells that the value at a path of the vault changed, so that it is read
-// soon; an empty path tells it of all. A key with the role sync suffices.
+// soon. A key with the role sync suffices.
 func (c *Client) SyncPath(ctx context.Context, secretPath string) (*SyncResult, error) {
-	body := map[string]any{"all": true}
-	if secretPath != "" {
-		body = map[string]any{"secretPath": secretPath}
-	}
+	return c.syncTenant(ctx, map[string]any{"secretPath": secretPath})
+}
+
+// SyncAll tells that any value may have changed. A key with the role sync suffices.
+func (c *Client) SyncAll(ctx context.Context) (*SyncResult, error) {
+	return c.syncTenant(ctx, map[string]any{"all": true})
+}
+
+func (c *Client) syncTenant(ctx context.Context, body map[string]any) (*SyncResult, error) {
 	return ask[SyncResult](ctx, c, call{method: http.MethodPost, path: "/sync", in: body, safe: true})
 }
 

@@ -142,15 +142,22 @@ func (s *session) again(name string, change func(stands *client.Secret) (*client
 }
 
 func newSync() *cobra.Command {
+	var paths []string
+	var all bool
 	cmd := &cobra.Command{
-		Use:               "sync NAME...",
-		Short:             "Have the vault read again now",
-		Long:              `Have the values of definitions read from the vault again now, rather than at the next interval.`,
-		Example:           `  secretsync sync db-password && secretsync wait db-password`,
-		Args:              cobra.MinimumNArgs(1),
+		Use:   "sync (NAME... | --path PATH | --all)",
+		Short: "Have the vault read again now",
+		Long: `Have the values of definitions read from the vault again now, rather than at the next
+interval: of those that are named, of those that use a path, or of all. For paths
+and all a key of the role sync suffices, which can do nothing else.`,
+		Example: `  secretsync sync db-password && secretsync wait db-password
+  secretsync sync --path production/db-password`,
 		ValidArgsFunction: completeNames(0),
 	}
-	return online(cmd, "an admin key", func(s *session, names []string) error {
+	online(cmd, "an admin key", func(s *session, names []string) error {
+		if len(names) == 0 && len(paths) == 0 && !all || all && len(names)+len(paths) > 0 {
+			return errors.New("say what to read: definitions by their names, --path PATH, or --all")
+		}
 		for _, name := range names {
 			if _, err := s.SyncSecret(s.ctx, name); err != nil {
 				return err
@@ -159,6 +166,25 @@ func newSync() *cobra.Command {
 				return err
 			}
 		}
-		return nil
+		for _, path := range paths {
+			told, err := s.SyncPath(s.ctx, path)
+			if err != nil {
+				return err
+			}
+			if err := s.printf("%s is read again, for %s\n", path, count(told.Definitions, "definition")); err != nil {
+				return err
+			}
+		}
+		if !all {
+			return nil
+		}
+		told, err := s.SyncAll(s.ctx)
+		if err != nil {
+			return err
+		}
+		return s.printf("everything is read again, for %s\n", count(told.Definitions, "definition"))
 	})
+	cmd.Flags().StringArrayVar(&paths, "path", nil, "a path in the vault, as definitions have it; may be given again")
+	cmd.Flags().BoolVar(&all, "all", false, "read all values of the tenant again")
+	return cmd
 }
