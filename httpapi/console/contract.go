@@ -42,7 +42,9 @@ type targetStatus struct {
 	Message      string     `json:"message"`
 	LastSyncTime *time.Time `json:"lastSyncTime"`
 	VaultVersion *int       `json:"vaultVersion"`
-	Commit       string     `json:"commit"`
+	// VaultVersions are those of all paths, where there are several.
+	VaultVersions map[string]int `json:"vaultVersions"`
+	Commit        string         `json:"commit"`
 }
 
 type commit struct {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -91,6 +92,20 @@ func (s *secret) places() []targetStatus {
 	return places
 }
 
+// Paths are where its copies are made of: its own path first, then the others that its
+// copies tell of.
+func (s *secret) Paths() []string {
+	all := []string{s.SecretPath}
+	for _, t := range s.Status.SyncStatuses {
+		for _, path := range slices.Sorted(maps.Keys(t.VaultVersions)) {
+			if !slices.Contains(all, path) {
+				all = append(all, path)
+			}
+		}
+	}
+	return all
+}
+
 // lay puts everything in its place.
 func (p *mapPage) lay() {
 	paths := map[string]*node{}
@@ -98,11 +113,14 @@ func (p *mapPage) lay() {
 	byCluster := map[string][]string{}
 	var clusters []string
 	for _, s := range p.Rows {
-		if paths[s.SecretPath] == nil {
-			n := newNode(0, s.SecretPath, 40)
+		for _, path := range s.Paths() {
+			if paths[path] != nil {
+				continue
+			}
+			n := newNode(0, path, 40)
 			n.Y = headHeight + len(p.Paths)*(nodeHeight+nodeGap)
-			n.Link = "/console/map?" + url.Values{"q": {s.SecretPath}}.Encode()
-			paths[s.SecretPath] = n
+			n.Link = "/console/map?" + url.Values{"q": {path}}.Encode()
+			paths[path] = n
 			p.Paths = append(p.Paths, n)
 		}
 		for _, t := range s.places() {
@@ -135,13 +153,15 @@ func (p *mapPage) lay() {
 	for i, s := range p.Rows {
 		n := newNode(1, s.Name, 34)
 		n.Y, n.Phase, n.Link = headHeight+i*(nodeHeight+nodeGap), s.Status.Phase, definitionLink(s.Name)
-		n.Edges = append(n.Edges, edgeBetween(paths[s.SecretPath], n, "Synced"))
+		for _, path := range s.Paths() {
+			n.Edges = append(n.Edges, edgeBetween(paths[path], n, "Synced"))
+		}
 		var to []string
 		for _, t := range s.places() {
 			n.Edges = append(n.Edges, edgeBetween(n, places[[2]string{t.Cluster, t.Namespace}], t.State))
 			to = append(to, t.Cluster+"/"+t.Namespace)
 		}
-		n.Label = fmt.Sprintf("%s, %s: from %s to %s", s.Name, s.Status.Phase, s.SecretPath, strings.Join(to, ", "))
+		n.Label = fmt.Sprintf("%s, %s: from %s to %s", s.Name, s.Status.Phase, strings.Join(s.Paths(), ", "), strings.Join(to, ", "))
 		if len(to) == 0 {
 			n.Label = fmt.Sprintf("%s: from %s to nowhere", s.Name, s.SecretPath)
 		}

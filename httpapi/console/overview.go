@@ -165,6 +165,9 @@ func (s *secret) has(word string) bool {
 			return true
 		}
 	}
+	if slices.ContainsFunc(s.Paths(), func(path string) bool { return strings.Contains(strings.ToLower(path), word) }) {
+		return true
+	}
 	for _, t := range s.Sync {
 		if strings.Contains(t.Cluster, word) || strings.Contains(t.Namespace, word) {
 			return true
