@@ -545,6 +545,9 @@ func TestAWriteBecomesAProposalWhereItIsAskedForOrMustBe(t *testing.T) {
 		if len(desk.list) != 1 || len(w.repository.Snapshot().Entries()) != 0 {
 			t.Error("it is a commit")
 		}
+		if status, body := p.send("/console/sync", url.Values{}); status != http.StatusOK || !strings.Contains(body, "being read again") {
+			t.Errorf("%d %s", status, body)
+		}
 		if body := p.mustSee("/console/tenant"); !strings.Contains(body, "Add db") || !strings.Contains(body, "admin of acme") {
 			t.Errorf("%s", body)
 		}

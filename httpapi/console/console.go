@@ -57,6 +57,7 @@ func New(api API, now func() time.Time, serving <-chan struct{}) (*Console, erro
 	c.form("POST /console/new", (*visit).create)
 	c.form("POST /console/keys", (*visit).makeKey)
 	c.form("POST /console/keys/revoke", (*visit).revokeKey)
+	c.form("POST /console/sync", (*visit).syncAll)
 	c.form("POST /console/deletions/release", (*visit).release)
 	c.form("POST /console/orphans/delete", (*visit).deleteOrphan)
 	c.form("POST /console/d/{name}/edit", (*visit).edit)

@@ -50,6 +50,15 @@ func (v *visit) tenant(w http.ResponseWriter, p tenantPage) error {
 	return v.render(w, "tenant", "Tenant "+v.who.Tenant, p)
 }
 
+// syncAll has all of the tenant's values read again.
+func (v *visit) syncAll(w http.ResponseWriter) error {
+	if _, err := v.do(Call{Method: http.MethodPost, Path: "/sync", Body: object{"all": true}.json()}, nil); err != nil {
+		return err
+	}
+	seeOther(w, v.r, "/console/tenant?done=synced")
+	return nil
+}
+
 // release lets the deletions go on that are held, if they still are those that were
 // looked at.
 func (v *visit) release(w http.ResponseWriter) error {
