@@ -1,16 +1,12 @@
 package console
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
-
-	"sigs.k8s.io/yaml"
 
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/console/lines"
@@ -30,17 +26,6 @@ type editPage struct {
 	Race     *race
 	Clusters []cluster
 	Fields   []field // that can be written
-}
-
-// checked is what is to be said of a text.
-type checked struct {
-	Problems []textProblem
-	Note     string
-}
-
-type textProblem struct {
-	Line  int // 0: of the text as a whole
-	Cause string
 }
 
 // race is what somebody else did while a text was written.
@@ -133,73 +118,6 @@ func (v *visit) check(w http.ResponseWriter) error {
 	return v.c.fragment(w, "edit", "checked", checkText(name, text))
 }
 
-var nameLine = regexp.MustCompile(`(?m)^name:[ \t]*["']?([^"'#\s]*)`)
-
-// nameIn finds the name that a text gives itself: its file is named so.
-func nameIn(text string) string {
-	if found := nameLine.FindStringSubmatch(text); found != nil {
-		return found[1]
-	}
-	return ""
-}
-
-// checkText parses a text as the server will.
-func checkText(name, text string) *checked {
-	parsed, err := definition.ParseName(name)
-	if err != nil {
-		reason := err.Error()
-		if field, ok := errors.AsType[*definition.FieldError](err); ok {
-			reason = "name " + field.Reason
-		}
-		return &checked{Problems: []textProblem{{Line: 1, Cause: reason}}}
-	}
-	_, err = definition.Parse(definition.PathOfFile(parsed.String()+definition.FileSuffix), []byte(text))
-	var c checked
-	if all, ok := errors.AsType[definition.FileErrors](err); ok {
-		for _, e := range all {
-			c.Problems = append(c.Problems, textProblem{e.Line, e.Cause})
-		}
-	} else if e, ok := errors.AsType[*definition.FileError](err); ok {
-		c.Problems = append(c.Problems, textProblem{e.Line, e.Cause})
-	} else if err != nil {
-		c.Problems = append(c.Problems, textProblem{0, err.Error()})
-	}
-	return &c
-}
-
-// fields are those of a valid text, as the contract takes them.
-func fields(text string) (map[string]json.RawMessage, error) {
-	j, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		return nil, err
-	}
-	var f map[string]json.RawMessage
-	err = json.Unmarshal(j, &f)
-	return f, err
-}
-
-// changes is the body of the PATCH that makes the definition of one text that of
-// another: every field that differs, and null for one that is gone.
-func changes(from, to map[string]json.RawMessage) (body object, fixed []string) {
-	body = object{}
-	for _, key := range []string{"name", "secretPath"} {
-		if !bytes.Equal(from[key], to[key]) {
-			fixed = append(fixed, key)
-		}
-	}
-	for key, value := range to {
-		if key != "name" && key != "secretPath" && !bytes.Equal(from[key], value) {
-			body[key] = value
-		}
-	}
-	for key := range from {
-		if _, stays := to[key]; !stays && key != "name" && key != "secretPath" {
-			body[key] = nil
-		}
-	}
-	return body, fixed
-}
-
 func (v *visit) edit(w http.ResponseWriter) error {
 	name, err := v.name()
 	if err != nil {
@@ -210,14 +128,11 @@ func (v *visit) edit(w http.ResponseWriter) error {
 		return v.renderEdit(w, p)
 	}
 	if v.r.PostForm.Get("do") == "preview" {
-		if p.Plan, err = v.preview(name, p.Text); err != nil {
-			return err
-		}
-		return v.renderEdit(w, p)
+		return v.preview(w, p, name)
 	}
 	var base file
 	if err := v.get(secretPath(name)+"/file?at="+url.QueryEscape(p.Match), &base); err != nil {
-		return err
+		return v.refused(w, p, err)
 	}
 	body, problem := bodyOfEdit(base.Content, p.Text)
 	if problem != "" {
@@ -234,12 +149,8 @@ func (v *visit) edit(w http.ResponseWriter) error {
 	case isStatus(err, http.StatusNotFound):
 		p.Problem = "Somebody deleted this definition while you wrote. Your text is below: copy it, and make a new definition of it if it is still wanted."
 		return v.renderEdit(w, p)
-	case isStatus(err, http.StatusConflict), isStatus(err, http.StatusBadRequest), isStatus(err, http.StatusServiceUnavailable):
-		p.Problem = err.Error()
-		p.Hint = isStatus(err, http.StatusConflict) && p.Propose && !p.Proposes
-		return v.renderEdit(w, p)
 	case err != nil:
-		return err
+		return v.refused(w, p, err)
 	case a.Status == http.StatusAccepted:
 		return v.proposed(w, a)
 	}
@@ -247,31 +158,15 @@ func (v *visit) edit(w http.ResponseWriter) error {
 	return nil
 }
 
-// bodyOfEdit is what is sent of a changed text, or why nothing is.
-func bodyOfEdit(base, text string) (body []byte, problem string) {
-	to, err := fields(text)
-	if err != nil {
-		return nil, err.Error()
+// refused shows why a text was not taken, with the text as it is: nobody writes it twice.
+func (v *visit) refused(w http.ResponseWriter, p editPage, err error) error {
+	told, ok := errors.AsType[*Error](err)
+	if !ok || told.Status == http.StatusForbidden {
+		return err
 	}
-	from, err := fields(base)
-	if err != nil {
-		from = map[string]json.RawMessage{"name": to["name"], "secretPath": to["secretPath"]}
-	}
-	o, fixed := changes(from, to)
-	switch {
-	case len(fixed) > 0:
-		return nil, strings.Join(fixed, " and ") + " can't be changed after a definition was made: make a new one, and delete this one"
-	case len(o) == 0 && base == text:
-		return nil, "Nothing was changed."
-	case len(o) == 0:
-		return nil, "Only comments or the layout differ, and those are changed in Git: nothing that is synced would be another."
-	}
-	if _, ok := o["sync"]; !ok {
-		if o["sync"] = to["sync"]; to["sync"] == nil {
-			o["sync"] = []any{}
-		}
-	}
-	return o.json(), ""
+	p.Problem = told.Sentence
+	p.Hint = told.Status == http.StatusConflict && p.Propose && !p.Proposes
+	return v.renderEdit(w, p)
 }
 
 // lost fills a page in for who was not the first.
@@ -294,13 +189,16 @@ func (v *visit) lost(p *editPage, base string) error {
 	return nil
 }
 
-// preview tells what a text would do.
-func (v *visit) preview(name, text string) (*plan, error) {
-	var p plan
-	body := object{"partial": true, "files": object{definition.PathOfFile(name + definition.FileSuffix): text}}
-	_, err := v.do(Call{Method: http.MethodPost, Path: "/plan", Body: body.json()}, &p)
-	p.Problems = slices.DeleteFunc(p.Problems, func(problem planProblem) bool { return problem.Known })
-	return &p, err
+// preview shows what a text would do.
+func (v *visit) preview(w http.ResponseWriter, p editPage, name string) error {
+	var would plan
+	body := object{"partial": true, "files": object{definition.PathOfFile(name + definition.FileSuffix): p.Text}}
+	if _, err := v.do(Call{Method: http.MethodPost, Path: "/plan", Body: body.json()}, &would); err != nil {
+		return v.refused(w, p, err)
+	}
+	would.Problems = slices.DeleteFunc(would.Problems, func(problem planProblem) bool { return problem.Known })
+	p.Plan = &would
+	return v.renderEdit(w, p)
 }
 
 func (v *visit) create(w http.ResponseWriter) error {
@@ -309,12 +207,8 @@ func (v *visit) create(w http.ResponseWriter) error {
 	if p.Checked = checkText(name, p.Text); len(p.Checked.Problems) > 0 {
 		return v.renderEdit(w, p)
 	}
-	var err error
 	if v.r.PostForm.Get("do") == "preview" {
-		if p.Plan, err = v.preview(name, p.Text); err != nil {
-			return err
-		}
-		return v.renderEdit(w, p)
+		return v.preview(w, p, name)
 	}
 	f, err := fields(p.Text)
 	if err != nil {
@@ -326,12 +220,8 @@ func (v *visit) create(w http.ResponseWriter) error {
 	}
 	a, err := v.write(Call{Method: http.MethodPost, Path: "/secrets", Body: body})
 	switch {
-	case isStatus(err, http.StatusConflict), isStatus(err, http.StatusBadRequest), isStatus(err, http.StatusServiceUnavailable):
-		p.Problem = err.Error()
-		p.Hint = isStatus(err, http.StatusConflict) && p.Propose && !p.Proposes
-		return v.renderEdit(w, p)
 	case err != nil:
-		return err
+		return v.refused(w, p, err)
 	case a.Status == http.StatusAccepted:
 		return v.proposed(w, a)
 	}
