@@ -553,3 +553,26 @@ func TestAWriteBecomesAProposalWhereItIsAskedForOrMustBe(t *testing.T) {
 		}
 	}
 }
+
+func TestHeldDeletionsAreReleasedByWhoLookedAtThem(t *testing.T) {
+	w := consoleWorld(t)
+	w.reconciler.deletions = reconcile.Deletions{
+		ID: strings.Repeat("ab", 16), Why: "12 copies would go at once.", Since: someTime, Allowed: 10,
+		Held: []reconcile.Orphan{{Cluster: mustCluster(t, "production"), Namespace: "default", Secret: "left", Definition: "left", VaultPath: "production/left", Commit: strings.Repeat("a", 40)}},
+	}
+	if body := signedIn(w, w.reader).mustSee("/console/tenant"); strings.Contains(body, "held") {
+		t.Error("a readonly key sees what it may not ask for")
+	}
+	p := signedIn(w, w.admin)
+	body := p.mustSee("/console/tenant")
+	id := regexp.MustCompile(`name="id" value="([0-9a-f]{32})"`).FindStringSubmatch(body)
+	if id == nil || !strings.Contains(body, "12 copies would go at once.") || !strings.Contains(body, "production/left") {
+		t.Fatalf("%s", body)
+	}
+	if status, body := p.send("/console/deletions/release", url.Values{"id": {strings.Repeat("cd", 16)}}); status != http.StatusOK || !strings.Contains(body, "alert bad") || w.reconciler.deletions.ID == "" {
+		t.Errorf("another list is released: %d %s", status, body)
+	}
+	if status, body := p.send("/console/deletions/release", url.Values{"id": {id[1]}}); status != http.StatusOK || !strings.Contains(body, "Released") || strings.Contains(body, `id="held"`) {
+		t.Errorf("%d %s", status, body)
+	}
+}
