@@ -146,7 +146,7 @@ var tooLong = []mistake{
 	{testCase: &testCase{name: "deep nesting"}, file: sampleName, content: strings.Repeat("[", 30000),
 		want: []string{`1: the file is nested too deeply; a definition has three levels`}},
 	{testCase: &testCase{name: "deep nesting of a known key"}, file: sampleName, content: ok + "sync: " + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + "\n",
-		want: []string{`3: sync[0] must consist of 'key: value' lines with the keys cluster, namespace and secretName, but is a list`}},
+		want: []string{`3: sync[0] must consist of 'key: value' lines with the keys cluster, namespace, namespaceSelector, secretName and restart, but is a list`}},
 }
 
 func manyTargets(n int) string {
@@ -188,7 +188,7 @@ func TestParseRefusesWithLineAndCause(t *testing.T) {
 func TestEdit(t *testing.T) {
 	for _, c := range edits {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := Edit([]byte(c.before), c.sync)
+			got, err := Edit([]byte(c.before), SyncTo(c.sync))
 			switch {
 			case err != nil:
 				t.Fatal(err)
@@ -225,7 +225,7 @@ func TestEditWithTheSameListReturnsTheSameBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Edit([]byte(c.content), d.Sync)
+		got, err := Edit([]byte(c.content), SyncTo(d.Sync))
 		if err != nil || !bytes.Equal(got, []byte(c.content)) {
 			t.Errorf("%s: %v, %q became %q", c.name, err, c.content, got)
 		}
@@ -233,7 +233,7 @@ func TestEditWithTheSameListReturnsTheSameBytes(t *testing.T) {
 }
 
 func TestEditOfAnInvalidFileSaysWhatIsWrong(t *testing.T) {
-	_, err := Edit([]byte("name: db-password\n"), nil)
+	_, err := Edit([]byte("name: db-password\n"), Change{})
 	if !errors.Is(err, ErrInvalid) {
 		t.Errorf("got %v", err)
 	}
@@ -241,7 +241,7 @@ func TestEditOfAnInvalidFileSaysWhatIsWrong(t *testing.T) {
 
 func TestEditRefusesAFileThatWouldOutgrowTheLimit(t *testing.T) {
 	full := ok + "#" + strings.Repeat("x", MaxFileSize-len(ok)-1)
-	_, err := Edit([]byte(full), []Target{target("a", "b")})
+	_, err := Edit([]byte(full), SyncTo([]Target{target("a", "b")}))
 	if _, ok := errors.AsType[*SizeError](err); !ok {
 		t.Errorf("got %v", err)
 	}

@@ -37,16 +37,20 @@ func (t Target) Secret(definition Name) SecretName {
 // same Secret exactly if their places are equal.
 type Place struct {
 	Cluster   ClusterName
-	Namespace Namespace
+	Namespace Namespace // zero where Selector is given
+	Selector  Selector
 	Secret    SecretName
 }
 
 // Place resolves the target for the definition it stands in.
 func (t Target) Place(definition Name) Place {
-	return Place{Cluster: t.Cluster, Namespace: t.Namespace, Secret: t.Secret(definition)}
+	return Place{Cluster: t.Cluster, Namespace: t.Namespace, Selector: t.Selector, Secret: t.Secret(definition)}
 }
 
 func (p Place) String() string {
+	if !p.Selector.IsZero() {
+		return fmt.Sprintf("%s/{%s}/%s", p.Cluster, p.Selector, p.Secret)
+	}
 	return fmt.Sprintf("%s/%s/%s", p.Cluster, p.Namespace, p.Secret)
 }
 
@@ -60,20 +64,35 @@ type Definition struct {
 	Shape      *Shape   // nil: what the copies are by default
 }
 
-// New puts parsed parts together and checks what concerns them
-// jointly: the number of targets, and that none is listed twice. A failure
-// matches [ErrInvalid].
+// New puts parsed parts together and checks what concerns them jointly; see
+// [Definition.Check].
 func New(name Name, path SecretPath, sync []Target) (Definition, error) {
-	if len(sync) > MaxTargets {
-		return Definition{}, invalid("sync", fmt.Sprintf("has %d targets; at most %d are allowed", len(sync), MaxTargets))
+	d := Definition{Name: name, SecretPath: path, Sync: sync}
+	if err := d.Check(); err != nil {
+		return Definition{}, err
 	}
-	seen := make(map[Place]int, len(sync))
-	for i, t := range sync {
-		place := t.Place(name)
+	return d, nil
+}
+
+// mergeNeedsData is told where a definition would share a Secret as a whole.
+const mergeNeedsData = "with mode Merge, data has to name the keys that are ours"
+
+// Check checks what concerns parsed parts jointly: the number of targets, that none
+// is listed twice, and that what is shared is named. A failure matches [ErrInvalid].
+func (d Definition) Check() error {
+	if len(d.Sync) > MaxTargets {
+		return invalid("sync", fmt.Sprintf("has %d targets; at most %d are allowed", len(d.Sync), MaxTargets))
+	}
+	seen := make(map[Place]int, len(d.Sync))
+	for i, t := range d.Sync {
+		place := t.Place(d.Name)
 		if first, ok := seen[place]; ok {
-			return Definition{}, invalid(fmt.Sprintf("sync[%d]", i), fmt.Sprintf("is the same target as sync[%d] (%s); remove one", first, place))
+			return invalid(fmt.Sprintf("sync[%d]", i), fmt.Sprintf("is the same target as sync[%d] (%s); remove one", first, place))
 		}
 		seen[place] = i
 	}
-	return Definition{Name: name, SecretPath: path, Sync: sync}, nil
+	if d.Shape.Merges() && d.Shape.Data == nil {
+		return invalid(fieldMode, mergeNeedsData)
+	}
+	return nil
 }

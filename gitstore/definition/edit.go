@@ -9,31 +9,62 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Edit returns the valid definition file content with its list of targets
-// replaced by sync, which has passed [New] for this definition.
+// Edit returns the valid definition file content after a change, which can be
+// applied to its definition.
 //
-// Everything outside the list stays as it is, byte for byte. Within it, a
+// Everything outside the fields that change stays as it is, byte for byte. Of
+// mappings that have lines of their own only entries that differ are touched. Within
+// the list of targets, a
 // target that stays keeps its lines and the comments directly above it, also
 // where it moves; one of which a part changes keeps the rest; a new one is
 // written in the manner of those that are there. A comment on a line of its own
-// between targets is never dropped; one within a target goes with it. The same
-// list returns content itself.
+// between targets is never dropped; one within a target goes with it. A change that
+// makes no difference returns content itself.
 //
 // A file that would outgrow [MaxFileSize] fails with a [*SizeError], one in which
 // no edit is certain to say the same to every reader with a [*LayoutError].
-func Edit(content []byte, sync []Target) ([]byte, error) {
+func Edit(content []byte, c Change) ([]byte, error) {
 	p := &parser{}
 	f := p.parse(content)
 	if err := p.err(); err != nil {
 		return nil, err
 	}
-	if slices.Equal(f.definition.Sync, sync) {
+	want, err := c.Apply(f.definition)
+	if err != nil {
+		return nil, err
+	}
+	// Field by field, since each edit counts on where things stand.
+	for _, field := range Fields {
+		step := Change{Sync: want.Sync, Shape: want.Shape, Fields: []string{field}}
+		if content, err = editField(content, step); err != nil {
+			return nil, err
+		}
+	}
+	return content, nil
+}
+
+// editField makes a change of one field.
+func editField(content []byte, step Change) ([]byte, error) {
+	p := &parser{unjoined: true}
+	f := p.parse(content)
+	want := f.definition
+	want.Sync, want.Shape = step.target(f.definition)
+	if want.Equal(f.definition) {
 		return content, nil
 	}
-	want := f.definition
-	want.Sync = sync
-	for _, write := range []func([]Target) []byte{f.withSync, f.withPlainSync} {
-		edited := write(sync)
+	field := step.Fields[0]
+	attempts := []func() []byte{
+		func() []byte { return f.withField(field, want.Shape) },
+		func() []byte { return f.withPlainField(field, want.Shape) },
+	}
+	if field == fieldSync {
+		attempts = []func() []byte{
+			func() []byte { return f.withSync(want.Sync) },
+			func() []byte { return f.withPlainSync(want.Sync) },
+		}
+	}
+	for _, edit := range attempts {
+		edited := edit()
 		if len(edited) > MaxFileSize {
 			return nil, &SizeError{Name: want.Name, Size: len(edited)}
 		}
@@ -45,12 +76,12 @@ func Edit(content []byte, sync []Target) ([]byte, error) {
 }
 
 // holds reports that a file says what it should. Every edit is checked so:
-// what people wrote is worth more than a parse.
+// what people wrote is worth more than a parse. What fields have to keep jointly is
+// left to the whole change, which may pass through states that don't.
 func holds(content []byte, want Definition) bool {
-	p := &parser{}
+	p := &parser{unjoined: true}
 	f := p.parse(content)
-	return p.err() == nil && f.definition.Name == want.Name && f.definition.SecretPath == want.SecretPath &&
-		slices.Equal(f.definition.Sync, want.Sync)
+	return p.err() == nil && f.definition.Equal(want)
 }
 
 // withSync chooses the edit by the form the list has now.
@@ -96,21 +127,24 @@ func (f *document) withPlainSync(sync []Target) []byte {
 // addBlockSync adds the key below the last entry.
 func (f *document) addBlockSync(sync []Target) []byte {
 	last := f.root.Content[len(f.root.Content)-1]
-	end, _ := f.scalarEnd(last)
 	indent := spaces(f.root.Column - 1)
 	text := indent + "sync:" + f.eol() + strings.Join(f.freshBlocks(sync), f.eol())
-	return f.insertBelow(f.lineAt(end), text)
+	return f.insertBelow(f.lineAt(max(f.end(last)-1, f.offset(last))), text)
 }
 
 // addFlowSync adds the key after the last entry of a mapping in braces, on a
 // line of its own if that entry has one. In a block mapping, it adds a line.
 func (f *document) addFlowSync(sync []Target) []byte {
+	mark := quoteOf(f.root.Content[len(f.root.Content)-2])
+	return f.addFlow(mark + "sync" + mark + ": " + f.flowList(sync))
+}
+
+// addFlow adds an entry, which is written on one line, in that way.
+func (f *document) addFlow(text string) []byte {
 	lastKey, last := f.root.Content[len(f.root.Content)-2], f.root.Content[len(f.root.Content)-1]
-	mark := quoteOf(lastKey)
-	text := mark + "sync" + mark + ": " + f.flowList(sync)
-	end, _ := f.scalarEnd(last)
+	end := f.end(last)
 	if !inFlow(f.root) {
-		return f.insertBelow(f.lineAt(end), spaces(f.root.Column-1)+text)
+		return f.insertBelow(f.lineAt(max(end-1, f.offset(last))), spaces(f.root.Column-1)+text)
 	}
 	line := f.line(lastKey.Line)
 	indent := line[:len(line)-len(bytes.TrimLeft(line, " "))]
@@ -161,6 +195,9 @@ func (f *document) syncSpan() (begin, end int) {
 // end returns the offset just after a node of a valid file.
 func (s source) end(n *yaml.Node) int {
 	if n.Kind == yaml.ScalarNode {
+		if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+			return s.literalEnd(n)
+		}
 		end, _ := s.scalarEnd(n)
 		return end
 	}
@@ -184,6 +221,27 @@ func (s source) end(n *yaml.Node) int {
 		}
 	}
 	return at
+}
+
+// literalEnd returns the offset just after the last line of a text in literal or
+// folded style that is not blank.
+func (s source) literalEnd(n *yaml.Node) int {
+	indentOf := func(line []byte) int { return len(line) - len(bytes.TrimLeft(line, " ")) }
+	indent, last := 0, n.Line
+	for number := n.Line + 1; number <= len(s.lines); number++ {
+		line := s.line(number)
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		if indent == 0 {
+			indent = indentOf(line)
+		}
+		if indent == 0 || indentOf(line) < indent {
+			break
+		}
+		last = number
+	}
+	return s.lines[last-1] + len(s.line(last))
 }
 
 func (s source) eol() string {

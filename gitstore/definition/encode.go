@@ -10,16 +10,17 @@ func Encode(d Definition) []byte {
 	var b strings.Builder
 	b.WriteString("name: " + scalar(d.Name.text.s) + "\n")
 	b.WriteString("secretPath: " + scalar(d.SecretPath.text.s) + "\n")
+	for _, line := range linesOf(d.Shape.pairs(quoted)) {
+		b.WriteString(line + "\n")
+	}
 	if len(d.Sync) == 0 {
 		b.WriteString("sync: []\n")
 		return []byte(b.String())
 	}
 	b.WriteString("sync:\n")
 	for _, t := range d.Sync {
-		b.WriteString("  - cluster: " + scalar(t.Cluster.text.s) + "\n")
-		b.WriteString("    namespace: " + scalar(t.Namespace.text.s) + "\n")
-		if !t.SecretName.IsZero() {
-			b.WriteString("    secretName: " + scalar(t.SecretName.text.s) + "\n")
+		for i, line := range linesOf(t.pairs(quoted)) {
+			b.WriteString(map[bool]string{true: "  - ", false: "    "}[i == 0] + line + "\n")
 		}
 	}
 	return []byte(b.String())

@@ -118,7 +118,7 @@ func checkEdit(t *testing.T, content []byte, r *rand.Rand) {
 	if _, err := New(before.definition.Name, before.definition.SecretPath, sync); err != nil {
 		return
 	}
-	edited, err := Edit(content, sync)
+	edited, err := Edit(content, SyncTo(sync))
 	if _, ok := errors.AsType[*SizeError](err); ok && len(content) > MaxFileSize/2 {
 		return
 	}
@@ -131,7 +131,7 @@ func checkEdit(t *testing.T, content []byte, r *rand.Rand) {
 		after.definition.SecretPath != before.definition.SecretPath || !slices.Equal(after.definition.Sync, sync) {
 		t.Fatalf("%s\nshall have %v but became\n%s", content, sync, edited)
 	}
-	if same, err := Edit(edited, sync); err != nil || !bytes.Equal(same, edited) {
+	if same, err := Edit(edited, SyncTo(sync)); err != nil || !bytes.Equal(same, edited) {
 		t.Fatalf("the same list changed\n%s\nto\n%s", edited, same)
 	}
 	if json.Valid(content) && !json.Valid(edited) {

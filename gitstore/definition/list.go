@@ -325,7 +325,7 @@ func (f *document) predecessor(t Target, done, j int, from []int, stay, kept []b
 		if old.Namespace == t.Namespace {
 			score++
 		}
-		if !kept[i] && score > most {
+		if !kept[i] && score > most && old.alike(t) {
 			best, most = i, score
 		}
 	}

@@ -18,8 +18,8 @@ const (
 )
 
 var (
-	definitionKeys = []string{"name", "secretPath", "sync"}
-	targetKeys     = []string{"cluster", "namespace", "secretName"}
+	definitionKeys = slices.Concat([]string{"name", "secretPath"}, shapeKeys, []string{"sync"})
+	targetKeys     = []string{"cluster", "namespace", "namespaceSelector", "secretName", "restart"}
 )
 
 // Parse reads the definition in the file at filePath (within the
@@ -45,20 +45,24 @@ type document struct {
 	source
 	definition             Definition
 	root                   *yaml.Node
-	name, secretPath, sync entry         // sync.key is nil where the file has none
-	targets                []targetEntry // as in definition.Sync
+	name, secretPath, sync entry            // sync.key is nil where the file has none
+	fields                 map[string]entry // all keys of the file
+	targets                []targetEntry    // as in definition.Sync
 }
 
 type entry struct{ key, value *yaml.Node }
 
 type targetEntry struct {
 	node                           *yaml.Node
-	cluster, namespace, secretName entry // secretName.key is nil where there is none
+	cluster, namespace, secretName entry // the key is nil where there is none
+	selector, restart              entry
 }
 
 // parser reads one file and collects what is wrong with it.
 type parser struct {
 	path     string
+	json     bool // it is no file, but what a JSON object holds
+	unjoined bool // what fields have to keep jointly is not checked
 	src      source
 	problems FileErrors
 	more     int // problems beyond maxProblems, which are only counted
@@ -160,11 +164,16 @@ func (p *parser) definition(root *yaml.Node) *document {
 		return f
 	}
 	d := &f.definition
+	f.fields = entries
 	f.name, f.secretPath, f.sync = entries["name"], entries["secretPath"], entries["sync"]
 	d.Name = parseText(p, root, "", "name", f.name, ParseName)
 	d.SecretPath = parseText(p, root, "", "secretPath", f.secretPath, ParseSecretPath)
 	if f.sync.key != nil && p.undecorated(f.sync.value, "sync") {
 		d.Sync = p.sync(f)
+	}
+	d.Shape = p.shape(entries)
+	if d.Shape.Merges() && entries[fieldData].key == nil && !p.unjoined {
+		p.fail(entries[fieldMode].value, "%s", mergeNeedsData)
 	}
 	return f
 }
@@ -209,8 +218,19 @@ func (p *parser) target(n *yaml.Node, where string) (Target, targetEntry) {
 		return t, e
 	}
 	e.cluster, e.namespace, e.secretName = entries["cluster"], entries["namespace"], entries["secretName"]
+	e.selector, e.restart = entries["namespaceSelector"], entries["restart"]
 	t.Cluster = parseText(p, n, where, "cluster", e.cluster, ParseClusterName)
-	t.Namespace = parseText(p, n, where, "namespace", e.namespace, ParseNamespace)
+	switch {
+	case e.selector.key == nil:
+		t.Namespace = parseText(p, n, where, "namespace", e.namespace, ParseNamespace)
+	case e.namespace.key != nil:
+		p.fail(e.selector.key, "%s has a namespace and a namespaceSelector; remove one of them", where)
+	default:
+		t.Selector = p.selector(e.selector, where)
+	}
+	if e.restart.key != nil {
+		t.Restart = p.restart(e.restart, where)
+	}
 	if e.secretName.key != nil {
 		t.SecretName = parseText(p, n, where, "secretName", e.secretName, ParseSecretName)
 	}
@@ -326,6 +346,10 @@ func parseText[T any](p *parser, within *yaml.Node, where, key string, e entry, 
 		p.fail(n, "%s has no value; %s", what, map[bool]string{true: "give one or remove the key", false: "give one"}[key == "secretName"])
 		return zero
 	default:
+		if p.json {
+			p.fail(n, "%s must be a text, not %s", what, kindOf(n))
+			return zero
+		}
 		p.fail(n, "%s: YAML reads %s as %s, not as a text; put it in quotes: %q", what, Quote(n.Value), kindOf(n), shorten(n.Value))
 		return zero
 	}

@@ -166,6 +166,9 @@ func (s *Set) Clashes() []Clash {
 	claimed := make(map[Place]claim)
 	for i := range s.Definitions {
 		l := &s.Definitions[i]
+		if l.Shape.Merges() {
+			continue // it shares what it claims
+		}
 		for j, t := range l.Sync {
 			place := t.Place(l.Name)
 			if first, ok := claimed[place]; ok {

@@ -18,7 +18,7 @@ func (f *document) editSlots(sync []Target) []byte {
 		switch {
 		case i >= 0:
 			texts[j] = string(f.text[from(i):f.end(f.targets[i].node)])
-		case j < n && !slices.Contains(sync, f.definition.Sync[j]):
+		case j < n && !slices.Contains(sync, f.definition.Sync[j]) && f.definition.Sync[j].alike(t):
 			texts[j], _ = f.changed(j, from(j), "", t)
 		case n == 0:
 			texts[j] = f.freshFlow(t)

@@ -39,12 +39,13 @@ func (f *document) freshBlocks(targets []Target) []string {
 }
 
 func (f *document) freshBlock(indent, step string, t Target) string {
-	lines := []string{
-		indent + "-" + step[1:] + "cluster: " + scalar(t.Cluster.text.s),
-		indent + step + "namespace: " + scalar(t.Namespace.text.s),
-	}
-	if !t.SecretName.IsZero() {
-		lines = append(lines, indent+step+"secretName: "+scalar(t.SecretName.text.s))
+	lines := linesOf(t.pairs(quoted))
+	for i := range lines {
+		before := indent + step
+		if i == 0 {
+			before = indent + "-" + step[1:]
+		}
+		lines[i] = before + lines[i]
 	}
 	return strings.Join(lines, f.eol())
 }
@@ -53,17 +54,13 @@ func (f *document) freshBlock(indent, step string, t Target) string {
 // definition's keys have them: such a file is JSON and shall stay so.
 func (f *document) freshFlow(t Target) string {
 	mark := quoteOf(f.root.Content[0])
-	field := func(key, value string) string {
+	quote := func(s string) string {
 		if mark == "" {
-			return key + ": " + scalar(value)
+			return quoted(s)
 		}
-		return mark + key + mark + ": " + mark + value + mark
+		return mark + s + mark // no name holds one
 	}
-	text := field("cluster", t.Cluster.text.s) + ", " + field("namespace", t.Namespace.text.s)
-	if !t.SecretName.IsZero() {
-		text += ", " + field("secretName", t.SecretName.text.s)
-	}
-	return "{" + text + "}"
+	return flowWith(quote, t.pairs(quote)...)
 }
 
 func (f *document) flowList(sync []Target) string {
@@ -79,7 +76,7 @@ func (f *document) flowList(sync []Target) string {
 func (f *document) newItem(t Target, from func(i int) int) string {
 	best := -1
 	for i, old := range f.definition.Sync {
-		if bytes.IndexByte(f.text[from(i):f.end(f.targets[i].node)], '#') >= 0 {
+		if bytes.IndexByte(f.text[from(i):f.end(f.targets[i].node)], '#') >= 0 || !old.alike(t) {
 			continue
 		}
 		if fits := old.SecretName.IsZero() == t.SecretName.IsZero(); fits || best < 0 ||
@@ -101,6 +98,10 @@ func (f *document) newItem(t Target, from func(i int) int) string {
 	}
 	return f.freshBlock(indent, spaces(last.Column-f.sync.value.Column), t)
 }
+
+// alike reports whether targets differ at most in names, so that the one can be
+// written as the other is.
+func (t Target) alike(o Target) bool { return t.Selector == o.Selector && t.Restart == o.Restart }
 
 // changed returns the i-th target's text, which begins at from, with what
 // differs in t replaced, and what then follows it on its last line, which was

@@ -53,7 +53,7 @@ func TestValidateDirReportsEveryProblemByPathAndLine(t *testing.T) {
 		"secrets/delta.yml: is not named <name>.yaml; rename it, or move it out of secrets/ if it is no definition",
 		`secrets/gamma.yaml:1: name: "Gamma" is not a DNS label of 2 to 63 characters: use lower-case letters, digits and '-', beginning and ending with a letter or digit`,
 		"secrets/gamma.yaml:2: secretPath: \"/g\" has an empty segment: remove the leading, trailing or doubled '/'",
-		`secrets/gamma.yaml:4: unknown key "owner"; the keys are name, secretPath and sync`,
+		`secrets/gamma.yaml:4: unknown key "owner"; the keys are name, secretPath, type, mode, data, labels, annotations, deletionPolicy, suspend, refreshInterval and sync`,
 		"secrets/huge.yaml: is larger than 64 KiB; shorten it",
 		"secrets/link.yaml: is a symbolic link; replace it by a regular file",
 		"secrets/other.yaml: is a submodule; replace it by a regular file",
