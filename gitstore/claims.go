@@ -34,9 +34,10 @@ func (c *claims) remove(place definition.Place, name definition.Name) {
 	}
 }
 
-// places returns what an entry claims; a nil one claims nothing.
+// places returns what an entry claims. A nil one claims nothing, and neither does
+// one that shares its Secrets: which keys are somebody else's only the cluster knows.
 func (e *Entry) places() []definition.Place {
-	if e == nil {
+	if e == nil || e.Definition.Shape.Merges() {
 		return nil
 	}
 	places := make([]definition.Place, len(e.Definition.Sync))
@@ -93,10 +94,9 @@ func (c *claims) follow(s *Snapshot) {
 	c.counted = s
 }
 
-// held returns those of the targets that another definition holds.
-func (c *claims) held(name definition.Name, sync []definition.Target) (held []Claim) {
-	for _, t := range sync {
-		place := t.Place(name)
+// held returns those of a definition's places that another one holds.
+func (c *claims) held(name definition.Name, places []definition.Place) (held []Claim) {
+	for _, place := range places {
 		if holders := c.holders[place]; len(holders) > 0 && holders[0] != name {
 			held = append(held, Claim{place, holders[0]})
 		}

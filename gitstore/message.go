@@ -115,14 +115,17 @@ func commitTime(now, former time.Time) time.Time {
 	return now
 }
 
-func subjectOfPatch(name definition.Name, sync []definition.Target) string {
-	switch len(sync) {
+func subjectOfPatch(name definition.Name, change definition.Change) string {
+	if !change.Names("sync") || len(change.Fields) > 1 {
+		return "Change " + strings.Join(change.Fields, ", ") + " of " + name.String()
+	}
+	switch len(change.Sync) {
 	case 0:
 		return "Stop syncing " + name.String()
 	case 1:
 		return "Sync " + name.String() + " to 1 target"
 	}
-	return fmt.Sprintf("Sync %s to %d targets", name.String(), len(sync))
+	return fmt.Sprintf("Sync %s to %d targets", name.String(), len(change.Sync))
 }
 
 // mostSubject is the length up to which a subject names every definition.

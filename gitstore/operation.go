@@ -14,7 +14,7 @@ type Operation struct {
 	pre        Precondition
 	definition definition.Definition // of a creation
 	content    []byte                // the same as a file
-	sync       []definition.Target   // of a patch
+	change     definition.Change     // of a patch
 	reversal   *reversal             // of a restoration; definition is what stands then
 }
 
@@ -36,26 +36,18 @@ func Creation(d definition.Definition) Operation {
 	return Operation{kind: creation, name: d.Name, definition: d, content: definition.Encode(d)}
 }
 
-// PatchOf replaces the list of targets; where that is the list already, it
-// changes nothing. It fails with [ErrNotFound], with [ErrPrecondition], with
+// PatchOf changes fields of a definition; where they say that already, it changes
+// nothing. It fails with [ErrNotFound], with [ErrPrecondition], with
 // [ErrConflict] if the file at HEAD is not valid, and with
-// [definition.ErrInvalid] if the list breaks a rule of the format.
-func PatchOf(name definition.Name, pre Precondition, sync []definition.Target) Operation {
-	return Operation{kind: patch, name: name, pre: pre, sync: sync}
+// [definition.ErrInvalid] if what comes of it breaks a rule of the format.
+func PatchOf(name definition.Name, pre Precondition, change definition.Change) Operation {
+	return Operation{kind: patch, name: name, pre: pre, change: change}
 }
 
 // Deletion removes a definition, valid or not. It fails with [ErrNotFound] and
 // [ErrPrecondition].
 func Deletion(name definition.Name, pre Precondition) Operation {
 	return Operation{kind: deletion, name: name, pre: pre}
-}
-
-// targets returns the targets that stand in the definition afterwards.
-func (o *Operation) targets() []definition.Target {
-	if o.kind == creation || o.kind == restoration {
-		return o.definition.Sync
-	}
-	return o.sync
 }
 
 // removes reports whether there is one definition less afterwards, if it is there.

@@ -35,21 +35,21 @@ func TestATargetThatAnotherHoldsIsLetInAndWaits(t *testing.T) {
 		}
 	}
 	t.Log("two that swap their targets one after the other")
-	apply("alpha: production/web/y by beta", Lenient, PatchOf(alpha.Name, Unconditional(), targets("production/web/y")))
-	apply("", Strict, PatchOf(beta.Name, Unconditional(), targets("production/web/x")))
-	apply("", Strict, PatchOf(alpha.Name, Unconditional(), targets("production/web/y", "production/web/z")))
+	apply("alpha: production/web/y by beta", Lenient, PatchOf(alpha.Name, Unconditional(), definition.SyncTo(targets("production/web/y"))))
+	apply("", Strict, PatchOf(beta.Name, Unconditional(), definition.SyncTo(targets("production/web/x"))))
+	apply("", Strict, PatchOf(alpha.Name, Unconditional(), definition.SyncTo(targets("production/web/y", "production/web/z"))))
 
 	t.Log("the holder stays the holder when it is changed, also under Strict, and who waits goes on waiting")
 	apply("delta: production/web/x by beta", Lenient, Creation(defined("delta", "production/web/x")))
-	apply("", Strict, PatchOf(beta.Name, Unconditional(), targets("production/web/x", "production/web/w")))
-	apply("delta: production/web/x by beta", Lenient, PatchOf(name("delta"), Unconditional(), targets("production/web/v", "production/web/x")))
-	_, err := s.repo.Apply(t.Context(), somebody, Strict, PatchOf(name("delta"), Unconditional(), targets("production/web/v", "production/web/x")))
+	apply("", Strict, PatchOf(beta.Name, Unconditional(), definition.SyncTo(targets("production/web/x", "production/web/w"))))
+	apply("delta: production/web/x by beta", Lenient, PatchOf(name("delta"), Unconditional(), definition.SyncTo(targets("production/web/v", "production/web/x"))))
+	_, err := s.repo.Apply(t.Context(), somebody, Strict, PatchOf(name("delta"), Unconditional(), definition.SyncTo(targets("production/web/v", "production/web/x"))))
 	if claim, ok := errors.AsType[*ClaimError](err); !ok || claim.Holder != beta.Name || !errors.Is(err, ErrConflict) {
 		t.Errorf("under Strict the one that waits: %v", err)
 	}
 	t.Log("one that is renamed: the new one is made, then the old one goes")
 	s.must(s.repo.Delete(t.Context(), somebody, beta.Name, Unconditional()))
-	apply("", Strict, PatchOf(name("delta"), Unconditional(), targets("production/web/x")))
+	apply("", Strict, PatchOf(name("delta"), Unconditional(), definition.SyncTo(targets("production/web/x"))))
 	s.fsck()
 }
 
@@ -64,7 +64,7 @@ func TestARefusedWriteLeavesTheClaimsAsTheyWere(t *testing.T) {
 	before := slices.Clone(holders())
 	for range 3 {
 		_, err := s.repo.Apply(t.Context(), somebody, Strict,
-			Deletion(name("alpha"), Unconditional()), PatchOf(name("beta"), Unconditional(), nil), Creation(defined("epsilon", "production/web/x")))
+			Deletion(name("alpha"), Unconditional()), PatchOf(name("beta"), Unconditional(), definition.SyncTo(nil)), Creation(defined("epsilon", "production/web/x")))
 		if !errors.Is(err, ErrConflict) {
 			t.Fatal(err)
 		}
@@ -82,10 +82,10 @@ func TestSeveralOperationsAreOneCommit(t *testing.T) {
 	same := s.create(defined("same", "production/web/u"))
 	before := s.repo.Snapshot().Head()
 	written, err := s.repo.Apply(t.Context(), somebody, Strict,
-		PatchOf(alpha.Name, OneOf(alpha.Revision), targets("production/web/y")),
-		PatchOf(beta.Name, OneOf(beta.Revision), targets("production/web/x")),
+		PatchOf(alpha.Name, OneOf(alpha.Revision), definition.SyncTo(targets("production/web/y"))),
+		PatchOf(beta.Name, OneOf(beta.Revision), definition.SyncTo(targets("production/web/x"))),
 		Deletion(gone.Name, OneOf(gone.Revision)),
-		PatchOf(same.Name, OneOf(same.Revision), same.Definition.Sync),
+		PatchOf(same.Name, OneOf(same.Revision), definition.SyncTo(same.Definition.Sync)),
 		Creation(defined("new", "production/web/z")),
 	)
 	if err != nil {
@@ -148,21 +148,21 @@ func TestOfSeveralOperationsNoneIsMadeIfOneCannotBe(t *testing.T) {
 	c := s.clone()
 	c.write("secrets/broken.yaml", "name: broken\nsecretPath: [\n")
 	s.at(c.pushCommit("break one"))
-	alphaOff := PatchOf(alpha.Name, OneOf(alpha.Revision), nil)
+	alphaOff := PatchOf(alpha.Name, OneOf(alpha.Revision), definition.SyncTo(nil))
 	before := s.repo.Snapshot()
 	for what, test := range map[string]struct {
 		second Operation
 		want   error
 		says   string
 	}{
-		"a stale revision":          {PatchOf(beta.Name, OneOf(alpha.Revision), nil), ErrPrecondition, "operation 1 (patch beta)"},
+		"a stale revision":          {PatchOf(beta.Name, OneOf(alpha.Revision), definition.SyncTo(nil)), ErrPrecondition, "operation 1 (patch beta)"},
 		"nothing to delete":         {Deletion(name("nil"), Unconditional()), ErrNotFound, "operation 1 (delete nil)"},
-		"nothing to patch":          {PatchOf(name("nil"), Unconditional(), nil), ErrNotFound, "operation 1 (patch nil)"},
+		"nothing to patch":          {PatchOf(name("nil"), Unconditional(), definition.SyncTo(nil)), ErrNotFound, "operation 1 (patch nil)"},
 		"a name that exists":        {Creation(defined("beta")), ErrExists, "operation 1 (create beta)"},
-		"a file that is invalid":    {PatchOf(name("broken"), Unconditional(), nil), ErrConflict, "operation 1 (patch broken)"},
+		"a file that is invalid":    {PatchOf(name("broken"), Unconditional(), definition.SyncTo(nil)), ErrConflict, "operation 1 (patch broken)"},
 		"a target held":             {Creation(defined("new", "production/web/y/beta")), ErrConflict, "operation 1 (create new)"},
 		"the same one":              {Deletion(alpha.Name, Unconditional()), definition.ErrInvalid, "operation 1 (delete alpha)"},
-		"a list that breaks a rule": {PatchOf(beta.Name, Unconditional(), targets("a/b", "a/b/beta")), definition.ErrInvalid, "operation 1 (patch beta)"},
+		"a list that breaks a rule": {PatchOf(beta.Name, Unconditional(), definition.SyncTo(targets("a/b", "a/b/beta"))), definition.ErrInvalid, "operation 1 (patch beta)"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			_, err := s.repo.Apply(t.Context(), somebody, Strict, alphaOff, test.second)

@@ -20,7 +20,7 @@ func TestAChangeIsProposedOnABranchOfItsOwn(t *testing.T) {
 	s := newFarStory(t)
 	s.begin("alpha")
 	head := s.remoteHead()
-	p := s.propose(Revision{}, PatchOf(name("alpha"), Exists(), targets("staging/default", "staging/other")))
+	p := s.propose(Revision{}, PatchOf(name("alpha"), Exists(), definition.SyncTo(targets("staging/default", "staging/other"))))
 	if !strings.HasPrefix(p.Branch, "secretsync/sync-alpha-to-2-targets-") || !IsProposal(p.Branch) || p.Found || p.Subject != "Sync alpha to 2 targets" {
 		t.Errorf("%+v", p)
 	}
@@ -30,13 +30,13 @@ func TestAChangeIsProposedOnABranchOfItsOwn(t *testing.T) {
 	if s.remoteHead() != head || s.repo.Snapshot().Head().String() != head {
 		t.Error("the branch that is followed has moved")
 	}
-	if again := s.propose(Revision{}, PatchOf(name("alpha"), Exists(), targets("staging/default", "staging/other"))); !again.Found || again.Commit != p.Commit || again.Branch != p.Branch {
+	if again := s.propose(Revision{}, PatchOf(name("alpha"), Exists(), definition.SyncTo(targets("staging/default", "staging/other")))); !again.Found || again.Commit != p.Commit || again.Branch != p.Branch {
 		t.Errorf("the same again: %+v", again)
 	}
-	if other := s.propose(Revision{}, PatchOf(name("alpha"), Exists(), targets("staging/other"))); other.Found || other.Branch == p.Branch {
+	if other := s.propose(Revision{}, PatchOf(name("alpha"), Exists(), definition.SyncTo(targets("staging/other")))); other.Found || other.Branch == p.Branch {
 		t.Errorf("another one: %+v", other)
 	}
-	if same := s.propose(Revision{}, PatchOf(name("alpha"), Exists(), s.get(s.repo.Snapshot(), "alpha").Definition.Sync)); same.Branch != "" || same.Written[0].Entry == nil {
+	if same := s.propose(Revision{}, PatchOf(name("alpha"), Exists(), definition.SyncTo(s.get(s.repo.Snapshot(), "alpha").Definition.Sync))); same.Branch != "" || same.Written[0].Entry == nil {
 		t.Errorf("of no change: %+v", same)
 	}
 	// What was proposed leaves no trace in how the next write is judged.

@@ -245,7 +245,7 @@ func TestWritesAreRefused(t *testing.T) {
 		"a patch at none of no revisions": {func() error { _, err := s.repo.Patch(ctx, somebody, alpha.Name, OneOf(), nil); return err }, ErrPrecondition},
 		"a delete at another revision":    {func() error { return s.repo.Delete(ctx, somebody, alpha.Name, OneOf(beta.Revision, stranger)) }, ErrPrecondition},
 		"a target that is claimed": {func() error {
-			_, err := s.repo.Apply(ctx, somebody, Strict, PatchOf(beta.Name, Unconditional(), targets("production/default/x")))
+			_, err := s.repo.Apply(ctx, somebody, Strict, PatchOf(beta.Name, Unconditional(), definition.SyncTo(targets("production/default/x"))))
 			return err
 		}, ErrConflict},
 		"a target given twice": {func() error {
@@ -261,7 +261,7 @@ func TestWritesAreRefused(t *testing.T) {
 			}
 		})
 	}
-	_, err := s.repo.Apply(ctx, somebody, Strict, PatchOf(beta.Name, Unconditional(), targets("production/default/x")))
+	_, err := s.repo.Apply(ctx, somebody, Strict, PatchOf(beta.Name, Unconditional(), definition.SyncTo(targets("production/default/x"))))
 	if claim := (*ClaimError)(nil); !errors.As(err, &claim) || claim.Holder != alpha.Name {
 		t.Errorf("the error names no holder: %v", err)
 	}

@@ -45,7 +45,7 @@ func eachOnce(operations []Operation) ([]Operation, error) {
 	operations = slices.Clone(operations)
 	for i := range operations {
 		o := &operations[i]
-		o.sync = slices.Clone(o.sync)
+		o.change.Sync = slices.Clone(o.change.Sync)
 		if first := slices.IndexFunc(operations, func(p Operation) bool { return p.name == o.name }); first < i {
 			return nil, failed(operations, i, &definition.FieldError{Field: "name", Reason: fmt.Sprintf("operation %d is on the same definition; one commit changes it once", first)})
 		}
@@ -58,9 +58,9 @@ func (r *Repository) Create(ctx context.Context, by Attribution, d definition.De
 	return only(r.Apply(ctx, by, Lenient, Creation(d)))
 }
 
-// Patch is [Repository.Apply] of one [PatchOf].
+// Patch is [Repository.Apply] of one [PatchOf] that replaces the list of targets.
 func (r *Repository) Patch(ctx context.Context, by Attribution, name definition.Name, pre Precondition, sync []definition.Target) (*Entry, error) {
-	return only(r.Apply(ctx, by, Lenient, PatchOf(name, pre, sync)))
+	return only(r.Apply(ctx, by, Lenient, PatchOf(name, pre, definition.SyncTo(sync))))
 }
 
 // Delete is [Repository.Apply] of one [Deletion].
@@ -122,12 +122,24 @@ func (r *Repository) judge(d *draft, how Handling, operations []Operation, ahead
 	defer d.claim(e.files)()
 	for i := range operations {
 		o := &operations[i]
-		written[i].Held = d.claims.held(o.name, o.targets())
+		written[i].Held = d.claims.held(o.name, d.claimed(o, e.files))
 		if how == Strict && len(written[i].Held) > 0 {
 			return edit{}, nil, failed(operations, i, &ClaimError{written[i].Held[0]})
 		}
 	}
 	return e, written, nil
+}
+
+// claimed returns the places that an operation's definition claims after the edits.
+func (d *draft) claimed(o *Operation, files []fileEdit) []definition.Place {
+	if i := slices.IndexFunc(files, func(f fileEdit) bool { return f.name == o.name }); i >= 0 {
+		if files[i].mode == 0 {
+			return nil
+		}
+		return (&Entry{Definition: files[i].definition}).places()
+	}
+	e, _ := d.get(o.name)
+	return e.places()
 }
 
 // claim has the draft's claims as they are after the edits, until it is taken
@@ -201,13 +213,13 @@ func (d *draft) patch(o *Operation, ahead patchAhead) (fileEdit, error) {
 	if e.Invalid != nil {
 		return fileEdit{}, fmt.Errorf("%w: the file at HEAD is not valid (%w); mend it in Git", ErrConflict, e.Invalid)
 	}
-	if slices.Equal(e.Definition.Sync, o.sync) {
+	if o.idle(e) {
 		return fileEdit{}, nil
 	}
 	if e == ahead.of {
 		return ahead.change, nil
 	}
-	return patchEdit(e, o.sync, func() ([]byte, error) { return d.content(e) })
+	return patchEdit(e, o.change, func() ([]byte, error) { return d.content(e) })
 }
 
 // patchAhead is the edit of a patch that was worked out before its turn came,
@@ -225,7 +237,7 @@ func (r *Repository) editAhead(ctx context.Context, operations []Operation) (ahe
 	}
 	o := &operations[0]
 	e, ok := r.Snapshot().Get(o.name)
-	if !ok || e.Invalid != nil || o.pre.check(e) != nil || slices.Equal(e.Definition.Sync, o.sync) {
+	if !ok || e.Invalid != nil || o.pre.check(e) != nil || o.idle(e) {
 		return ahead, nil
 	}
 	leave, err := r.enter()
@@ -233,16 +245,22 @@ func (r *Repository) editAhead(ctx context.Context, operations []Operation) (ahe
 		return ahead, err
 	}
 	defer leave()
-	change, failed := patchEdit(e, o.sync, func() ([]byte, error) { return e.file(r.blobReader(ctx)) })
+	change, failed := patchEdit(e, o.change, func() ([]byte, error) { return e.file(r.blobReader(ctx)) })
 	if failed != nil {
 		return ahead, nil // it is told when its turn has come, if it still is so
 	}
 	return patchAhead{e, change}, nil
 }
 
-// patchEdit works out the file with the new list of targets.
-func patchEdit(e *Entry, sync []definition.Target, read func() ([]byte, error)) (fileEdit, error) {
-	d, err := definition.New(e.Name, e.Definition.SecretPath, sync)
+// idle reports whether a patch says what an entry says already.
+func (o *Operation) idle(e *Entry) bool {
+	d, err := o.change.Apply(e.Definition)
+	return err == nil && d.Equal(e.Definition)
+}
+
+// patchEdit works out the file after a change.
+func patchEdit(e *Entry, change definition.Change, read func() ([]byte, error)) (fileEdit, error) {
+	d, err := change.Apply(e.Definition)
 	if err != nil {
 		return fileEdit{}, err
 	}
@@ -250,7 +268,7 @@ func patchEdit(e *Entry, sync []definition.Target, read func() ([]byte, error)) 
 	if err != nil {
 		return fileEdit{}, unavailable("read definition "+e.Name.String(), err)
 	}
-	after, err := definition.Edit(before, sync)
+	after, err := definition.Edit(before, change)
 	if _, ok := errors.AsType[*definition.SizeError](err); ok {
 		err = fmt.Errorf("%w: %w", ErrLimit, err)
 	} else if _, ok := errors.AsType[*definition.LayoutError](err); ok {
@@ -259,7 +277,7 @@ func patchEdit(e *Entry, sync []definition.Target, read func() ([]byte, error)) 
 	if err != nil {
 		return fileEdit{}, fmt.Errorf("definition %q: %w", e.Name.String(), err)
 	}
-	return fileEdit{name: e.Name, mode: e.mode, content: after, definition: d, subject: subjectOfPatch(e.Name, sync)}, nil
+	return fileEdit{name: e.Name, mode: e.mode, content: after, definition: d, subject: subjectOfPatch(e.Name, change)}, nil
 }
 
 // file returns the file as it stands at HEAD.

@@ -158,8 +158,8 @@ func parseOperation(o body.Object) (operation, error) {
 		return operation{}, err
 	}
 	if op == "patch" {
-		sync, err := body.Patch(o, name, "op", "name", "ifMatch")
-		return operation{gitstore.PatchOf(name, precondition, sync), op, name, http.StatusOK}, err
+		change, err := body.Patch(o, name, "op", "name", "ifMatch")
+		return operation{gitstore.PatchOf(name, precondition, change), op, name, http.StatusOK}, err
 	}
 	return operation{gitstore.Deletion(name, precondition), op, name, http.StatusNoContent}, o.Only("op", "name", "ifMatch")
 }

@@ -100,6 +100,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	w.push("secrets/Misnamed.yaml", "name: misnamed\n")
 	exerciseOrphans(t, w)
 	exerciseDeletions(t, w)
+	exerciseShapes(w)
 	exerciseCommits(w)
 	exerciseFiles(w)
 	exercisePlan(w)
@@ -180,6 +181,14 @@ func exerciseDeletions(t *testing.T, w *world) {
 	w.must(409, "POST", "/deletions/other:release", "")
 	w.must(202, "POST", "/deletions/abc:release", "")
 	w.must(409, "POST", "/deletions/abc:release", "")
+}
+
+func exerciseShapes(w *world) {
+	w.must(201, "POST", "/secrets", `{"name":"shaped","secretPath":"shaped","data":{"ca.crt":{"key":"pem","path":"shared/ca"}},
+		"sync":[{"cluster":"production","namespace":"default"},{"cluster":"production","namespaceSelector":{"matchExpressions":[{"key":"team","operator":"In","values":["a"]}]}}]}`)
+	w.must(200, "GET", "/secrets/shaped", "")
+	w.must(200, "POST", "/plan", `{"files":{"secrets/shaped-2.yaml":"name: shaped-2\nsecretPath: a\ndata: {a: {key: b, path: c}}\nsync: [{cluster: production, namespace: shaped}]\n"},"partial":true}`)
+	w.must(204, "DELETE", "/secrets/shaped", "")
 }
 
 func exerciseOrphans(t *testing.T, w *world) {

@@ -97,11 +97,11 @@ func (s *Server) patchSecret(x *exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	sync, err := body.Patch(o, name)
+	change, err := body.Patch(o, name)
 	if err != nil {
 		return nil, err
 	}
-	return s.write(x, http.StatusOK, gitstore.PatchOf(name, precondition, sync))
+	return s.write(x, http.StatusOK, gitstore.PatchOf(name, precondition, change))
 }
 
 func (s *Server) deleteSecret(x *exchange) (*answer, error) {

@@ -219,6 +219,12 @@ func (f *standIn) Status(_ gitstore.TenantName, e *gitstore.Entry) reconcile.Sta
 	}
 	for _, target := range e.Definition.Sync {
 		st := reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Synced, Reason: reconcile.ReasonSynced, LastSync: someTime, VaultVersion: 3, Commit: e.Revision, Observed: e.Revision}
+		if paths := e.Definition.Paths(); len(paths) > 1 {
+			st.VaultVersions = make(map[string]int)
+			for _, path := range paths {
+				st.VaultVersions[path.String()] = 3
+			}
+		}
 		if c := target.Cluster.String(); c != "production" && c != "staging" {
 			st = reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Error, Reason: reconcile.ReasonClusterNotFound, Message: fmt.Sprintf("cluster %s is not registered", c), Observed: e.Revision}
 			s.Phase = reconcile.PhaseFailed

@@ -256,7 +256,7 @@ func encode(d definition.Definition, there []byte) (content []byte, extends bool
 	if old, err := definition.Parse(definition.Folder+"/"+d.Name.String()+definition.FileSuffix, there); err != nil || old.SecretPath != d.SecretPath {
 		return definition.Encode(d), false, nil
 	}
-	content, err = definition.Edit(there, d.Sync)
+	content, err = definition.Edit(there, definition.SyncTo(d.Sync))
 	return content, true, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"secretsync/gitstore/definition"
 )
@@ -11,7 +12,7 @@ import (
 // Creation reads what POST …/secrets takes. Other members may be those of
 // whoever calls.
 func Creation(o Object, others ...string) (definition.Definition, error) {
-	if err := o.Only(append(others, "name", "secretPath", "sync")...); err != nil {
+	if err := o.Only(slices.Concat(others, []string{"name", "secretPath"}, definition.Fields)...); err != nil {
 		return definition.Definition{}, err
 	}
 	name, err := Field(o, "name", definition.ParseName)
@@ -22,43 +23,79 @@ func Creation(o Object, others ...string) (definition.Definition, error) {
 	if err != nil {
 		return definition.Definition{}, err
 	}
-	sync, err := parseSync(o)
+	change, err := o.change()
 	if err != nil {
 		return definition.Definition{}, err
 	}
-	return o.joined(name, path, sync)
+	d, err := change.Apply(definition.Definition{Name: name, SecretPath: path})
+	return d, o.placed(err)
 }
 
-// joined checks what parts of a definition have to keep jointly.
-func (o Object) joined(name definition.Name, path definition.SecretPath, sync []definition.Target) (definition.Definition, error) {
-	d, err := definition.New(name, path, sync)
+// placed is an error of a definition's field as one of the object's.
+func (o Object) placed(err error) error {
 	if f, ok := errors.AsType[*definition.FieldError](err); ok {
-		return d, o.Refuse(f.Field, f.Reason)
+		return o.Refuse(f.Field, f.Reason)
 	}
-	return d, err
+	return err
+}
+
+// change reads the fields that can be changed. Those that every client sends, plain
+// targets, are read here; the others by the package that knows their rules.
+func (o Object) change() (definition.Change, error) {
+	given := make(map[string]any)
+	for _, field := range definition.Fields {
+		if v, ok := o.Get(field); ok && (field != "sync" || shaped(v)) {
+			given[field] = plain(v)
+		}
+	}
+	var change definition.Change
+	if len(given) > 0 {
+		var err error
+		if change, err = definition.ParseObject(given); err != nil {
+			return change, o.placed(err)
+		}
+	}
+	if o.Has("sync") && !change.Names("sync") {
+		sync, err := parseSync(o)
+		if err != nil {
+			return change, err
+		}
+		change.Sync, change.Fields = sync, append(change.Fields, "sync")
+	}
+	return change, nil
+}
+
+// shaped reports whether a list of targets asks for more than places by name.
+func shaped(v any) bool {
+	list, _ := v.([]any)
+	return slices.ContainsFunc(list, func(item any) bool {
+		t, ok := item.(Object)
+		return ok && (t.Has("namespaceSelector") || t.Has("restart"))
+	})
 }
 
 // Patch reads what PATCH …/secrets/{name} takes, for the definition of that
 // name. Other members may be those of whoever calls.
-func Patch(o Object, name definition.Name, others ...string) ([]definition.Target, error) {
+func Patch(o Object, name definition.Name, others ...string) (definition.Change, error) {
 	for _, fixed := range []string{"name", "secretPath"} {
 		if o.Has(fixed) && !slices.Contains(others, fixed) {
-			return nil, o.Refuse(fixed, "is fixed after creation; PATCH takes sync alone")
+			return definition.Change{}, o.Refuse(fixed, "is fixed after creation; PATCH takes "+strings.Join(definition.Fields, ", "))
 		}
 	}
-	if err := o.Only(append(others, "sync")...); err != nil {
-		return nil, err
+	if err := o.Only(append(others, definition.Fields...)...); err != nil {
+		return definition.Change{}, err
 	}
-	if !o.Has("sync") {
-		return nil, o.Refuse("sync", "is missing; send the whole new list, or [] to stop syncing")
+	change, err := o.change()
+	switch {
+	case err != nil:
+		return change, err
+	case len(change.Fields) == 0:
+		return change, o.Refuse("sync", "is missing; send the whole new list, or [] to stop syncing; or another field that is to change")
 	}
-	sync, err := parseSync(o)
-	if err != nil {
-		return nil, err
-	}
-	// What targets have to keep jointly does not depend on the path.
-	definition, err := o.joined(name, definition.SecretPath{}, sync)
-	return definition.Sync, err
+	// What targets have to keep jointly depends on nothing else. What other fields
+	// have to is looked at where the definition is known.
+	_, err = definition.New(name, definition.SecretPath{}, change.Sync)
+	return change, o.placed(err)
 }
 
 // parseSync reads the list of targets; absent and null are the empty list.

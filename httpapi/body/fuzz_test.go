@@ -73,20 +73,20 @@ func FuzzPatch(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		o, err := Parse(text)
-		var sync []definition.Target
+		var change definition.Change
 		if err == nil {
-			sync, err = Patch(o, name)
+			change, err = Patch(o, name)
 		}
 		if err != nil {
 			refusedWell(t, err)
 			return
 		}
 		var plain map[string]json.RawMessage
-		if err := json.Unmarshal(text, &plain); err != nil || len(plain) != 1 || plain["sync"] == nil {
+		if err := json.Unmarshal(text, &plain); err != nil || len(plain) != len(change.Fields) || len(plain) == 0 {
 			t.Fatalf("accepted %s: %v", text, err)
 		}
-		if len(sync) > definition.MaxTargets {
-			t.Fatalf("%d targets", len(sync))
+		if len(change.Sync) > definition.MaxTargets {
+			t.Fatalf("%d targets", len(change.Sync))
 		}
 	})
 }

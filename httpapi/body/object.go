@@ -13,9 +13,9 @@ import (
 	"secretsync/gitstore/definition"
 )
 
-// maxDepth is how deep a body may nest; the deepest that means anything is an
-// object in a list in an object.
-const maxDepth = 8
+// maxDepth is how deep a body may nest; the deepest that means anything is a list
+// in the selector of a target in an operation of a batch.
+const maxDepth = 10
 
 // Object is a JSON object that kept to the rules encoding/json is lenient
 // about: no key twice, keys compared exactly.
@@ -35,6 +35,25 @@ func (o Object) Has(key string) bool { _, ok := o.members[key]; return ok }
 
 // Get returns a member: nil, bool, string, json.Number, []any or Object.
 func (o Object) Get(key string) (any, bool) { v, ok := o.members[key]; return v, ok }
+
+// plain is a value of a member, or of one within it, as maps and lists.
+func plain(v any) any {
+	switch v := v.(type) {
+	case Object:
+		members := make(map[string]any, len(v.members))
+		for key, member := range v.members {
+			members[key] = plain(member)
+		}
+		return members
+	case []any:
+		items := make([]any, len(v))
+		for i, item := range v {
+			items[i] = plain(item)
+		}
+		return items
+	}
+	return v
+}
 
 // Only refuses members other than those known.
 func (o Object) Only(known ...string) error {

@@ -63,17 +63,20 @@ type Condition struct {
 
 // SyncStatus is the state of one target.
 type SyncStatus struct {
-	Cluster          string         `json:"cluster"`
-	Namespace        string         `json:"namespace"`
-	SecretName       string         `json:"secretName"`
-	State            string         `json:"state"` // Synced, Pending, Error
-	Reason           string         `json:"reason"`
-	Message          string         `json:"message"`
-	LastSyncTime     time.Time      `json:"lastSyncTime"`
-	VaultVersion     *int           `json:"vaultVersion"`
-	VaultVersions    map[string]int `json:"vaultVersions,omitempty"` // by path, where a copy is made of several
-	Commit           string         `json:"commit"`
-	ObservedRevision string         `json:"observedRevision"`
+	Cluster   string `json:"cluster"`
+	Namespace string `json:"namespace"`
+	// NamespaceSelector is there, and Namespace empty, where a selector as a whole is
+	// meant.
+	NamespaceSelector json.RawMessage `json:"namespaceSelector,omitempty"`
+	SecretName        string          `json:"secretName"`
+	State             string          `json:"state"` // Synced, Pending, Error
+	Reason            string          `json:"reason"`
+	Message           string          `json:"message"`
+	LastSyncTime      time.Time       `json:"lastSyncTime"`
+	VaultVersion      *int            `json:"vaultVersion"`
+	VaultVersions     map[string]int  `json:"vaultVersions,omitempty"` // by path, where a copy is made of several
+	Commit            string          `json:"commit"`
+	ObservedRevision  string          `json:"observedRevision"`
 }
 
 // SecretList is one page of definitions.

@@ -81,7 +81,7 @@ type sentence struct {
 }
 
 // checks is the suite; the other files hold its parts.
-var checks = slices.Concat(secretChecks, conditionChecks, batchChecks, inputChecks, accessChecks, otherChecks)
+var checks = slices.Concat(secretChecks, conditionChecks, batchChecks, shapeChecks, inputChecks, accessChecks, otherChecks)
 
 // probe makes requests on behalf of checks. A check that can't go on ends by
 // panicking with stop, which check recovers.
@@ -319,17 +319,28 @@ func (p *probe) secret(r reply) (s SecretBody) {
 type (
 	// SecretBody is a definition.
 	SecretBody struct {
-		Name            string       `json:"name"`
-		SecretPath      string       `json:"secretPath"`
-		Sync            []targetBody `json:"sync"`
-		Status          statusBody   `json:"status"`
-		ResourceVersion string       `json:"resourceVersion"`
-		CreatedAt       string       `json:"createdAt"`
+		Name       string       `json:"name"`
+		SecretPath string       `json:"secretPath"`
+		Sync       []targetBody `json:"sync"`
+		Status     statusBody   `json:"status"`
+		// What a definition may say besides; absent where it does not.
+		Type            *string           `json:"type"`
+		Mode            *string           `json:"mode"`
+		Data            json.RawMessage   `json:"data"`
+		Labels          map[string]string `json:"labels"`
+		Annotations     map[string]string `json:"annotations"`
+		DeletionPolicy  *string           `json:"deletionPolicy"`
+		Suspend         *bool             `json:"suspend"`
+		RefreshInterval *string           `json:"refreshInterval"`
+		ResourceVersion string            `json:"resourceVersion"`
+		CreatedAt       string            `json:"createdAt"`
 	}
 	targetBody struct {
-		Cluster    string  `json:"cluster"`
-		Namespace  string  `json:"namespace"`
-		SecretName *string `json:"secretName"`
+		Cluster    string          `json:"cluster"`
+		Namespace  string          `json:"namespace"`
+		SecretName *string         `json:"secretName"`
+		Selector   json.RawMessage `json:"namespaceSelector"`
+		Restart    []string        `json:"restart"`
 	}
 	statusBody struct {
 		Phase      string `json:"phase"`
@@ -341,16 +352,17 @@ type (
 			LastTransitionTime string `json:"lastTransitionTime"`
 		} `json:"conditions"`
 		SyncStatuses []struct {
-			Cluster      string `json:"cluster"`
-			Namespace    string `json:"namespace"`
-			SecretName   string `json:"secretName"`
-			State        string `json:"state"`
-			Reason       string `json:"reason"`
-			Message      string `json:"message"`
-			LastSyncTime string `json:"lastSyncTime"`
-			VaultVersion int    `json:"vaultVersion"`
-			Commit       string `json:"commit"`
-			Observed     string `json:"observedRevision"`
+			Cluster      string          `json:"cluster"`
+			Namespace    string          `json:"namespace"`
+			Selector     json.RawMessage `json:"namespaceSelector"`
+			SecretName   string          `json:"secretName"`
+			State        string          `json:"state"`
+			Reason       string          `json:"reason"`
+			Message      string          `json:"message"`
+			LastSyncTime string          `json:"lastSyncTime"`
+			VaultVersion int             `json:"vaultVersion"`
+			Commit       string          `json:"commit"`
+			Observed     string          `json:"observedRevision"`
 		} `json:"syncStatuses"`
 	}
 	// KeyBody is an API key; Key stands only in the answer that made it.

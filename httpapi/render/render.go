@@ -37,15 +37,29 @@ func Summary(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte {
 func appendDesired(b []byte, e *gitstore.Entry) []byte {
 	b = Name(append(b, `{"name":`...), e.Name)
 	b = Name(append(b, `,"secretPath":`...), e.Definition.SecretPath)
+	if e.Definition.Shape != nil {
+		b = appendShape(b, e.Definition.Shape)
+	}
 	b = append(b, `,"sync":[`...)
 	for i, t := range e.Definition.Sync {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = Name(append(b, `{"cluster":`...), t.Cluster)
-		b = Name(append(b, `,"namespace":`...), t.Namespace)
+		if t.Selector.IsZero() {
+			b = Name(append(b, `,"namespace":`...), t.Namespace)
+		} else {
+			b = append(append(b, `,"namespaceSelector":`...), t.Selector.JSON()...)
+		}
 		if !t.SecretName.IsZero() {
 			b = Name(append(b, `,"secretName":`...), t.SecretName)
+		}
+		if !t.Restart.IsZero() {
+			b = append(b, `,"restart":`...)
+			for j, w := range t.Restart.Workloads() {
+				b = String(append(b, "[,"[min(j, 1)]), w)
+			}
+			b = append(b, ']')
 		}
 		b = append(b, '}')
 	}
@@ -78,6 +92,9 @@ func appendStatus(b []byte, s *reconcile.Status) []byte {
 func TargetStatus(b []byte, t *reconcile.TargetStatus) []byte {
 	b = Name(append(b, `{"cluster":`...), t.Target.Cluster)
 	b = Name(append(b, `,"namespace":`...), t.Target.Namespace)
+	if !t.Target.Selector.IsZero() {
+		b = append(append(b, `,"namespaceSelector":`...), t.Target.Selector.JSON()...)
+	}
 	b = Name(append(b, `,"secretName":`...), t.Secret)
 	b = String(append(b, `,"state":`...), string(t.State))
 	b = String(append(b, `,"reason":`...), string(t.Reason))
