@@ -185,7 +185,7 @@ func (c *chaos) change() {
 		return
 	default:
 		d.places = c.somePlaces(name)
-		_, err = c.repo.Apply(c.ctx, c.by(), gitstore.Strict, gitstore.PatchOf(c.parse(name), gitstore.Unconditional(), c.targets(d.places)))
+		_, err = c.repo.Apply(c.ctx, c.by(), gitstore.Strict, gitstore.PatchOf(c.parse(name), gitstore.Unconditional(), definition.SyncTo(c.targets(d.places))))
 	}
 	if claimed := (*gitstore.ClaimError)(nil); errors.As(err, &claimed) {
 		return // another definition has one of the places
