@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"secretsync/reconcile/fault"
@@ -129,10 +131,14 @@ func (c *Cluster) leave(where string) {
 }
 
 // sawNamespace takes in the state of one namespace.
-func (c *Cluster) sawNamespace(name string, state NamespaceState) {
+func (c *Cluster) sawNamespace(name string, now namespace) {
 	c.mu.Lock()
-	changed := c.sawNamespaceLocked(name, state)
+	changed, relabelled := c.sawNamespaceLocked(name, now)
+	told := c.told
 	c.mu.Unlock()
+	if told != nil && (changed || relabelled) {
+		told(name)
+	}
 	if changed {
 		signal(c.scopeMoved)
 		if c.Outage() == nil {
@@ -141,44 +147,53 @@ func (c *Cluster) sawNamespace(name string, state NamespaceState) {
 	}
 }
 
-func (c *Cluster) sawNamespaceLocked(name string, state NamespaceState) (changed bool) {
+// sawNamespaceLocked reports whether its state changed, and whether its labels did.
+func (c *Cluster) sawNamespaceLocked(name string, now namespace) (changed, relabelled bool) {
 	ns := c.namespaces[name]
 	switch {
-	case ns == nil && state == NamespaceMissing:
-		return false
+	case ns == nil && now.state == NamespaceMissing:
+		return false, false
 	case ns == nil:
-		c.namespaces[name] = &namespace{state: state}
-		return true
-	case ns.state == state:
-		return false
+		c.namespaces[name] = &namespace{state: now.state, labels: now.labels}
+		return true, len(now.labels) > 0
 	}
-	ns.state = state
-	if state == NamespaceMissing && len(ns.copies) == 0 {
+	changed, relabelled = ns.state != now.state, !maps.Equal(ns.labels, now.labels)
+	ns.state, ns.labels = now.state, now.labels
+	if ns.state == NamespaceMissing && len(ns.copies) == 0 {
 		delete(c.namespaces, name)
 	}
-	return true
+	return changed, relabelled
 }
 
 // replacedNamespaces takes in the whole list of them; nil says that the cluster
-// does not let us see it.
-func (c *Cluster) replacedNamespaces(seen map[string]NamespaceState) {
+// does not let us see it. labelled says that their labels were kept throughout.
+func (c *Cluster) replacedNamespaces(seen map[string]namespace, labelled bool) {
 	c.mu.Lock()
 	sees := seen != nil
 	flipped := c.seesNames != sees
 	c.seesNames = sees
+	c.labelled = sees && labelled && c.told != nil
+	c.refused = !sees
 	var changed []string
+	take := func(name string, now namespace) {
+		if moved, _ := c.sawNamespaceLocked(name, now); moved {
+			changed = append(changed, name)
+		}
+	}
 	for name := range c.namespaces {
-		if _, ok := seen[name]; !ok && c.sawNamespaceLocked(name, NamespaceMissing) {
-			changed = append(changed, name)
+		if _, ok := seen[name]; !ok {
+			take(name, namespace{state: NamespaceMissing})
 		}
 	}
-	for name, state := range seen {
-		if c.sawNamespaceLocked(name, state) {
-			changed = append(changed, name)
-		}
+	for name, now := range seen {
+		take(name, now)
 	}
+	told := c.told
 	c.mu.Unlock()
 	signal(c.scopeMoved)
+	if told != nil {
+		told("")
+	}
 	switch {
 	case c.Outage() != nil:
 	case flipped:

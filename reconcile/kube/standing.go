@@ -4,6 +4,8 @@ import (
 	"iter"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"secretsync/reconcile/fault"
 )
 
@@ -21,17 +23,19 @@ type standing struct {
 	mu         sync.RWMutex
 	namespaces map[string]*namespace
 	seesNames  bool // the list of namespaces is known: one that is not in it does not exist
-	scopes     map[string]*scope
-	wanted     map[string]bool // namespaces that were asked for before they were followed
-	flights    map[Key]*flight
-	expected   map[Key]expectation
-	left       map[Key]string // the resource version at which it went
+	labelling
+	scopes   map[string]*scope
+	wanted   map[string]bool // namespaces that were asked for before they were followed
+	flights  map[Key]*flight
+	expected map[Key]expectation
+	left     map[Key]string // the resource version at which it went
 }
 
 // namespace is what is known of one namespace.
 type namespace struct {
 	state  NamespaceState
 	copies map[string]*Copy
+	labels labels.Set // nil while nobody selects by them, and for one without any
 }
 
 // scope is where one watch of Secrets looks: a namespace, or "", everywhere.
@@ -72,6 +76,7 @@ const (
 func newStanding() standing {
 	return standing{
 		namespaces: make(map[string]*namespace),
+		labelling:  labelling{unlabelled: make(chan struct{}, 1)},
 		scopes:     make(map[string]*scope),
 		wanted:     make(map[string]bool),
 		flights:    make(map[Key]*flight),
@@ -92,7 +97,7 @@ func (c *Cluster) forget() {
 	for _, f := range c.flights {
 		f.gone, f.seen = "", nil
 	}
-	c.seesNames = false
+	c.seesNames, c.labelled = false, false
 }
 
 // place returns what is known of a place. c.mu is held.

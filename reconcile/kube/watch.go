@@ -278,27 +278,34 @@ func (c *connection) followSecrets(ctx context.Context, namespace string, told f
 // followNamespaces follows the namespaces, and goes on without where we may not
 // see them.
 func (c *connection) followNamespaces(ctx context.Context, told func()) error {
-	seen := make(map[string]NamespaceState)
+	seen := make(map[string]namespace)
 	var refusals backoff
 	for {
-		err := c.follow(ctx, &feed{
+		labelled := false
+		mine, again := c.untilLabelled(ctx)
+		err := c.follow(mine, &feed{
 			resource: "namespaces",
 			list:     func() runtime.Object { return new(corev1.NamespaceList) },
-			begin:    func() { clear(seen) },
+			begin:    func() { clear(seen); labelled = c.selects() },
 			item: func(o runtime.Object) {
 				ns := o.(*corev1.Namespace)
-				seen[ns.Name] = stateOf(ns)
+				seen[ns.Name] = c.namespaceOf(ns)
 			},
-			complete: func(string) { refusals = backoff{}; c.replacedNamespaces(seen); told() },
+			complete: func(string) { refusals = backoff{}; c.replacedNamespaces(seen, labelled); told() },
 			event: func(t watch.EventType, o metav1.Object) {
 				if t == watch.Deleted {
-					c.sawNamespace(o.GetName(), NamespaceMissing)
+					c.sawNamespace(o.GetName(), namespace{state: NamespaceMissing})
 				} else {
-					c.sawNamespace(o.GetName(), stateOf(o))
+					c.sawNamespace(o.GetName(), c.namespaceOf(o))
 				}
 			},
 		})
-		if kindOf(err) != Forbidden {
+		listAgain := mine.Err() != nil && ctx.Err() == nil
+		again()
+		switch {
+		case listAgain:
+			continue
+		case kindOf(err) != Forbidden:
 			return err
 		}
 		// It works without: what is written tells whether the namespace is
@@ -306,7 +313,7 @@ func (c *connection) followNamespaces(ctx context.Context, told func()) error {
 		if refusals.failures == 0 {
 			c.log.Info("namespaces can't be watched; allow get, list and watch on namespaces to notice new ones at once")
 		}
-		c.replacedNamespaces(nil)
+		c.replacedNamespaces(nil, false)
 		told()
 		// A server that has just started refuses for a second or two; else a
 		// person has to act.
