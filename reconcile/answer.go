@@ -18,11 +18,11 @@ import (
 func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status {
 	d := desired(e)
 	sync := d.Sync
-	standings := make([]standing, len(sync))
+	standings := make([]standing, 0, len(sync))
 	t := r.tenant(name)
 	if t == nil {
-		for i, spec := range sync {
-			standings[i] = notAtWork(spec, e.Name, queued("tenant %s is not configured here", name))
+		for _, spec := range sync {
+			standings = append(standings, notAtWork(spec, e.Name, queued("tenant %s is not configured here", name)))
 		}
 		return sum(e, standings)
 	}
@@ -31,28 +31,34 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status 
 	known := t.definitions[e.Name]
 	now := r.clock.Now()
 	for i, spec := range sync {
+		if !spec.Selector.IsZero() {
+			standings = append(standings, t.selected(known, e, d, spec)...)
+			continue
+		}
 		x := targetOf(known, d, spec, i)
+		var s standing
 		switch {
 		case x != nil && x.refused == nil:
-			standings[i] = x.stands(now).full(x.owner)
+			s = x.stands(now).full(x.owner)
 		case x != nil:
-			standings[i] = notAtWork(spec, e.Name, x.refused)
+			s = notAtWork(spec, e.Name, x.refused)
 		default:
 			_, refused := t.admit(spec)
 			if refused == nil {
 				refused = queued("not tried yet")
 			}
-			standings[i] = notAtWork(spec, e.Name, refused)
+			s = notAtWork(spec, e.Name, refused)
 		}
-		if standings[i].Reason != ReasonQueued {
+		if s.Reason != ReasonQueued {
 			// What is not at work was judged by what was given, what is, by what was
 			// taken in last.
 			judged := e
 			if x != nil {
 				judged = known.entry
 			}
-			standings[i].Observed = judged.Source
+			s.Observed = judged.Source
 		}
+		standings = append(standings, s)
 	}
 	s := sum(e, standings)
 	if h := t.cleaning.held.Load(); h != nil {
@@ -118,7 +124,7 @@ func sum(e *gitstore.Entry, standings []standing) Status {
 			s.Ready.Message += fmt.Sprintf("; the version of commit %s goes on being synced", e.Source)
 		}
 	case worst == nil:
-		s.Ready = Condition{Status: true, Reason: ReasonSynced, Message: syncedMessage(len(standings)), LastTransition: last}
+		s.Ready = Condition{Status: true, Reason: ReasonSynced, Message: syncedMessage(len(standings), desired(e).Sync), LastTransition: last}
 	default:
 		since := worst.since
 		if since.IsZero() {
@@ -130,11 +136,13 @@ func sum(e *gitstore.Entry, standings []standing) Status {
 	return s
 }
 
-func syncedMessage(targets int) string {
-	switch targets {
-	case 0:
+func syncedMessage(targets int, sync []definition.Target) string {
+	switch {
+	case targets == 0 && len(sync) > 0:
+		return "no namespace matches; nothing to sync"
+	case targets == 0:
 		return "no targets; nothing to sync"
-	case 1:
+	case targets == 1:
 		return "the target is synced"
 	}
 	return fmt.Sprintf("all %d targets are synced", targets)

@@ -51,6 +51,8 @@ const (
 
 // Config is everything a [Reconciler] works with.
 type Config struct {
+	mostNamespaces int // that one target may select; 0: the constant
+
 	Clusters []Cluster
 	Tenants  []Tenant
 

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,9 @@ type connection struct {
 	atlas    *atlas
 	announce func() // tells all who wait for a status to look again
 	stray    func(*kube.Copy)
+
+	labels    sync.Mutex // guards selecting
+	selecting []*tenant  // those who select namespaces here. Replaced, never changed
 
 	site   *site // guarded by atlas.mu
 	writes int   // how many at once; guarded by atlas.mu

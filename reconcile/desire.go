@@ -12,10 +12,12 @@ import (
 	"secretsync/reconcile/vault"
 )
 
-// followed is one definition at work, with its targets, in the order of its Sync.
+// followed is one definition at work, with its targets, in the order of its Sync:
+// those that name a namespace, and apart from them those that select some.
 type followed struct {
-	entry   *gitstore.Entry
-	targets []*target
+	entry      *gitstore.Entry
+	targets    []*target
+	selections []*selection // mostly nil
 }
 
 // target is one target of one definition. It lives as long as the definition
@@ -144,6 +146,7 @@ func (t *tenant) withdraw(c gitstore.Change) {
 		t.drop(old)
 	}
 	d.targets = kept
+	t.deselect(d, now)
 	if c.New == nil {
 		delete(t.definitions, c.Name)
 	}
@@ -161,15 +164,19 @@ func (t *tenant) enter(e *gitstore.Entry) {
 	now := desired(e)
 	commit, asks := intern(e.Source.String()), asks(now)
 	before := d.targets
-	d.targets = make([]*target, len(now.Sync))
-	for i, spec := range now.Sync {
-		if j := slices.IndexFunc(before, func(old *target) bool { return old.is(spec, now) }); j >= 0 {
-			d.targets[i] = before[j]
-			d.targets[i].ask(asks, &commit)
+	d.targets = make([]*target, 0, len(now.Sync))
+	for _, spec := range now.Sync {
+		if !spec.Selector.IsZero() {
 			continue
 		}
-		d.targets[i] = t.target(now, spec, asks, &commit)
+		if j := slices.IndexFunc(before, func(old *target) bool { return old.is(spec, now) }); j >= 0 {
+			before[j].ask(asks, &commit)
+			d.targets = append(d.targets, before[j])
+			continue
+		}
+		d.targets = append(d.targets, t.target(now, spec, asks, &commit))
 	}
+	t.choose(d, now, asks, &commit)
 }
 
 // ask has a target's copy be what a newer commit asks for.
@@ -265,6 +272,9 @@ func (t *tenant) regrant(grants map[definition.ClusterName]grant) {
 			// claimed at every moment, and the value not forgotten.
 			d.targets[i] = t.target(desired(d.entry), old.spec, old.asks.Load(), old.commit.Load())
 			t.drop(old)
+		}
+		if d.selections != nil {
+			t.regrantSelections(d)
 		}
 	}
 	t.mu.Unlock()

@@ -167,7 +167,7 @@ func (t *tenant) count() (count map[kind]int, last time.Time) {
 	count = make(map[kind]int)
 	now := t.clock.Now()
 	for _, d := range t.definitions {
-		for _, x := range d.targets {
+		for x := range d.all() {
 			if x.refused != nil {
 				count[kind{x.refused.State, x.refused.Reason}]++
 				continue

@@ -152,6 +152,9 @@ func (t *tenant) isUnclaimed(s *site, at kube.Key, c *kube.Copy) bool {
 			}
 		}
 	}
+	if t.selects(s, at) {
+		return false
+	}
 	// A file that never was valid may well mean to claim it.
 	name, err := definition.ParseName(c.Name)
 	if err != nil {
@@ -236,10 +239,12 @@ func (t *tenant) removeAt(ctx context.Context, o Orphan, proven *gitstore.Snapsh
 	var c *kube.Copy
 	err := t.knowsHead()
 	if granted && err == nil && (proven == nil || proven == t.taken && !t.suspended.Load()) {
+		t.atlas.mu.RLock()
 		c = g.connection.kube.Look(at).Copy
-		if c == nil || c.UID != o.uid || c.ResourceVersion != o.version || t.refusedPlaces()[at] || !t.isUnclaimed(t.atlas.siteOf(g.connection), at, c) {
+		if c == nil || c.UID != o.uid || c.ResourceVersion != o.version || t.refusedPlaces()[at] || !t.isUnclaimed(g.connection.site, at, c) {
 			c = nil
 		}
+		t.atlas.mu.RUnlock()
 	}
 	t.mu.RUnlock()
 	switch {

@@ -64,7 +64,7 @@ func (r *Reconciler) Plan(ctx context.Context, name gitstore.TenantName, from, t
 	if t == nil {
 		return nil, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
 	}
-	in := plan.Input{From: from, To: to, Reach: t.reach()}
+	in := plan.Input{From: from, To: to, Reach: t.reach(), Selected: t.selectedNow}
 	p := plan.Make(in)
 	if !look {
 		p.Bound(mostSteps)
@@ -78,6 +78,10 @@ func (r *Reconciler) Plan(ctx context.Context, name gitstore.TenantName, from, t
 	}
 	looking, cancel := context.WithTimeout(ctx, previewTime)
 	defer cancel()
+	if end := t.learn(looking, to); end != nil {
+		defer end()
+		p = plan.Make(in)
+	}
 	seen := t.look(looking, p, proposed(from, to))
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -172,7 +176,7 @@ func (t *tenant) look(ctx context.Context, p *plan.Plan, definitions map[string]
 	var tasks []func()
 	for i := range p.Steps {
 		step := &p.Steps[i]
-		if step.Action == plan.Stop || step.Action == plan.Unchanged || len(tasks) == mostPlacesSeen {
+		if step.Action == plan.Stop || step.Action == plan.Unchanged || step.Selects || len(tasks) == mostPlacesSeen {
 			continue
 		}
 		alias, err := definition.ParseClusterName(step.Cluster)

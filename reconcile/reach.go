@@ -31,11 +31,17 @@ func allows(patterns []string, namespace string) bool {
 func refusal(tenant gitstore.TenantName, spec definition.Target, registered bool, patterns []string) *fault.Fault {
 	switch {
 	case !registered:
-		return fault.New(Error, ReasonClusterNotFound, "cluster %s is not registered for tenant %s; mend its name, or have the operator register it", spec.Cluster, tenant)
+		return notRegistered(tenant, spec.Cluster)
+	case !spec.Selector.IsZero():
+		return nil // it stands for those that are granted
 	case !allows(patterns, spec.Namespace.String()):
 		return fault.New(Error, ReasonNamespaceNotAllowed, "namespace %s of cluster %s is not granted to tenant %s; choose another, or have the operator grant it", spec.Namespace, spec.Cluster, tenant)
 	}
 	return nil
+}
+
+func notRegistered(tenant gitstore.TenantName, cluster definition.ClusterName) *fault.Fault {
+	return fault.New(Error, ReasonClusterNotFound, "cluster %s is not registered for tenant %s; mend its name, or have the operator register it", cluster, tenant)
 }
 
 // Reach is what the configuration lets the tenant reach, as its targets are

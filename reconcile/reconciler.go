@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -166,9 +165,12 @@ func (r *Reconciler) SyncNow(name gitstore.TenantName, n definition.Name) {
 		return
 	}
 	// All targets of a definition are made of the same.
-	if i := slices.IndexFunc(d.targets, func(x *target) bool { return x.refused == nil }); i >= 0 {
-		for _, o := range d.targets[i].followed() {
-			o.source.Refresh()
+	for x := range d.all() {
+		if x.refused == nil {
+			for _, o := range x.followed() {
+				o.source.Refresh()
+			}
+			break
 		}
 	}
 	t.announce()

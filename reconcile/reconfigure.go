@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"cmp"
+
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/kube"
@@ -104,6 +106,8 @@ func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 		definitions: make(map[definition.Name]*followed),
 		origins:     make(map[definition.SecretPath]*origin),
 		lookouts:    newLookouts(),
+
+		mostNamespaces: cmp.Or(cfg.mostNamespaces, mostNamespaces),
 	}
 	t.down.Store(true)
 	t.cleaning.brake.Store(new(brake(cfg, spec)))

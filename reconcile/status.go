@@ -69,6 +69,7 @@ const (
 type TargetStatus struct {
 	Target       definition.Target
 	Secret       definition.SecretName // Target's Secret name, resolved
+	Selector     definition.Selector   // by which Target's namespace was selected; zero where it is named
 	State        State
 	Reason       Reason
 	Message      string    // the cause and the remedy in words; empty when Synced
@@ -83,6 +84,16 @@ type TargetStatus struct {
 	// copy, Observed moves with every commit that changes the definition: a commit
 	// is live where Observed is it and State is Synced.
 	Observed gitstore.Revision
+}
+
+// Declared is the place by which the definition declares the target: that of its
+// selector, where its namespace was selected.
+func (s *TargetStatus) Declared(name definition.Name) definition.Place {
+	p := s.Target.Place(name)
+	if !s.Selector.IsZero() {
+		p.Namespace, p.Selector = definition.Namespace{}, s.Selector
+	}
+	return p
 }
 
 // Condition is the one condition of a definition, Ready.

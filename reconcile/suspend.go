@@ -84,7 +84,7 @@ func (t *tenant) suspend(yes bool) {
 	}
 	t.mu.RLock()
 	for _, d := range t.definitions {
-		for _, x := range d.targets {
+		for x := range d.all() {
 			x.due()
 		}
 	}

@@ -31,6 +31,10 @@ type tenant struct {
 	ended       bool               // it is no longer configured: nothing is taken in
 	definitions map[definition.Name]*followed
 	origins     map[definition.SecretPath]*origin
+	choosing    map[*followed]struct{}                 // those with selections
+	selecting   map[*connection]map[*followed]struct{} // the same by where they select
+
+	mostNamespaces int // that one target may select
 
 	every     atomic.Int64 // the poll interval
 	suspended atomic.Bool  // by the configuration: nothing is written for it
@@ -75,6 +79,7 @@ func (t *tenant) withdrawAll() {
 		for _, old := range d.targets {
 			t.drop(old)
 		}
+		t.deselect(d, definition.Definition{})
 	}
 	clear(t.definitions)
 	t.taken, t.ended = nil, true

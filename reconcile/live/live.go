@@ -136,7 +136,7 @@ func judge(c *gitstore.Commit, t *gitstore.Touched, at *gitstore.Snapshot, statu
 		named[target.Place(t.Name)] = true
 	}
 	for _, target := range status(e).Targets {
-		if t.Invalid != nil || named[target.Target.Place(t.Name)] {
+		if t.Invalid != nil || named[target.Declared(t.Name)] {
 			d.Targets = append(d.Targets, target)
 		}
 	}

@@ -56,6 +56,9 @@ type Input struct {
 	From, To definition.Set
 	Reach    Reach // nil: not known, and everything is admitted
 	Live     Live  // nil: nobody looked
+	// Selected returns the namespaces that a target selects now; false where that is
+	// not known. Nil: it never is.
+	Selected func(definition.Target) ([]definition.Namespace, bool)
 }
 
 // key is a place by the one name of its cluster.
@@ -63,17 +66,25 @@ type key struct{ cluster, namespace, secret string }
 
 func keyOf(p definition.Place, reach Reach) key {
 	k := key{p.Cluster.String(), p.Namespace.String(), p.Secret.String()}
+	if !p.Selector.IsZero() {
+		k.namespace = selects(p)
+	}
 	if reach != nil && reach.Registered(p.Cluster) {
 		k.cluster = "=" + reach.Cluster(p.Cluster)
 	}
 	return k
 }
 
+// selects is what stands for the namespaces that a place selects, where they are not
+// known.
+func selects(p definition.Place) string { return "{" + p.Selector.String() + "}" }
+
 // claim is one definition's wish for a place.
 type claim struct {
 	by    *definition.Located
 	index int
 	place definition.Place
+	none  bool // its selector is known to match no namespace now
 }
 
 func (c *claim) sameAs(other *claim) bool {
@@ -95,7 +106,7 @@ type refusal struct {
 // sideOf works out what is synced at a revision. Of a file that is no definition
 // the last valid version goes on being synced: where that is not known, what the
 // revision before it had.
-func sideOf(set definition.Set, before *side, reach Reach) *side {
+func sideOf(set definition.Set, before *side, in *Input) *side {
 	s := &side{definitions: make(map[definition.Name]*definition.Located), claims: make(map[key][]claim)}
 	for i := range set.Definitions {
 		s.definitions[set.Definitions[i].Name] = &set.Definitions[i]
@@ -112,21 +123,48 @@ func sideOf(set definition.Set, before *side, reach Reach) *side {
 	for _, name := range slices.SortedFunc(maps.Keys(s.definitions), func(a, b definition.Name) int { return cmp.Compare(a.String(), b.String()) }) {
 		l := s.definitions[name]
 		for i, t := range l.Sync {
-			c := claim{l, i, t.Place(name)}
-			k := keyOf(c.place, reach)
-			var f *fault.Fault
-			if reach != nil {
-				f = reach.Admit(t)
+			if in.Reach != nil {
+				if f := in.Reach.Admit(t); f != nil {
+					s.refused = append(s.refused, refusal{claim{by: l, index: i, place: t.Place(name)}, f})
+					continue
+				}
 			}
-			switch {
-			case f == nil && !slices.ContainsFunc(s.claims[k], func(other claim) bool { return other.by == l }):
-				s.claims[k] = append(s.claims[k], c)
-			case f != nil:
-				s.refused = append(s.refused, refusal{c, f})
+			if t.Selector.IsZero() {
+				s.enter(claim{by: l, index: i, place: t.Place(name)}, in.Reach)
+			}
+		}
+		for i, t := range l.Sync { // those that are named go before those that are selected
+			if !t.Selector.IsZero() && (in.Reach == nil || in.Reach.Admit(t) == nil) {
+				s.choose(l, i, in)
 			}
 		}
 	}
 	return s
+}
+
+// enter takes in a claim, unless its definition has the place already.
+func (s *side) enter(c claim, reach Reach) {
+	k := keyOf(c.place, reach)
+	if !slices.ContainsFunc(s.claims[k], func(other claim) bool { return other.by == c.by }) {
+		s.claims[k] = append(s.claims[k], c)
+	}
+}
+
+// choose enters the claims of a target that selects namespaces: one for each, or one
+// that stands for all of them where they are not known, or there is none.
+func (s *side) choose(l *definition.Located, i int, in *Input) {
+	t := l.Sync[i]
+	var names []definition.Namespace
+	known := false
+	if in.Selected != nil {
+		names, known = in.Selected(t)
+	}
+	for _, name := range names {
+		s.enter(claim{by: l, index: i, place: t.In(name).Place(l.Name)}, in.Reach)
+	}
+	if len(names) == 0 {
+		s.enter(claim{by: l, index: i, place: t.Place(l.Name), none: known}, in.Reach)
+	}
 }
 
 // of returns a definition's claim to a place.
@@ -159,8 +197,8 @@ func (s *side) holder(k key, standing string, before *claim) *claim {
 // Make works out what a change does.
 func Make(in Input) *Plan {
 	m := &maker{in: in, plan: &Plan{Steps: []Step{}}}
-	m.from = sideOf(in.From, nil, in.Reach)
-	m.to = sideOf(in.To, m.from, in.Reach)
+	m.from = sideOf(in.From, nil, &in)
+	m.to = sideOf(in.To, m.from, &in)
 	for _, k := range m.keys() {
 		m.place(k)
 	}
@@ -302,6 +340,9 @@ func (m *maker) add(s Step, c *claim) {
 	}
 	s.Cluster, s.Namespace, s.Secret = c.place.Cluster.String(), c.place.Namespace.String(), c.place.Secret.String()
 	s.Definition, s.Path = l.Name.String(), l.SecretPath.String()
+	if !c.place.Selector.IsZero() {
+		s.Namespace, s.Selects = selects(c.place), true
+	}
 	if s.Action != Stop {
 		at := l.Target(c.index)
 		s.File, s.Line = l.Path(), at.Line
@@ -378,10 +419,20 @@ func whyReshaped(a, b *definition.Shape) string {
 func typeOf(s definition.Shape) string { return cmp.Or(s.Type.String(), "Opaque") }
 
 func (m *maker) whyCreated(c *claim) string {
+	switch {
+	case c.none:
+		return m.whyEntered(c) + "; no namespace matches now"
+	case !c.place.Selector.IsZero():
+		return m.whyEntered(c) + "; which namespaces match is known by a look at the cluster alone"
+	}
+	return m.whyEntered(c)
+}
+
+func (m *maker) whyEntered(c *claim) string {
 	switch was := m.from.definitions[c.by.Name]; {
 	case was == nil:
 		return "the definition is new"
-	case !slices.ContainsFunc(was.Sync, func(t definition.Target) bool { return t.Place(was.Name) == c.place }):
+	case !slices.ContainsFunc(was.Sync, func(t definition.Target) bool { return t.Place(was.Name) == c.by.Sync[c.index].Place(c.by.Name) }):
 		return "the definition gets this target"
 	}
 	return "the definition has this target"

@@ -157,7 +157,7 @@ func aliases(set definition.Set, reach Reach) (problems []Problem) {
 	for i := range set.Definitions {
 		l := &set.Definitions[i]
 		for j, t := range l.Sync {
-			if !reach.Registered(t.Cluster) {
+			if !reach.Registered(t.Cluster) || !t.Selector.IsZero() {
 				continue
 			}
 			k := keyOf(t.Place(l.Name), reach)

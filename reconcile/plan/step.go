@@ -36,6 +36,9 @@ type Step struct {
 	Why          string   `json:"why,omitempty"`
 	File         string   `json:"file,omitempty"`
 	Line         int      `json:"line,omitempty"`
+	// Selects: Namespace is none but a selector in braces, as it is not known which
+	// match, or none does.
+	Selects bool `json:"-"`
 	// Standing is what stands there now, where somebody looked: "none", "copy",
 	// which is ours, or "foreign".
 	Standing string `json:"standing,omitempty"`

@@ -3,6 +3,7 @@ package verify
 import (
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"time"
 
 	"secretsync/gitstore/definition"
@@ -25,11 +26,24 @@ type Definition struct {
 	Name   string
 	Path   string
 	Places []Place
+	// Selected are the targets that select namespaces, with no namespace. What is
+	// selected is taken for declared, and not judged: that would need the labels of all
+	// namespaces at the moment the server looked.
+	Selected []Place
 	// Shape is what the file says of its copies besides; nil: nothing.
 	Shape *definition.Shape
 	// Invalid: the file at HEAD is no definition. The rest is its last valid
 	// version, empty where there never was one.
 	Invalid bool
+}
+
+// declares reports whether a target is one that the definition names or may select.
+func (d *Definition) declares(p Place) bool {
+	if slices.Contains(d.Places, p) {
+		return true
+	}
+	p.Namespace = ""
+	return slices.Contains(d.Selected, p)
 }
 
 // Claim is what the server says of one definition.

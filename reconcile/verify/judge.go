@@ -61,7 +61,7 @@ func judgeWhole(d Definition, c Claim, note func(Place, Kind, finding)) {
 		}
 	}
 	for _, t := range c.Targets {
-		if !slices.Contains(d.Places, t.Place) {
+		if !d.declares(t.Place) {
 			note(t.Place, Surplus, finding{says: t.State + " of this target", finds: "HEAD doesn't have it"})
 		}
 	}

@@ -374,7 +374,7 @@ func (l *sight) noteUnseen(tenant string, f *facts) {
 }
 
 func sameDefinition(a, b Definition) bool {
-	return a.Path == b.Path && a.Invalid == b.Invalid && a.Shape.Equal(b.Shape) && slices.Equal(a.Places, b.Places)
+	return a.Path == b.Path && a.Invalid == b.Invalid && a.Shape.Equal(b.Shape) && slices.Equal(a.Places, b.Places) && slices.Equal(a.Selected, b.Selected)
 }
 
 func sameWhole(a, b Claim) bool {

@@ -125,6 +125,7 @@ func (r *Repository) read(ctx context.Context, head plumbing.Hash) ([]Definition
 	for i := range definitions {
 		if former := valid[definitions[i].Name]; former != nil {
 			definitions[i].Path, definitions[i].Places, definitions[i].Shape = former.Path, former.Places, former.Shape
+			definitions[i].Selected = former.Selected
 		}
 	}
 	return definitions, nil
@@ -275,7 +276,12 @@ func (r *Repository) parse(folder *object.Tree, entry object.TreeEntry) (*Defini
 	}
 	d := &Definition{Name: parsed.Name.String(), Path: parsed.SecretPath.String(), Shape: parsed.Shape}
 	for _, t := range parsed.Sync {
-		d.Places = append(d.Places, Place{t.Cluster.String(), t.Namespace.String(), t.Secret(parsed.Name).String()})
+		p := Place{t.Cluster.String(), t.Namespace.String(), t.Secret(parsed.Name).String()}
+		if t.Selector.IsZero() {
+			d.Places = append(d.Places, p)
+		} else {
+			d.Selected = append(d.Selected, p)
+		}
 	}
 	return d, nil
 }
