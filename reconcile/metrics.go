@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -167,6 +168,11 @@ func (t *tenant) count() (count map[kind]int, last time.Time) {
 	count = make(map[kind]int)
 	now := t.clock.Now()
 	for _, d := range t.definitions {
+		for _, s := range d.selections {
+			if f := cmp.Or(s.refused, s.fault); f != nil {
+				count[kind{f.State, f.Reason}]++
+			}
+		}
 		for x := range d.all() {
 			if x.refused != nil {
 				count[kind{x.refused.State, x.refused.Reason}]++

@@ -224,9 +224,9 @@ func (t *tenant) tooMany(s *selection) *fault.Fault {
 		len(s.matching), s.spec.Cluster, s.spec.Selector, t.mostNamespaces)
 }
 
-// place has a definition's selection have a target in a namespace, or none. t.mu is
-// held.
-func (t *tenant) place(d *followed, i int, name string) {
+// place has a definition's selection have a target in a namespace, or none, and
+// reports whether that changed. t.mu is held.
+func (t *tenant) place(d *followed, i int, name string) (changed bool) {
 	s := d.selections[i]
 	_, matches := s.matching[name]
 	wanted, old := matches && !d.occupied(i, name), s.targets[name]
@@ -234,13 +234,16 @@ func (t *tenant) place(d *followed, i int, name string) {
 	case wanted && old == nil:
 		namespace, err := definition.ParseNamespace(name)
 		if err != nil {
-			return // no target can name it
+			return false // no target can name it
 		}
 		s.targets[name] = t.target(desired(d.entry), s.spec.In(namespace), s.asks, s.commit)
+		return true
 	case !wanted && old != nil:
 		delete(s.targets, name)
 		t.drop(old)
+		return true
 	}
+	return false
 }
 
 // occupied reports whether the place of a selection in a namespace is that of a
@@ -265,31 +268,35 @@ func (d *followed) occupied(i int, namespace string) bool {
 // have.
 func (t *tenant) relabelled(c *connection, namespace string) {
 	t.mu.Lock()
+	changed := namespace == ""
 	for d := range t.selecting[c] {
 		if namespace == "" {
 			t.expand(d, c)
-		} else {
-			t.reselect(d, c, namespace)
+		} else if t.reselect(d, c, namespace) {
+			changed = true
 		}
 	}
 	t.mu.Unlock()
-	t.announce()
+	if changed {
+		t.announce()
+	}
 }
 
 // reselect brings the targets of a definition's selections in a cluster in line with
-// one namespace of it. t.mu is held.
-func (t *tenant) reselect(d *followed, c *connection, namespace string) {
+// one namespace of it, and reports whether anything may be other than before. t.mu
+// is held.
+func (t *tenant) reselect(d *followed, c *connection, namespace string) (changed bool) {
 	set, state, unknown := c.kube.Labels(namespace)
 	for i, s := range d.selections {
 		switch {
 		case s.connection != c:
 			continue
 		case unknown != nil:
-			s.fault = unknown
+			s.fault, changed = unknown, true
 			continue
 		case s.fault != nil && s.fault.Reason != ReasonTooManyNamespaces:
 			t.expand(d, c) // it was not known before, what the others are
-			return
+			return true
 		}
 		if state == kube.NamespaceThere && allows(t.grants[s.spec.Cluster].namespaces, namespace) && s.selector.Matches(set) {
 			s.matching[intern(namespace)] = struct{}{}
@@ -299,13 +306,14 @@ func (t *tenant) reselect(d *followed, c *connection, namespace string) {
 		switch before := s.fault; {
 		case before != nil && len(s.matching) <= t.mostNamespaces:
 			t.expand(d, c) // what was held goes on, which those after it see
-			return
+			return true
 		case before != nil || t.tooMany(s) != nil:
-			s.fault = t.tooMany(s)
+			s.fault, changed = t.tooMany(s), true
 		default:
-			t.place(d, i, namespace)
+			changed = t.place(d, i, namespace) || changed
 		}
 	}
+	return changed
 }
 
 // regrantSelections takes in other grants. t.mu is held.

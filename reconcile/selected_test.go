@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 )
 
@@ -225,4 +227,84 @@ func TestACopyGoesThatIsToBeDeletedWhereItsNamespaceStopsMatching(t *testing.T) 
 	w.until("production/"+w.name+"-a/db", "gone", func(s *corev1.Secret) bool { return s == nil })
 	w.stands("db", "-b/Synced")
 	w.holds("production/"+w.name+"-b/db", map[string]string{"a": "1"})
+}
+
+func TestTwoTenantsSelectInOneCluster(t *testing.T) {
+	w := newWorld(t)
+	other, err := gitstore.ParseTenantName(w.name + "x")
+	w.must(err)
+	second := w.config.Tenants[0]
+	second.Name = other
+	theirs := w.store.MustRepository(other.String())
+	second.Repository = theirs.Repository
+	second.Clusters = map[definition.ClusterName]Grant{w.cluster("production"): {Cluster: "production", Namespaces: []string{w.name + "-b", w.name + "-c"}}}
+	w.config.Tenants = append(w.config.Tenants, second)
+	w.must(w.r.Reconfigure(w.config))
+
+	w.put("db", map[string]any{"a": "1"})
+	team := `{"team":"` + w.name + `"}`
+	w.label("production", w.name+"-a", team)
+	w.label("production", w.name+"-b", team)
+	w.selecting("db", w.team(""))
+	w.stands("db", "-a/Synced", "-b/Synced")
+	mine := w.get("production/" + w.name + "-b/db")
+
+	// The other one asks for the same names: what is the first one's stays that.
+	file := "name: db\nsecretPath: db\nsync: [" + w.team("") + "]\n"
+	theirs.MustPush(map[string]*string{"secrets/db.yaml": &file})
+	stand := func(want ...string) {
+		t.Helper()
+		var is []string
+		for end := time.Now().Add(deadline); ; {
+			changed := w.r.Changed(other)
+			is = nil
+			if e, ok := theirs.Snapshot().Get(w.parse("db")); ok {
+				for _, x := range w.r.Status(other, e).Targets {
+					is = append(is, strings.TrimPrefix(x.Target.Namespace.String(), w.name)+"/"+string(x.Reason))
+				}
+			}
+			if slices.Equal(is, want) {
+				return
+			}
+			select {
+			case <-changed:
+			case <-time.After(50 * time.Millisecond):
+			}
+			if time.Now().After(end) {
+				t.Fatalf("it stands at %v, not %v", is, want)
+			}
+		}
+	}
+	stand("-b/TargetConflict")
+	w.label("production", w.name+"-b", `{"team":null}`)
+	w.stands("db", "-a/Synced")
+	w.label("production", w.name+"-c", team)
+	w.stands("db", "-a/Synced", "-c/Synced")
+	stand("-c/TargetConflict")
+	if now := w.get("production/" + w.name + "-b/db"); now.ResourceVersion != mine.ResourceVersion {
+		t.Error("it was written")
+	}
+}
+
+func TestACommitIsLiveWhereItsSelectedTargetsAre(t *testing.T) {
+	w := newWorld(t)
+	w.put("db", map[string]any{"a": "1"})
+	w.label("production", w.name+"-a", `{"team":"`+w.name+`"}`)
+	w.selecting("db", w.team(""))
+	e, s, err := w.r.Wait(w.ctx, w.tenant(), w.parse("db"), PhaseActive)
+	w.must(err)
+	if len(s.Targets) != 1 || s.Targets[0].Observed != e.Source {
+		t.Errorf("%+v", s)
+	}
+	if at := s.Targets[0].Declared(e.Name); at != e.Definition.Sync[0].Place(e.Name) {
+		t.Errorf("declared as %s", at)
+	}
+	// A namespace that others label is nobody's news.
+	version := w.r.Version(w.tenant())
+	w.label("production", w.name+"-other", `{"team":"nobody"}`)
+	w.label("production", w.name+"-b", `{"team":"`+w.name+`"}`)
+	w.stands("db", "-a/Synced", "-b/Synced")
+	if w.r.Version(w.tenant()) == version {
+		t.Error("nobody was told")
+	}
 }

@@ -15,7 +15,10 @@ import (
 type labelling struct {
 	told     func(namespace string) // nil: nobody selects
 	labelled bool                   // the labels of all namespaces are known
-	refused  bool                   // the cluster does not let us list namespaces
+	// selections counts how often somebody began to select: what was listed before the
+	// latest lacks labels.
+	selections int
+	refused    bool // the cluster does not let us list namespaces
 	// unlabelled rings when labels are wanted that were not kept before: the
 	// namespaces are listed again then.
 	unlabelled chan struct{}
@@ -29,7 +32,10 @@ func (c *Cluster) Label(told func(namespace string)) {
 	c.mu.Lock()
 	before := c.told
 	c.told = told
-	if told == nil {
+	switch {
+	case told != nil && before == nil:
+		c.selections++
+	case told == nil:
 		c.labelled = false
 		for _, ns := range c.namespaces {
 			ns.labels = nil
@@ -87,16 +93,20 @@ func (c *Cluster) Select(match func(name string, labels labels.Set) bool) ([]str
 	return names, nil
 }
 
-func (c *Cluster) selects() bool {
+// selects is which of the times it is that somebody selects; 0: nobody does.
+func (c *Cluster) selects() int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.told != nil
+	if c.told == nil {
+		return 0
+	}
+	return c.selections
 }
 
 // namespaceOf makes a record of a namespace.
 func (c *Cluster) namespaceOf(o metav1.Object) namespace {
 	ns := namespace{state: stateOf(o)}
-	if len(o.GetLabels()) > 0 && c.selects() {
+	if len(o.GetLabels()) > 0 && c.selects() > 0 {
 		ns.labels = make(labels.Set, len(o.GetLabels()))
 		for k, v := range o.GetLabels() {
 			ns.labels[intern(k)] = intern(v) // a listing's own texts would keep all of it

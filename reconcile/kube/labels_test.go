@@ -84,3 +84,20 @@ func TestWhoMayNotListNamespacesIsToldSo(t *testing.T) {
 		t.Errorf("%q", unknown.Message)
 	}
 }
+
+func TestAListingThatBeganBeforeSomebodySelectedTellsNoLabels(t *testing.T) {
+	c := New(Config{Name: "production"}, Options{})
+	c.Label(func(string) {})
+	began := c.selects()
+	c.Label(nil)
+	c.Label(func(string) {})
+	listed := map[string]namespace{"team-a": {state: NamespaceThere}}
+	c.replacedNamespaces(listed, began)
+	if _, _, unknown := c.Labels("team-a"); unknown == nil {
+		t.Error("labels are taken for known that were not kept")
+	}
+	c.replacedNamespaces(listed, c.selects())
+	if _, _, unknown := c.Labels("team-a"); unknown != nil {
+		t.Error(unknown)
+	}
+}

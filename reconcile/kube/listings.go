@@ -166,13 +166,14 @@ func (c *Cluster) sawNamespaceLocked(name string, now namespace) (changed, relab
 }
 
 // replacedNamespaces takes in the whole list of them; nil says that the cluster
-// does not let us see it. labelled says that their labels were kept throughout.
-func (c *Cluster) replacedNamespaces(seen map[string]namespace, labelled bool) {
+// does not let us see it. labelled is what
+// selects said when the listing began.
+func (c *Cluster) replacedNamespaces(seen map[string]namespace, labelled int) {
 	c.mu.Lock()
 	sees := seen != nil
 	flipped := c.seesNames != sees
 	c.seesNames = sees
-	c.labelled = sees && labelled && c.told != nil
+	c.labelled = sees && c.told != nil && labelled == c.selections
 	c.refused = !sees
 	var changed []string
 	take := func(name string, now namespace) {

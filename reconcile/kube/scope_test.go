@@ -286,7 +286,7 @@ func TestAServerThatIsNotReadyIsNotTakenAtItsWord(t *testing.T) {
 
 func TestWhatIsGrantedByPatterns(t *testing.T) {
 	c, _ := still(t)
-	c.replacedNamespaces(map[string]namespace{"team-a": {state: NamespaceThere}, "team-b": {state: NamespaceTerminating}, "kube-system": {state: NamespaceThere}, "other": {state: NamespaceThere}}, false)
+	c.replacedNamespaces(map[string]namespace{"team-a": {state: NamespaceThere}, "team-b": {state: NamespaceTerminating}, "kube-system": {state: NamespaceThere}, "other": {state: NamespaceThere}}, 0)
 	for _, test := range []struct{ patterns, want []string }{
 		{[]string{"*"}, []string{"other", "team-a", "team-b"}},
 		{[]string{"team-?", "late"}, []string{"late", "team-a", "team-b"}},
@@ -298,7 +298,7 @@ func TestWhatIsGrantedByPatterns(t *testing.T) {
 			t.Errorf("%v: %v", test.patterns, got)
 		}
 	}
-	c.replacedNamespaces(nil, false)
+	c.replacedNamespaces(nil, 0)
 	c.Configure(Config{Name: "eu", Namespaces: []string{"team-*"}})
 	clear(c.scopes)
 	c.Look(Key{"team-x", "db"})

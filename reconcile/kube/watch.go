@@ -281,7 +281,7 @@ func (c *connection) followNamespaces(ctx context.Context, told func()) error {
 	seen := make(map[string]namespace)
 	var refusals backoff
 	for {
-		labelled := false
+		var labelled int
 		mine, again := c.untilLabelled(ctx)
 		err := c.follow(mine, &feed{
 			resource: "namespaces",
@@ -313,7 +313,7 @@ func (c *connection) followNamespaces(ctx context.Context, told func()) error {
 		if refusals.failures == 0 {
 			c.log.Info("namespaces can't be watched; allow get, list and watch on namespaces to notice new ones at once")
 		}
-		c.replacedNamespaces(nil, false)
+		c.replacedNamespaces(nil, 0)
 		told()
 		// A server that has just started refuses for a second or two; else a
 		// person has to act.
