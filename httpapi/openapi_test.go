@@ -185,7 +185,7 @@ func exerciseDeletions(t *testing.T, w *world) {
 
 func exerciseShapes(w *world) {
 	w.must(201, "POST", "/secrets", `{"name":"shaped","secretPath":"shaped","data":{"ca.crt":{"key":"pem","path":"shared/ca"}},
-		"sync":[{"cluster":"production","namespace":"default"},{"cluster":"production","namespaceSelector":{"matchExpressions":[{"key":"team","operator":"In","values":["a"]}]}}]}`)
+		"sync":[{"cluster":"production","namespace":"default","restart":["deployment/web"]},{"cluster":"production","namespaceSelector":{"matchExpressions":[{"key":"team","operator":"In","values":["a"]}]}}]}`)
 	w.must(200, "GET", "/secrets/shaped", "")
 	w.must(200, "POST", "/plan", `{"files":{"secrets/shaped-2.yaml":"name: shaped-2\nsecretPath: a\ndata: {a: {key: b, path: c}}\nsync: [{cluster: production, namespace: shaped}]\n"},"partial":true}`)
 	w.must(204, "DELETE", "/secrets/shaped", "")

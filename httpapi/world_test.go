@@ -27,6 +27,7 @@ import (
 	"secretsync/httpapi/githttp/prereceive"
 	"secretsync/httpapi/limit"
 	"secretsync/reconcile"
+	"secretsync/reconcile/restart"
 )
 
 var (
@@ -219,6 +220,9 @@ func (f *standIn) Status(_ gitstore.TenantName, e *gitstore.Entry) reconcile.Sta
 	}
 	for _, target := range e.Definition.Sync {
 		st := reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Synced, Reason: reconcile.ReasonSynced, LastSync: someTime, VaultVersion: 3, Commit: e.Revision, Observed: e.Revision}
+		for _, workload := range target.Restart.Workloads() {
+			st.Restarts = append(st.Restarts, reconcile.RestartStatus{Workload: workload, State: restart.Current, Restarted: someTime})
+		}
 		if paths := e.Definition.Paths(); len(paths) > 1 {
 			st.VaultVersions = make(map[string]int)
 			for _, path := range paths {

@@ -91,6 +91,7 @@ func (p *place) plan(now time.Time) (*work, bool) {
 		}
 	}
 	p.tenant.Store(&w.target.owner.Tenant)
+	w.restart()
 	return w, true
 }
 

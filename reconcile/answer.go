@@ -40,6 +40,7 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status 
 		switch {
 		case x != nil && x.refused == nil:
 			s = x.stands(now).full(x.owner)
+			s.Restarts = x.restartStatuses()
 		case x != nil:
 			s = notAtWork(spec, e.Name, x.refused)
 		default:

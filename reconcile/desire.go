@@ -36,6 +36,7 @@ type target struct {
 	asks       atomic.Pointer[asked]  // nil: what a copy is by default
 	place      atomic.Pointer[place]  // nil where refused or withdrawn
 	commit     atomic.Pointer[string] // the commit the definition was read at
+	restarts   atomic.Pointer[string] // the cluster in which workloads are restarted for it; nil: none yet
 
 	mu   sync.Mutex
 	told told
@@ -235,6 +236,7 @@ func (t *tenant) drop(old *target) {
 		return
 	}
 	t.atlas.release(old)
+	old.forgetRestarts()
 	if old.deletes() {
 		t.tidy()
 	}

@@ -16,20 +16,22 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/kube"
+	"secretsync/reconcile/restart"
 	"secretsync/reconcile/vault"
 )
 
 // Reconciler is the engine. Make one with [New], then Run it once.
 type Reconciler struct {
-	clock   clock.WithTicker
-	log     *slog.Logger
-	hasher  *kube.Hasher
-	metrics *metrics
-	atlas   *atlas
-	janitor *janitor
-	limits  *vault.Limits
-	workers int
-	made    atomic.Uint64 // tenants, ever
+	clock     clock.WithTicker
+	log       *slog.Logger
+	hasher    *kube.Hasher
+	metrics   *metrics
+	atlas     *atlas
+	restarter *restart.Restarter
+	janitor   *janitor
+	limits    *vault.Limits
+	workers   int
+	made      atomic.Uint64 // tenants, ever
 
 	mu  sync.Mutex // of Run, Reconfigure and Reread
 	ctx context.Context
@@ -73,6 +75,7 @@ func New(cfg Config) (*Reconciler, error) {
 		return nil, err
 	}
 	r.atlas = newAtlas(r.clock, r.log, r.metrics)
+	r.restarter = restart.New(r.clock, r.log, r.announce)
 	r.janitor = newJanitor(r.clock, func(ctx context.Context, t *tenant) {
 		if r.tenant(t.name) == t {
 			t.clean(ctx)
@@ -102,6 +105,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		r.startConnection(c)
 	}
 	r.atlas.run(ctx, &r.wg, connections)
+	r.wg.Go(func() { r.restarter.Run(ctx) })
 	r.wg.Go(func() { r.janitor.run(ctx) })
 	for _, t := range r.at.Load().tenants {
 		r.startTenant(t)

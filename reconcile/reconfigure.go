@@ -100,7 +100,7 @@ func (r *Reconciler) connection(old *running[*connection], spec Cluster, cfg Con
 
 func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 	t := &tenant{
-		name: spec.Name, repository: spec.Repository, atlas: r.atlas,
+		name: spec.Name, repository: spec.Repository, atlas: r.atlas, restarter: r.restarter,
 		janitor: r.janitor, metrics: r.metrics,
 		clock: r.clock, log: r.log.With("tenant", spec.Name.String()),
 		definitions: make(map[definition.Name]*followed),

@@ -78,7 +78,9 @@ type TargetStatus struct {
 	// VaultVersions are those of all paths that the copy is made of, by path; nil
 	// where there is only one, or they are not known.
 	VaultVersions map[string]int
-	Commit        gitstore.Revision // the commit the copy came from; zero where it is not known
+	// Restarts are the workloads of the target's restart list; nil where it has none.
+	Restarts []RestartStatus
+	Commit   gitstore.Revision // the commit the copy came from; zero where it is not known
 	// Observed is the revision of the definition that State was judged by; zero
 	// where it was judged by none yet. Commit stays that of the last write to the
 	// copy, Observed moves with every commit that changes the definition: a commit

@@ -12,6 +12,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/restart"
 	"secretsync/reconcile/vault"
 )
 
@@ -22,6 +23,7 @@ type tenant struct {
 	repository Repository
 	broker     *vault.Broker
 	atlas      *atlas
+	restarter  *restart.Restarter
 	clock      clock.WithTicker
 	log        *slog.Logger
 

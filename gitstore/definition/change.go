@@ -1,6 +1,7 @@
 package definition
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,7 +99,7 @@ func ParseObject(object map[string]any) (Change, error) {
 		}
 		c.Fields = append(c.Fields, field)
 		if value != nil {
-			given[field] = withoutNull(value)
+			given[field] = withoutNull(field, value)
 		}
 	}
 	text := []byte(flowOf(given))
@@ -123,24 +124,34 @@ func ParseObject(object map[string]any) (Change, error) {
 	return c, nil
 }
 
-// withoutNull leaves out the members of objects that are null: for an optional
-// field that is the same as not to send it.
-func withoutNull(v any) any {
+// withoutNull leaves out what is null of the members that the format names: not to
+// send an optional one is the same. Names that people choose, such as those of
+// labels, stand for something in any case.
+func withoutNull(field string, v any) any {
+	kept := func(v any) any {
+		object, ok := v.(map[string]any)
+		if !ok {
+			return v
+		}
+		object = maps.Clone(object)
+		maps.DeleteFunc(object, func(_ string, inner any) bool { return inner == nil })
+		return object
+	}
 	switch v := v.(type) {
 	case map[string]any:
-		kept := make(map[string]any, len(v))
-		for key, inner := range v {
-			if inner != nil {
-				kept[key] = withoutNull(inner)
+		if field == fieldData {
+			entries := make(map[string]any, len(v))
+			for key, inner := range v {
+				entries[key] = kept(inner)
 			}
+			return entries
 		}
-		return kept
 	case []any:
-		kept := make([]any, len(v))
+		targets := make([]any, len(v))
 		for i, inner := range v {
-			kept[i] = withoutNull(inner)
+			targets[i] = kept(inner)
 		}
-		return kept
+		return targets
 	}
 	return v
 }

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
+	kjson "sigs.k8s.io/json"
 )
 
 // The fields of a [Shape], in the order in which they are written anew.
@@ -203,7 +204,6 @@ func parseField(s string) (string, error) {
 func (p *parser) marks(n *yaml.Node, field string, check func(string) error) map[string]string {
 	marks := make(map[string]string)
 	for e := range p.entriesOf(n, field, maxMarks) {
-		where := field + "." + e.key.Value
 		if err := checkMark(e.key.Value); err != nil {
 			p.fail(e.key, "%s: %s", field, reason(err))
 			continue
@@ -218,7 +218,6 @@ func (p *parser) marks(n *yaml.Node, field string, check func(string) error) map
 		if p.failed() == before {
 			marks[e.key.Value] = text
 		}
-		_ = where
 	}
 	return marks
 }
@@ -328,9 +327,9 @@ func (r Restart) Workloads() []string { return strings.Fields(r.s) }
 // mistake. A failure matches [ErrInvalid].
 func ParseSelector(text []byte) (Selector, error) {
 	var s metav1.LabelSelector
-	decoder := json.NewDecoder(strings.NewReader(string(text)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&s); err != nil {
+	// Kubernetes' own reader, since that of the standard library takes a name in
+	// capital letters for another one's, and two for one.
+	if problems, err := kjson.UnmarshalStrict(text, &s); err != nil || len(problems) > 0 {
 		return Selector{}, invalid("namespaceSelector", "has matchLabels, a mapping of texts, and matchExpressions, a list of {key, operator, values}, as in Kubernetes, and nothing else")
 	}
 	if len(s.MatchLabels)+len(s.MatchExpressions) == 0 {

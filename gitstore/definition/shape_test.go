@@ -115,6 +115,8 @@ func TestWhatIsWrongWithAFieldIsToldWithItsLine(t *testing.T) {
 		{"namespace and selector", "sync:\n  - cluster: c\n    namespace: n\n    namespaceSelector: {matchLabels: {a: b}}", "6", "remove one of them"},
 		{"a selector for everything", "sync:\n  - cluster: c\n    namespaceSelector: {}", "5", "selects every namespace"},
 		{"a selector of another form", "sync:\n  - cluster: c\n    namespaceSelector: {team: a}", "5", "as in Kubernetes"},
+		{"a selector in capital letters", "sync:\n  - cluster: c\n    namespaceSelector: {MATCHLABELS: {a: b}}", "5", "as in Kubernetes"},
+		{"a selector of two spellings", "sync:\n  - cluster: c\n    namespaceSelector: {matchLabels: {a: b}, MatchLabels: {c: d}}", "5", "as in Kubernetes"},
 		{"an operator that is none", "sync:\n  - cluster: c\n    namespaceSelector: {matchExpressions: [{key: a, operator: Is}]}", "5", "is not valid"},
 		{"a selector twice", "sync:\n  - cluster: c\n    namespaceSelector: {matchLabels: {a: b}}\n  - {cluster: c, namespaceSelector: {matchLabels: {a: b}}}", "6", "same target"},
 		{"a workload of another kind", "sync:\n  - {cluster: c, namespace: n, restart: [job/x]}", "4", "no workload"},
@@ -222,8 +224,10 @@ func changeOf(t testing.TB, text string) Change {
 
 func TestAnObjectThatIsWrongNamesTheField(t *testing.T) {
 	for object, want := range map[string]string{
-		`{"labels":{"a":1}}`: "labels.a: must be a text, not a number",
-		`{"type":"a b"}`:     "type: \"a b\" is no type",
+		`{"labels":{"team":null}}`:                                   "labels.team: has no value",
+		`{"data":{"a":{"key":"x"},"b":null}}`:                        "data.b: must say where it comes from",
+		`{"labels":{"a":1}}`:                                         "labels.a: must be a text, not a number",
+		`{"type":"a b"}`:                                             "type: \"a b\" is no type",
 		`{"data":{"a":{"key":"x","decode":"rot13"}}}`:                "data.a.decode: \"rot13\" is none of",
 		`{"suspend":"true"}`:                                         "suspend: must be true or false, not a text",
 		`{"sync":[{"cluster":"c","namespaceSelector":{}}]}`:          "sync[0].namespaceSelector: selects every namespace",

@@ -75,8 +75,17 @@ type SyncStatus struct {
 	LastSyncTime      time.Time       `json:"lastSyncTime"`
 	VaultVersion      *int            `json:"vaultVersion"`
 	VaultVersions     map[string]int  `json:"vaultVersions,omitempty"` // by path, where a copy is made of several
+	Restarts          []RestartStatus `json:"restarts,omitempty"`      // where the target has a restart list
 	Commit            string          `json:"commit"`
 	ObservedRevision  string          `json:"observedRevision"`
+}
+
+// RestartStatus is how a workload of a target's restart list stands.
+type RestartStatus struct {
+	Workload    string    `json:"workload"`
+	State       string    `json:"state"` // Waiting, Current, Failed
+	Message     string    `json:"message"`
+	RestartedAt time.Time `json:"restartedAt"` // zero: not since the start of the server
 }
 
 // SecretList is one page of definitions.

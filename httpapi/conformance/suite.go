@@ -355,6 +355,7 @@ type (
 			Cluster      string          `json:"cluster"`
 			Namespace    string          `json:"namespace"`
 			Selector     json.RawMessage `json:"namespaceSelector"`
+			Restarts     json.RawMessage `json:"restarts"`
 			SecretName   string          `json:"secretName"`
 			State        string          `json:"state"`
 			Reason       string          `json:"reason"`

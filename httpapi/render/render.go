@@ -106,6 +106,9 @@ func TargetStatus(b []byte, t *reconcile.TargetStatus) []byte {
 	} else {
 		b = strconv.AppendInt(b, int64(t.VaultVersion), 10)
 	}
+	if t.Restarts != nil {
+		b = appendRestarts(append(b, `,"restarts":`...), t.Restarts)
+	}
 	if len(t.VaultVersions) > 0 {
 		b = appendVersions(append(b, `,"vaultVersions":`...), t.VaultVersions)
 	}

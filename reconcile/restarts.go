@@ -1,0 +1,59 @@
+package reconcile
+
+import (
+	"time"
+
+	"secretsync/reconcile/restart"
+)
+
+// RestartStatus is how a workload of a target's restart list stands.
+type RestartStatus struct {
+	Workload  string // such as deployment/web
+	State     restart.State
+	Message   string    // why it can't be restarted; empty otherwise
+	Restarted time.Time // when it was restarted for this copy last; zero: not since the start
+}
+
+// hashShown is how many characters of a copy's keyed hash workloads bear.
+const hashShown = 32
+
+// restart has the workloads of the target restarted for which a copy that stands
+// right is another than what their pods were started with.
+func (w *work) restart() {
+	t := w.target
+	identity := t.connection.identity.Load()
+	if t.spec.Restart.IsZero() || !w.right || w.in.suspended != working || identity == nil {
+		return
+	}
+	t.restarts.Store(identity)
+	t.tenant.restarter.Stands(t, restart.Copy{
+		Identity: *identity, Cluster: t.connection.kube, Name: t.connection.name, Namespace: t.at.Namespace, Secret: t.at.Name,
+		Hash: w.in.seen.Copy.Digest.String()[:hashShown], Interval: w.in.interval,
+	}, t.spec.Restart.Workloads())
+}
+
+// forgetRestarts ends restarting for a target that goes.
+func (t *target) forgetRestarts() {
+	if identity := t.restarts.Swap(nil); identity != nil {
+		t.tenant.restarter.Forget(t, *identity, t.at.Namespace, t.at.Name, t.spec.Restart.Workloads())
+	}
+}
+
+// restartStatuses tells how the workloads of the target's list stand; nil where it
+// has none.
+func (t *target) restartStatuses() []RestartStatus {
+	if t.spec.Restart.IsZero() {
+		return nil
+	}
+	var all []RestartStatus
+	for _, name := range t.spec.Restart.Workloads() {
+		s := RestartStatus{Workload: name, State: restart.Waiting}
+		if identity := t.restarts.Load(); identity != nil {
+			if stands, ok := t.tenant.restarter.Standing(*identity, t.at.Namespace, t.at.Name, name); ok {
+				s.State, s.Message, s.Restarted = stands.State, stands.Message, stands.Restarted
+			}
+		}
+		all = append(all, s)
+	}
+	return all
+}
