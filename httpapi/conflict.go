@@ -43,6 +43,7 @@ func (s *Server) standing(tenant gitstore.TenantName, w *gitstore.Written) (stat
 			warnings = append(warnings, fmt.Sprintf("target %s of %s: %s", place, w.Name, t.Message))
 		}
 	}
+	warnings = append(warnings, status.Warnings...)
 	if changed {
 		sumUp(&status, w.Name)
 	}

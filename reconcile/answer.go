@@ -65,6 +65,7 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status 
 	if h := t.cleaning.held.Load(); h != nil {
 		s.hold(h.of(e.Name), h.Since)
 	}
+	s.warn(t.hurry(d))
 	return s
 }
 
@@ -76,6 +77,27 @@ func (s *Status) hold(words string, since time.Time) {
 		s.Phase, s.Ready = PhasePending, Condition{Reason: ReasonDeletionHeld, Message: words, LastTransition: later(since, s.Ready.LastTransition)}
 	default:
 		s.Ready.Message += "; besides, " + words
+	}
+}
+
+// hurry says that a definition asks for its value more often than the operator
+// allows; else it is empty.
+func (t *tenant) hurry(d definition.Definition) string {
+	if d.Shape == nil {
+		return ""
+	}
+	every, least := d.Shape.RefreshInterval.Duration(), time.Duration(t.least.Load())
+	if every == 0 || every >= least {
+		return ""
+	}
+	return fmt.Sprintf("refreshInterval %s is shorter than the operator allows; the vault is asked every %s", d.Shape.RefreshInterval, least)
+}
+
+// warn adds to what should be known; empty is nothing.
+func (s *Status) warn(text string) {
+	if text != "" {
+		s.Warnings = append(s.Warnings, text)
+		s.Ready.Message += "; " + text
 	}
 }
 

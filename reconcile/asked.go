@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/compose"
@@ -19,6 +20,7 @@ type asked struct {
 	recipe    *compose.Recipe
 	worn      kube.Worn
 	suspended bool
+	every     time.Duration // how often the vault is asked for it; 0: as often as for the tenant's others
 }
 
 // asks is what a definition asks for.
@@ -27,7 +29,7 @@ func asks(d definition.Definition) *asked {
 		return nil
 	}
 	r := compose.Of(d)
-	return &asked{recipe: r, worn: kube.Wear(r.Labels(), r.Annotations()), suspended: d.Shape.Suspended()}
+	return &asked{recipe: r, worn: kube.Wear(r.Labels(), r.Annotations()), suspended: d.Shape.Suspended(), every: d.Shape.RefreshInterval.Duration()}
 }
 
 // of says how the copies of a path are made.
@@ -36,6 +38,15 @@ func (a *asked) of(path definition.SecretPath) *compose.Recipe {
 		return a.recipe
 	}
 	return compose.Of(definition.Definition{SecretPath: path})
+}
+
+// interval is how often the vault is asked for it; 0 is as often as for the
+// tenant's others.
+func (a *asked) interval() time.Duration {
+	if a == nil {
+		return 0
+	}
+	return a.every
 }
 
 // further are the paths of which a target's copy is made beside its secretPath. Nil

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
@@ -49,6 +50,30 @@ type origin struct {
 
 	mu      sync.Mutex
 	targets []*target
+	paced   bool // one of them asks for an interval
+}
+
+// pace has the path polled at the shortest interval that its targets ask for. It is
+// called for a target that comes, goes, or asks for another than the one given, and
+// costs nothing where nobody asks for any.
+func (o *origin) pace(given time.Duration) {
+	o.mu.Lock()
+	if given == 0 && !o.paced {
+		o.mu.Unlock()
+		return
+	}
+	shortest, all := time.Duration(0), true
+	for _, t := range o.targets {
+		switch every := t.asks.Load().interval(); {
+		case every == 0:
+			all = false
+		case shortest == 0 || every < shortest:
+			shortest = every
+		}
+	}
+	o.paced = shortest > 0
+	o.mu.Unlock()
+	o.source.Every(shortest, all)
 }
 
 // changed marks every place as due that is a copy of the value.
@@ -187,6 +212,11 @@ func (t *target) ask(asks *asked, commit *string) {
 	if before == nil && asks == nil {
 		return
 	}
+	if every := before.interval(); every != asks.interval() && t.refused == nil {
+		for _, o := range t.followed() {
+			o.pace(max(every, asks.interval()))
+		}
+	}
 	if p := t.place.Load(); p != nil {
 		p.due()
 	}
@@ -227,6 +257,7 @@ func (t *tenant) originOf(n *target, path definition.SecretPath) *origin {
 	o.mu.Lock()
 	o.targets = append(slices.Clip(o.targets), n)
 	o.mu.Unlock()
+	o.pace(n.asks.Load().interval())
 	return o
 }
 
@@ -256,7 +287,9 @@ func (t *tenant) unfollow(old *target, path definition.SecretPath) {
 	if left == 0 {
 		delete(t.origins, path)
 		o.source.Close()
+		return
 	}
+	o.pace(0)
 }
 
 // regrant takes in other grants. Targets for which they decide the same go on

@@ -21,13 +21,18 @@ func (r *Reconciler) SyncPath(name gitstore.TenantName, path definition.SecretPa
 		return 0
 	}
 	o.source.Hint()
+	names := make(map[string]bool)
+	o.users(names)
+	return len(names)
+}
+
+// users adds the names of the definitions that are copies of the value.
+func (o *origin) users(names map[string]bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	names := make(map[string]bool)
 	for _, target := range o.targets {
 		names[target.owner.Name] = true
 	}
-	return len(names)
 }
 
 // SyncAll is SyncPath for all paths of a tenant, at most once in ten seconds.
@@ -39,13 +44,9 @@ func (r *Reconciler) SyncAll(name gitstore.TenantName) (definitions int) {
 	t.broker.HintAll()
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	for _, d := range t.definitions {
-		for _, target := range d.targets {
-			if target.origin != nil {
-				definitions++
-				break
-			}
-		}
+	names := make(map[string]bool)
+	for _, o := range t.origins {
+		o.users(names)
 	}
-	return definitions
+	return len(names)
 }

@@ -53,6 +53,7 @@ func (r *Reconciler) Reconfigure(cfg Config) error {
 		}
 		if t == before.tenants[spec.Name] {
 			t.it.every.Store(int64(interval(cfg, spec)))
+			t.it.least.Store(int64(least(cfg, spec)))
 			t.it.suspend(spec.Suspend)
 			t.it.broker.Configure(spec.Vault, interval(cfg, spec), least(cfg, spec), r.workers)
 			t.it.cleaning.brake.Store(new(brake(cfg, spec)))
@@ -112,6 +113,7 @@ func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 	t.down.Store(true)
 	t.cleaning.brake.Store(new(brake(cfg, spec)))
 	t.every.Store(int64(interval(cfg, spec)))
+	t.least.Store(int64(least(cfg, spec)))
 	t.suspended.Store(spec.Suspend)
 	// A tenant that is made anew never counts where the former one did.
 	t.versions.Store(r.made.Add(1) << 40)

@@ -111,6 +111,9 @@ type Status struct {
 	Phase   Phase
 	Ready   Condition
 	Targets []TargetStatus // in the order of Definition.Sync
+	// Warnings are what else whoever wrote the definition should know; Ready says
+	// it too.
+	Warnings []string
 }
 
 // ClusterStatus is how a cluster stands, as one tenant sees it.

@@ -39,6 +39,7 @@ type tenant struct {
 	mostNamespaces int // that one target may select
 
 	every     atomic.Int64 // the poll interval
+	least     atomic.Int64 // the shortest one that a definition can have
 	suspended atomic.Bool  // by the configuration: nothing is written for it
 	down      atomic.Bool  // the vault was told to be unusable
 	recovered atomic.Int64 // when the last outage of the vault ended

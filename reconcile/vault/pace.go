@@ -33,6 +33,13 @@ func (s *Source) Every(shortest time.Duration, all bool) {
 	}
 }
 
+// Interval is how often the source is polled.
+func (s *Source) Interval() time.Duration {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	return s.pace()
+}
+
 // pace is the interval at which the source is polled.
 func (s *Source) pace() time.Duration {
 	if s.every == 0 {
