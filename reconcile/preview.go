@@ -64,7 +64,7 @@ func (r *Reconciler) Plan(ctx context.Context, name gitstore.TenantName, from, t
 	if t == nil {
 		return nil, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
 	}
-	in := plan.Input{From: from, To: to, Reach: t.reach(), Selected: t.selectedNow}
+	in := plan.Input{From: from, To: to, Reach: t.reach(), Selected: t.selectedNow, Brake: t.wouldHold}
 	p := plan.Make(in)
 	if !look {
 		p.Bound(mostSteps)
@@ -91,6 +91,22 @@ func (r *Reconciler) Plan(ctx context.Context, name gitstore.TenantName, from, t
 	p.Live, p.Unlooked = true, seen.unlooked
 	p.Bound(mostSteps)
 	return p, nil
+}
+
+// wouldHold says why the brake would hold so many more copies, if nothing else went
+// meanwhile.
+func (t *tenant) wouldHold(going int) string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	all := 0
+	for _, g := range t.grants {
+		for at, c := range g.connection.kube.Copies() {
+			if c.Watched && c.Tenant == t.name.String() && allows(g.namespaces, at.Namespace) {
+				all++
+			}
+		}
+	}
+	return t.cleaning.brake.Load().Holds(going, all)
 }
 
 // granted is what a tenant may reach now; see [plan.Reach].
@@ -176,7 +192,7 @@ func (t *tenant) look(ctx context.Context, p *plan.Plan, definitions map[string]
 	var tasks []func()
 	for i := range p.Steps {
 		step := &p.Steps[i]
-		if step.Action == plan.Stop || step.Action == plan.Unchanged || step.Selects || len(tasks) == mostPlacesSeen {
+		if step.Action == plan.Stop || step.Action == plan.Delete || step.Action == plan.Unchanged || step.Selects || len(tasks) == mostPlacesSeen {
 			continue
 		}
 		alias, err := definition.ParseClusterName(step.Cluster)
@@ -244,7 +260,7 @@ func misfits(p *plan.Plan, definitions map[string]definition.Definition, read ma
 	for i := range p.Steps {
 		name := p.Steps[i].Definition
 		d, ok := definitions[name]
-		if !ok || done[name] || p.Steps[i].Action == plan.Stop {
+		if !ok || done[name] || p.Steps[i].Action == plan.Stop || p.Steps[i].Action == plan.Delete {
 			continue
 		}
 		done[name] = true

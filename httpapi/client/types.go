@@ -291,6 +291,7 @@ type PlanSummary struct {
 	Move      int `json:"move"`
 	Resume    int `json:"resume"`
 	Stop      int `json:"stop"`
+	Delete    int `json:"delete"`
 	Unchanged int `json:"unchanged"`
 	Held      int `json:"held"`
 	Errors    int `json:"errors"`

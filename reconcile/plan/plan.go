@@ -59,6 +59,9 @@ type Input struct {
 	// Selected returns the namespaces that a target selects now; false where that is
 	// not known. Nil: it never is.
 	Selected func(definition.Target) ([]definition.Namespace, bool)
+	// Brake says why the deletion of so many copies would be held, as things stand;
+	// empty: it would not. Nil: not known.
+	Brake func(copies int) string
 }
 
 // key is a place by the one name of its cluster.
@@ -210,6 +213,7 @@ func Make(in Input) *Plan {
 	slices.SortStableFunc(m.plan.Steps, func(a, b Step) int {
 		return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Secret, b.Secret))
 	})
+	m.brake()
 	m.plan.Problems = Check(in.To, in.Reach)
 	m.plan.markKnown(Check(in.From, in.Reach))
 	m.plan.sum()
@@ -255,7 +259,7 @@ func (m *maker) place(k key) {
 	case after != nil:
 		m.held(k, before, after, standing, looked)
 	case before != nil:
-		m.add(Step{Action: Stop, Why: m.whyStopped(before)}, before)
+		m.let(before, standing, looked)
 	}
 	for i := range m.to.claims[k] {
 		if c := &m.to.claims[k][i]; c.by.Name != after.by.Name {
@@ -343,7 +347,7 @@ func (m *maker) add(s Step, c *claim) {
 	if !c.place.Selector.IsZero() {
 		s.Namespace, s.Selects = selects(c.place), true
 	}
-	if s.Action != Stop {
+	if s.Action != Stop && s.Action != Delete {
 		at := l.Target(c.index)
 		s.File, s.Line = l.Path(), at.Line
 		for _, path := range l.Paths()[1:] {
@@ -438,6 +442,42 @@ func (m *maker) whyEntered(c *claim) string {
 	return "the definition has this target"
 }
 
+// let adds that a place is let go of. The copy goes where its definition says so, as
+// it is after the change, or as it was where that removes it.
+func (m *maker) let(before *claim, standing Standing, looked bool) {
+	s := Step{Action: Stop, Why: m.whyStopped(before)}
+	shape := before.by.Shape
+	if now := m.to.definitions[before.by.Name]; now != nil {
+		shape = now.Shape
+	}
+	if shape.Deletes() && before.by.Shape.Deletes() && !shape.Merges() && !shape.Suspended() && (!looked || standing.Definition == before.by.Name.String()) {
+		s.Action, s.Why = Delete, s.Why+"; the Secret goes"
+	}
+	m.add(s, before)
+}
+
+// brake tells where so many copies would go that none does before an admin says so.
+func (m *maker) brake() {
+	going := 0
+	for i := range m.plan.Steps {
+		if m.plan.Steps[i].Action == Delete {
+			going++
+		}
+	}
+	if m.in.Brake == nil || going == 0 {
+		return
+	}
+	why := m.in.Brake(going)
+	if why == "" {
+		return
+	}
+	for i := range m.plan.Steps {
+		if s := &m.plan.Steps[i]; s.Action == Delete {
+			s.Held = &Held{State: fault.Pending, Reason: fault.ReasonDeletionHeld, Message: "the Secret stays until an admin releases its deletion: " + why}
+		}
+	}
+}
+
 func (m *maker) whyStopped(c *claim) string {
 	if m.to.definitions[c.by.Name] == nil {
 		return "the definition is removed"
@@ -452,7 +492,7 @@ func (p *Plan) Paths() []string {
 	seen := make(map[string]bool)
 	for i := range p.Steps {
 		s := &p.Steps[i]
-		if s.Action == Stop || s.Action == Unchanged {
+		if s.Action == Stop || s.Action == Delete || s.Action == Unchanged {
 			continue
 		}
 		for _, path := range append([]string{s.Path}, s.FurtherPaths...) {

@@ -268,6 +268,51 @@ func TestMakeTellsInWhatCopiesBecomeOthers(t *testing.T) {
 	}
 }
 
+func TestACopyGoesWhereBeforeAndAfterSaySo(t *testing.T) {
+	yes := true
+	deletes := &definition.Shape{DeletionPolicy: definition.Delete}
+	for name, test := range map[string]struct {
+		from, to *definition.Shape
+		removed  bool
+		brake    string
+		want     string
+	}{
+		"the target goes":                   {deletes, deletes, false, "", "delete production/default/db db db"},
+		"the definition goes":               {deletes, nil, true, "", "delete production/default/db db db"},
+		"it is to stay":                     {nil, nil, false, "", "stop production/default/db db db"},
+		"it is to stay from now on":         {deletes, nil, false, "", "stop production/default/db db db"},
+		"it was to stay till now":           {nil, deletes, false, "", "stop production/default/db db db"},
+		"its definition is suspended":       {deletes, &definition.Shape{DeletionPolicy: definition.Delete, Suspend: &yes}, false, "", "stop production/default/db db db"},
+		"the Secret is shared":              {&definition.Shape{DeletionPolicy: definition.Delete, Mode: definition.ModeMerge}, nil, true, "", "stop production/default/db db db"},
+		"it would be more than are allowed": {deletes, deletes, false, "too many", "delete production/default/db db db held DeletionHeld"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			to := files{"db": "db"}
+			if test.removed {
+				to = files{}
+			}
+			in := plan.Input{From: setOf(t, files{"db": "db production/default"}), To: setOf(t, to), Reach: acme(t), Brake: func(copies int) string {
+				if copies != 1 {
+					t.Errorf("asked for %d copies", copies)
+				}
+				return test.brake
+			}}
+			in.From.Definitions[0].Shape = test.from
+			if !test.removed {
+				in.To.Definitions[0].Shape = test.to
+			}
+			p := plan.Make(in)
+			if got := told(p); len(got) != 1 || strings.TrimSpace(got[0]) != test.want {
+				t.Fatalf("%q", got)
+			}
+			deleted := strings.HasPrefix(test.want, "delete")
+			if deleted != (p.Summary.Delete == 1) || deleted == (p.Summary.Stop == 1) || deleted != strings.Contains(p.Headline(), "to delete (Secrets go)") || !p.Changes() || p.Failing() != "" {
+				t.Errorf("%+v: %s; failing %q", p.Summary, p.Headline(), p.Failing())
+			}
+		})
+	}
+}
+
 func TestCheckTellsOfEachProblemWithItsPlace(t *testing.T) {
 	set := setOf(t, files{
 		"api":    "acme/api production/default/creds",

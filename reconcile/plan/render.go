@@ -8,7 +8,7 @@ import (
 )
 
 // marks are how a step begins as text.
-var marks = map[Action]string{Create: "+", Update: "~", Move: ">", Resume: "=", Stop: "-", Unchanged: " "}
+var marks = map[Action]string{Create: "+", Update: "~", Move: ">", Resume: "=", Stop: "-", Delete: "x", Unchanged: " "}
 
 // WriteText writes the plan for a terminal.
 func (p *Plan) WriteText(out io.Writer) error {

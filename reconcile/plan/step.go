@@ -17,6 +17,7 @@ const (
 	Move      Action = "move"   // another definition has it from now on
 	Resume    Action = "resume" // the copy that stands there already is synced again
 	Stop      Action = "stop"   // it is no longer synced; the Secret stays, with its labels
+	Delete    Action = "delete" // it is no longer synced; the Secret goes, as its definition says
 	Unchanged Action = "unchanged"
 )
 
@@ -110,6 +111,7 @@ type Summary struct {
 	Move      int `json:"move"`
 	Resume    int `json:"resume"`
 	Stop      int `json:"stop"`
+	Delete    int `json:"delete"`
 	Unchanged int `json:"unchanged"`
 	Held      int `json:"held"`
 	Errors    int `json:"errors"`   // problems of that level that are new
@@ -130,6 +132,8 @@ func (p *Plan) sum() {
 			p.Summary.Resume++
 		case Stop:
 			p.Summary.Stop++
+		case Delete:
+			p.Summary.Delete++
 		}
 		if p.Steps[i].Held != nil && p.Steps[i].Action != Unchanged {
 			p.Summary.Held++
@@ -166,7 +170,7 @@ func (p *Plan) markKnown(before []Problem) {
 // Changes reports whether anything is done.
 func (p *Plan) Changes() bool {
 	s := p.Summary
-	return s.Create+s.Update+s.Move+s.Resume+s.Stop > 0
+	return s.Create+s.Update+s.Move+s.Resume+s.Stop+s.Delete > 0
 }
 
 // Failing returns why the change should not be made as it is: the first problem
@@ -204,7 +208,7 @@ func (p *Plan) Headline() string {
 		count int
 		what  string
 	}{
-		{s.Create, "to create"}, {s.Update, "to update"}, {s.Move, "to move"}, {s.Resume, "to resume"}, {s.Stop, "to stop (Secrets stay)"},
+		{s.Create, "to create"}, {s.Update, "to update"}, {s.Move, "to move"}, {s.Resume, "to resume"}, {s.Stop, "to stop (Secrets stay)"}, {s.Delete, "to delete (Secrets go)"},
 	} {
 		if c.count > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.count, c.what))

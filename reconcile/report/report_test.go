@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/definition"
 	"secretsync/gitstore/forge"
 	"secretsync/gitstore/gitstoretest"
 	"secretsync/reconcile"
@@ -40,6 +41,7 @@ type world struct {
 	except  map[string]reconcile.TargetStatus
 	changed chan struct{}
 	asked   int
+	held    reconcile.Deletions
 }
 
 func newWorld(t *testing.T) *world {
@@ -58,6 +60,26 @@ func (w *world) Changed(gitstore.TenantName) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.changed
+}
+
+func (w *world) Weighed(gitstore.TenantName) bool { return true }
+
+func (w *world) Deletions(gitstore.TenantName) reconcile.Deletions {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.held
+}
+
+// hold has a list of copies held; without one none is.
+func (w *world) hold(id string, secrets ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = reconcile.Deletions{ID: id}
+	for _, s := range secrets {
+		cluster, _ := definition.ParseClusterName("production")
+		w.held.Held = append(w.held.Held, reconcile.Orphan{Cluster: cluster, Namespace: "default", Secret: s})
+	}
+	w.announce()
 }
 
 func (w *world) Status(_ gitstore.TenantName, e *gitstore.Entry) (s reconcile.Status) {
@@ -340,6 +362,16 @@ func TestAForgeThatIsDownIsWaitedFor(t *testing.T) {
 }
 
 // counted is how many reports had that outcome.
+func TestACommitWhoseDeletionsAreHeldIsToldSoUntilTheyAreReleased(t *testing.T) {
+	w := newWorld(t)
+	w.hold("abc", "one", "two")
+	sha := w.push("db", "default")
+	w.run(quick, w.tenant(false))
+	w.sent(sha[:7] + " failure: DeletionHeld: production/default/one (and 1 more); release abc")
+	w.hold("")
+	w.sent(sha[:7]+" failure: DeletionHeld: production/default/one (and 1 more); release abc", sha[:7]+" success: live in 1 target")
+}
+
 func (w *world) counted(outcome string) (n float64) {
 	w.Helper()
 	families, err := w.metrics.Gather()

@@ -16,6 +16,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/durable"
 	"secretsync/gitstore/forge"
+	"secretsync/reconcile"
 	"secretsync/reconcile/live"
 )
 
@@ -33,6 +34,15 @@ type Repository interface {
 	Withheld() *gitstore.Withheld
 }
 
+// Source tells what is at work for a tenant, how it stands, and which copies are
+// held that would be deleted. It is a *[reconcile.Reconciler].
+type Source interface {
+	live.Source
+	// Weighed reports whether Deletions are known by now of all that was taken in.
+	Weighed(gitstore.TenantName) bool
+	Deletions(gitstore.TenantName) reconcile.Deletions
+}
+
 // Tenant says where it is told what became live of one tenant.
 type Tenant struct {
 	Name       gitstore.TenantName
@@ -43,7 +53,7 @@ type Tenant struct {
 
 // Config is what a [Reporter] needs.
 type Config struct {
-	Source live.Source
+	Source Source
 	// Dir is the folder for what was told; it is made. What is in it may be
 	// deleted.
 	Dir string

@@ -168,6 +168,14 @@ func (s *statuses) lookAt(ctx context.Context, c *openCommit) (again time.Durati
 // itself.
 func (s *statuses) decide(c *openCommit, v *live.Verdict, now time.Time) (again time.Duration) {
 	if v.Live {
+		// What it no longer claims may be held, which is known a moment later.
+		if wait := s.cfg.pace.settle - now.Sub(c.seen); wait > 0 && !s.cfg.Source.Weighed(s.Name) {
+			return wait
+		}
+		if held := s.cfg.Source.Deletions(s.Name); held.ID != "" {
+			c.say = toldStatus{c.sha, forge.Failure, heldWords(&held)}
+			return 0
+		}
 		c.say = toldStatus{c.sha, forge.Success, liveWords(v)}
 		return 0
 	}
@@ -286,6 +294,16 @@ func liveWords(v *live.Verdict) string {
 		return "live in 1 target"
 	}
 	return fmt.Sprintf("live in %d targets", targets)
+}
+
+// heldWords say that copies are not deleted, and which first.
+func heldWords(held *reconcile.Deletions) string {
+	first := &held.Held[0]
+	said := fmt.Sprintf("%s: %s/%s/%s", reconcile.ReasonDeletionHeld, first.Cluster, first.Namespace, first.Secret)
+	if more := len(held.Held) - 1; more > 0 {
+		said += fmt.Sprintf(" (and %d more)", more)
+	}
+	return said + "; release " + held.ID
 }
 
 // missingWords says what is missing without the words of clusters and vaults,
