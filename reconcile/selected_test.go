@@ -15,6 +15,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/verify"
 )
 
 // label gives a namespace of a cluster labels, made where it is not there; a nil
@@ -306,5 +307,33 @@ func TestACommitIsLiveWhereItsSelectedTargetsAre(t *testing.T) {
 	w.stands("db", "-a/Synced", "-b/Synced")
 	if w.r.Version(w.tenant()) == version {
 		t.Error("nobody was told")
+	}
+}
+
+func TestWhatIsSelectedIsVerified(t *testing.T) {
+	w := newWorld(t)
+	w.put("db", map[string]any{"a": "1"})
+	w.label("production", w.name+"-a", `{"team":"`+w.name+`"}`)
+	w.label("production", w.name+"-b", "{}")
+	w.selecting("db", w.team(""))
+	w.stands("db", "-a/Synced")
+	if lies, err := verify.Check(w.ctx, w.verifiable(10*time.Millisecond)); err != nil || len(lies) > 0 {
+		t.Errorf("%v %v", lies, err)
+	}
+	// Another server that says it of a namespace which does not match.
+	sources := w.verifiable(10 * time.Millisecond)
+	sources.Recovery, sources.Tenants[0].Interval = 10*time.Millisecond, 10*time.Millisecond
+	sources.Tenants[0].Status = verify.StatusFunc(func(context.Context) ([]verify.Claim, error) {
+		claims := w.claims(&w.config.Tenants[0])
+		for i := range claims {
+			more := claims[i].Targets[0]
+			more.Namespace = w.name + "-b"
+			claims[i].Targets = append(claims[i].Targets, more)
+		}
+		return claims, nil
+	})
+	lies, err := verify.Check(w.ctx, sources)
+	if err != nil || !strings.Contains(fmt.Sprint(lies), "the labels of its namespace don't match") {
+		t.Errorf("%v %v", lies, err)
 	}
 }

@@ -44,14 +44,11 @@ func (w *world) claims(t *Tenant) []verify.Claim {
 	for _, e := range t.Repository.Snapshot().Entries() {
 		s := w.r.Status(t.Name, e)
 		c := verify.Claim{Definition: e.Name.String(), Path: e.Definition.SecretPath.String(), Phase: string(s.Phase), Reason: string(s.Ready.Reason)}
-		for i, spec := range e.Definition.Sync {
-			at := verify.Place{Cluster: spec.Cluster.String(), Namespace: spec.Namespace.String(), Secret: spec.Secret(e.Name).String()}
-			c.Sync = append(c.Sync, at)
-			if i >= len(s.Targets) {
-				continue
-			}
-			x := s.Targets[i]
-			at = verify.Place{Cluster: x.Target.Cluster.String(), Namespace: x.Target.Namespace.String(), Secret: x.Secret.String()}
+		for _, spec := range e.Definition.Sync {
+			c.Sync = append(c.Sync, verify.Place{Cluster: spec.Cluster.String(), Namespace: spec.Namespace.String(), Secret: spec.Secret(e.Name).String()})
+		}
+		for _, x := range s.Targets {
+			at := verify.Place{Cluster: x.Target.Cluster.String(), Namespace: x.Target.Namespace.String(), Secret: x.Secret.String()}
 			target := verify.TargetClaim{Place: at, State: string(x.State), Reason: string(x.Reason), LastSync: x.LastSync, VaultVersion: x.VaultVersion}
 			if !x.Commit.IsZero() {
 				target.Commit = x.Commit.String()

@@ -49,7 +49,7 @@ func (c *ClusterReader) Namespace(ctx context.Context, name string) (Namespace, 
 	if found, err := c.get(ctx, c.client.Get().Resource("namespaces").Name(name), &n); !found || err != nil {
 		return Namespace{}, err
 	}
-	return Namespace{Exists: true, Terminating: n.DeletionTimestamp != nil, UID: string(n.UID)}, nil
+	return Namespace{Exists: true, Terminating: n.DeletionTimestamp != nil, UID: string(n.UID), Labels: n.Labels}, nil
 }
 
 func (c *ClusterReader) get(ctx context.Context, r *rest.Request, into any) (found bool, err error) {

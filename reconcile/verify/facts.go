@@ -23,13 +23,10 @@ func (p Place) String() string { return p.Cluster + "/" + p.Namespace + "/" + p.
 
 // Definition is what a file of the repository asks for.
 type Definition struct {
-	Name   string
-	Path   string
-	Places []Place
-	// Selected are the targets that select namespaces, with no namespace. What is
-	// selected is taken for declared, and not judged: that would need the labels of all
-	// namespaces at the moment the server looked.
-	Selected []Place
+	Name     string
+	Path     string
+	Places   []Place
+	Selected []Selection // the targets that select namespaces
 	// Shape is what the file says of its copies besides; nil: nothing.
 	Shape *definition.Shape
 	// Invalid: the file at HEAD is no definition. The rest is its last valid
@@ -37,13 +34,23 @@ type Definition struct {
 	Invalid bool
 }
 
+// Selection is a target that selects namespaces. Those in which the server says that it
+// stands are judged, and that their labels match; not, whether it lacks one: for that
+// all namespaces would have to be listed.
+type Selection struct {
+	Place    Place // with no namespace
+	Selector definition.Selector
+}
+
 // declares reports whether a target is one that the definition names or may select.
 func (d *Definition) declares(p Place) bool {
-	if slices.Contains(d.Places, p) {
-		return true
-	}
+	return slices.Contains(d.Places, p) || d.selects(p, func(Selection) bool { return true })
+}
+
+// selects reports whether there is such a selection of which a target may come.
+func (d *Definition) selects(p Place, such func(Selection) bool) bool {
 	p.Namespace = ""
-	return slices.Contains(d.Selected, p)
+	return slices.ContainsFunc(d.Selected, func(s Selection) bool { return s.Place == p && such(s) })
 }
 
 // Claim is what the server says of one definition.
@@ -94,6 +101,7 @@ type Namespace struct {
 	Exists      bool
 	Terminating bool
 	UID         string
+	Labels      map[string]string
 }
 
 // Data is a Secret's data, with a digest in place of each value.

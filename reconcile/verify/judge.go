@@ -162,7 +162,7 @@ func judgeCopy(f *facts, note func(Kind, finding)) {
 	if path := f.secret.Annotations[annotationPath]; path != f.definition.Path {
 		lie(OtherPath, "the Secret is a copy of %q, and the definition asks for %q", path, f.definition.Path)
 	}
-	asked := f.origin != nil && f.origin.Path == f.definition.Path && slices.Contains(f.origin.Places, f.claim.Place)
+	asked := f.origin != nil && f.origin.Path == f.definition.Path && f.origin.declares(f.claim.Place)
 	if f.originKnown && !asked {
 		lie(OtherCommit, "the Secret names commit %.10s, which didn't ask for it", f.secret.Annotations[annotationCommit])
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // look reads everything once, or what concerns certain definitions only, and
@@ -157,7 +158,7 @@ func (l *sight) gather(ctx context.Context, only map[definitionKey]bool) {
 		for name, d := range l.tenants[i].before.definitions {
 			key := definitionKey{t.Name, name}
 			wanted := only == nil || only[key]
-			for _, p := range d.Places {
+			for _, p := range l.placesOf(i, d) {
 				at, ok := l.placeOf(t, p)
 				if !ok {
 					continue
@@ -167,7 +168,7 @@ func (l *sight) gather(ctx context.Context, only map[definitionKey]bool) {
 					l.places[at] = &placeSight{}
 				}
 			}
-			if wanted && len(d.Places) > 0 {
+			if wanted && len(d.Places)+len(d.Selected) > 0 {
 				for _, path := range d.paths() {
 					key := valueKey{i, path}
 					if l.values[key] == nil {
@@ -205,6 +206,18 @@ func (l *sight) gather(ctx context.Context, only map[definitionKey]bool) {
 	l.gatherOrigins(ctx, only)
 }
 
+// placesOf are the places of a definition: those that it names, and those that the
+// server says it selects.
+func (l *sight) placesOf(i int, d Definition) []Place {
+	places := d.Places
+	for _, t := range l.tenants[i].before.claims[d.Name].Targets {
+		if t.Namespace != "" && !slices.Contains(d.Places, t.Place) && d.declares(t.Place) {
+			places = append(slices.Clip(places), t.Place)
+		}
+	}
+	return places
+}
+
 func (l *sight) gatherOrigins(ctx context.Context, only map[definitionKey]bool) {
 	for i := range l.tenants {
 		t := &l.sources.Tenants[i]
@@ -212,7 +225,7 @@ func (l *sight) gatherOrigins(ctx context.Context, only map[definitionKey]bool) 
 			if only != nil && !only[definitionKey{t.Name, name}] {
 				continue
 			}
-			for _, p := range d.Places {
+			for _, p := range l.placesOf(i, d) {
 				at, _ := l.placeOf(t, p)
 				if seen := l.places[at]; seen != nil && seen.secret != nil {
 					if commit := seen.secret.Annotations[annotationCommit]; commit != "" {
@@ -308,11 +321,16 @@ func (l *sight) judgeDefinition(i int, key definitionKey) map[subject]finding {
 		judgeWhole(declared, claim, note)
 	}
 	for j, target := range claim.Targets {
-		if j >= len(after.Targets) || !sameTarget(target, after.Targets[j]) || !slices.Contains(declared.Places, target.Place) {
+		if j >= len(after.Targets) || !sameTarget(target, after.Targets[j]) || !declared.declares(target.Place) || target.Namespace == "" {
 			continue
 		}
 		f := l.factsOf(i, key, declared, target)
 		l.noteUnseen(key.tenant, f)
+		matches := func(s Selection) bool { return s.Selector.Compile().Matches(labels.Set(f.namespace.Labels)) }
+		if f.namespace.Exists && !slices.Contains(declared.Places, target.Place) && !declared.selects(target.Place, matches) {
+			note(target.Place, Surplus, finding{says: target.State + " of this target", finds: "the labels of its namespace don't match"})
+			continue
+		}
 		judgeTarget(f, func(kind Kind, found finding) { note(target.Place, kind, found) })
 	}
 	return found
@@ -350,7 +368,7 @@ func (l *sight) factsOf(i int, key definitionKey, declared Definition, claim Tar
 		}
 	}
 	// Two names of one cluster in one definition are rivals of each other.
-	for _, p := range declared.Places {
+	for _, p := range l.placesOf(i, declared) {
 		if other, ok := l.placeOf(t, p); ok && other == at && p != claim.Place {
 			f.rivals = append(f.rivals, key)
 		}

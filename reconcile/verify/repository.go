@@ -280,7 +280,7 @@ func (r *Repository) parse(folder *object.Tree, entry object.TreeEntry) (*Defini
 		if t.Selector.IsZero() {
 			d.Places = append(d.Places, p)
 		} else {
-			d.Selected = append(d.Selected, p)
+			d.Selected = append(d.Selected, Selection{p, t.Selector})
 		}
 	}
 	return d, nil
