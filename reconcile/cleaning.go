@@ -182,15 +182,16 @@ type goners struct {
 
 // goners lists the copies that are to go as the snapshot says that it returns.
 func (t *tenant) goners(ctx context.Context) (*gitstore.Snapshot, *goners, error) {
-	at, orphans, standing, err := t.unclaimed()
+	found, err := t.unclaimed()
 	if err != nil {
 		return nil, nil, err
 	}
-	g := &goners{of: make(map[cleanup.Copy]Orphan), standing: standing}
+	at := found.at
+	g := &goners{of: make(map[cleanup.Copy]Orphan), standing: found.all}
 	if t.cleaning.proven != at {
 		t.cleaning.proven, t.cleaning.proofs = at, make(map[definition.Name]*proof)
 	}
-	for _, o := range orphans {
+	for _, o := range found.orphans {
 		if !o.deletes || o.Doubt != "" {
 			continue
 		}
@@ -209,13 +210,12 @@ func (t *tenant) goners(ctx context.Context) (*gitstore.Snapshot, *goners, error
 			Copy:   cleanup.Copy{Cluster: o.identity, Namespace: o.Namespace, Name: o.Secret, UID: o.uid, Since: p.newest},
 			Marked: o.deletes, Owned: o.owned, Wanted: o.wanted, Deleting: o.deleting, Policy: p.policy,
 		}
-		if !p.commits[o.Commit] || c.Stays() != "" {
-			g.staying++
-			continue
+		if p.commits[o.Commit] && c.Stays() == "" {
+			g.copies = append(g.copies, c.Copy)
+			g.of[c.Copy] = o
 		}
-		g.copies = append(g.copies, c.Copy)
-		g.of[c.Copy] = o
 	}
+	g.staying = found.loose - len(g.copies)
 	return at, g, nil
 }
 

@@ -244,8 +244,8 @@ func TestWhatTheConfigurationRefusesStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.put("db", map[string]any{"a": "1"})
-	w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "one", "two")})
-	w.live("db", "one", "two")
+	w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "one", "two", "three")})
+	w.live("db", "one", "two", "three")
 	grants := w.config.Tenants[0].Clusters
 	production := w.cluster("production")
 	old := grants[production]
@@ -259,6 +259,10 @@ func TestWhatTheConfigurationRefusesStays(t *testing.T) {
 	grants[w.cluster("renamed")] = old
 	w.must(w.r.Reconfigure(w.config))
 	w.firstIs("db", ReasonClusterNotFound)
+	w.stay("one", "two", "three")
+	// What nobody names by either name goes.
+	w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "one", "two")})
+	w.until("production/./three", "nothing", gone)
 	w.stay("one", "two")
 
 	delete(grants, w.cluster("renamed"))

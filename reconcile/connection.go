@@ -53,14 +53,22 @@ func (c *connection) Everything(namespace string) {
 	for _, p := range c.atlas.siteOf(c).all(namespace) {
 		p.due()
 	}
-	if site := c.atlas.siteOf(c); c.outage() == nil {
-		for at, there := range c.kube.Marked(namespace) {
-			if site.at(at) == nil {
-				c.stray(there)
-			}
+	c.strays(namespace)
+	c.announce()
+}
+
+// strays has the clean-up look at the copies in a namespace, or everywhere, that say
+// that they go with their target, and that nobody claims.
+func (c *connection) strays(namespace string) {
+	if c.outage() != nil {
+		return // they are looked at when it ends
+	}
+	site := c.atlas.siteOf(c)
+	for at, there := range c.kube.Marked(namespace) {
+		if site.at(at) == nil {
+			c.stray(there)
 		}
 	}
-	c.announce()
 }
 
 func (c *connection) isSettled(identity string) bool {

@@ -155,7 +155,8 @@ func (t *tenant) take(snapshot *gitstore.Snapshot) {
 	t.announce()
 }
 
-// withdraw drops the targets that a change takes away. Their Secrets stay.
+// withdraw drops the targets that a change takes away. What becomes of their Secrets
+// is for the clean-up to say.
 // t.mu is held.
 func (t *tenant) withdraw(c gitstore.Change) {
 	d := t.definitions[c.Name]

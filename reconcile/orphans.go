@@ -45,10 +45,11 @@ func (r *Reconciler) Orphans(ctx context.Context, name gitstore.TenantName) ([]O
 	if t == nil {
 		return nil, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
 	}
-	_, orphans, _, err := t.unclaimed()
+	found, err := t.unclaimed()
 	if err != nil {
 		return nil, err
 	}
+	orphans := found.orphans
 	known := make(map[string]map[string]bool) // the commits of each definition
 	for i := range orphans {
 		if orphans[i].Doubt == "" {
@@ -61,29 +62,41 @@ func (r *Reconciler) Orphans(ctx context.Context, name gitstore.TenantName) ([]O
 	return orphans, nil
 }
 
-// unclaimed lists what no definition claims, all of it at one moment, with the
-// snapshot that says so and how many copies the tenant has in all.
-func (t *tenant) unclaimed() (at *gitstore.Snapshot, orphans []Orphan, standing int, err error) {
+// unclaimed is what no definition claims at one moment.
+type unclaimed struct {
+	at      *gitstore.Snapshot // that says so
+	orphans []Orphan
+	all     int // how many copies the tenant has
+	// loose is how many say that they go with their target, and have none at work:
+	// the orphans among them, and those that something may mean to claim yet.
+	loose int
+}
+
+// unclaimed lists what no definition claims, all of it at one moment.
+func (t *tenant) unclaimed() (*unclaimed, error) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if err := t.knowsHead(); err != nil {
-		return nil, nil, 0, err
+		return nil, err
 	}
 	t.atlas.mu.RLock()
 	defer t.atlas.mu.RUnlock()
 	refused := t.refusedPlaces()
-	orphans = []Orphan{}
+	found := &unclaimed{at: t.taken, orphans: []Orphan{}}
 	listed := make(map[string]bool) // two names of one cluster show the same Secret twice
 	for alias, g := range t.grants {
 		if g.connection.outage() != nil {
-			return nil, nil, 0, fmt.Errorf("what is an orphan is %w: cluster %s can't be listed now", ErrNotYet, alias)
+			return nil, fmt.Errorf("what is an orphan is %w: cluster %s can't be listed now", ErrNotYet, alias)
 		}
 		for at, c := range g.connection.kube.Copies() {
 			if !allows(g.namespaces, at.Namespace) || listed[c.UID] || c.Tenant != t.name.String() {
 				continue
 			}
 			listed[c.UID] = true
-			standing++
+			found.all++
+			if c.Deletes && !t.claims(g.connection.site, at) {
+				found.loose++
+			}
 			if refused[at] || !t.isUnclaimed(g.connection.site, at, c) {
 				continue
 			}
@@ -96,13 +109,13 @@ func (t *tenant) unclaimed() (at *gitstore.Snapshot, orphans []Orphan, standing 
 			if !c.Intact {
 				o.Doubt = "its hash does not hold: it was edited, or copied by somebody from elsewhere, or written by another server"
 			}
-			orphans = append(orphans, o)
+			found.orphans = append(found.orphans, o)
 		}
 	}
-	if len(orphans) > 0 && t.taken.Head().IsZero() {
-		return nil, nil, 0, fmt.Errorf("what is an orphan is %w: there are copies, but the repository of tenant %s has no commit; if it was lost, bring it back", ErrNotYet, t.name)
+	if len(found.orphans) > 0 && t.taken.Head().IsZero() {
+		return nil, fmt.Errorf("what is an orphan is %w: there are copies, but the repository of tenant %s has no commit; if it was lost, bring it back", ErrNotYet, t.name)
 	}
-	return t.taken, orphans, standing, nil
+	return found, nil
 }
 
 // knowsHead returns nil if what is known to be claimed is what HEAD says. t.mu is
@@ -139,20 +152,20 @@ func (t *tenant) refusedPlaces() map[kube.Key]bool {
 	return places
 }
 
+// claims reports whether a target of the tenant that is at work wishes for a place.
+// atlas.mu is held for reading.
+func (t *tenant) claims(s *site, at kube.Key) bool {
+	p := s.at(at)
+	return p != nil && slices.ContainsFunc(p.claimed(), func(claim *target) bool { return claim.tenant == t })
+}
+
 // isUnclaimed reports whether a Secret bears the tenant's labels and none of
 // its definitions claims its place. t.mu and atlas.mu are held for reading.
 func (t *tenant) isUnclaimed(s *site, at kube.Key, c *kube.Copy) bool {
 	if !c.Watched || c.Tenant != t.name.String() {
 		return false
 	}
-	if p := s.at(at); p != nil {
-		for _, claim := range p.claimed() {
-			if claim.tenant == t {
-				return false
-			}
-		}
-	}
-	if t.selects(s, at) {
+	if t.claims(s, at) || t.selects(s, at) {
 		return false
 	}
 	// A file that never was valid may well mean to claim it.

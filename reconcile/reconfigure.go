@@ -72,6 +72,10 @@ func (r *Reconciler) Reconfigure(cfg Config) error {
 			old.it.withdrawAll()
 		}
 	}
+	// What was not granted, or was claimed by somebody who left, may be to go now.
+	for _, c := range connections {
+		c.it.strays("")
+	}
 	for name, old := range before.connections {
 		if connections[name] != old {
 			old.end()

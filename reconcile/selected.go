@@ -278,6 +278,7 @@ func (t *tenant) relabelled(c *connection, namespace string) {
 	}
 	t.mu.Unlock()
 	if changed {
+		t.tidyAgain()
 		t.announce()
 	}
 }
