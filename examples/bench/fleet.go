@@ -41,6 +41,7 @@ type fleetOptions struct {
 	namespaces   int
 	clusters     []string
 	pollInterval time.Duration
+	urgent       int                                 // definitions, the first ones, whose value is asked for once a second
 	vaultURL     string                              // instead of Vault's own, such as a proxy's
 	prepare      func(context.Context, *fleet) error // before its server starts, in withServer; nil: nothing
 }
@@ -114,7 +115,11 @@ func (f *fleet) put(ctx context.Context, i int, password string) error {
 
 func (f *fleet) yaml(i int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "name: %s\nsecretPath: %s\nsync:\n", f.names[i], f.names[i])
+	fmt.Fprintf(&b, "name: %s\nsecretPath: %s\n", f.names[i], f.names[i])
+	if i < f.options.urgent {
+		b.WriteString("refreshInterval: 1s\n")
+	}
+	b.WriteString("sync:\n")
 	for _, t := range f.places(i) {
 		fmt.Fprintf(&b, "  - cluster: %s\n    namespace: %s\n", f.options.clusters[t.cluster], f.namespace(t.namespace))
 	}

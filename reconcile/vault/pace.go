@@ -91,9 +91,13 @@ func (b *Broker) each(f func(*Source)) {
 // ownPace is in the place of a wheel's slot for a source that is among the paces.
 const ownPace = -2
 
+// together is how many sources are polled at a time: what wakes us costs more than
+// one more question that is put over a connection that is in use.
+const together = 8
+
 // paces are the sources that are polled at an interval of their own: few beside
-// those in the wheel, and of whatever intervals. Each keeps its phase, and the
-// phases are spread evenly over its interval.
+// those in the wheel, and of whatever intervals. Each keeps its phase. They are in
+// small groups, whose phases are spread evenly over the interval.
 type paces struct {
 	heap   paceHeap
 	placed uint64
@@ -106,13 +110,19 @@ type paced struct {
 	s     *Source
 }
 
-// add begins to poll a source. Multiples of the golden ratio fill an interval
-// evenly, as they do the wheel.
+// add begins to poll a source, at once at the soonest and within its interval at
+// the latest. Multiples of the golden ratio fill an interval evenly, as they do the
+// wheel.
 func (p *paces) add(s *Source, every time.Duration, now time.Time) {
 	p.placed++
-	_, phase := math.Modf(float64(p.placed) * (math.Phi - 1))
+	_, phase := math.Modf(float64(p.placed/together) * (math.Phi - 1))
 	s.slot = ownPace
-	heap.Push(&p.heap, paced{at: now.UnixNano() + int64(phase*float64(every)), every: int64(every), s: s})
+	at := now.UnixNano()
+	at += int64(phase*float64(every)) - at%int64(every) // whenever it is added, as the others of its group
+	if at < now.UnixNano() {
+		at += int64(every)
+	}
+	heap.Push(&p.heap, paced{at: at, every: int64(every), s: s})
 }
 
 func (p *paces) remove(s *Source) {

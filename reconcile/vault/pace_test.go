@@ -49,15 +49,22 @@ func TestPathsWithAnIntervalOfTheirOwnArePolledOnceInItSpreadEvenly(t *testing.T
 	}
 	now := b.o.Clock.Now()
 	b.paces.turn(now, func(*Source) {}) // what is due at this very moment
-	for i := range 100 {
-		now = now.Add(tenth)
-		n := map[string]int{}
-		next := b.paces.turn(now, func(s *Source) { n[s.path]++ })
-		if n["urgent"] < 7 || n["urgent"] > 13 || n["slow"] > 1 {
-			t.Errorf("%d of 100 paths polled in tenth %d of a second, and %d of those polled once an hour", n["urgent"], i, n["slow"])
+	for second := range 10 {
+		all := 0
+		for range 10 {
+			now = now.Add(tenth)
+			n := map[string]int{}
+			next := b.paces.turn(now, func(s *Source) { n[s.path]++ })
+			if n["urgent"] > 3*together || n["slow"] > together {
+				t.Errorf("%d of 100 paths polled in a tenth of second %d, and %d of those polled once an hour", n["urgent"], second, n["slow"])
+			}
+			if !next.After(now) || next.After(now.Add(3*tenth)) {
+				t.Errorf("the next is due %s after the last", next.Sub(now))
+			}
+			all += n["urgent"]
 		}
-		if !next.After(now) || next.After(now.Add(tenth)) {
-			t.Errorf("the next is due %s after the last", next.Sub(now))
+		if all != 100 {
+			t.Errorf("%d polls of 100 paths in second %d", all, second)
 		}
 	}
 	// After a pause each is due once, not once for each time it was missed.

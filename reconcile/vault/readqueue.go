@@ -26,12 +26,13 @@ type reads struct {
 	limit *limit        // what the vault takes
 	own   *rate.Limiter // what the configuration allows; nil is no bound
 
-	queue   [classes]fifo[*Source]
-	later   timers
-	parked  []*Source // denied; they are read again after the login that is under way
-	turns   int
-	reading int // readers at work
-	ramp    int // at most so many after an outage; 0 is no such bound
+	queue    [classes]fifo[*Source]
+	later    timers
+	parked   []*Source // denied; they are read again after the login that is under way
+	turns    int
+	reading  int // readers at work
+	starting int // of them those that have not come to their first read
+	ramp     int // at most so many after an outage; 0 is no such bound
 
 	limitedUntil time.Time
 	toldLimit    time.Time

@@ -43,18 +43,19 @@ func (b *Broker) dispatch(now time.Time) time.Time {
 	if !b.usable() {
 		return never(now)
 	}
-	waiting := 0
-	for c := urgent; c < classes; c++ {
-		waiting += r.queue[c].len()
-	}
-	if waiting == 0 {
+	// One reader for each that somebody waits for. What is due for another look
+	// is read by one reader after the other, some at a time over one connection;
+	// should a reader be held up, the next look at the queue starts another.
+	wanting := r.queue[urgent].len() + r.queue[wanted].len() + (r.queue[periodic].len()+together-1)/together
+	if wanting == 0 {
 		return never(now)
 	}
 	if r.limitedUntil.After(now) {
 		return r.limitedUntil
 	}
-	for ; waiting > 0 && r.reading < b.allowed(); waiting-- {
+	for r.starting < wanting && r.reading < b.allowed() {
 		r.reading++
+		r.starting++
 		b.start(b.reader)
 	}
 	return never(now)
@@ -85,8 +86,11 @@ type outcome struct {
 
 // reader reads what waits until nothing does. There are reads.reading of them.
 func (b *Broker) reader(ctx context.Context) {
-	for {
+	for first := true; ; first = false {
 		b.mu.Lock()
+		if first {
+			b.reads.starting--
+		}
 		r, ok := b.begin(b.o.Clock.Now())
 		if !ok {
 			b.reads.reading--
