@@ -242,8 +242,9 @@ func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName,
 	return r.tenant(name).removeAt(ctx, orphans[i], nil, "orphan removed")
 }
 
-// removeAt deletes an orphan that was proven a moment ago, if it is not claimed by
-// now and, where a snapshot is given, that is the newest still. The log says what was
+// removeAt deletes an orphan that was proven a moment ago, if its namespace
+// is still granted, it is not claimed by now and, where a snapshot is given, that is
+// the newest still. The log says what was
 // done in the words that are given.
 func (t *tenant) removeAt(ctx context.Context, o Orphan, proven *gitstore.Snapshot, done string) error {
 	at := kube.Key{Namespace: o.Namespace, Name: o.Secret}
@@ -251,7 +252,7 @@ func (t *tenant) removeAt(ctx context.Context, o Orphan, proven *gitstore.Snapsh
 	g, granted := t.grants[o.Cluster]
 	var c *kube.Copy
 	err := t.knowsHead()
-	if granted && err == nil && (proven == nil || proven == t.taken && !t.suspended.Load()) {
+	if granted && allows(g.namespaces, at.Namespace) && err == nil && (proven == nil || proven == t.taken && !t.suspended.Load()) {
 		t.atlas.mu.RLock()
 		c = g.connection.kube.Look(at).Copy
 		if c == nil || c.UID != o.uid || c.ResourceVersion != o.version || t.refusedPlaces()[at] || !t.isUnclaimed(g.connection.site, at, c) {

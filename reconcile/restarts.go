@@ -22,8 +22,18 @@ const hashShown = 32
 func (w *work) restart() {
 	t := w.target
 	identity := t.connection.identity.Load()
-	if t.spec.Restart.IsZero() || !w.right || w.in.suspended != working || identity == nil {
+	if t.spec.Restart.IsZero() || identity == nil {
 		return
+	}
+	if w.in.suspended != working {
+		t.forgetRestarts() // what is under way as well; when it goes on the workload tells what it missed
+		return
+	}
+	if !w.right {
+		return
+	}
+	if before := t.restarts.Load(); before != nil && *before != *identity {
+		t.forgetRestarts() // the connection leads to another cluster now
 	}
 	t.restarts.Store(identity)
 	t.tenant.restarter.Stands(t, restart.Copy{
@@ -32,7 +42,7 @@ func (w *work) restart() {
 	}, t.spec.Restart.Workloads())
 }
 
-// forgetRestarts ends restarting for a target that goes.
+// forgetRestarts ends restarting for a target that goes, or rests.
 func (t *target) forgetRestarts() {
 	if identity := t.restarts.Swap(nil); identity != nil {
 		t.tenant.restarter.Forget(t, *identity, t.at.Namespace, t.at.Name, t.spec.Restart.Workloads())

@@ -146,3 +146,27 @@ func TestAWorkloadThatIsMissingIsToldAndFailsNoCopy(t *testing.T) {
 		t.Errorf("its template bears %v", d.Spec.Template.Annotations)
 	}
 }
+
+func TestNothingIsRestartedThatIsSuspended(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("db", map[string]any{"a": "1"})
+	w.restarting("db", "deployment/late", "")
+	restarts := func(is restart.State) func(Status) bool {
+		return func(s Status) bool { return len(s.Targets[0].Restarts) == 1 && s.Targets[0].Restarts[0].State == is }
+	}
+	w.statusWhere("db", "a missing workload", restarts(restart.Failed))
+
+	// It would be looked for once an interval; while it rests it is not.
+	w.restarting("db", "deployment/late", "suspend: true\n")
+	w.statusWhere("db", "a restart that rests", restarts(restart.Waiting))
+	w.deploy("late")
+	if d := w.deployment("late"); len(d.Annotations) != 0 {
+		t.Errorf("it bears %v", d.Annotations)
+	}
+	w.restarting("db", "deployment/late", "")
+	w.statusWhere("db", "a workload that is known", restarts(restart.Current))
+	if d := w.deployment("late"); d.Annotations[restart.Annotation("db")] == "" || len(d.Spec.Template.Annotations) != 0 {
+		t.Errorf("it bears %v, its template %v", d.Annotations, d.Spec.Template.Annotations)
+	}
+}

@@ -375,7 +375,10 @@ func TestSomebodysWordThatAPathChangedHasItReadForAllWhoUseIt(t *testing.T) {
 	if n := w.r.SyncPath(w.tenant(), parse("other")); n != 0 {
 		t.Errorf("%d definitions of a path that none uses", n)
 	}
-	if n := w.r.SyncAll(w.tenant()); n != 2 {
-		t.Errorf("%d definitions, want 2", n)
+	w.label("production", w.namespace, `{"team":"`+w.name+`"}`)
+	w.selecting("db", w.team(""))
+	w.synced("db")
+	if n := w.r.SyncAll(w.tenant()); n != 3 {
+		t.Errorf("%d definitions, want 3, one of which selects its namespaces", n)
 	}
 }

@@ -61,10 +61,13 @@
 //	identity, renewal, backoff
 //	client                        every request that is made
 //	scope, watch                  which namespaces are followed, and the one way to follow
+//	labels                        those of namespaces, while somebody selects by them
 //	standing                      what is known to stand there; and how news of it
 //	  arrivals, listings          is taken in: of one Secret, of whole namespaces
 //	copy, observe, hash           what is kept of a Secret, and how it is known as ours
+//	worn                          the labels and annotations of a definition on it
 //	write, dryrun, alteration     the ways to change one, and what admission makes of that
+//	workload                      what runs pods: read, and marked so that it starts them anew
 //	refusal, answer               what kinds of no there are, and which an error is
 //	events                        events for the people of the cluster
 //

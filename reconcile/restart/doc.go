@@ -9,7 +9,8 @@
 //     it later, one after it does not repeat it.
 //   - It is never made when a copy is first made, when only its labels or
 //     annotations change, when the list is new, or when a copy that somebody
-//     edited is put right.
+//     edited is put right. Whose copy it is counts as data: one that another
+//     definition takes over is another copy.
 //   - Copies that change within a moment of each other restart a workload once.
 //   - Whatever becomes of a restart, the copy is not touched and not held up.
 //
