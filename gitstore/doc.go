@@ -59,11 +59,11 @@
 //	repository, watch, turns, health,    one repository: what its goroutine does, and
 //	problems, dropped, cause, metrics    what is told of it
 //	snapshot, state, walk, version,      what stands at HEAD, and how that is worked
-//	census, cache, budget, at,           out; what any other commit holds, and where two
+//	census, cache, budget, at, file,     out; what any other commit holds, and where two
 //	mergebase                            commits parted
 //	signed, signing                      which of it counts, and what ours are signed with
-//	history, lineage, message, commit,   who changed it and when, what a commit changed, and
-//	revert                               what undoes that
+//	history, lineage, message, trailer,  who changed it and when, what a commit changed, and
+//	commit, revert                       what undoes that
 //	write, operation, precondition,      how a write is asked for, judged and made
 //	claims, queue, batch, draft
 //	reference, fetchref                  other references than the branch: how one is moved,

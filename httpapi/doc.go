@@ -137,8 +137,11 @@
 //     Secret of some name stands. By git it gets all that its tenant's repository
 //     holds, the past included. No value can be had through the API by any
 //     key: the API has none.
+//   - A stolen sync key can have the tenant's values read again, no more often than
+//     the operator allows, and is told how many definitions are copies of a path.
 //   - A stolen admin key can have values of its tenant's vault prefix synced to
-//     the clusters and namespaces that the operator granted that tenant, and
+//     the clusters and namespaces that the operator granted that tenant, have
+//     the tenant's own copies there deleted and workloads there restarted, and
 //     can make further keys. Who can read Secrets in one of those namespaces as
 //     well can so read the tenant's values. Every change it makes is a commit
 //     under the key's name and id, or under the name that a push gives it, with the
