@@ -214,40 +214,10 @@ func byValue(in *input, c *kube.Copy) decision {
 	return d
 }
 
-// stamp is what the copy is to be made of, as far as it is known.
-func (in *input) stamp() kube.Stamp {
-	return kube.Stamp{Path: in.path, Version: in.source.Version.Number, Created: in.source.Version.Created, Recipe: in.recipe, Others: in.others}
-}
-
 // whole reports whether a copy is right but for what the vault may say.
 func whole(in *input, c *kube.Copy) bool {
 	return c != nil && c.Path == in.path && c.Recipe == in.recipe && c.Right(in.owner, c.Stamp, in.kind, in.worn)
 }
-
-// older reports whether the vault answers an older version of the path than
-// was copied before: a standby that lags, or a vault that was turned back.
-func older(in *input, c *kube.Copy) bool {
-	if in.source.Confirmed || c == nil || !c.Intact || c.Path != in.path {
-		return false
-	}
-	return in.source.Version.Before(bears(c))
-}
-
-// olderPart names a further path of which the vault answers an older version than
-// was copied.
-func olderPart(in *input, c *kube.Copy) string {
-	if c == nil || !c.Intact || c.Recipe != in.recipe {
-		return ""
-	}
-	for i := range in.parts {
-		if p := &in.parts[i]; !p.state.Confirmed && p.state.Version.Before(borne(c.Others, p.path)) {
-			return p.path
-		}
-	}
-	return ""
-}
-
-func bears(c *kube.Copy) vault.Version { return vault.Version{Number: c.Version, Created: c.Created} }
 
 // agreed decides about a copy that is right.
 func agreed(in *input, c *kube.Copy) decision {

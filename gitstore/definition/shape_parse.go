@@ -1,18 +1,13 @@
 package definition
 
 import (
-	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
-	kjson "sigs.k8s.io/json"
 )
 
 // The fields of a [Shape], in the order in which they are written anew.
@@ -35,7 +30,6 @@ const (
 	maxDataKeys    = 200
 	maxMarks       = 64       // labels, and annotations
 	maxMarksSize   = 32 << 10 // of annotations together, in bytes
-	maxRestarts    = 20
 	leastInterval  = time.Second
 	longestField   = 256
 	longestDataKey = 1024 // of a key of a value
@@ -297,145 +291,4 @@ func ParseInterval(s string) (Interval, error) {
 		return Interval{}, invalid(fieldRefreshInterval, fmt.Sprintf("%s is less than a second", Quote(s)))
 	}
 	return Interval{text{s}, d}, nil
-}
-
-var restartKind = regexp.MustCompile(`^(deployment|statefulset|daemonset)/(.+)$`)
-
-// ParseRestart parses a list of workloads, each such as deployment/web. A failure
-// matches [ErrInvalid].
-func ParseRestart(workloads []string) (Restart, error) {
-	if len(workloads) > maxRestarts {
-		return Restart{}, invalid("restart", fmt.Sprintf("has %d workloads; at most %d are allowed", len(workloads), maxRestarts))
-	}
-	for i, w := range workloads {
-		m := restartKind.FindStringSubmatch(w)
-		if m == nil || len(validation.IsDNS1123Subdomain(m[2])) > 0 {
-			return Restart{}, invalid("restart", fmt.Sprintf("%s is no workload; write deployment/NAME, statefulset/NAME or daemonset/NAME", Quote(w)))
-		}
-		if slices.Contains(workloads[:i], w) {
-			return Restart{}, invalid("restart", fmt.Sprintf("%s stands twice; remove one", Quote(w)))
-		}
-	}
-	return Restart{text{strings.Join(workloads, " ")}}, nil
-}
-
-// Workloads are those of the list, in the order they were written.
-func (r Restart) Workloads() []string { return strings.Fields(r.s) }
-
-// ParseSelector parses a selector of namespaces from the JSON of a Kubernetes
-// LabelSelector. One that selects everything is refused: it is more likely a
-// mistake. A failure matches [ErrInvalid].
-func ParseSelector(text []byte) (Selector, error) {
-	var s metav1.LabelSelector
-	// Kubernetes' own reader, since that of the standard library takes a name in
-	// capital letters for another one's, and two for one.
-	if problems, err := kjson.UnmarshalStrict(text, &s); err != nil || len(problems) > 0 {
-		return Selector{}, invalid("namespaceSelector", "has matchLabels, a mapping of texts, and matchExpressions, a list of {key, operator, values}, as in Kubernetes, and nothing else")
-	}
-	if len(s.MatchLabels)+len(s.MatchExpressions) == 0 {
-		return Selector{}, invalid("namespaceSelector", "selects every namespace; give it matchLabels or matchExpressions")
-	}
-	if _, err := metav1.LabelSelectorAsSelector(&s); err != nil {
-		return Selector{}, invalid("namespaceSelector", "is not valid: "+shorten(err.Error()))
-	}
-	canonical, err := json.Marshal(s)
-	if err != nil {
-		return Selector{}, invalid("namespaceSelector", "can't be written")
-	}
-	return Selector{selected(canonical)}, nil
-}
-
-func selected(canonical []byte) text { return text{string(canonical)} }
-
-// Compile returns what tells whether labels match; nothing matches a zero Selector.
-func (s Selector) Compile() labels.Selector {
-	var parsed metav1.LabelSelector
-	if s.IsZero() || json.Unmarshal([]byte(s.s), &parsed) != nil {
-		return labels.Nothing()
-	}
-	compiled, err := metav1.LabelSelectorAsSelector(&parsed)
-	if err != nil {
-		return labels.Nothing() // it was checked when it was parsed
-	}
-	return compiled
-}
-
-// String is the selector as Kubernetes writes it on one line, such as
-// team=payments.
-func (s Selector) String() string {
-	if s.IsZero() {
-		return ""
-	}
-	return s.Compile().String()
-}
-
-// JSON is the selector as a LabelSelector.
-func (s Selector) JSON() json.RawMessage { return json.RawMessage(s.s) }
-
-// selector reads a namespaceSelector.
-func (p *parser) selector(e entry, where string) Selector {
-	what := join(where, "namespaceSelector")
-	before := p.failed()
-	value := p.plainValue(e.value, what)
-	if p.failed() > before {
-		return Selector{}
-	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		p.fail(e.value, "%s can't be read", what)
-		return Selector{}
-	}
-	s, err := ParseSelector(text)
-	if err != nil {
-		p.fail(e.value, "%s %s", what, reason(err))
-	}
-	return s
-}
-
-// plainValue is what a node holds: mappings, lists and texts, and nothing that
-// could be read in two ways.
-func (p *parser) plainValue(n *yaml.Node, what string) any {
-	if !p.undecorated(n, what) {
-		return nil
-	}
-	switch n.Kind {
-	case yaml.MappingNode:
-		m := make(map[string]any)
-		for e := range p.entriesOf(n, what, maxMarks) {
-			m[e.key.Value] = p.plainValue(e.value, join(what, e.key.Value))
-		}
-		return m
-	case yaml.SequenceNode:
-		list := make([]any, len(n.Content))
-		for i, item := range n.Content {
-			list[i] = p.plainValue(item, fmt.Sprintf("%s[%d]", what, i))
-		}
-		return list
-	}
-	return parseText(p, n, "", what, entry{n, n}, func(t string) (string, error) { return t, nil })
-}
-
-// restart reads a target's list of workloads.
-func (p *parser) restart(e entry, where string) Restart {
-	what := join(where, "restart")
-	if !p.undecorated(e.value, what) {
-		return Restart{}
-	}
-	if e.value.Kind != yaml.SequenceNode || len(e.value.Content) == 0 {
-		p.fail(e.value, "%s must be a list of workloads such as [deployment/web], not %s", what, kindOf(e.value))
-		return Restart{}
-	}
-	before := p.failed()
-	workloads := make([]string, len(e.value.Content))
-	for i, n := range e.value.Content {
-		workloads[i] = parseText(p, n, "", fmt.Sprintf("%s[%d]", what, i), entry{n, n}, func(t string) (string, error) { return t, nil })
-	}
-	if p.failed() > before {
-		return Restart{}
-	}
-	r, err := ParseRestart(workloads)
-	if err != nil {
-		p.fail(e.value, "%s: %s", what, reason(err))
-	}
-	return r
 }
