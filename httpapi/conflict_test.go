@@ -51,3 +51,15 @@ func TestWarningsAreFewAndOrderly(t *testing.T) {
 		t.Errorf("a warning that tries to be more: %q", got)
 	}
 }
+
+func TestWhatTheReconcilerWarnsOfIsToldToWhoWrites(t *testing.T) {
+	w := newWorld(t)
+	const says = "refreshInterval 1s is shorter than the operator allows; the vault is asked every 10s"
+	w.reconciler.status = func(*gitstore.Entry) reconcile.Status {
+		return reconcile.Status{Phase: reconcile.PhaseActive, Ready: reconcile.Condition{Status: true, Reason: reconcile.ReasonSynced, Message: "no targets; nothing to sync; " + says, LastTransition: someTime}, Warnings: []string{says}}
+	}
+	r := w.do("POST", "/api/v1/tenants/acme/secrets", w.admin, `{"name":"db","secretPath":"a","refreshInterval":"1s"}`)
+	if got := r.header.Values("Warning"); r.status != 201 || len(got) != 1 || got[0] != `299 secretsync "`+says+`"` {
+		t.Errorf("%d %s, Warning %q", r.status, r.body, got)
+	}
+}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -153,6 +154,15 @@ func TestSignInAndOut(t *testing.T) {
 	p.client.Jar.SetCookies(must(url.Parse(w.url)), cookies)
 	if _, body := p.see("/console/d/db"); !strings.Contains(body, `name="key"`) {
 		t.Error("signed out, and still in")
+	}
+	// A key that may not look has no pages.
+	made := w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"Rotation","role":"sync"}`)
+	var syncing struct{ Key string }
+	if err := json.Unmarshal(made.body, &syncing); err != nil || made.status != 201 {
+		t.Fatalf("%d %s: %v", made.status, made.body, err)
+	}
+	if status, body := p.send("/console/sign-in", url.Values{"key": {syncing.Key}}); status != http.StatusForbidden || !strings.Contains(body, "role sync") {
+		t.Errorf("a sync key is %d %s", status, body)
 	}
 	// Guesses count as they do in the API.
 	for range 3 {
