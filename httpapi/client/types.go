@@ -428,6 +428,14 @@ type Deletions struct {
 	Since   time.Time `json:"since"`
 	Allowed int       `json:"allowed"` // how many go by themselves within ten minutes
 	Held    []Orphan  `json:"held"`    // by place
+
+	Raw json.RawMessage `json:"-"` // as it came
+}
+
+// UnmarshalJSON keeps the answer as it came, too.
+func (d *Deletions) UnmarshalJSON(b []byte) error {
+	type plain Deletions
+	return whole(b, (*plain)(d), &d.Raw)
 }
 
 // Health is that the program is alive.

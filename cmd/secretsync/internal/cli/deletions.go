@@ -45,7 +45,10 @@ nothing is deleted, and the command fails.`,
 		if err != nil {
 			return err
 		}
-		if out == formTable {
+		switch out {
+		case formJSON, formYAML:
+			return s.encode(out, list.Raw)
+		case formTable:
 			if list.ID == "" {
 				return s.printf("no deletion is held\n")
 			}
