@@ -45,11 +45,12 @@ a target for each Secret. They come from files, from the .yaml, .yml and .json
 files of folders, or from the standard input, as YAML of many documents, as Lists
 or as JSON. Nothing but files is read and written.
 
-A resource becomes a definition only if the Secret would hold the same keys and
-values. What does not come along is told, each with file, line, reason and what
+Type, labels, annotations, single keys, templates and restarts come along where
+they mean the same. A resource becomes a definition only if the Secret would hold
+the same keys and values. What does not come along is told, each with file, line, reason and what
 to do: "refused" is in no definition, "left" is missing from one, and "note" is
-good to know. A definition that its path has already gets more targets and stays
-else as it is; no other file that differs is overwritten without --force.
+good to know. A definition of the same content gets more targets and stays else
+as it is; no other file that differs is overwritten without --force.
 
 Besides it tells which Vault policy the tenant's login needs, and the commands
 that hand the live Secrets over without a gap: to be run when the definitions are
@@ -256,7 +257,7 @@ func encode(d definition.Definition, there []byte) (content []byte, extends bool
 	if old, err := definition.Parse(definition.Folder+"/"+d.Name.String()+definition.FileSuffix, there); err != nil || old.SecretPath != d.SecretPath {
 		return definition.Encode(d), false, nil
 	}
-	content, err = definition.Edit(there, definition.SyncTo(d.Sync))
+	content, err = definition.Edit(there, definition.To(d))
 	return content, true, err
 }
 

@@ -51,20 +51,32 @@ func (p *Plan) Complete() bool {
 	return !slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.Weight != Note })
 }
 
-// wish is a resource's value and the Secrets that hold it.
+// wish is what a resource makes of values, and the Secrets that hold it.
 type wish struct {
-	from           *Resource
-	move           move
-	object         string // the name of the resource that owns the Secrets
+	from       *Resource
+	move       move
+	object     string   // the name of the resource that owns the Secrets
+	namespaces []string // that are known to hold one
+	listed     []string // those of namespaces that the resource names itself, where it has selectors
+	selectors  []definition.Selector
+	every      bool // namespaces stand for a selector that a definition can't have
+	secret     string
+	values     []value // each once; the first is that of the secretPath
+	picks      []pick  // nil: every key of the value
+	shape      definition.Shape
+	restart    definition.Restart
+	secretPath definition.SecretPath // below the tenant's prefix, once it is checked
+	likeness   string                // the same of wishes for the same content
+	targets    []definition.Place
+}
+
+// value is a place in Vault.
+type value struct {
 	mount, path    string
 	address        string // empty where it is not known
 	vaultNamespace string
-	namespaces     []string
-	secret         string
-	line           int // to blame for mount and path
+	line           int // to blame for it
 	field          string
-	secretPath     definition.SecretPath // below the tenant's prefix, once it is checked
-	targets        []definition.Place
 }
 
 type converter struct {
@@ -202,8 +214,8 @@ func (c *converter) unknown(r *Resource, o *object, w Weight) {
 	})
 }
 
-// interval tells that a resource's own interval is not taken over.
-func (c *converter) interval(r *Resource, spec *object, field string) {
+// interval reads how often the vault is asked.
+func (c *converter) interval(r *Resource, spec *object, field string, w *wish) {
 	text := spec.text(field)
 	if text == "" {
 		return
@@ -213,58 +225,100 @@ func (c *converter) interval(r *Resource, spec *object, field string) {
 		c.add(r.finding(Refused, spec.line(field), spec.at(field), "is zero: the Secret was to stay as it is when the value changes", remedyStays))
 		return
 	}
-	c.add(r.finding(Note, spec.line(field), spec.at(field), "values are asked for in the tenant's polling interval", "the operator sets pollInterval; a change that must arrive now calls POST …/secrets/{name}/sync"))
-}
-
-// secretType refuses all types but Opaque, the only one that copies have.
-func (c *converter) secretType(r *Resource, o *object, field string) {
-	if kind := o.text(field); kind != "" && kind != "Opaque" {
-		c.add(r.finding(Refused, o.line(field), o.at(field), "is "+plain(kind)+", and copies are Opaque", remedyStays))
-	}
-}
-
-// want checks a wish against the tenant's place and takes it in.
-func (c *converter) want(w *wish) {
-	if c.refused(w.from) {
+	interval, err := definition.ParseInterval(text)
+	if err != nil {
+		c.add(r.finding(Note, spec.line(field), spec.at(field), "is no interval that a definition can have; the tenant's is used", "the operator sets pollInterval"))
 		return
 	}
-	refuse := func(field, reason, remedy string) {
-		c.add(w.from.finding(Refused, max(w.line, w.from.line), field, reason, remedy))
+	w.shape.RefreshInterval = interval
+}
+
+// locate checks that a value lies at the tenant's place, and returns its path there.
+func (c *converter) locate(r *Resource, v value) definition.SecretPath {
+	refuse := func(reason, remedy string) {
+		c.add(r.finding(Refused, max(v.line, r.line), v.field, reason, remedy))
 	}
-	below, inPrefix := strings.Trim(w.path, "/"), true
+	below, inPrefix := strings.Trim(v.path, "/"), true
 	if c.options.Prefix != "" {
 		below, inPrefix = strings.CutPrefix(below, c.options.Prefix+"/")
 	}
 	path, err := definition.ParseSecretPath(below)
 	switch {
-	case w.vaultNamespace != c.options.VaultNamespace:
-		refuse(w.field, fmt.Sprintf("is in the Vault namespace %q, and the tenant's is %q", w.vaultNamespace, c.options.VaultNamespace), "say by --vault-namespace which one the server's configuration gives the tenant")
-	case c.options.VaultAddress != "" && w.address != "" && w.address != c.options.VaultAddress:
-		refuse(w.field, "is in the vault "+plain(w.address)+", and the tenant's is "+plain(c.options.VaultAddress), "import it for the tenant whose vault it is")
-	case w.mount != c.options.Mount:
-		refuse(w.field, "is in the mount "+plain(w.mount)+", and the tenant's is "+plain(c.options.Mount), "import it for the tenant whose mount it is")
+	case v.vaultNamespace != c.options.VaultNamespace:
+		refuse(fmt.Sprintf("is in the Vault namespace %q, and the tenant's is %q", v.vaultNamespace, c.options.VaultNamespace), "say by --vault-namespace which one the server's configuration gives the tenant")
+	case c.options.VaultAddress != "" && v.address != "" && v.address != c.options.VaultAddress:
+		refuse("is in the vault "+plain(v.address)+", and the tenant's is "+plain(c.options.VaultAddress), "import it for the tenant whose vault it is")
+	case v.mount != c.options.Mount:
+		refuse("is in the mount "+plain(v.mount)+", and the tenant's is "+plain(c.options.Mount), "import it for the tenant whose mount it is")
 	case !inPrefix:
-		refuse(w.field, "is "+plain(w.path)+", which is not below the tenant's prefix "+plain(c.options.Prefix), "import it for the tenant whose prefix it is, or move the value")
+		refuse("is "+plain(v.path)+", which is not below the tenant's prefix "+plain(c.options.Prefix), "import it for the tenant whose prefix it is, or move the value")
 	case err != nil:
-		refuse(w.field, err.Error(), "move the value to a path that is allowed")
+		refuse(err.Error(), "move the value to a path that is allowed")
 	}
-	w.secretPath = path
+	return path
+}
+
+// want checks a wish against the tenant's place and takes it in.
+func (c *converter) want(w *wish) {
+	if c.refused(w.from) || len(w.values) == 0 {
+		return
+	}
+	refuse := func(field, reason string) { c.add(w.from.finding(Refused, w.from.line, field, reason, "")) }
+	paths := make([]definition.SecretPath, len(w.values))
+	for i, v := range w.values {
+		paths[i] = c.locate(w.from, v)
+	}
+	w.secretPath = paths[0]
+	for _, p := range w.picks {
+		if p.Path = paths[p.value]; p.Path == w.secretPath {
+			p.Path = definition.SecretPath{}
+		}
+		w.shape.Data = append(w.shape.Data, p.DataKey)
+	}
+	slices.SortFunc(w.shape.Data, func(a, b definition.DataKey) int { return cmp.Compare(a.Key, b.Key) })
+	w.likeness = likeness(w.secretPath, &w.shape)
 	secret, err := definition.ParseSecretName(w.secret)
 	if err != nil {
-		refuse("", err.Error(), "")
+		refuse("", err.Error())
 	}
 	if _, err := definition.ParseSecretName(w.object); err != nil {
-		refuse("spec.externalSecretName", "is no name that Kubernetes allows", "")
+		refuse("spec.externalSecretName", "is no name that Kubernetes allows")
 	}
+	matched := func(namespace string) bool { return len(w.selectors) > 0 && !slices.Contains(w.listed, namespace) }
 	for _, name := range w.namespaces {
 		namespace, err := definition.ParseNamespace(name)
-		if err != nil {
-			refuse("", err.Error(), "")
-			continue
+		switch {
+		case err != nil:
+			refuse("", err.Error())
+		case !matched(name):
+			w.targets = append(w.targets, definition.Place{Cluster: c.options.Cluster, Namespace: namespace, Secret: secret})
 		}
-		w.targets = append(w.targets, definition.Place{Cluster: c.options.Cluster, Namespace: namespace, Secret: secret})
+	}
+	for _, selector := range w.selectors {
+		w.targets = append(w.targets, definition.Place{Cluster: c.options.Cluster, Selector: selector, Secret: secret})
 	}
 	if !c.refused(w.from) {
 		c.wishes = append(c.wishes, w)
 	}
+}
+
+// likeness is the same text for definitions that copy the same content: of the same
+// path, with the same keys, type and marks. How often the vault is asked, and what
+// becomes of copies later, is no part of it.
+func likeness(path definition.SecretPath, shape *definition.Shape) string {
+	d := definition.Definition{SecretPath: path}
+	if shape != nil {
+		alike := *shape
+		alike.RefreshInterval, alike.Suspend, alike.DeletionPolicy = definition.Interval{}, nil, ""
+		if alike.Type.String() == "Opaque" {
+			alike.Type = definition.SecretType{}
+		}
+		if alike.Mode == definition.ModeOwn {
+			alike.Mode = ""
+		}
+		if !alike.Equal(&definition.Shape{}) {
+			d.Shape = &alike
+		}
+	}
+	return string(definition.Encode(d))
 }

@@ -12,8 +12,11 @@
 //	                                            └─────▶ Policy, what Vault must allow
 //
 // What it guarantees:
+//   - Type, labels, annotations, keys, templates, namespaces by label, intervals and
+//     restarts come along where a definition has the same; one definition stands for
+//     all resources with the same content.
 //   - A resource becomes part of a definition only if the Secret would hold the
-//     same keys and values. Where a field could make another Secret of it, the
+//     same keys and values, or, of a key that is found in one of two ways, it is told. Where a field could make another Secret of it, the
 //     resource is refused as a whole. One key is excepted, and told: _raw, which
 //     Vault Secrets Operator adds to every Secret unless it is told not to.
 //   - Nothing is dropped in silence. Each field that is not carried over, known or

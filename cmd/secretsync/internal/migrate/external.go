@@ -1,8 +1,14 @@
 package migrate
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"secretsync/gitstore/definition"
 )
 
 // What the resources of External Secrets Operator mean. Of its versions v1 and
@@ -99,22 +105,10 @@ func (c *converter) readCluster(r *Resource) {
 	}
 	w.secret = w.object
 	w.namespaces = r.spec.texts("namespaces")
-	for _, field := range []string{"namespaceSelector", "namespaceSelectors"} {
-		if !r.spec.has(field) {
-			continue
-		}
-		found := r.status.texts("provisionedNamespaces")
-		if len(found) == 0 {
-			c.add(r.finding(Refused, r.spec.line(field), "spec."+field, "a definition names its namespaces, and which ones match is not known here",
-				"import what is live (kubectl get clusterexternalsecret -o yaml), whose status lists them, or write spec.namespaces"))
-			continue
-		}
-		c.add(r.finding(Left, r.spec.line(field), "spec."+field, "the namespaces that match now become targets; ones that match later do not", "add a target for each by hand"))
-		w.namespaces = append(w.namespaces, found...)
-	}
+	c.readSelectors(r, w)
 	slices.Sort(w.namespaces)
 	w.namespaces = slices.Compact(w.namespaces)
-	if len(w.namespaces) == 0 && !c.refused(r) {
+	if len(w.namespaces)+len(w.selectors) == 0 && !c.refused(r) {
 		c.add(r.finding(Refused, r.line, "spec", "names no namespace", "write spec.namespaces"))
 	}
 	r.spec.ignore("refreshTime")
@@ -124,6 +118,53 @@ func (c *converter) readCluster(r *Resource) {
 	c.readExternalSpec(r, template, w)
 	c.unknown(r, r.spec, Left)
 	c.want(w)
+}
+
+// readSelectors reads by which labels namespaces are chosen. Those that match now
+// are needed for the handover, and only what is live tells them.
+func (c *converter) readSelectors(r *Resource, w *wish) {
+	found := r.status.texts("provisionedNamespaces")
+	chooses := func(n *yaml.Node, line int, field string) {
+		selector, err := selectorOf(n)
+		switch {
+		case err == nil && len(found) == 0:
+			w.selectors = append(w.selectors, selector)
+			c.add(r.finding(Left, line, field, "which namespaces match now is not known here, so their Secrets are not handed over", "import what is live (kubectl get clusterexternalsecret -o yaml), whose status lists them"))
+		case err == nil:
+			w.selectors = append(w.selectors, selector)
+		case len(found) == 0:
+			c.add(r.finding(Refused, line, field, "is none that a definition can have, and which namespaces match is not known here",
+				"import what is live (kubectl get clusterexternalsecret -o yaml), whose status lists them, or write spec.namespaces"))
+		default:
+			w.every = true
+			c.add(r.finding(Left, line, field, "is none that a definition can have: the namespaces that match now become targets, and ones that match later do not", "add a target for each by hand"))
+		}
+	}
+	w.listed = slices.Clone(w.namespaces)
+	if n := r.spec.field("namespaceSelector"); n != nil && r.spec.has("namespaceSelector") {
+		chooses(n, r.spec.line("namespaceSelector"), "spec.namespaceSelector")
+	}
+	for i, n := range r.spec.items("namespaceSelectors") {
+		chooses(n, n.Line, fmt.Sprintf("spec.namespaceSelectors[%d]", i))
+	}
+	if len(w.selectors) > 0 || w.every {
+		w.namespaces = append(w.namespaces, found...)
+	}
+	if w.every {
+		w.listed = w.namespaces
+	}
+}
+
+func selectorOf(n *yaml.Node) (definition.Selector, error) {
+	var selects any
+	if err := n.Decode(&selects); err != nil {
+		return definition.Selector{}, err
+	}
+	text, err := json.Marshal(selects)
+	if err != nil {
+		return definition.Selector{}, err
+	}
+	return definition.ParseSelector(text)
 }
 
 // metadata tells of the labels and annotations that the controller copies from
@@ -138,7 +179,7 @@ func (c *converter) metadata(r *Resource, labels, annotations, spec *object) {
 		}
 		for i := 0; i+1 < len(o.node.Content); i += 2 {
 			if key := o.node.Content[i]; key.Value != "kubectl.kubernetes.io/last-applied-configuration" {
-				c.add(r.finding(Note, key.Line, o.at(plain(key.Value)), "was copied onto the Secret; it stays on one that is handed over, and new copies don't get it", ""))
+				c.add(r.finding(Note, key.Line, o.at(plain(key.Value)), "was copied onto the Secret; it stays on one that is handed over, and new copies don't get it", "add it to the labels or annotations of the definition if something needs it"))
 			}
 		}
 	}
@@ -148,7 +189,7 @@ func (c *converter) readExternalSpec(r *Resource, spec *object, w *wish) {
 	c.readTarget(r, spec.object("target"), w)
 	switch policy := spec.text("refreshPolicy"); policy {
 	case "", "Periodic":
-		c.interval(r, spec, "refreshInterval")
+		c.interval(r, spec, "refreshInterval", w)
 	default:
 		spec.ignore("refreshInterval")
 		c.add(r.finding(Refused, spec.line("refreshPolicy"), spec.at("refreshPolicy"), "is "+plain(policy)+": the Secret was to stay as it is when the value changes", remedyStays))
@@ -156,27 +197,31 @@ func (c *converter) readExternalSpec(r *Resource, spec *object, w *wish) {
 	if spec.has("syncWindows") {
 		c.add(r.finding(Left, spec.line("syncWindows"), spec.at("syncWindows"), "values are copied at any time of the day", "change them in Vault when they may arrive"))
 	}
-	if spec.has("data") {
-		c.add(r.finding(Refused, spec.line("data"), spec.at("data"), "selects single keys, and a definition copies all keys of a value under their own names", remedyKeys))
-		c.useStore(r, spec, nil, w, "")
-		return
-	}
+	template := spec.object("target").object("template")
 	from := spec.objects("dataFrom")
-	if len(from) != 1 {
+	switch {
+	case spec.has("data") && len(from) == 0:
+		c.readPicks(r, spec, w)
+	case len(from) == 1 && !spec.has("data"):
+		c.readSource(r, spec, from[0], w)
+	default:
 		reason := "takes no value"
-		if len(from) > 1 {
-			reason = "merges several sources into one Secret, and a definition has one"
+		if len(from) > 0 {
+			reason = "merges several sources into one Secret, all keys of at least one, and a definition names each key or takes all of one value"
 		}
 		if !c.refused(r) {
-			c.add(r.finding(Refused, spec.line("dataFrom"), spec.at("dataFrom"), reason, remedyKeys))
+			c.add(r.finding(Refused, spec.line("dataFrom"), spec.at("dataFrom"), reason, "name each key under data"))
 		}
 		for _, o := range from {
 			o.ignore("extract", "find", "rewrite", "select", "sourceRef")
 		}
-		c.useStore(r, spec, nil, w, "")
-		return
+		c.useStore(r, spec, nil, w, spec, "")
 	}
-	c.readSource(r, spec, from[0], w)
+	c.readTemplates(r, template, w)
+	if w.shape.Mode == definition.ModeMerge && len(w.picks) == 0 && !c.refused(r) {
+		target := spec.object("target")
+		c.add(r.finding(Refused, target.line("creationPolicy"), target.at("creationPolicy"), "is "+plain(target.text("creationPolicy"))+": the Secret holds keys of others, and which ones are ours is not said", "name each key under data, in place of dataFrom"))
+	}
 }
 
 func (c *converter) readSource(r *Resource, spec, from *object, w *wish) {
@@ -196,10 +241,10 @@ func (c *converter) readSource(r *Resource, spec, from *object, w *wish) {
 		if !c.refused(r) {
 			c.add(r.finding(Refused, from.lineOfNode(), from.path, "extracts nothing", remedyKeys))
 		}
-		c.useStore(r, spec, source, w, "")
+		c.useStore(r, spec, source, w, from, "")
 		return
 	}
-	refuse(extract, "version", "asks for a certain version, and a definition copies the newest", remedyStays)
+	c.refuseVersion(r, extract)
 	refuse(extract, "property", "takes a part of the value, and a definition copies the whole", remedyKeys)
 	for field, usual := range map[string]string{"conversionStrategy": "Default", "decodingStrategy": "None", "metadataPolicy": "None"} {
 		if value := extract.text(field); value != "" && value != usual {
@@ -215,7 +260,7 @@ func (c *converter) readSource(r *Resource, spec, from *object, w *wish) {
 	if key == "" {
 		c.add(r.finding(Refused, extract.lineOfNode(), extract.path, "names no key", ""))
 	}
-	c.useStore(r, spec, source, w, key)
+	c.useStore(r, spec, source, w, spec, key)
 }
 
 func (c *converter) readTarget(r *Resource, target *object, w *wish) {
@@ -226,8 +271,11 @@ func (c *converter) readTarget(r *Resource, target *object, w *wish) {
 	case "", "Owner":
 	case "Orphan":
 		c.add(r.finding(Note, target.line("creationPolicy"), target.at("creationPolicy"), "keys that others wrote into the Secret leave it when it is handed over; that it stays is so for every copy", ""))
-	case "Merge", "CreateOrMerge":
-		c.add(r.finding(Refused, target.line("creationPolicy"), target.at("creationPolicy"), "is "+policy+": the Secret holds keys of others, and a copy is the value and nothing else", "give the value a Secret of its own and mount that, too"))
+	case "Merge":
+		c.add(r.finding(Note, target.line("creationPolicy"), target.at("creationPolicy"), "a Secret that is missing is made, and is not waited for", ""))
+		w.shape.Mode = definition.ModeMerge
+	case "CreateOrMerge":
+		w.shape.Mode = definition.ModeMerge
 	default:
 		c.add(r.finding(Refused, target.line("creationPolicy"), target.at("creationPolicy"), "is "+plain(policy)+": there is no Secret to copy to", ""))
 	}
@@ -242,27 +290,19 @@ func (c *converter) readTarget(r *Resource, target *object, w *wish) {
 	if target.has("manifest") {
 		c.add(r.finding(Refused, target.line("manifest"), target.at("manifest"), "makes another thing than a Secret", remedyStays))
 	}
-	c.readTemplate(r, target.object("template"))
-}
-
-func (c *converter) readTemplate(r *Resource, template *object) {
-	for _, field := range []string{"data", "templateFrom"} {
-		if template.has(field) {
-			c.add(r.finding(Refused, template.line(field), template.at(field), "makes the Secret's keys from a template, and a definition copies them as they are", remedyKeys))
-		}
-	}
-	c.secretType(r, template, "type")
+	template := target.object("template")
+	c.readType(r, template, "type", w)
 	metadata := template.object("metadata")
-	for _, field := range []string{"labels", "annotations", "finalizers"} {
-		if metadata.has(field) {
-			c.add(r.finding(Left, metadata.line(field), metadata.at(field), "stay on a Secret that is handed over, and new copies don't get them", "set them by hand; a copy keeps what others write on it"))
-		}
+	w.shape.Labels, w.shape.Annotations = c.readMarks(r, metadata, "labels", true), c.readMarks(r, metadata, "annotations", true)
+	if metadata.has("finalizers") {
+		c.add(r.finding(Left, metadata.line("finalizers"), metadata.at("finalizers"), "stay on a Secret that is handed over, and new copies don't get them", "set them by hand; a copy keeps what others write on it"))
 	}
-	template.ignore("engineVersion", "mergePolicy")
 }
 
-// useStore finds where the store reads. from is the source's own reference, or nil.
-func (c *converter) useStore(r *Resource, spec, from *object, w *wish, key string) {
+// useStore finds where the store reads, and returns which of the wish's values that
+// is; -1 where it is refused. from is the source's own reference, or nil; blame is
+// where the key stands.
+func (c *converter) useStore(r *Resource, spec, from *object, w *wish, blame *object, key string) int {
 	reference := spec.object("secretStoreRef")
 	reference.ignore("name", "kind")
 	if from != nil && from.has("storeRef") {
@@ -273,47 +313,62 @@ func (c *converter) useStore(r *Resource, spec, from *object, w *wish, key strin
 		kind = kindSecretStore
 	}
 	if name == "" || key == "" || c.refused(r) {
+		if key == "" && blame != spec && blame.path != "" && strings.HasSuffix(blame.path, "remoteRef") {
+			c.add(r.finding(Refused, blame.lineOfNode(), blame.path, "names no key", ""))
+		}
 		if name == "" && !c.refused(r) {
 			c.add(r.finding(Refused, reference.lineOfNode(), reference.path, "names no store", ""))
 		}
-		return
+		return -1
 	}
 	var s *store
-	for _, namespace := range w.namespaces {
-		if kind == kindClusterSecretStore {
-			namespace = ""
-		}
+	namespaces := w.namespaces
+	if kind == kindClusterSecretStore {
+		namespaces = []string{""}
+	}
+	for _, namespace := range namespaces {
 		found, ok := c.stores[storeName{kind, namespace, name}]
 		switch {
 		case !ok:
 			c.add(r.finding(Refused, reference.lineOfNode(), reference.path, plain(kind)+" "+plain(join(namespace, name))+" is not among what was given, so what it reads is not known", "give it, too"))
-			return
+			return -1
 		case s != nil && !s.sameAs(found):
 			c.add(r.finding(Refused, reference.lineOfNode(), reference.path, "the stores of its namespaces read different places", "import each namespace by itself"))
-			return
+			return -1
 		}
 		s = found
 	}
 	if s == nil {
-		return
+		c.add(r.finding(Refused, reference.lineOfNode(), reference.path, "the stores of its namespaces are not known, so what they read is not, either", "use a ClusterSecretStore"))
+		return -1
 	}
 	switch {
 	case s.provider == "kubernetes":
 		c.add(r.finding(Refused, reference.lineOfNode(), reference.path, "the store copies another Secret on, and a definition copies a value from Vault", "add its namespaces as targets to the definition of the value that this Secret holds"))
-		return
+		return -1
 	case s.provider != "vault":
 		c.add(r.finding(Refused, reference.lineOfNode(), reference.path, "the store's provider is "+plain(s.provider)+", and values come from Vault", "bring the value into Vault first, or "+remedyStays))
-		return
+		return -1
 	case s.kv != "v2":
 		c.add(r.finding(Refused, reference.lineOfNode(), reference.path, "the store reads a KV mount of version "+plain(s.kv)+", and values come from one of version 2", "upgrade the mount (vault kv enable-versioning)"))
-		return
+		return -1
 	}
-	w.address, w.vaultNamespace = s.address, s.vaultNamespace
-	w.mount, w.path = s.locate(key, c.options.Mount)
-	w.line, w.field = reference.lineOfNode(), spec.at("dataFrom")
-	if w.mount == "" {
-		c.add(r.finding(Refused, spec.line("dataFrom"), spec.at("dataFrom"), "the key does not begin with the mount "+plain(c.options.Mount), "import it for the tenant whose mount it is"))
+	v := value{address: s.address, vaultNamespace: s.vaultNamespace, line: reference.lineOfNode(), field: spec.at("dataFrom")}
+	if blame != spec {
+		v.line, v.field = blame.lineOfNode(), blame.at("key")
 	}
+	v.mount, v.path = s.locate(key, c.options.Mount)
+	if v.mount == "" {
+		c.add(r.finding(Refused, max(spec.line("dataFrom"), v.line), v.field, "the key does not begin with the mount "+plain(c.options.Mount), "import it for the tenant whose mount it is"))
+	}
+	same := func(o value) bool {
+		return o.mount == v.mount && o.path == v.path && o.address == v.address && o.vaultNamespace == v.vaultNamespace
+	}
+	if i := slices.IndexFunc(w.values, same); i >= 0 {
+		return i
+	}
+	w.values = append(w.values, v)
+	return len(w.values) - 1
 }
 
 func (s *store) sameAs(o *store) bool {

@@ -114,10 +114,22 @@ const (
 	orphaned       = `{"target":{"creationPolicy":"Orphan","deletionPolicy":"Retain"}}`
 	patchExternal  = `'{"spec":` + orphaned + `}'`
 	patchClustered = `'{"spec":{"externalSecretSpec":` + orphaned + `}}'`
-	patchStatic    = `'{"spec":{"destination":{"create":false}}}'`
+	// A Secret that others share must not be taken as a whole.
+	patchShared          = `'{"spec":{"target":{"deletionPolicy":"Retain"}}}'`
+	patchSharedClustered = `'{"spec":{"externalSecretSpec":{"target":{"deletionPolicy":"Retain"}}}}'`
+	patchStatic          = `'{"spec":{"destination":{"create":false}}}'`
 )
 
-func (m moving) external() string { return m.one(patchExternal, resourceExternal) }
+func (m moving) external() string {
+	if !m.shape.Merges() {
+		return m.one(patchExternal, resourceExternal)
+	}
+	// Its owner, if it has one, is somebody else.
+	namespace := m.namespaces[0]
+	return fmt.Sprintf("change %s -n %s %s %s\n", patchShared, namespace, resourceExternal, m.object) +
+		fmt.Sprintf("drop -n %s %s %s\n", namespace, resourceExternal, m.object) +
+		fmt.Sprintf("adopt %s %s %s\n", namespace, m.secret, m.definition)
+}
 
 func (m moving) static() string { return m.one(patchStatic, resourceStatic) }
 
@@ -133,12 +145,18 @@ func (m moving) one(patch, kind string) string {
 // clusterExternal hands over a Secret in each namespace. The controller passes the
 // change of the one resource on to those that it made, which is waited for.
 func (m moving) clusterExternal() string {
+	patch, arrived := patchClustered, "creationPolicy}=Orphan"
+	if m.shape.Merges() {
+		patch, arrived = patchSharedClustered, "deletionPolicy}=Retain"
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "change %s %s %s\n", patchClustered, resourceClusterExternal, m.from.name)
+	fmt.Fprintf(&b, "change %s %s %s\n", patch, resourceClusterExternal, m.from.name)
 	for _, namespace := range m.namespaces {
 		one := fmt.Sprintf("-n %s %s %s", namespace, resourceExternal, m.object)
-		fmt.Fprintf(&b, "if there %s; then kubectl wait --for='jsonpath={.spec.target.creationPolicy}=Orphan' --timeout=2m %s; fi\n", one, one)
-		fmt.Fprintf(&b, "let_go %s %s\n", namespace, m.secret)
+		fmt.Fprintf(&b, "if there %s; then kubectl wait --for='jsonpath={.spec.target.%s' --timeout=2m %s; fi\n", one, arrived, one)
+		if !m.shape.Merges() {
+			fmt.Fprintf(&b, "let_go %s %s\n", namespace, m.secret)
+		}
 	}
 	fmt.Fprintf(&b, "drop %s %s\n", resourceClusterExternal, m.from.name)
 	for _, namespace := range m.namespaces {
@@ -164,9 +182,11 @@ func (p *Plan) Policy() string {
 	default:
 		seen := make(map[string]bool)
 		for _, d := range p.Definitions {
-			if path := d.Definition.SecretPath.String(); !seen[path] {
-				seen[path] = true
-				allow(path)
+			for _, path := range d.Definition.Paths() {
+				if !seen[path.String()] {
+					seen[path.String()] = true
+					allow(path.String())
+				}
 			}
 		}
 	}

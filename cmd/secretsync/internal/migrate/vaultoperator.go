@@ -49,9 +49,9 @@ func (c *converter) readStatic(r *Resource) {
 		return
 	}
 	spec := r.spec
-	w := &wish{from: r, move: moveStatic, object: r.name, namespaces: []string{c.namespaceOf(r)}, line: spec.line("path"), field: "spec.path"}
-	w.mount, w.path = strings.Trim(spec.text("mount"), "/"), strings.Trim(spec.text("path"), "/")
-	for field, value := range map[string]string{"mount": w.mount, "path": w.path} {
+	w := &wish{from: r, move: moveStatic, object: r.name, namespaces: []string{c.namespaceOf(r)}}
+	v := value{mount: strings.Trim(spec.text("mount"), "/"), path: strings.Trim(spec.text("path"), "/"), line: spec.line("path"), field: "spec.path"}
+	for field, value := range map[string]string{"mount": v.mount, "path": v.path} {
 		if value == "" {
 			c.add(r.finding(Refused, spec.line(field), spec.at(field), "is missing", ""))
 		}
@@ -62,19 +62,17 @@ func (c *converter) readStatic(r *Resource) {
 	if spec.number("version") != 0 {
 		c.add(r.finding(Refused, spec.line("version"), "spec.version", "asks for a certain version, and a definition copies the newest", remedyStays))
 	}
-	c.interval(r, spec, "refreshAfter")
+	c.interval(r, spec, "refreshAfter", w)
 	if spec.has("hmacSecretData") && !spec.flag("hmacSecretData") {
 		c.add(r.finding(Note, spec.line("hmacSecretData"), "spec.hmacSecretData", "a copy that somebody edits is put right at once, always", ""))
 	}
-	if spec.has("rolloutRestartTargets") {
-		c.add(r.finding(Left, spec.line("rolloutRestartTargets"), "spec.rolloutRestartTargets", "workloads are not restarted when a value changes", "let a reloader watch the Secret, or restart them by hand"))
-		spec.ignore("rolloutRestartTargets")
-	}
+	c.readRestarts(r, spec, w)
 	if instant := spec.object("syncConfig"); instant.flag("instantUpdates") {
-		c.add(r.finding(Left, instant.line("instantUpdates"), "spec.syncConfig.instantUpdates", "Vault's events are not followed; a change arrives within the polling interval", "call POST …/secrets/{name}/sync after a change"))
+		c.add(r.finding(Left, instant.line("instantUpdates"), "spec.syncConfig.instantUpdates", "whether Vault's events are followed is not the definition's to say", "the operator can have them followed, under the tenant's vault"))
 	}
 	c.readDestination(r, spec.object("destination"), w)
-	c.useAuth(r, spec, w)
+	c.useAuth(r, spec, &v)
+	w.values = []value{v}
 	c.unknown(r, spec, Left)
 	c.want(w)
 }
@@ -88,17 +86,12 @@ func (c *converter) readDestination(r *Resource, destination *object, w *wish) {
 		c.add(r.finding(Note, destination.lineOfNode(), "spec.destination.create", "the Secret was made by somebody else; a copy is made by us", "take the Secret out of what applies it, or it is reset each time"))
 	}
 	destination.ignore("overwrite")
-	for _, field := range []string{"labels", "annotations"} {
-		if destination.has(field) {
-			c.add(r.finding(Left, destination.line(field), destination.at(field), "stay on a Secret that is handed over, and new copies don't get them", "set them by hand; a copy keeps what others write on it"))
-			destination.ignore(field)
-		}
-	}
-	c.secretType(r, destination, "type")
+	w.shape.Labels, w.shape.Annotations = c.readMarks(r, destination, "labels", false), c.readMarks(r, destination, "annotations", false)
+	c.readType(r, destination, "type", w)
 	transformation := destination.object("transformation")
 	for _, field := range []string{"templates", "transformationRefs", "includes", "excludes"} {
 		if transformation.has(field) {
-			c.add(r.finding(Refused, transformation.line(field), transformation.at(field), "makes other keys than the value has, and a definition copies them as they are", remedyKeys))
+			c.add(r.finding(Refused, transformation.line(field), transformation.at(field), "makes other keys than the value has, in a language of its own", "name the keys under data in a definition, or "+remedyStays))
 			transformation.ignore(field)
 		}
 	}
@@ -110,19 +103,19 @@ func (c *converter) readDestination(r *Resource, destination *object, w *wish) {
 }
 
 // useAuth finds which vault, and which namespace of it, is read.
-func (c *converter) useAuth(r *Resource, spec *object, w *wish) {
-	w.vaultNamespace = vaultNamespace(spec.text("namespace"))
+func (c *converter) useAuth(r *Resource, spec *object, v *value) {
+	v.vaultNamespace = vaultNamespace(spec.text("namespace"))
 	reference := spec.text("vaultAuthRef")
 	a, ok := c.auths[refer(c.namespaceOf(r), reference)]
 	if reference == "" || !ok {
 		c.add(r.finding(Note, spec.line("vaultAuthRef"), "spec.vaultAuthRef", "the VaultAuth is not among what was given, so that it leads to the tenant's vault is not checked", ""))
 		return
 	}
-	if w.vaultNamespace == "" {
-		w.vaultNamespace = a.vaultNamespace
+	if v.vaultNamespace == "" {
+		v.vaultNamespace = a.vaultNamespace
 	}
 	if a.hasConnection {
-		w.address = c.connections[a.connection]
+		v.address = c.connections[a.connection]
 	}
 }
 
