@@ -27,6 +27,9 @@ func asks(d definition.Definition) *asked {
 	return &asked{recipe: r, worn: kube.Wear(r.Labels(), r.Annotations()), suspended: d.Shape.Suspended(), every: d.Shape.RefreshInterval.Duration()}
 }
 
+// merges reports whether only single keys of the Secret are to be ours.
+func (a *asked) merges() bool { return a != nil && a.recipe.Merges() }
+
 // of says how the copies of a path are made.
 func (a *asked) of(path definition.SecretPath) *compose.Recipe {
 	if a != nil {

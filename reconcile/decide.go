@@ -134,6 +134,8 @@ func concernsVault(r Reason) bool {
 // inCluster decides what depends on the cluster and the namespace.
 func inCluster(in *input) decision {
 	switch {
+	case in.asked.merges():
+		return decision{why: "it would share a Secret", fault: sharing(in)}
 	case in.cluster != nil:
 		f := in.cluster.Fault
 		f.Message = "cluster " + in.alias + ": " + f.Message
@@ -337,6 +339,12 @@ var (
 
 func queued(format string, args ...any) *fault.Fault {
 	return fault.New(Pending, ReasonQueued, format, args...)
+}
+
+// sharing says that mode Merge is read and checked, and not synced yet. Nothing is
+// written for it, rather than a Secret as a whole that is to be shared.
+func sharing(in *input) *fault.Fault {
+	return fault.New(Error, ReasonKeyConflict, "mode Merge is not synced by this version: nothing is written to Secret %s in cluster %s; leave mode out, or choose a secretName that is this definition's alone", in.at, in.alias)
 }
 
 func namespaceNotFound(in *input) *fault.Fault {

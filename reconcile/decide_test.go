@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube"
 	"secretsync/reconcile/vault"
@@ -44,6 +45,8 @@ func of(change func(in *input, c *kube.Copy)) given {
 func known(in *input, s kube.Stamp) {
 	in.source = vault.State{Known: true, Version: vault.Version{Number: s.Version, Created: s.Created}}
 }
+
+var sharesSecrets = asks(definition.Definition{Shape: &definition.Shape{Mode: definition.ModeMerge}})
 
 var unfitting = fault.New(Error, ReasonTemplateFailed, "the template fails")
 
@@ -93,6 +96,8 @@ func TestDecide(t *testing.T) {
 		}), fetch, ReasonQueued},
 		"a value that no copy can be made of": {of(func(in *input, c *kube.Copy) { known(in, newStamp); in.record.unfit = &unfit{newStamp, unfitting} }), stay, ReasonTemplateFailed},
 		"one of which that was so before":     {of(func(in *input, c *kube.Copy) { known(in, newStamp); in.record.unfit = &unfit{oldStamp, unfitting} }), fetch, ReasonQueued},
+		"a share of somebody's Secret":        {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.asked, in.held = sharesSecrets, true }), stay, ReasonKeyConflict},
+		"a share of a new Secret":             {func(in *input) { known(in, testStamp); in.asked, in.held = sharesSecrets, true }, stay, ReasonKeyConflict},
 		"another type":                        {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.kind, in.held = "kubernetes.io/tls", true }), replace, ReasonQueued},
 
 		// Whose Secret stands there.

@@ -67,6 +67,9 @@ func (r *Recipe) Annotations() map[string]string {
 	return r.shape.Annotations
 }
 
+// Merges reports whether only single keys of the Secret are the definition's.
+func (r *Recipe) Merges() bool { return r.shape.Merges() }
+
 // Deletes reports whether a copy goes with its target.
 func (r *Recipe) Deletes() bool { return r.shape.Deletes() }
 
