@@ -326,6 +326,9 @@ func (m *maker) held(k key, before, after *claim, standing Standing, looked bool
 			}
 		}
 	}
+	if s.Held == nil && after.by.Shape.Merges() {
+		s.Held = &Held{Reason: fault.ReasonKeyConflict, State: fault.Error, Message: "the definition says mode: Merge, which this version does not sync, so nothing is written"}
+	}
 	if s.Held == nil && after.by.Shape.Suspended() {
 		s.Held = &Held{Reason: fault.ReasonSuspended, State: fault.Pending, Message: "the definition says suspend: true, so nothing is written"}
 	}

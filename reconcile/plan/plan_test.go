@@ -252,7 +252,7 @@ func TestMakeTellsInWhatCopiesBecomeOthers(t *testing.T) {
 		"resumed":                       {&definition.Shape{Suspend: &yes}, nil, nil, "unchanged production/default/db db db", "it is no longer suspended: what differs from the vault is written"},
 		"a value without a key":         {nil, &definition.Shape{Data: data}, unfit, "update production/default/db db db v2  held KeyNotFound", "data makes something else of the value"},
 		"a further path without value":  {nil, &definition.Shape{Data: data}, missing, "update production/default/db db db v2  held ValueNotFound", "data makes something else of the value"},
-		"the mode, and nothing besides": {nil, &definition.Shape{Mode: definition.ModeMerge}, nil, "update production/default/db db db", "mode is another one"},
+		"the mode, and nothing besides": {nil, &definition.Shape{Mode: definition.ModeMerge}, nil, "update production/default/db db db held KeyConflict", "mode is another one"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := plan.Input{From: setOf(t, files{"db": "db production/default"}), To: setOf(t, files{"db": "db production/default"}), Reach: acme(t), Live: test.live}
