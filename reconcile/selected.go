@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"context"
 	"iter"
 	"maps"
 	"slices"
@@ -398,38 +397,6 @@ func (t *tenant) selected(known *followed, e *gitstore.Entry, d definition.Defin
 	return all
 }
 
-// label has the tenant be told of the namespaces' labels in the cluster.
-func (c *connection) label(t *tenant) {
-	c.labels.Lock()
-	defer c.labels.Unlock()
-	c.selecting = append(slices.Clip(c.selecting), t)
-	if len(c.selecting) == 1 {
-		c.kube.Label(c.relabelled)
-	}
-}
-
-// unlabel ends that.
-func (c *connection) unlabel(t *tenant) {
-	c.labels.Lock()
-	defer c.labels.Unlock()
-	if i := slices.Index(c.selecting, t); i >= 0 {
-		c.selecting = slices.Delete(slices.Clone(c.selecting), i, i+1)
-	}
-	if len(c.selecting) == 0 {
-		c.kube.Label(nil)
-	}
-}
-
-// relabelled tells those who select that a namespace changed, or all may have.
-func (c *connection) relabelled(namespace string) {
-	c.labels.Lock()
-	tenants := c.selecting
-	c.labels.Unlock()
-	for _, t := range tenants {
-		t.relabelled(c, namespace)
-	}
-}
-
 // selectedNow returns the namespaces that a target selects now, sorted, as far as the
 // tenant is granted them; false where that is not known.
 func (t *tenant) selectedNow(spec definition.Target) ([]definition.Namespace, bool) {
@@ -454,45 +421,4 @@ func (t *tenant) selectedNow(spec definition.Target) ([]definition.Namespace, bo
 		}
 	}
 	return all, true
-}
-
-// learn has the labels known of all clusters in which definitions select, and waits
-// for that while they can be reached and ctx lasts. The returned function ends it;
-// nil where nothing is selected.
-func (t *tenant) learn(ctx context.Context, of definition.Set) (end func()) {
-	t.mu.RLock()
-	grants := t.grants
-	t.mu.RUnlock()
-	var asked []*connection
-	for i := range of.Definitions {
-		for _, spec := range of.Definitions[i].Sync {
-			g, ok := grants[spec.Cluster]
-			if ok && !spec.Selector.IsZero() && !slices.Contains(asked, g.connection) {
-				asked = append(asked, g.connection)
-				g.connection.label(t)
-			}
-		}
-	}
-	if asked == nil {
-		return nil
-	}
-	none := func(string, labels.Set) bool { return false }
-	for _, c := range asked {
-		for {
-			changed := t.changes.wait()
-			_, unknown := c.kube.Select(none)
-			if unknown == nil || unknown.Reason != ReasonQueued || c.outage() != nil || ctx.Err() != nil {
-				break
-			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
-			}
-		}
-	}
-	return func() {
-		for _, c := range asked {
-			c.unlabel(t)
-		}
-	}
 }

@@ -45,7 +45,7 @@ const (
 	ReasonNotOwned             Reason = "NotOwned"             // Error: a Secret of that name is not ours
 	ReasonTypeMismatch         Reason = "TypeMismatch"         // Error: to be adopted, but of another type or owned by an object
 	ReasonTargetConflict       Reason = "TargetConflict"       // Error: another definition holds the target
-	ReasonKeyConflict          Reason = "KeyConflict"          // Error: of a shared Secret, a key is another manager's
+	ReasonKeyConflict          Reason = "KeyConflict"          // Error: single keys of a shared Secret are asked for, which are not written yet
 	ReasonTooManyNamespaces    Reason = "TooManyNamespaces"    // Error: a selector matches more than are allowed
 	ReasonAltered              Reason = "Altered"              // Error: admission changes what is written
 	ReasonContended            Reason = "Contended"            // Error: somebody changes the copy again and again
