@@ -27,6 +27,11 @@ func (c *converter) plan() *Plan {
 			for _, w := range wishes {
 				c.add(w.from.finding(Refused, w.from.line, "", err.Error(), ""))
 			}
+			continue
+		}
+		carried := p.Definitions[len(p.Definitions)-1].Definition
+		for _, w := range wishes {
+			c.tellDifference(w, carried)
 		}
 	}
 	slices.SortFunc(p.Definitions, func(a, b Carried) int {
@@ -38,6 +43,29 @@ func (c *converter) plan() *Plan {
 	slices.SortFunc(c.findings, compareFindings)
 	p.Findings = slices.Compact(c.findings)
 	return p
+}
+
+// tellDifference tells where a definition says another thing than one of the resources
+// it stands for: others are asked for as well, or it was there and keeps its own.
+func (c *converter) tellDifference(w *wish, d definition.Definition) {
+	interval := definition.Interval{}
+	if d.Shape != nil {
+		interval = d.Shape.RefreshInterval
+	}
+	if own := w.shape.RefreshInterval; !own.IsZero() && own.Duration() != interval.Duration() {
+		says := "in the tenant's interval"
+		if !interval.IsZero() {
+			says = "every " + interval.String()
+		}
+		c.add(w.from.finding(Note, w.from.line, "", fmt.Sprintf("asks for the value every %s, and definition %s does %s", own, d.Name, says), "write another refreshInterval there if that matters"))
+	}
+	for _, t := range d.Sync {
+		for _, workload := range w.restart.Workloads() {
+			if slices.Contains(w.targets, t.Place(d.Name)) && !slices.Contains(t.Restart.Workloads(), workload) {
+				c.add(w.from.finding(Left, w.from.line, "", fmt.Sprintf("restarts %s, and the target %s of definition %s restarts others", workload, t.Place(d.Name), d.Name), "add it there"))
+			}
+		}
+	}
 }
 
 // refuse drops the wishes that are refused for the reason they are given.
