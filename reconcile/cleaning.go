@@ -176,7 +176,7 @@ func soonest(a, b time.Duration) time.Duration {
 type goners struct {
 	copies   []cleanup.Copy
 	of       map[cleanup.Copy]Orphan
-	standing int // how many copies the tenant has in all
+	standing int // how many copies of the tenant are proven to be ours, in all
 	staying  int // how many say of themselves that they go, and stay for now
 }
 

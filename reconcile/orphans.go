@@ -66,7 +66,7 @@ func (r *Reconciler) Orphans(ctx context.Context, name gitstore.TenantName) ([]O
 type unclaimed struct {
 	at      *gitstore.Snapshot // that says so
 	orphans []Orphan
-	all     int // how many copies the tenant has
+	all     int // how many copies of the tenant are proven to be ours
 	// loose is how many say that they go with their target, and have none at work:
 	// the orphans among them, and those that something may mean to claim yet.
 	loose int
@@ -93,7 +93,9 @@ func (t *tenant) unclaimed() (*unclaimed, error) {
 				continue
 			}
 			listed[c.UID] = true
-			found.all++
+			if c.Intact {
+				found.all++
+			}
 			if c.Deletes && !t.claims(g.connection.site, at) {
 				found.loose++
 			}
