@@ -114,21 +114,20 @@ const (
 	orphaned       = `{"target":{"creationPolicy":"Orphan","deletionPolicy":"Retain"}}`
 	patchExternal  = `'{"spec":` + orphaned + `}'`
 	patchClustered = `'{"spec":{"externalSecretSpec":` + orphaned + `}}'`
-	// A Secret that others share must not be taken as a whole.
-	patchShared          = `'{"spec":{"target":{"deletionPolicy":"Retain"}}}'`
-	patchSharedClustered = `'{"spec":{"externalSecretSpec":{"target":{"deletionPolicy":"Retain"}}}}'`
-	patchStatic          = `'{"spec":{"destination":{"create":false}}}'`
+	patchStatic    = `'{"spec":{"destination":{"create":false}}}'`
 )
 
 func (m moving) external() string {
-	if !m.shape.Merges() {
-		return m.one(patchExternal, resourceExternal)
+	if m.shape.Merges() {
+		return m.shared(resourceExternal, m.object)
 	}
-	// Its owner, if it has one, is somebody else.
-	namespace := m.namespaces[0]
-	return fmt.Sprintf("change %s -n %s %s %s\n", patchShared, namespace, resourceExternal, m.object) +
-		fmt.Sprintf("drop -n %s %s %s\n", namespace, resourceExternal, m.object) +
-		fmt.Sprintf("adopt %s %s %s\n", namespace, m.secret, m.definition)
+	return m.one(patchExternal, resourceExternal)
+}
+
+// shared says that a Secret which others share is not handed over: mode Merge is not
+// synced yet, and whoever writes the keys now has to go on.
+func (m moving) shared(kind, name string) string {
+	return fmt.Sprintf("# Secret %s is shared, which is not synced yet: %s %s stays and goes on writing its keys.\n", m.secret, kind, name)
 }
 
 func (m moving) static() string { return m.one(patchStatic, resourceStatic) }
@@ -145,18 +144,15 @@ func (m moving) one(patch, kind string) string {
 // clusterExternal hands over a Secret in each namespace. The controller passes the
 // change of the one resource on to those that it made, which is waited for.
 func (m moving) clusterExternal() string {
-	patch, arrived := patchClustered, "creationPolicy}=Orphan"
 	if m.shape.Merges() {
-		patch, arrived = patchSharedClustered, "deletionPolicy}=Retain"
+		return m.shared(resourceClusterExternal, m.from.name)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "change %s %s %s\n", patch, resourceClusterExternal, m.from.name)
+	fmt.Fprintf(&b, "change %s %s %s\n", patchClustered, resourceClusterExternal, m.from.name)
 	for _, namespace := range m.namespaces {
 		one := fmt.Sprintf("-n %s %s %s", namespace, resourceExternal, m.object)
-		fmt.Fprintf(&b, "if there %s; then kubectl wait --for='jsonpath={.spec.target.%s' --timeout=2m %s; fi\n", one, arrived, one)
-		if !m.shape.Merges() {
-			fmt.Fprintf(&b, "let_go %s %s\n", namespace, m.secret)
-		}
+		fmt.Fprintf(&b, "if there %s; then kubectl wait --for='jsonpath={.spec.target.creationPolicy}=Orphan' --timeout=2m %s; fi\n", one, one)
+		fmt.Fprintf(&b, "let_go %s %s\n", namespace, m.secret)
 	}
 	fmt.Fprintf(&b, "drop %s %s\n", resourceClusterExternal, m.from.name)
 	for _, namespace := range m.namespaces {
