@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -315,24 +316,24 @@ func TestWarningsAreReadOutOfTheirHeaders(t *testing.T) {
 
 // flaky answers with each status in turn, 0 for a connection that breaks, and then
 // with success.
-func flaky(t *testing.T, header http.Header, statuses ...int) (*Client, *int) {
+func flaky(t *testing.T, header http.Header, statuses ...int) (*Client, *atomic.Int32) {
 	t.Helper()
-	calls := 0
+	calls := new(atomic.Int32)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		calls++
+		call := int(calls.Add(1))
 		maps.Copy(w.Header(), header)
-		if calls > len(statuses) {
+		if call > len(statuses) {
 			io.WriteString(w, `{}`)
 			return
 		}
-		if status := statuses[calls-1]; status != 0 {
+		if status := statuses[call-1]; status != 0 {
 			w.WriteHeader(status)
 			return
 		}
 		panic(http.ErrAbortHandler)
 	}))
 	t.Cleanup(server.Close)
-	return &Client{URL: server.URL, Tenant: "acme", Key: "k", Patience: time.Minute}, &calls
+	return &Client{URL: server.URL, Tenant: "acme", Key: "k", Patience: time.Minute}, calls
 }
 
 func TestARequestIsRepeatedOnlyIfNothingCanBeDoneTwice(t *testing.T) {
@@ -371,8 +372,8 @@ func TestARequestIsRepeatedOnlyIfNothingCanBeDoneTwice(t *testing.T) {
 			t.Parallel()
 			c, calls := flaky(t, test.header, test.statuses...)
 			err := test.call(t.Context(), c)
-			if *calls != test.calls || (err != nil) != (test.status != 0) || test.status > 0 && StatusOf(err) != test.status {
-				t.Errorf("%d calls: %v", *calls, err)
+			if int(calls.Load()) != test.calls || (err != nil) != (test.status != 0) || test.status > 0 && StatusOf(err) != test.status {
+				t.Errorf("%d calls: %v", calls.Load(), err)
 			}
 			if told, ok := errors.AsType[*Error](err); ok && told.Repeated != (test.calls > 1) {
 				t.Errorf("repeated is %v", told.Repeated)
@@ -384,8 +385,8 @@ func TestARequestIsRepeatedOnlyIfNothingCanBeDoneTwice(t *testing.T) {
 func TestImpatienceIsHeard(t *testing.T) {
 	c, calls := flaky(t, nil, 503, 503)
 	c.Patience = -1
-	if _, err := c.GetTenant(t.Context()); StatusOf(err) != 503 || *calls != 1 {
-		t.Errorf("%d calls: %v", *calls, err)
+	if _, err := c.GetTenant(t.Context()); StatusOf(err) != 503 || calls.Load() != 1 {
+		t.Errorf("%d calls: %v", calls.Load(), err)
 	}
 	c.URL, c.Patience = "http://127.0.0.1:1", time.Millisecond
 	if _, err := c.GetTenant(t.Context()); err == nil || StatusOf(err) != 0 {
@@ -396,9 +397,9 @@ func TestImpatienceIsHeard(t *testing.T) {
 // 1,300 definitions are three pages; each is asked for once.
 func TestAllPagesAreFollowed(t *testing.T) {
 	const all = 1300
-	pages := 0
+	var pages atomic.Int32
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		pages++
+		pages.Add(1)
 		from, _ := strconv.Atoi(r.URL.Query().Get("continue"))
 		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 		list := map[string]any{"continue": strconv.Itoa(from + limit)}
@@ -413,8 +414,8 @@ func TestAllPagesAreFollowed(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(list)
 	})
 	secrets, err := c.AllSecrets(t.Context(), false)
-	if err != nil || len(secrets) != all || secrets[all-1].Name != "d-1299" || pages != 3 {
-		t.Errorf("%d definitions on %d pages: %v", len(secrets), pages, err)
+	if err != nil || len(secrets) != all || secrets[all-1].Name != "d-1299" || pages.Load() != 3 {
+		t.Errorf("%d definitions on %d pages: %v", len(secrets), pages.Load(), err)
 	}
 }
 
