@@ -98,14 +98,17 @@ type cluster struct {
 }
 
 type apiKey struct {
-	ID          string     `json:"id"`
-	DisplayName string     `json:"displayName"`
-	Role        string     `json:"role"`
-	CreatedBy   string     `json:"createdBy"`
-	CreatedAt   *time.Time `json:"createdAt"`
-	LastUsedAt  *time.Time `json:"lastUsedAt"`
-	ExpiresAt   *time.Time `json:"expiresAt"`
-	Key         string     `json:"key"`
+	ID          string `json:"id"`
+	DisplayName string `json:"displayName"`
+	Role        string `json:"role"`
+	CreatedBy   string `json:"createdBy"`
+	// CreatedByKey is the id of the key that made it; empty for keys of the
+	// configuration, which are revoked there. The name in CreatedBy anybody may choose.
+	CreatedByKey string     `json:"createdByKey"`
+	CreatedAt    *time.Time `json:"createdAt"`
+	LastUsedAt   *time.Time `json:"lastUsedAt"`
+	ExpiresAt    *time.Time `json:"expiresAt"`
+	Key          string     `json:"key"`
 }
 
 type orphan struct {
