@@ -35,6 +35,9 @@ func Edit(content []byte, c Change) ([]byte, error) {
 	}
 	// Field by field, since each edit counts on where things stand.
 	for _, field := range Fields {
+		if !c.Names(field) {
+			continue
+		}
 		step := Change{Sync: want.Sync, Shape: want.Shape, Fields: []string{field}}
 		if content, err = editField(content, step); err != nil {
 			return nil, err
