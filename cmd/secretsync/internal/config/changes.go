@@ -90,6 +90,8 @@ func (running *Config) NeedRestart(next *Config) []string {
 		{"tls", running.TLSCert != next.TLSCert || running.TLSKey != next.TLSKey},
 		{"dataDir", running.DataDir != next.DataDir},
 		{"hashKeyFile", running.HashKeyFile != next.HashKeyFile},
+		{"home", !running.Home.same(next.Home)},
+		{"keys", running.Keys != next.Keys},
 		{"committer", running.Committer != next.Committer || running.SigningKey != next.SigningKey},
 		{"log", running.LogLevel != next.LogLevel || running.LogJSON != next.LogJSON},
 		{"git", running.Git != next.Git},

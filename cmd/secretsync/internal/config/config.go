@@ -38,7 +38,9 @@ type Config struct {
 	Console               httpapi.Console
 	TLSCert, TLSKey       string
 	DataDir               string
-	HashKeyFile           string // empty: hash.key in dataDir
+	HashKeyFile           string // empty: kept where Keys says
+	Home                  *Home  // nil: none
+	Keys                  KeyPlace
 	PollInterval          time.Duration
 	MinRefresh            time.Duration // minRefreshInterval
 	Workers               int
@@ -108,6 +110,8 @@ func Load(path string) (*Config, error) {
 	c.Console = d.console(c.PublicURL)
 	c.SigningKey = d.parseSigningKey("committer", d.Committer)
 	c.Git = d.parseGit()
+	c.Home = d.parseHome()
+	c.Keys = d.parseKeyPlace(c.Home)
 	c.TrustedProxies = d.parseProxies()
 	c.Clusters = d.parseClusters()
 	c.Tenants = d.parseTenants()

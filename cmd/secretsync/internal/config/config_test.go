@@ -91,7 +91,7 @@ func TestTheSampleConfigurationShowsEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, typeName := range []string{
-		"configFile", "tlsFile", "logFile", "committerFile", "limitsFile", "gitFile", "vaultFile", "authFile",
+		"configFile", "homeFile", "keysFile", "tlsFile", "logFile", "committerFile", "limitsFile", "gitFile", "vaultFile", "authFile",
 		"tokenAuthFile", "appRoleAuthFile", "kubernetesAuthFile", "jwtAuthFile", "certAuthFile", "clusterFile", "tenantFile", "signaturesFile", "repositoryFields", "webhookFile", "githubAppFile", "forgeFile", "grantFile", "keyFile",
 	} {
 		fields := fieldsOf(typeName)
@@ -176,6 +176,13 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 		"a log level that does not exist":      {"dataDir: data", "dataDir: data\nlog: {level: loud}", `log.level: "loud" is no level; use debug, info, warn or error`},
 		"a branch that can't be":               {"dataDir: data", "dataDir: data\nbranch: a..b", `:2: branch: "a..b" is no name of a branch`},
 		"a tenant's branch that can't be":      {"  acme:\n", "  acme:\n    branch: /main\n", `:11: tenants.acme.branch: "/main" is no name of a branch`},
+		"a home without a namespace":           {"dataDir: data", "dataDir: data\nhome: {kubeconfig: kubeconfig}", ":2: home.namespace: is missing; name the namespace"},
+		"a home in no namespace":               {"dataDir: data", "dataDir: data\nhome: {kubeconfig: kubeconfig, namespace: A}", ":2: home.namespace: namespace: "},
+		"a home without its kubeconfig":        {"dataDir: data", "dataDir: data\nhome:\n  kubeconfig: nowhere", ":3: home.kubeconfig: can't be read: "},
+		"a home whose kubeconfig is none":      {"dataDir: data", "dataDir: data\nhome: {kubeconfig: kubeconfig, context: x}", `:2: home.kubeconfig: can't be used: invalid configuration: [context was not found for specified context: x`},
+		"a context of the pod":                 {"dataDir: data", "dataDir: data\nhome: {context: x}", ":2: home.context: is one of a kubeconfig"},
+		"keys that are kept elsewhere":         {"dataDir: data", "dataDir: data\nkeys: {store: vault}", `:2: keys.store: "vault" is neither folder nor kubernetes`},
+		"keys in no cluster":                   {"dataDir: data", "dataDir: data\nkeys: {store: kubernetes}", ":2: keys.store: kubernetes needs home"},
 		"a proxy that is no address":           {"dataDir: data", "dataDir: data\ntrustedProxies: [lb]", `trustedProxies[0]: "lb" is no address`},
 	}
 	for name, tt := range tests {

@@ -96,6 +96,11 @@ func (d *document) warn(field, format string, args ...any) {
 }
 
 func (d *document) said(field, format string, args ...any) string {
+	return d.at(field) + ": " + fmt.Sprintf(format, args...)
+}
+
+// at names a field, with file and line.
+func (d *document) at(field string) string {
 	line := 0
 	for at := field; at != "" && line == 0; at = at[:max(strings.LastIndexAny(at, ".["), 0)] {
 		line = d.lines[at]
@@ -104,7 +109,7 @@ func (d *document) said(field, format string, args ...any) string {
 	if line > 0 {
 		place = fmt.Sprintf("%s:%d", d.path, line)
 	}
-	return fmt.Sprintf("%s: %s: %s", place, field, fmt.Sprintf(format, args...))
+	return place + ": " + field
 }
 
 // err returns what [document.wrong] recorded, or nil.

@@ -16,6 +16,8 @@ type (
 		TLS            tlsFile                `yaml:"tls"`
 		DataDir        string                 `yaml:"dataDir"`
 		HashKeyFile    string                 `yaml:"hashKeyFile"`
+		Home           homeFile               `yaml:"home"`
+		Keys           keysFile               `yaml:"keys"`
 		PollInterval   time.Duration          `yaml:"pollInterval"`
 		MinRefresh     time.Duration          `yaml:"minRefreshInterval"`
 		Brake          brakeFile              `yaml:"brake"`
