@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/body"
@@ -13,7 +14,10 @@ import (
 )
 
 func (s *Server) listKeys(x *exchange) (*answer, error) {
-	keys := s.cfg.KeyStore.Of(x.tenant.Name)
+	keys, err := s.cfg.KeyStore.Of(x.tenant.Name)
+	if err != nil {
+		return nil, unavailableNow("the tenant's API keys can't be read now", err)
+	}
 	for _, key := range x.state.keys {
 		if key.Tenant == x.tenant.Name {
 			keys = append(keys, key)
@@ -45,13 +49,10 @@ func (s *Server) createKey(x *exchange) (*answer, error) {
 		// Else whoever has a key for a day has one for ever.
 		return nil, &definition.FieldError{Field: "expiresAt", Reason: fmt.Sprintf("must be given and not lie after %s, when the key ends that asks: none that it makes outlives it", end.UTC().Format(time.RFC3339Nano))}
 	}
-	if s.cfg.KeyStore == nil {
-		return nil, errNoKeyStore
-	}
 	key, plaintext := apikey.New(x.tenant.Name, request.role, request.displayName)
 	key.CreatedBy, key.CreatorName, key.CreatedAt = x.key.ID, x.key.DisplayName, now
 	key.ExpiresAt, key.ExpiresText = request.expiresAt, request.expiresText
-	if err := s.cfg.KeyStore.Add(key); err != nil {
+	if err := s.cfg.KeyStore.Add(x.r.Context(), key); err != nil {
 		return nil, err
 	}
 	x.subject = key.ID
@@ -68,7 +69,7 @@ func (s *Server) deleteKey(x *exchange) (*answer, error) {
 	if key := x.state.keys[id]; key != nil && key.Tenant == x.tenant.Name {
 		return nil, &problem{status: http.StatusConflict, sentence: fmt.Sprintf("API key %q stands in the server's configuration: the operator can remove it there", id)}
 	}
-	found, err := s.cfg.KeyStore.Remove(x.tenant.Name, id)
+	found, err := s.cfg.KeyStore.Remove(x.r.Context(), x.tenant.Name, id)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +84,17 @@ func (s *Server) deleteKey(x *exchange) (*answer, error) {
 
 // errNoKeyStore: the program gave the server nowhere to keep keys.
 var errNoKeyStore = &problem{status: http.StatusServiceUnavailable, sentence: "this server keeps no API keys of its own; the operator can add one to its configuration", retryAfter: time.Hour}
+
+// noKeys stands in for a store where there is none.
+type noKeys struct{}
+
+func (noKeys) Get(string) *apikey.Key                        { return nil }
+func (noKeys) Of(gitstore.TenantName) ([]*apikey.Key, error) { return nil, nil }
+func (noKeys) Unread() error                                 { return nil }
+func (noKeys) Add(context.Context, apikey.Key) error         { return errNoKeyStore }
+func (noKeys) Remove(context.Context, gitstore.TenantName, string) (bool, error) {
+	return false, nil
+}
 
 // appendKey appends what may be told of a key, without the closing brace.
 func (s *Server) appendKey(b []byte, st *state, k *apikey.Key) []byte {

@@ -40,8 +40,9 @@ func presented(r *http.Request) (token string, err error) {
 // keyFor finds the key that a request presents, of a tenant that there is.
 func (s *Server) keyFor(st *state, r *http.Request, now time.Time) (*apikey.Key, apikey.Hash, error) {
 	if p, ok := proofOf(r); ok {
-		key, err := apikey.Again(p.id, p.hash, now, s.find(st))
-		return key, p.hash, err
+		missed := false
+		key, err := apikey.Again(p.id, p.hash, now, s.find(st, &missed))
+		return key, p.hash, s.doubted(err, missed)
 	}
 	token, err := presented(r)
 	if err != nil {
@@ -51,21 +52,34 @@ func (s *Server) keyFor(st *state, r *http.Request, now time.Time) (*apikey.Key,
 }
 
 func (s *Server) verify(st *state, token string, now time.Time) (*apikey.Key, apikey.Hash, error) {
-	return apikey.Verify(token, now, s.find(st))
+	missed := false
+	key, hash, err := apikey.Verify(token, now, s.find(st, &missed))
+	return key, hash, s.doubted(err, missed)
 }
 
 // find looks a key up by its id, among those of tenants that there are.
-func (s *Server) find(st *state) func(id string) *apikey.Key {
+func (s *Server) find(st *state, missed *bool) func(id string) *apikey.Key {
 	return func(id string) *apikey.Key {
 		key := st.keys[id]
 		if key == nil {
 			key = s.cfg.KeyStore.Get(id)
 		}
 		if key == nil || st.tenants[key.Tenant.String()] == nil {
+			*missed = true
 			return nil
 		}
 		return key
 	}
+}
+
+// doubted says of a key that is not known that it may be right all the same, while not
+// all keys are known: to refuse it would be to revoke it in silence. It is said of all
+// such keys, whatever the tenant, so that it tells nobody which tenants there are.
+func (s *Server) doubted(err error, missed bool) error {
+	if missed && s.cfg.KeyStore.Unread() != nil {
+		return errKeysUnread
+	}
+	return err
 }
 
 // authenticate finds the key and holds the tenant in the path against it. The
@@ -95,6 +109,9 @@ func (x *exchange) letIn(key *apikey.Key, hash apikey.Hash, err error) error {
 	if err != nil {
 		if limited := x.takeFromAddress(true); limited != nil {
 			return limited
+		}
+		if errors.Is(err, errKeysUnread) {
+			return err // nobody knows that it is a wrong one
 		}
 		s.metrics.authFailures.Inc()
 		// A request without a key is no guess at one, and neither is one with a key

@@ -115,6 +115,32 @@ type Reconciler interface {
 	Planner
 }
 
+// KeyReader knows the keys that were made through the API, without waiting.
+type KeyReader interface {
+	// Get finds a key by its id; nil: no such key is known.
+	Get(id string) *apikey.Key
+	// Of returns a tenant's keys, in no order. It fails where they can't be read.
+	Of(gitstore.TenantName) ([]*apikey.Key, error)
+}
+
+// KeyWriter makes and revokes keys, durably before it returns. What can't be done now is
+// [gitstore.ErrUnavailable].
+type KeyWriter interface {
+	Add(context.Context, apikey.Key) error
+	// Remove reports whether the tenant had such a key.
+	Remove(ctx context.Context, tenant gitstore.TenantName, id string) (bool, error)
+}
+
+// KeyStore keeps the keys that are made through the API: an [apikey.Store], or one that
+// several servers share.
+type KeyStore interface {
+	KeyReader
+	KeyWriter
+	// Unread says why the keys of some tenants are not known now; nil: all are. Until
+	// then a key that is not known may be right all the same.
+	Unread() error
+}
+
 // Config is what a [Server] needs. The part in [Settings] can be replaced
 // while the server runs.
 type Config struct {
@@ -124,7 +150,7 @@ type Config struct {
 	Reconciler Reconciler
 	// KeyStore keeps the keys made through the API. Without one none can be
 	// made; those of the configuration work.
-	KeyStore *apikey.Store
+	KeyStore KeyStore
 	// UsageFile is where it is kept from one process to the next when each key
 	// was used last. It may be deleted. Empty: nowhere.
 	UsageFile string
@@ -201,7 +227,7 @@ type state struct {
 	proxies []netip.Prefix
 }
 
-func newState(s Settings, stored *apikey.Store) (*state, error) {
+func newState(s Settings, stored KeyReader) (*state, error) {
 	st := &state{
 		tenants: make(map[string]*Tenant, len(s.Tenants)),
 		keys:    make(map[string]*apikey.Key, len(s.Keys)),

@@ -152,7 +152,11 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	if err := os.RemoveAll(keyDir); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range w.server.cfg.KeyStore.Of(mustTenant(t, "acme")) {
+	stored, err := w.server.cfg.KeyStore.Of(mustTenant(t, "acme"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range stored {
 		w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+key.ID, w.admin, "") // the store's folder is gone
 	}
 	each(w.admin)

@@ -45,7 +45,9 @@ var (
 	errTooLarge  = &problem{status: http.StatusRequestEntityTooLarge, sentence: "the body is over 1 MiB"}
 	errBody      = &problem{status: http.StatusBadRequest, sentence: "the body could not be read to its end: it was cut off or came too slowly"}
 	errInner     = &problem{status: http.StatusInternalServerError, sentence: "something went wrong on our side; the log has the cause under this X-Request-Id"}
-	errGone      = &problem{status: http.StatusServiceUnavailable, sentence: "the request was given up before it was done", retryAfter: time.Second}
+	// The log of whatever keeps them names which.
+	errKeysUnread = &problem{status: http.StatusServiceUnavailable, sentence: "this API key can't be judged now, because not all API keys can be read; the operator's log tells why, and it is over as soon as that is mended", retryAfter: unavailableRetry}
+	errGone       = &problem{status: http.StatusServiceUnavailable, sentence: "the request was given up before it was done", retryAfter: time.Second}
 )
 
 // unavailableRetry is what clients are told to wait when a repository can't
@@ -71,11 +73,13 @@ var kinds = []struct {
 	{kind: gitstore.ErrConflict, status: http.StatusConflict},
 	{kind: gitstore.ErrPrecondition, status: http.StatusPreconditionFailed,
 		sentence: "the definition has changed since the revision in If-Match, or If-Match never was one of its revisions: GET it again and repeat the change with its new ETag"},
-	// Before ErrUnavailable, which the next two come with.
+	// Before ErrUnavailable, which the next three come with.
 	{kind: gitstore.ErrUnsettled, status: http.StatusServiceUnavailable,
 		sentence: "the change may have been made but can't be put on disk now: repeat the request later, or look whether it stands", retryAfter: unavailableRetry},
 	{kind: gitstore.ErrUnproven, status: http.StatusServiceUnavailable,
 		sentence: "the remote repository did not answer, so it is not known whether the change was made: look whether it stands before the request is made again", retryAfter: unavailableRetry},
+	{kind: apikey.ErrUnproven, status: http.StatusServiceUnavailable,
+		sentence: "the cluster that keeps the API keys did not answer, so it is not known whether the change was made: list the keys before the request is made again", retryAfter: unavailableRetry},
 	{kind: gitstore.ErrUnavailable, status: http.StatusServiceUnavailable,
 		sentence: "the store can't take a write now", retryAfter: unavailableRetry},
 	{kind: proposal.ErrRefused, status: http.StatusConflict},
@@ -127,7 +131,11 @@ func unavailableNow(what string, err error) *problem {
 	if errors.Is(err, gitstore.ErrOpening) {
 		p.retryAfter = time.Second
 	}
-	if cause := gitstore.Cause(err); cause != "" {
+	cause := gitstore.Cause(err)
+	if keys, ok := errors.AsType[*apikey.UnavailableError](err); ok {
+		cause = keys.Why
+	}
+	if cause != "" {
 		p.sentence += ": " + cause
 	}
 	p.sentence += "; nothing was changed, try again later"

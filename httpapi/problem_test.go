@@ -10,6 +10,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/apikey"
 )
 
 func TestEachKindOfErrorHasItsStatus(t *testing.T) {
@@ -30,6 +31,8 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 		"a store that can't write":        {fmt.Errorf("%s: %w", inner, gitstore.ErrUnavailable), 503, "nothing was changed", inner},
 		"a write that may stand":          {fmt.Errorf("%s: %w: %w", inner, gitstore.ErrUnavailable, gitstore.ErrUnsettled), 503, "may have been made", inner},
 		"a push without an answer":        {fmt.Errorf("%s: %w: %w", inner, gitstore.ErrUnavailable, gitstore.ErrUnproven), 503, "look whether it stands", inner},
+		"keys that can't be changed":      {&apikey.UnavailableError{Why: "the home cluster does not answer", Err: errors.New(inner)}, 503, "can't take a write now: the home cluster does not answer; nothing was changed", inner},
+		"a key that may be stored":        {&apikey.UnavailableError{Why: "no answer", Unproven: true, Err: errors.New(inner)}, 503, "list the keys before", inner},
 		"a client that went away":         {fmt.Errorf("waiting: %w", context.Canceled), 503, "given up", "waiting"},
 		"an unknown error":                {errors.New(inner), 500, "our side", inner},
 		"our own problem, wrapped":        {fmt.Errorf("%s: %w", inner, errRole), 403, "admin access required", ""},
@@ -42,7 +45,7 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 			if !strings.Contains(p.sentence, c.says) {
 				t.Errorf("sentence %q does not say %q", p.sentence, c.says)
 			}
-			if (errors.Is(c.err, gitstore.ErrUnsettled) || errors.Is(c.err, gitstore.ErrUnproven)) && strings.Contains(p.sentence, "nothing was changed") {
+			if (errors.Is(c.err, gitstore.ErrUnsettled) || errors.Is(c.err, gitstore.ErrUnproven) || errors.Is(c.err, apikey.ErrUnproven)) && strings.Contains(p.sentence, "nothing was changed") {
 				t.Errorf("sentence %q tells what is not known", p.sentence)
 			}
 			if c.hides != "" {

@@ -96,7 +96,7 @@ func TestWhoMadeAKeyIsNamed(t *testing.T) {
 	orphan, _ := apikey.New(mustTenant(t, "acme"), apikey.Readonly, "Orphan")
 	orphan.CreatedBy = "ak-gone"
 	for _, key := range []apikey.Key{old, orphan} {
-		if err := w.server.cfg.KeyStore.Add(key); err != nil {
+		if err := w.server.cfg.KeyStore.Add(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
 	}

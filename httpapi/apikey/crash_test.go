@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -35,7 +36,7 @@ func writeKeysForEver(dir string) {
 	tenant, _ := gitstore.ParseTenantName("acme")
 	for i := 0; ; i++ {
 		key, _ := New(tenant, Admin, "crash")
-		if err := ks.Add(key); err != nil {
+		if err := ks.Add(context.Background(), key); err != nil {
 			fmt.Println("error", err)
 			return
 		}
@@ -44,7 +45,7 @@ func writeKeysForEver(dir string) {
 			continue
 		}
 		fmt.Println("revoking", key.ID)
-		if _, err := ks.Remove(tenant, key.ID); err != nil {
+		if _, err := ks.Remove(context.Background(), tenant, key.ID); err != nil {
 			fmt.Println("error", err)
 			return
 		}

@@ -7,7 +7,8 @@
 //   - [Verify] tells a guesser nothing: a wrong id and a wrong secret are one error,
 //     and take the same time.
 //   - A [Store] has a key on disk before it is answered with, and a revoked one off
-//     it, even if the power fails then.
+//     it, even if the power fails then. Whoever keeps keys elsewhere keeps what
+//     [Encode] makes of them.
 //   - [Usage] costs a request no write to the disk.
 //
 // What a key's role is needed for, and what happens to an address that guesses, is

@@ -1,7 +1,7 @@
 package apikey
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/durable"
@@ -21,7 +20,7 @@ import (
 // MaxStored is the greatest number of stored keys of one tenant.
 const MaxStored = 1000
 
-// Store holds the keys made through the API, one file each, hashes only. A
+// Store holds the keys made through the API in a folder, one file each, hashes only. A
 // key is stored, and a revoked one gone, before the call that did it returns,
 // even if the power fails then. The folder is the one thing beside the
 // repositories that can't be rebuilt: back it up.
@@ -35,22 +34,6 @@ type Store struct {
 	unsettled bool
 	keys      atomic.Pointer[map[string]*Key]
 }
-
-// storedKey is the content of a file.
-type storedKey struct {
-	ID          string    `json:"id"`
-	Tenant      string    `json:"tenant"`
-	Role        string    `json:"role"`
-	DisplayName string    `json:"displayName"`
-	Hash        string    `json:"hash"`
-	CreatedBy   string    `json:"createdBy"`
-	CreatorName string    `json:"creatorName,omitempty"`
-	CreatedAt   time.Time `json:"createdAt"`
-	ExpiresAt   time.Time `json:"expiresAt,omitzero"`
-	ExpiresText string    `json:"expiresText,omitempty"`
-}
-
-const keyFileSuffix = ".json"
 
 // OpenStore opens the store in a folder of its own, which it makes if need
 // be. A file that is not a key as the store writes them is an error: to skip
@@ -83,43 +66,20 @@ func readKey(path string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	var stored storedKey
-	if err := json.Unmarshal(content, &stored); err != nil {
-		return nil, err
-	}
-	key := Key{
-		CreatedBy: stored.CreatedBy, CreatorName: stored.CreatorName, CreatedAt: stored.CreatedAt,
-		ExpiresAt: stored.ExpiresAt, ExpiresText: stored.ExpiresText,
-	}
-	var errs [5]error
-	key.ID, errs[0] = ParseID(stored.ID)
-	key.Tenant, errs[1] = gitstore.ParseTenantName(stored.Tenant)
-	key.Role, errs[2] = ParseRole(stored.Role)
-	key.DisplayName, errs[3] = ParseDisplayName(stored.DisplayName)
-	key.Hash, errs[4] = ParseHash(stored.Hash)
-	if err := errors.Join(errs[:]...); err != nil {
-		return nil, err
-	}
-	if filepath.Base(path) != key.ID+keyFileSuffix {
-		return nil, fmt.Errorf("holds the key %s, which belongs into %s%s", key.ID, key.ID, keyFileSuffix)
-	}
-	return &key, nil
+	return Decode(filepath.Base(path), content)
 }
 
-// Get finds a key. A nil store holds none.
+// Get finds a key; nil: there is none.
 func (ks *Store) Get(id string) *Key {
-	if ks == nil {
-		return nil
-	}
 	return (*ks.keys.Load())[id]
 }
 
-// Of returns a tenant's keys in no order.
-func (ks *Store) Of(tenant gitstore.TenantName) []*Key {
+// Of returns a tenant's keys in no order. It does not fail: a folder of which a file
+// can't be read is not opened.
+func (ks *Store) Of(tenant gitstore.TenantName) ([]*Key, error) { return ks.of(tenant), nil }
+
+func (ks *Store) of(tenant gitstore.TenantName) []*Key {
 	var found []*Key
-	if ks == nil {
-		return nil
-	}
 	for _, key := range *ks.keys.Load() {
 		if key.Tenant == tenant {
 			found = append(found, key)
@@ -128,23 +88,22 @@ func (ks *Store) Of(tenant gitstore.TenantName) []*Key {
 	return found
 }
 
+// Unread is nil: all keys are known, or the folder is not opened.
+func (ks *Store) Unread() error { return nil }
+
 // Add stores a key. It fails with [gitstore.ErrLimit] when the tenant has
 // [MaxStored] and with [gitstore.ErrUnavailable] when the disk does.
-func (ks *Store) Add(key Key) error {
+func (ks *Store) Add(_ context.Context, key Key) error {
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
-	if len(ks.Of(key.Tenant)) >= MaxStored {
+	if len(ks.of(key.Tenant)) >= MaxStored {
 		return fmt.Errorf("tenant %s has %d API keys, the most allowed; delete those no longer used: %w", key.Tenant, MaxStored, gitstore.ErrLimit)
 	}
-	content, err := json.MarshalIndent(storedKey{
-		ID: key.ID, Tenant: key.Tenant.String(), Role: string(key.Role), DisplayName: key.DisplayName,
-		Hash: key.Hash.String(), CreatedBy: key.CreatedBy, CreatorName: key.CreatorName, CreatedAt: key.CreatedAt,
-		ExpiresAt: key.ExpiresAt, ExpiresText: key.ExpiresText,
-	}, "", "  ")
+	content, err := Encode(key)
 	if err != nil {
 		return err
 	}
-	if err := ks.write(key.ID+keyFileSuffix, append(content, '\n')); err != nil {
+	if err := ks.write(StoredName(key.ID), content); err != nil {
 		return unavailable(err)
 	}
 	keys := maps.Clone(*ks.keys.Load())
@@ -154,10 +113,7 @@ func (ks *Store) Add(key Key) error {
 }
 
 // Remove revokes a tenant's key; false means there is none of that id.
-func (ks *Store) Remove(tenant gitstore.TenantName, id string) (bool, error) {
-	if ks == nil {
-		return false, nil
-	}
+func (ks *Store) Remove(_ context.Context, tenant gitstore.TenantName, id string) (bool, error) {
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
 	if err := ks.settle(); err != nil {
@@ -167,7 +123,7 @@ func (ks *Store) Remove(tenant gitstore.TenantName, id string) (bool, error) {
 	if key, ok := keys[id]; !ok || key.Tenant != tenant {
 		return false, nil
 	}
-	err := os.Remove(filepath.Join(ks.dir, id+keyFileSuffix))
+	err := os.Remove(filepath.Join(ks.dir, StoredName(id)))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, unavailable(err)
 	}

@@ -33,14 +33,14 @@ func TestKeysOutliveTheStore(t *testing.T) {
 	kept.ExpiresAt = kept.CreatedAt.Add(time.Hour)
 	revoked, _ := storedTestKey(t, "acme")
 	for _, key := range []Key{kept, revoked} {
-		if err := ks.Add(key); err != nil {
+		if err := ks.Add(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if found, err := ks.Remove(mustTenant(t, "other"), revoked.ID); found || err != nil {
+	if found, err := ks.Remove(t.Context(), mustTenant(t, "other"), revoked.ID); found || err != nil {
 		t.Fatalf("another tenant's key: found %v, %v", found, err)
 	}
-	if found, err := ks.Remove(mustTenant(t, "acme"), revoked.ID); !found || err != nil {
+	if found, err := ks.Remove(t.Context(), mustTenant(t, "acme"), revoked.ID); !found || err != nil {
 		t.Fatalf("removing: %v, %v", found, err)
 	}
 	if ks.Get(revoked.ID) != nil {
@@ -108,7 +108,7 @@ func TestAKeyThatCouldNotBeStoredIsNotInForce(t *testing.T) {
 		t.Fatal(err)
 	}
 	key, _ := storedTestKey(t, "acme")
-	if err := ks.Add(key); !errors.Is(err, gitstore.ErrUnavailable) {
+	if err := ks.Add(t.Context(), key); !errors.Is(err, gitstore.ErrUnavailable) {
 		t.Errorf("error %v; want ErrUnavailable", err)
 	}
 	if ks.Get(key.ID) != nil {
@@ -124,7 +124,7 @@ func TestAKeyThatMayNotOutliveAPowerCutIsTakenBack(t *testing.T) {
 	}
 	ks.syncDir = func(string) error { return syscall.EIO }
 	key, _ := storedTestKey(t, "acme")
-	if err := ks.Add(key); !errors.Is(err, gitstore.ErrUnavailable) {
+	if err := ks.Add(t.Context(), key); !errors.Is(err, gitstore.ErrUnavailable) {
 		t.Errorf("error %v; want ErrUnavailable", err)
 	}
 	if ks.Get(key.ID) != nil {
@@ -145,12 +145,12 @@ func TestARevocationIsOnDiskBeforeItIsAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	key, _ := storedTestKey(t, "acme")
-	if err := ks.Add(key); err != nil {
+	if err := ks.Add(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
 	ks.syncDir = func(string) error { return syscall.EIO }
 	for range 2 {
-		if _, err := ks.Remove(key.Tenant, key.ID); !errors.Is(err, gitstore.ErrUnsettled) || !errors.Is(err, gitstore.ErrUnavailable) {
+		if _, err := ks.Remove(t.Context(), key.Tenant, key.ID); !errors.Is(err, gitstore.ErrUnsettled) || !errors.Is(err, gitstore.ErrUnavailable) {
 			t.Errorf("error %v; want ErrUnsettled and ErrUnavailable", err)
 		}
 		if ks.Get(key.ID) != nil {
@@ -158,7 +158,7 @@ func TestARevocationIsOnDiskBeforeItIsAnswered(t *testing.T) {
 		}
 	}
 	ks.syncDir = durable.SyncDir
-	if found, err := ks.Remove(key.Tenant, key.ID); found || err != nil {
+	if found, err := ks.Remove(t.Context(), key.Tenant, key.ID); found || err != nil {
 		t.Errorf("found %v, %v; want that it is gone", found, err)
 	}
 }
