@@ -111,6 +111,7 @@ func (r *Repository) restoreDrops() {
 		err = json.Unmarshal(content, &r.drops)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.drops = nil // in part, perhaps
 		r.log.Warn("what was dropped before the start can't be told", "tenant", r.tenant.s, "error", err)
 	}
 	r.tellDrops()

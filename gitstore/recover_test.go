@@ -210,3 +210,34 @@ func TestWhatCannotBeReadAtStartIsNotTakenForEmpty(t *testing.T) {
 		t.Errorf("%d entries, read: %v", len(snapshot.Entries()), snapshot.Read())
 	}
 }
+
+// What an older version does not understand of a newer one's, or nobody does, it
+// makes anew: it is a cache.
+func TestFilesOfOursInAFormatOfLaterAreMadeAnew(t *testing.T) {
+	s := newStory(t)
+	s.create(defined("alpha"))
+	want := s.create(defined("beta"))
+	for what, files := range map[string]map[string]string{
+		"a later index":      {cacheFile: "secretsync index 99 0000\n{}"},
+		"drops told anew":    {droppedFile: `{"format":2,"drops":[{"from":"x"}]}`},
+		"drops half as ours": {droppedFile: `[{"branch":"main","from":"x","to":"y","time":"2026-01-01T00:00:00Z","commits":1},{"branch":7}]`},
+		"all of them":        {cacheFile: "\x00\x01", droppedFile: "\x00\x01"},
+	} {
+		s.close()
+		for name, content := range files {
+			s.must(os.WriteFile(s.repo.git.OwnPath(name), []byte(content), 0o600))
+		}
+		s.open()
+		if e := s.get(s.repo.Snapshot(), "beta"); e.Revision != want.Revision || !e.Usable() {
+			t.Errorf("%s: got %+v", what, e)
+		}
+		if problems := s.problems(); problems != "" {
+			t.Errorf("%s: told %s", what, problems)
+		}
+		s.close()
+		if content, err := os.ReadFile(s.repo.cachePath()); err != nil || !strings.HasPrefix(string(content), cacheVersion) {
+			t.Errorf("%s: the cache is %.40q, %v", what, content, err)
+		}
+		s.open()
+	}
+}

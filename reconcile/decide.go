@@ -159,6 +159,10 @@ func whose(in *input) decision {
 		return decision{action: read, value: true, why: "the copy was deleted or lost its labels", fault: copyLeft, drift: in.record.stood(in)}
 	case c == nil:
 		return byValue(in, nil)
+	case c.Format.Newer() && !c.Watched && !in.record.look.of(in, c):
+		return decision{action: read, why: "what stands there is of a newer format", fault: newerFormat(in)}
+	case c.Format.Newer():
+		return decision{why: "what stands there is of a newer format", fault: newerFormat(in), again: unwatched(in, c)}
 	case c.Owner.Tenant == in.owner.Tenant:
 		// Another definition's copy of the same tenant, too: none that is at
 		// HEAD has it, or this one would not have the place.
@@ -357,6 +361,11 @@ func namespaceEnds(in *input) *fault.Fault {
 
 func notOwned(in *input) *fault.Fault {
 	return fault.New(Error, ReasonNotOwned, "Secret %s in cluster %s exists and is not this definition's; it is not touched. Delete it, choose another secretName, or let it be taken over by annotating it: kubectl -n %s annotate secret %s %s=%s", in.at, in.alias, in.at.Namespace, in.at.Name, kube.AnnotationAdopt, in.owner)
+}
+
+func newerFormat(in *input) *fault.Fault {
+	return fault.New(Error, ReasonNewerFormat, "what Secret %s in cluster %s carries is of %s, which a newer version of secretsync wrote, and this one knows format %d at most; it is left as it is. Run the newer version, or take that annotation off: kubectl -n %s annotate secret %s %s-",
+		in.at, in.alias, in.seen.Copy.Format, kube.KnownFormat, in.at.Namespace, in.at.Name, kube.AnnotationFormat)
 }
 
 func typeMismatch(in *input, c *kube.Copy) *fault.Fault {

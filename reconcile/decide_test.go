@@ -135,7 +135,19 @@ func TestDecide(t *testing.T) {
 			lookedAt(in, c, 0)
 			c.Adopt, c.Immutable = "acme/db", true
 		}), stay, ReasonTypeMismatch},
-		"a foreign Secret and no value": {of(func(in *input, c *kube.Copy) { *c = foreign(); in.source.Fault = noValue; lookedAt(in, c, 0) }), stay, ReasonNotOwned},
+		"a foreign Secret and no value":           {of(func(in *input, c *kube.Copy) { *c = foreign(); in.source.Fault = noValue; lookedAt(in, c, 0) }), stay, ReasonNotOwned},
+		"a copy of a newer format":                {of(func(in *input, c *kube.Copy) { c.Format = 2; known(in, newStamp); in.held = true }), stay, ReasonNewerFormat},
+		"one of a newer format that is right":     {of(func(in *input, c *kube.Copy) { c.Format = 2; known(in, testStamp) }), stay, ReasonNewerFormat},
+		"one of the newest format that is known":  {of(func(in *input, c *kube.Copy) { c.Format = kube.KnownFormat; known(in, testStamp) }), stay, ""},
+		"another tenant's copy of a newer format": {of(func(in *input, c *kube.Copy) { c.Tenant, c.Format = "other", 2 }), stay, ReasonNewerFormat},
+		"an unwatched Secret of a newer format":   {of(func(in *input, c *kube.Copy) { *c = foreign(); c.Format = 2 }), read, ReasonNewerFormat},
+		"one that was looked at just now":         {of(func(in *input, c *kube.Copy) { *c = foreign(); c.Format = 2; lookedAt(in, c, time.Second) }), stay, ReasonNewerFormat},
+		"one that may be taken over": {of(func(in *input, c *kube.Copy) {
+			*c = foreign()
+			c.Format, c.Adopt = 2, "acme/db"
+			lookedAt(in, c, 0)
+			known(in, testStamp)
+		}), stay, ReasonNewerFormat},
 		"ours by its hash, without its labels": {of(func(in *input, c *kube.Copy) {
 			c.Labelled, c.Watched = false, false
 			known(in, testStamp)

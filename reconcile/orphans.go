@@ -93,6 +93,9 @@ func (t *tenant) unclaimed() (*unclaimed, error) {
 				continue
 			}
 			listed[c.UID] = true
+			if c.Format.Newer() {
+				continue // what it is, and what goes with it, this program can't tell
+			}
 			if c.Intact {
 				found.all++
 			}
@@ -164,7 +167,7 @@ func (t *tenant) claims(s *site, at kube.Key) bool {
 // isUnclaimed reports whether a Secret bears the tenant's labels and none of
 // its definitions claims its place. t.mu and atlas.mu are held for reading.
 func (t *tenant) isUnclaimed(s *site, at kube.Key, c *kube.Copy) bool {
-	if !c.Watched || c.Tenant != t.name.String() {
+	if !c.Watched || c.Tenant != t.name.String() || c.Format.Newer() {
 		return false
 	}
 	if t.claims(s, at) || t.selects(s, at) {

@@ -29,6 +29,8 @@ func (w *work) explain(err error) *fault.Fault {
 		return f(fault.New, Error, ReasonForbidden, "Secret %s: cluster %s refuses it: %s")
 	case kube.AdmissionFailed:
 		return f(fault.Transient, Error, ReasonForbidden, "Secret %s: a webhook of cluster %s that has to agree fails: %s; it is tried again by itself")
+	case kube.Newer:
+		return f(fault.New, Error, ReasonNewerFormat, "Secret %s in cluster %s is left as it is: %s")
 	case kube.Kept:
 		return f(fault.New, Pending, ReasonSecretTerminating, "Secret %s in cluster %s has to be deleted and made anew, and its finalizers would keep it: %s; nothing was done. Remove them, or delete the Secret")
 	}

@@ -35,6 +35,7 @@ const (
 	ReasonValueTooLarge        = fault.ReasonValueTooLarge
 	ReasonNotOwned             = fault.ReasonNotOwned
 	ReasonTypeMismatch         = fault.ReasonTypeMismatch
+	ReasonNewerFormat          = fault.ReasonNewerFormat
 	ReasonTargetConflict       = fault.ReasonTargetConflict
 	ReasonKeyNotFound          = fault.ReasonKeyNotFound
 	ReasonTemplateFailed       = fault.ReasonTemplateFailed

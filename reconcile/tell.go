@@ -42,7 +42,7 @@ type standing struct {
 // full fills in what the copy tells: it costs more than all the rest, and only
 // those want it who ask for one definition.
 func (s standing) full(o kube.Owner) standing {
-	if c := s.copy; c != nil && c.Owner == o && c.Intact && c.Labelled {
+	if c := s.copy; c != nil && c.Owner == o && c.Intact && c.Labelled && !c.Format.Newer() {
 		s.VaultVersion = c.Version
 		if c.Others != "" {
 			s.VaultVersions = versions(c.Others)
@@ -204,7 +204,7 @@ var transition = map[slog.Level]string{slog.LevelDebug: "target settled", slog.L
 // of the cluster itself, the vault or the configuration.
 func (t *target) warn(s *standing) {
 	switch s.Reason {
-	case ReasonNotOwned, ReasonTypeMismatch, ReasonTargetConflict, ReasonValueDeleted, ReasonInvalidKey, ReasonValueTooLarge, ReasonForbidden, ReasonAltered, ReasonContended:
+	case ReasonNotOwned, ReasonTypeMismatch, ReasonNewerFormat, ReasonTargetConflict, ReasonValueDeleted, ReasonInvalidKey, ReasonValueTooLarge, ReasonForbidden, ReasonAltered, ReasonContended:
 		t.connection.kube.Warn(t.at, string(s.Reason), s.Message)
 	}
 }

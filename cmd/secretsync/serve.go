@@ -97,6 +97,9 @@ type program struct {
 // serve runs until ctx ends or a part fails, and returns when every part has
 // ended.
 func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) {
+	if err := checkDataFormat(cfg.DataDir); err != nil {
+		return err
+	}
 	p.log, p.registry = newLog(cfg, stderr), prometheus.NewRegistry()
 	// client-go writes lines of its own making; what they tell stands in ours.
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
@@ -128,6 +131,9 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 	}
 	defer func() { err = errors.Join(err, p.store.Close()) }()
 	if p.keys, err = apikey.OpenStore(filepath.Join(cfg.DataDir, "keys")); err != nil {
+		return err
+	}
+	if err := noteDataFormat(cfg.DataDir); err != nil {
 		return err
 	}
 	// What a process made that died before it synced is on disk before it is used.

@@ -101,6 +101,9 @@ func (o *verifyOptions) verify(cmd *cobra.Command) error {
 		return fmt.Errorf("--grace: %v is too short; give a time such as 5s", o.grace)
 	}
 	cfg, err := config.Load(o.config)
+	if err == nil {
+		err = checkDataFormat(cfg.DataDir)
+	}
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,7 @@ const (
 	ReasonTemplateFailed       Reason = "TemplateFailed"       // Error: a template of data can't be executed, or wants too much
 	ReasonNotOwned             Reason = "NotOwned"             // Error: a Secret of that name is not ours
 	ReasonTypeMismatch         Reason = "TypeMismatch"         // Error: to be adopted, but of another type or owned by an object
+	ReasonNewerFormat          Reason = "NewerFormat"          // Error: a newer version of secretsync wrote what stands there
 	ReasonTargetConflict       Reason = "TargetConflict"       // Error: another definition holds the target
 	ReasonKeyConflict          Reason = "KeyConflict"          // Error: single keys of a shared Secret are asked for, which are not written yet
 	ReasonTooManyNamespaces    Reason = "TooManyNamespaces"    // Error: a selector matches more than are allowed

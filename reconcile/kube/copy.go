@@ -29,6 +29,8 @@ const (
 	AnnotationOthers         = "secretsync.dev/vault-versions"
 	AnnotationApplied        = "secretsync.dev/applied"
 	AnnotationDeletionPolicy = "secretsync.dev/deletion-policy"
+	// AnnotationFormat says how all of these are to be read; see [Format].
+	AnnotationFormat = "secretsync.dev/format"
 
 	// AnnotationAdopt on a Secret that is not ours allows one definition,
 	// written <tenant>/<definition>, to take it over.
@@ -110,6 +112,9 @@ type Copy struct {
 	Watched bool
 	// Labelled: it bears all three labels as they are for Owner.
 	Labelled bool
+	// Format is that of what it carries. Of a newer one nothing that it carries is
+	// believed but whose it says it is, and nothing is done to it.
+	Format Format
 
 	UID             string
 	ResourceVersion string
@@ -145,7 +150,7 @@ type Copy struct {
 // type (empty is TypeOpaque), and with the labels and annotations that it is to
 // wear. It is false for nil.
 func (c *Copy) Right(o Owner, s Stamp, kind string, worn Worn) bool {
-	return c != nil && c.Labelled && c.Owner == o && c.Intact && !c.Deleting && c.Stamp == s && c.Type == Desired{Type: kind}.kind() && c.Worn == worn
+	return c != nil && !c.Format.Newer() && c.Labelled && c.Owner == o && c.Intact && !c.Deleting && c.Stamp == s && c.Type == Desired{Type: kind}.kind() && c.Worn == worn
 }
 
 // String describes it for logs and tests.

@@ -68,6 +68,9 @@ func described(m *metav1.ObjectMeta) *Copy {
 		hasLabels:       m.Labels != nil,
 		hasAnnotations:  m.Annotations != nil,
 	}
+	if r.Format = parseFormat(m.Annotations); r.Format.Newer() {
+		r.Deletes = false
+	}
 	r.wears(m)
 	r.Manager, r.ours = lastChange(m.ManagedFields)
 	// A version that is no number is not the right one: 0 stands for that.
@@ -124,7 +127,7 @@ var ourFields = [][]byte{[]byte(`"f:data"`), []byte(`"f:secretsync.dev/`), []byt
 // here has to act on.
 func (c *Copy) same(o *Copy) bool {
 	return c.Owner == o.Owner && c.Stamp == o.Stamp && c.Commit == o.Commit && c.Digest == o.Digest && c.Intact == o.Intact &&
-		c.Watched == o.Watched && c.Labelled == o.Labelled && c.Worn == o.Worn && c.Applied == o.Applied && c.Deletes == o.Deletes && c.UID == o.UID && c.Type == o.Type && c.Immutable == o.Immutable &&
+		c.Watched == o.Watched && c.Labelled == o.Labelled && c.Worn == o.Worn && c.Applied == o.Applied && c.Deletes == o.Deletes && c.Format == o.Format && c.UID == o.UID && c.Type == o.Type && c.Immutable == o.Immutable &&
 		c.Owned == o.Owned && c.Deleting == o.Deleting && c.Unconfirmed == o.Unconfirmed && c.Adopt == o.Adopt && slices.Equal(c.Finalizers, o.Finalizers) &&
 		reflect.DeepEqual(c.Altered, o.Altered)
 }

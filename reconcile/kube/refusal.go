@@ -23,6 +23,7 @@ import (
 //	AdmissionFailed      a webhook that has to agree fails   yes
 //	Invalid              the object's                        no; a person has to act
 //	Kept                 finalizers keep the old Secret      no; Observer tells
+//	Newer                the object's: see Format            no; a person has to act
 type Refusal uint8
 
 // The refusals.
@@ -43,11 +44,12 @@ const (
 	AdmissionFailed // 5xx: a webhook that has to be asked can't be; the cluster itself is well
 	Invalid         // 400, 413, 422 and the like: the server takes no such object
 	Kept            // finalizers keep the Secret that had to go; nothing was done
+	Newer           // it was written by a newer version, which this one does not understand; nothing was done
 )
 
 var refusalNames = [...]string{
 	"ok", "unavailable", "unauthorized", "throttled", "exists", "conflict", "gone", "namespace_missing",
-	"namespace_terminating", "forbidden", "denied", "admission_failed", "invalid", "kept",
+	"namespace_terminating", "forbidden", "denied", "admission_failed", "invalid", "kept", "newer",
 }
 
 // String is the refusal's name in metrics.

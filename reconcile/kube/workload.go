@@ -33,7 +33,7 @@ type Marks struct {
 }
 
 // Workload reads what a workload bears. The refusal of one that does not exist
-// is Gone.
+// is Gone, and of one whose marks are of a newer format Newer.
 func (c *Cluster) Workload(ctx context.Context, w Workload) (*Marks, error) {
 	k, err := c.ready()
 	if err != nil {
@@ -42,6 +42,9 @@ func (c *Cluster) Workload(ctx context.Context, w Workload) (*Marks, error) {
 	var m metav1.PartialObjectMetadata
 	if err := k.do(ctx, "get", k.workload(k.rest.Get(), w), &m); err != nil {
 		return nil, c.failsOn(ctx, err, "get", w)
+	}
+	if f := parseFormat(m.Annotations); f.Newer() {
+		return nil, f.unknown()
 	}
 	return &Marks{Created: m.CreationTimestamp.Time, Annotations: m.Annotations, version: m.ResourceVersion}, nil
 }

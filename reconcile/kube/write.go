@@ -23,6 +23,15 @@ func (c *Cluster) ready() (*client, error) {
 	return c.client.Load(), nil
 }
 
+// readyFor is ready for whoever is about to change a Secret: one of a newer format
+// is not changed, whoever decided that and why.
+func (c *Cluster) readyFor(old *Copy) (*client, error) {
+	if old.Format.Newer() {
+		return nil, old.Format.unknown()
+	}
+	return c.ready()
+}
+
 // fails says what a request's error means, and has the cluster looked at where
 // it may be the cluster's.
 func (c *Cluster) fails(ctx context.Context, err error, verb string) error {
@@ -110,7 +119,7 @@ func (s *sent) secret(data map[string][]byte) *corev1.Secret {
 // What others wrote on it stays; the data are replaced as a whole. Its type can't
 // be changed.
 func (c *Cluster) Update(ctx context.Context, old *Copy, d Desired) (*Copy, error) {
-	k, err := c.ready()
+	k, err := c.readyFor(old)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +228,7 @@ const (
 // the old one nothing is done, and the refusal is Kept. A create that fails
 // after the deletion for a passing cause is tried again at once, even if ctx ends.
 func (c *Cluster) Replace(ctx context.Context, old *Copy, d Desired) (*Copy, error) {
-	k, err := c.ready()
+	k, err := c.readyFor(old)
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +348,7 @@ func beside(theirs, ours map[string]string) map[string]string {
 // Delete removes just the Secret that was seen, in the state it was seen in. If
 // finalizers keep it the refusal is Kept, and it goes when they do.
 func (c *Cluster) Delete(ctx context.Context, at Key, old *Copy) error {
-	k, err := c.ready()
+	k, err := c.readyFor(old)
 	if err != nil {
 		return err
 	}

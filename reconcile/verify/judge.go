@@ -18,6 +18,7 @@ const (
 	annotationPath    = "secretsync.dev/vault-path"
 	annotationVersion = "secretsync.dev/vault-version"
 	annotationCreated = "secretsync.dev/vault-created"
+	annotationFormat  = "secretsync.dev/format" // absent, or 1: as told here
 
 	typeOpaque = "Opaque"
 )
@@ -145,6 +146,10 @@ func judgeCopy(f *facts, note func(Kind, finding)) {
 	}
 	if f.secret == nil {
 		lie(Absent, "no such Secret stands")
+		return
+	}
+	if f.secret.newer() {
+		lie(Unfounded, "the Secret says that it is of format %q, which is not known here", f.secret.Annotations[annotationFormat])
 		return
 	}
 	if wrong := f.want.wears(f.secret); len(wrong) > 0 {
@@ -279,6 +284,7 @@ func (f *facts) expect() {
 //	InvalidKey, ValueTooLarge,      the newest version can be copied, as far as that is judged
 //	KeyNotFound, TemplateFailed
 //	NotOwned                        none stands, or it is the definition's copy
+//	NewerFormat                     none stands, or one of a format that is known
 //	TargetConflict                  nothing else asks for the Secret or has it
 //	TypeMismatch                    none stands, or one of the right type without owner that can be changed
 //	ClusterNotFound                 it is registered
@@ -312,6 +318,10 @@ func causeGone(f *facts) (finds string, learns learning) {
 			return "no Secret stands there", byPolling
 		} else if copySeen && len(wrongLabels(f)) == 0 {
 			return "the Secret there bears this definition's labels", byPolling
+		}
+	case "NewerFormat":
+		if copySeen && (f.secret == nil || !f.secret.newer()) {
+			return "no Secret of a newer format stands there", byPolling
 		}
 	case "TargetConflict":
 		if copySeen && len(f.rivals) == 0 && !f.othersCopy() {
@@ -388,6 +398,12 @@ func (f *facts) told() string {
 func (f *facts) othersCopy() bool {
 	return f.secret != nil && f.secret.Labels[labelManagedBy] == "secretsync" &&
 		(f.secret.Labels[labelTenant] != f.owner.tenant || f.secret.Labels[labelName] != f.owner.name)
+}
+
+// newer reports whether a program wrote the Secret that knows more than is known here.
+func (s *Secret) newer() bool {
+	format, said := s.Annotations[annotationFormat]
+	return said && format != "1"
 }
 
 // wrongLabels lists the labels that a copy should bear and that the Secret

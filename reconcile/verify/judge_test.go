@@ -17,6 +17,10 @@ var errDown = errors.New("down")
 const aCommit = "1111111111111111111111111111111111111111"
 
 // right is a target of which everything that is said is so.
+func ofFormat(format string) func(*facts) {
+	return func(f *facts) { f.secret.Annotations[annotationFormat] = format }
+}
+
 func right() *facts {
 	created := time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC)
 	at := Place{"production", "default", "db"}
@@ -130,6 +134,11 @@ func TestOfATargetEachLieIsFoundAndNoTruthIsOne(t *testing.T) {
 		"another type, and it is":                       {all(keepsCopy("Error", "TypeMismatch"), func(f *facts) { f.secret.Type = "x" }), ""},
 		"immutable, and it is":                          {all(keepsCopy("Error", "TypeMismatch"), func(f *facts) { f.secret.Immutable = true }), ""},
 		"another type, and it is none":                  {keepsCopy("Error", "TypeMismatch"), "causeGone"},
+		"synced, of a format that is not known":         {ofFormat("2"), "unfounded"},
+		"synced, of a format that is written down":      {ofFormat("1"), ""},
+		"a newer format, and it is":                     {all(keepsCopy("Error", "NewerFormat"), ofFormat("2")), ""},
+		"a newer format, and it is none":                {keepsCopy("Error", "NewerFormat"), "causeGone"},
+		"a newer format, and none stands":               {unsynced("Error", "NewerFormat"), "causeGone"},
 		"altered, and it is":                            {all(keepsCopy("Error", "Altered"), func(f *facts) { f.secret.Data = nil }), ""},
 		"altered, and it is not":                        {keepsCopy("Error", "Altered"), "causeGone"},
 		"a reason that can't be known from outside":     {keepsCopy("Error", "Contended"), ""},
