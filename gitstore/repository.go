@@ -398,6 +398,9 @@ func (r *Repository) publish(next *state) {
 	old := r.current.Load()
 	r.claims.follow(next.snapshot)
 	r.state = next
+	if told := r.store.config.Published; told != nil && old.head != next.snapshot.head {
+		told(r.tenant, old, next.snapshot)
+	}
 	r.current.Store(next.snapshot)
 	close(old.superseded)
 	r.metrics.definitions.Set(float64(len(next.snapshot.entries)))

@@ -45,6 +45,9 @@ type Config struct {
 	Clock clock.Clock
 	// Log is where it says what an operator ought to know. Zero: nowhere.
 	Log *slog.Logger
+	// Published is told of each snapshot that takes the place of another, before anybody
+	// can read it. It must not block. Nil: nobody is.
+	Published func(t TenantName, before, after *Snapshot)
 	// Metrics is where the store's metrics are registered. Zero: nowhere.
 	Metrics prometheus.Registerer
 

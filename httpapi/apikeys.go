@@ -9,6 +9,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/audit"
 	"secretsync/httpapi/body"
 	"secretsync/httpapi/render"
 )
@@ -55,7 +56,7 @@ func (s *Server) createKey(x *exchange) (*answer, error) {
 	if err := s.cfg.KeyStore.Add(x.r.Context(), key); err != nil {
 		return nil, err
 	}
-	x.subject = key.ID
+	x.subject, x.did = key.ID, audit.KeyMade
 	answerBody := render.String(append(s.appendKey(nil, x.state, &key), `,"key":`...), plaintext)
 	return &answer{status: http.StatusCreated, body: append(answerBody, "}\n"...)}, nil
 }
@@ -76,6 +77,7 @@ func (s *Server) deleteKey(x *exchange) (*answer, error) {
 	if !found {
 		return nil, noSuch("API key", id, x.tenant)
 	}
+	x.did = audit.KeyRevoked
 	s.endSessions(id)
 	s.keyLimits.Forget(id)
 	s.usage.Forget(id)

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/audit"
 	"secretsync/httpapi/header"
 )
 
@@ -36,6 +37,10 @@ func (x *exchange) make(how gitstore.Handling, operations []gitstore.Operation) 
 	case propose:
 		return x.propose(how, operations)
 	}
+	x.did = audit.DefinitionsWritten
 	written, err = x.tenant.Repository.Apply(x.r.Context(), x.commit(), how, operations...)
+	if err == nil && len(written) > 0 {
+		x.made = written[0].Commit
+	}
 	return written, nil, err
 }

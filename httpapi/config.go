@@ -178,6 +178,14 @@ type Config struct {
 	// end. 0: 15 s.
 	Grace time.Duration
 
+	// Audit is told who used which key for what, and who was refused. Optional.
+	Audit Auditor
+	// AuditNoReads: not of those that only read, unless they are refused.
+	AuditNoReads bool
+	// Profiles has what the process is busy with be served at /debug/pprof/, on
+	// MetricsListen alone.
+	Profiles bool
+
 	Clock    clock.PassiveClock    // nil: the machine's
 	Log      *slog.Logger          // nil: nothing is logged
 	Metrics  prometheus.Registerer // nil: a registry of the server's own

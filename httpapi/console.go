@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/audit"
 	"secretsync/httpapi/console"
 	"secretsync/httpapi/listen"
 )
@@ -45,12 +46,14 @@ type pageWriter struct{ *exchange }
 
 func (w *pageWriter) WriteHeader(status int) {
 	w.status = status
+	w.record()
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *pageWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
+		w.record()
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += n
@@ -82,15 +85,24 @@ func (a inProcess) SignIn(r *http.Request, token string) (console.Identity, erro
 	key, hash, err := a.s.verify(x.state, token, x.began)
 	if err = x.letIn(key, hash, err); err != nil {
 		p := problemOf(err)
+		x.denied, x.token = denial(err, p.status), token
 		return console.Identity{}, &console.Error{Status: p.status, Sentence: p.sentence}
 	}
 	if !key.Role.Allows(apikey.Readonly) {
+		x.denied = audit.WrongRole
 		return console.Identity{}, &console.Error{Status: errSyncOnly.status, Sentence: errSyncOnly.sentence}
 	}
+	x.did = audit.SignedIn
 	return console.Identity{
 		Tenant: key.Tenant.String(), KeyID: key.ID, Name: key.DisplayName, Admin: key.Role.Allows(apikey.Admin),
 		Expires: key.ExpiresAt, Proof: hash,
 	}, nil
+}
+
+// SignedOut takes note of the end of a session.
+func (a inProcess) SignedOut(r *http.Request, who console.Identity) {
+	x := visitorOf(r)
+	x.key, x.did = a.s.find(x.state, new(bool))(who.KeyID), audit.SignedOut
 }
 
 // Do makes a call as the key that signed in.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/audit"
 	"secretsync/httpapi/render"
 	"secretsync/reconcile"
 )
@@ -27,7 +28,7 @@ func (s *Server) listDeletions(x *exchange) (*answer, error) {
 // says what is to go.
 func (s *Server) releaseDeletions(x *exchange) (*answer, error) {
 	id := x.params.ByName("id")
-	x.subject = id
+	x.subject, x.did = id, audit.DeletionsReleased
 	d, err := s.cfg.Reconciler.ReleaseDeletions(x.tenant.Name, id, "key "+x.key.ID)
 	if err != nil {
 		return nil, err

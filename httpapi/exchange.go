@@ -23,6 +23,7 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/forge"
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/audit"
 	"secretsync/httpapi/githttp"
 	"secretsync/httpapi/header"
 	"secretsync/httpapi/kept"
@@ -59,6 +60,13 @@ type exchange struct {
 	status     int
 	bytes      int
 	cause      error // of a 5xx answer, for the log
+
+	// For the auditor:
+	did      audit.Kind        // what a request does that is more than using a key
+	made     gitstore.Revision // the commit that it made
+	denied   audit.Reason
+	token    string // a key that was shown in a form, and not in a header
+	recorded bool
 }
 
 // answer is what a handler answers with. Secrets never appear in one.
@@ -213,7 +221,7 @@ func (x *exchange) commit() gitstore.Attribution {
 // fail writes an error as every error is written.
 func (x *exchange) fail(err error) {
 	p := problemOf(err)
-	x.cause = p.cause
+	x.cause, x.denied = p.cause, denial(err, p.status)
 	h := x.Header()
 	switch p.status {
 	case http.StatusUnauthorized:
@@ -247,6 +255,7 @@ func (x *exchange) send(a *answer) {
 		h["Warning"] = a.warnings
 	}
 	x.status = a.status
+	x.record()
 	body := a.body
 	var length []string
 	switch r := a.kept; {
@@ -310,6 +319,7 @@ func (x *exchange) end() {
 			x.fail(errInner)
 		}
 	}
+	x.record() // where it was not answered by send
 	if x.observers == nil {
 		x.observers = x.s.unrouted[methodLabel(x.r.Method)]
 	}
@@ -351,7 +361,7 @@ func (x *exchange) attrs(took time.Duration) []slog.Attr {
 		attrs = append(attrs, slog.Int("operations", x.operations))
 	}
 	if len(x.updates) > 0 {
-		attrs = append(attrs, pushed(x.updates))
+		attrs = append(attrs, slog.Any("pushed", pushed(x.updates)))
 	}
 	if x.event != "" {
 		attrs = append(attrs, slog.String("event", string(x.event)))

@@ -3,12 +3,12 @@ package httpapi
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 
 	"secretsync/gitstore"
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/audit"
 	"secretsync/httpapi/githttp"
 	"secretsync/httpapi/githttp/prereceive"
 )
@@ -92,6 +92,9 @@ func (s *Server) git(x *exchange, e githttp.Exchange) (*answer, error) {
 	}
 	report, err := s.cfg.Git.Serve(x.ResponseWriter, x.r, e)
 	x.bytes, x.updates = report.Bytes, report.Updates
+	if len(x.updates) > 0 {
+		x.did = audit.Pushed
+	}
 	if report.Begun {
 		x.status, x.cause = http.StatusOK, err
 		return nil, nil
@@ -123,9 +126,8 @@ func gitProblem(e githttp.Exchange, err error) error {
 // mostRefsLogged bounds what one push has in its line of the log.
 const mostRefsLogged = 20
 
-// pushed tells for the log which references a push moved.
-func pushed(updates []githttp.Update) slog.Attr {
-	var told []string
+// pushed tells which references a push moved, for those who record it.
+func pushed(updates []githttp.Update) (told []string) {
 	for _, u := range updates[:min(len(updates), mostRefsLogged)] {
 		what := "refused"
 		if u.Done {
@@ -136,7 +138,7 @@ func pushed(updates []githttp.Update) slog.Attr {
 	if more := len(updates) - mostRefsLogged; more > 0 {
 		told = append(told, fmt.Sprintf("and %d more", more))
 	}
-	return slog.Any("pushed", told)
+	return told
 }
 
 func short(id string) string { return id[:min(len(id), 12)] }

@@ -33,6 +33,7 @@ type gitWorld struct {
 	*world
 	served *githttp.Server
 	home   string // of the person
+	told   *auditors
 }
 
 func newGitWorld(t testing.TB, change ...func(*githttp.Config)) *gitWorld {
@@ -45,13 +46,13 @@ func newGitWorld(t testing.TB, change ...func(*githttp.Config)) *gitWorld {
 	for _, f := range change {
 		f(&cfg)
 	}
-	w := &gitWorld{home: t.TempDir()}
+	w := &gitWorld{home: t.TempDir(), told: &auditors{}}
 	if w.served, err = githttp.New(cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.served.Close)
 	w.world = newWorld(t, func(c *Config) {
-		c.Git = w.served
+		c.Git, c.Audit = w.served, w.told
 		for i := range c.Tenants {
 			c.Tenants[i].Clone = w.clone(c.Tenants[i].Name.String())
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/audit"
 	"secretsync/httpapi/render"
 	"secretsync/reconcile"
 )
@@ -44,7 +45,7 @@ func (s *Server) deleteOrphan(x *exchange) (*answer, error) {
 		if o.Cluster.String() != cluster || o.Namespace != namespace || o.Secret != secret {
 			continue
 		}
-		x.subject = cluster + "/" + namespace + "/" + secret
+		x.subject, x.did = cluster+"/"+namespace+"/"+secret, audit.OrphanRemoved
 		if err := s.cfg.Reconciler.RemoveOrphan(x.r.Context(), x.tenant.Name, o); err != nil {
 			return nil, err
 		}

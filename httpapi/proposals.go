@@ -9,6 +9,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/forge"
+	"secretsync/httpapi/audit"
 	"secretsync/httpapi/render"
 	"secretsync/reconcile/proposal"
 )
@@ -57,7 +58,7 @@ func (x *exchange) propose(how gitstore.Handling, operations []gitstore.Operatio
 	if err != nil || p == nil {
 		return written, nil, err
 	}
-	x.branch = p.Branch
+	x.branch, x.did = p.Branch, audit.Proposed
 	var warnings []string
 	for _, w := range written {
 		for _, claim := range w.Held {

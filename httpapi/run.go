@@ -162,5 +162,9 @@ func (s *Server) metricsHandler() http.Handler {
 		}
 	}
 	router := s.newRouter(open, true)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveOn(router, w, r) })
+	rest := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveOn(router, w, r) })
+	if !s.cfg.Profiles {
+		return rest
+	}
+	return withProfiles(rest)
 }

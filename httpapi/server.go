@@ -54,6 +54,9 @@ func New(cfg Config) (*Server, error) {
 	if (cfg.CertFile == "") != (cfg.KeyFile == "") {
 		return nil, fmt.Errorf("httpapi: a certificate file and a key file go together; give both or neither")
 	}
+	if cfg.Profiles && cfg.MetricsListen == "" {
+		return nil, fmt.Errorf("httpapi: profiles are served on an address of their own alone; give MetricsListen")
+	}
 	if cfg.KeyStore == nil {
 		cfg.KeyStore = noKeys{}
 	}

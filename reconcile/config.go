@@ -74,6 +74,10 @@ type Config struct {
 	// Nil is cleanup.DefaultBrake.
 	Brake *cleanup.Brake
 
+	// ValueRead is told of every value that was read from a vault: its path with mount
+	// and prefix, and its version. It must not block. Nil is nobody.
+	ValueRead func(tenant gitstore.TenantName, path string, version int)
+
 	Clock   clock.WithTicker      // nil is the real clock
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil registers nothing

@@ -31,6 +31,7 @@ type Reconciler struct {
 	janitor   *janitor
 	limits    *vault.Limits
 	workers   int
+	valueRead func(tenant gitstore.TenantName, path string, version int)
 	made      atomic.Uint64 // tenants, ever
 
 	mu  sync.Mutex // of Run, Reconfigure and Reread
@@ -59,7 +60,7 @@ func New(cfg Config) (*Reconciler, error) {
 	if len(cfg.HashKey) < 16 {
 		return nil, fmt.Errorf("hash key: %d bytes are too few; give at least 16", len(cfg.HashKey))
 	}
-	r := &Reconciler{clock: cfg.Clock, log: cfg.Log, workers: cfg.Workers, hasher: kube.NewHasher(cfg.HashKey), limits: new(vault.Limits)}
+	r := &Reconciler{clock: cfg.Clock, log: cfg.Log, workers: cfg.Workers, valueRead: cfg.ValueRead, hasher: kube.NewHasher(cfg.HashKey), limits: new(vault.Limits)}
 	if r.clock == nil {
 		r.clock = clock.RealClock{}
 	}

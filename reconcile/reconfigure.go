@@ -103,6 +103,14 @@ func (r *Reconciler) connection(old *running[*connection], spec Cluster, cfg Con
 	return n
 }
 
+// readOf is told of the values that are read for a tenant.
+func (r *Reconciler) readOf(t gitstore.TenantName) func(path string, version int) {
+	if r.valueRead == nil {
+		return nil
+	}
+	return func(path string, version int) { r.valueRead(t, path, version) }
+}
+
 func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 	t := &tenant{
 		name: spec.Name, repository: spec.Repository, atlas: r.atlas, restarter: r.restarter,
@@ -123,7 +131,7 @@ func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 	t.versions.Store(r.made.Add(1) << 40)
 	t.broker = vault.New(spec.Vault, vault.Options{
 		Tenant: spec.Name.String(), Interval: interval(cfg, spec), Least: least(cfg, spec), Concurrency: r.workers, Limits: r.limits,
-		Clock: r.clock, Log: t.log, Requested: r.metrics.vaultRequest, Noticed: r.metrics.vaultEvents(spec.Name.String()), Changed: t.vaultChanged,
+		Clock: r.clock, Log: t.log, Requested: r.metrics.vaultRequest, Noticed: r.metrics.vaultEvents(spec.Name.String()), Changed: t.vaultChanged, Read: r.readOf(spec.Name),
 	})
 	return t
 }

@@ -21,7 +21,7 @@ import (
 // A secret value is found in the vault and in the Secrets it belongs to, and
 // nowhere else; nor are the keys and tokens that open the way to it.
 func TestACanaryIsFoundNowhereElse(t *testing.T) {
-	w := startWorld(t)
+	w := startWorld(t, "audit: {file: audit.log}")
 	ctx := t.Context()
 	canary := "canary-" + strings.ToLower(rand.Text())
 	production := w.stack.Cluster("production")
@@ -136,6 +136,10 @@ func TestACanaryIsFoundNowhereElse(t *testing.T) {
 	})
 	if err != nil || files < 5 {
 		t.Errorf("%d files were searched, error %v", files, err)
+	}
+	// It was among the files; this is that it held what could have told.
+	if told := readFile(t, filepath.Join(w.dir, "audit.log")); !strings.Contains(told, `"event":"value-read"`) || !strings.Contains(told, `"event":"definitions-written"`) {
+		t.Errorf("the audit stream proves nothing: %s", told)
 	}
 	if log := readFile(t, filepath.Join(w.dir, "server.log")); !strings.Contains(log, "level=DEBUG") {
 		t.Error("the log was not at debug level, so that it proves nothing")

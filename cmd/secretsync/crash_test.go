@@ -17,13 +17,15 @@ import (
 	"secretsync/examples/devstack"
 )
 
-// startWorld makes a world for a test that is no script.
-func startWorld(t *testing.T) *world {
+// startWorld makes a world for a test that is no script, with further lines in its
+// configuration.
+func startWorld(t *testing.T, settings ...string) *world {
 	t.Helper()
 	w, err := newWorld(t.TempDir(), devstack.Shared(t))
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.configure(t, settings...)
 	t.Cleanup(w.end)
 	if err := w.serve(); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"secretsync/cmd/secretsync/internal/config"
+	"secretsync/httpapi/audit"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -34,6 +35,7 @@ func (p *program) followConfig(ctx context.Context, running *config.Config) erro
 			return nil
 		case <-p.hangup:
 			seen = configSource(p.path)
+			p.audit.Reopen()
 			running = p.reload(running)
 			if p.reconciler != nil {
 				p.reconciler.Reread()
@@ -89,10 +91,12 @@ func (p *program) watchConfig() (changed <-chan fsnotify.Event, missed <-chan er
 func (p *program) reload(running *config.Config) *config.Config {
 	next, err := config.Load(p.path)
 	if err != nil {
+		p.audit.Record(audit.Event{Kind: audit.ConfigurationRefused})
 		p.log.Error("the new configuration is refused; the old one stays in force", "error", err)
 		return running
 	}
 	if err := p.apply(next); err != nil {
+		p.audit.Record(audit.Event{Kind: audit.ConfigurationRefused})
 		p.log.Error("the new configuration is refused; the old one stays in force", "error", err)
 		if err := p.apply(running); err != nil {
 			p.log.Error("the old configuration can't be put back in force", "error", err)
@@ -111,6 +115,7 @@ func (p *program) reload(running *config.Config) *config.Config {
 		p.log.Info("the configuration is in force as before; the files it names are looked at again once a poll interval, and on SIGHUP now", "notYet", fields)
 		return next
 	}
+	p.auditChanges(changes)
 	p.log.Info("the new configuration is in force", "changed", changes, "notYet", fields, "tenants", len(next.Tenants), "clusters", len(next.Clusters))
 	return next
 }

@@ -23,6 +23,7 @@ import (
 	"secretsync/gitstore/durable"
 	"secretsync/httpapi"
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/audit"
 	"secretsync/httpapi/githttp"
 	"secretsync/reconcile"
 	"secretsync/reconcile/proposal"
@@ -90,6 +91,7 @@ type program struct {
 	hashKey    []byte
 	keys       *apikey.Store
 	registry   *prometheus.Registry
+	audit      *audit.Log  // nil: there is none
 	desk       review.Desk // of those who check pull requests
 	proposals  proposal.Desk
 }
@@ -111,6 +113,10 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	if err := p.openAudit(cfg); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.audit.Close()) }()
 	if err := durable.MkdirAll(cfg.DataDir); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
@@ -125,6 +131,7 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 		MaxMirror:      cfg.Mirror,
 		Log:            p.log,
 		Metrics:        p.registry,
+		Published:      p.auditSnapshots(),
 	})
 	if err != nil {
 		return err
@@ -145,6 +152,7 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 	}
 
 	p.log.Info("starting", "version", buildVersion(), "tenants", len(cfg.Tenants), "clusters", len(cfg.Clusters))
+	p.audit.Record(audit.Event{Kind: audit.Started, Release: buildVersion()})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.reconciler.Run(ctx) })
 	group.Go(func() error { return p.server.Run(ctx) })
@@ -156,6 +164,7 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 		return err
 	}
 	p.log.Info("stopped")
+	p.audit.Record(audit.Event{Kind: audit.Stopped})
 	return nil
 }
 
@@ -233,6 +242,9 @@ func (p *program) assemble(cfg *config.Config) error {
 		Listen:        cfg.Listen,
 		MetricsListen: cfg.MetricsListen,
 		Console:       cfg.Console,
+		Audit:         p.auditor(),
+		AuditNoReads:  cfg.Audit.NoReads,
+		Profiles:      cfg.Pprof,
 		CertFile:      cfg.TLSCert,
 		KeyFile:       cfg.TLSKey,
 		Log:           p.log,
@@ -261,9 +273,10 @@ func (p *program) reconcileConfig(cfg *config.Config, repositories map[gitstore.
 		Clusters:     cfg.Clusters,
 		HashKey:      p.hashKey,
 		PollInterval: cfg.PollInterval, MinRefreshInterval: cfg.MinRefresh,
-		Workers: cfg.Workers,
-		Log:     p.log,
-		Metrics: p.registry,
+		Workers:   cfg.Workers,
+		ValueRead: p.auditValues(),
+		Log:       p.log,
+		Metrics:   p.registry,
 	}
 	for _, t := range cfg.Tenants {
 		rc.Tenants = append(rc.Tenants, reconcile.Tenant{

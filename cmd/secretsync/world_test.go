@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"testing"
 	"text/template"
 	"time"
 
@@ -108,6 +109,16 @@ func newWorld(dir string, stack *devstack.Stack) (*world, error) {
 		}
 	}
 	return w, nil
+}
+
+// configure adds settings to the configuration, each a line or several.
+func (w *world) configure(t *testing.T, settings ...string) {
+	t.Helper()
+	path := filepath.Join(w.dir, "secretsync.yaml")
+	content := readFile(t, path) + strings.Join(append(settings, ""), "\n")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // vaultToken makes a token that may read what both tenants keep.

@@ -16,6 +16,8 @@ type API interface {
 	// SignIn tells whose a key is. A failure is an [*Error], and counts against the
 	// address as a wrong key does anywhere.
 	SignIn(r *http.Request, key string) (Identity, error)
+	// SignedOut takes note that somebody ended his session.
+	SignedOut(r *http.Request, who Identity)
 	// Do makes one call of the contract as who signed in, on behalf of a request to
 	// the console; it does not fail otherwise than by its status.
 	Do(r *http.Request, who Identity, call Call) Answer

@@ -233,6 +233,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 
 func (v *visit) signOut(w http.ResponseWriter) error {
 	v.c.sessions.End(v.s)
+	v.c.api.SignedOut(v.r, v.who)
 	setCookie(w, isSecure(v.r), "")
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 	seeOther(w, v.r, signInPath)

@@ -18,6 +18,7 @@ type restless struct {
 }
 
 func (*restless) SignIn(*http.Request, string) (Identity, error) { return Identity{}, nil }
+func (*restless) SignedOut(*http.Request, Identity)              {}
 func (a *restless) Do(*http.Request, Identity, Call) Answer {
 	a.mu.Lock()
 	defer a.mu.Unlock()

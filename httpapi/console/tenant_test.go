@@ -12,6 +12,8 @@ import (
 // answers is an API that answers as a test says, by method and path.
 type answers map[string]Answer
 
+func (answers) SignedOut(*http.Request, Identity) {}
+
 func (answers) SignIn(*http.Request, string) (Identity, error) {
 	return Identity{Tenant: "acme", KeyID: "ak-one", Name: "Dana", Admin: true}, nil
 }

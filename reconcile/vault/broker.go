@@ -41,6 +41,10 @@ type Options struct {
 	// EventUnmatched or EventUnreadable. Nil is nobody.
 	Noticed func(outcome string)
 
+	// Read is told of every value that was read, by its path with mount and prefix and
+	// its version, before anybody has it. It must not block. Nil is nobody.
+	Read func(path string, version int)
+
 	// Changed is called when the outage came, went or changed. Nil is nobody.
 	// It must not block, and is never called from within a method of the
 	// broker's.

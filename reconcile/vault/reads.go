@@ -99,6 +99,9 @@ func (b *Broker) reader(ctx context.Context) {
 		}
 		b.mu.Unlock()
 		o := r.do(ctx, b.o.Clock.Now)
+		if o.value != nil && b.o.Read != nil {
+			b.o.Read(r.client.full(r.s.path), o.version.Number)
+		}
 		if o.f != nil && o.f.Reason == fault.ReasonValueNotFound {
 			o.f = b.notVersion1(ctx, r, o.f)
 		}

@@ -94,6 +94,8 @@ func (running *Config) NeedRestart(next *Config) []string {
 		{"keys", running.Keys != next.Keys},
 		{"committer", running.Committer != next.Committer || running.SigningKey != next.SigningKey},
 		{"log", running.LogLevel != next.LogLevel || running.LogJSON != next.LogJSON},
+		{"audit", running.Audit != next.Audit},
+		{"pprof", running.Pprof != next.Pprof},
 		{"git", running.Git != next.Git},
 		{"limits.definitions", running.Definitions != next.Definitions},
 		{"limits.mirrorMiB", running.Mirror != next.Mirror},

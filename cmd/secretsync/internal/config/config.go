@@ -53,6 +53,8 @@ type Config struct {
 	Limits                limit.Limits
 	Git                   Git
 	TrustedProxies        []netip.Prefix
+	Audit                 Audit
+	Pprof                 bool     // profiles are served on MetricsListen
 	Warnings              []string // files it names that can't be read now
 	Clusters              []reconcile.Cluster
 	Tenants               []Tenant
@@ -112,6 +114,8 @@ func Load(path string) (*Config, error) {
 	c.Git = d.parseGit()
 	c.Home = d.parseHome()
 	c.Keys = d.parseKeyPlace(c.Home)
+	c.Audit = d.parseAudit()
+	c.Pprof = d.parseProfiles(c)
 	c.TrustedProxies = d.parseProxies()
 	c.Clusters = d.parseClusters()
 	c.Tenants = d.parseTenants()

@@ -136,7 +136,7 @@ func TestATenantMayHaveItsOwnBranch(t *testing.T) {
 
 func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 	tests := map[string]struct{ old, new, want string }{
-		"an unknown field at the top":          {"dataDir: data", "datadir: data", ":1: datadir: unknown field; known here: brake, branch, clusters, committer, console, dataDir"},
+		"an unknown field at the top":          {"dataDir: data", "datadir: data", ":1: datadir: unknown field; known here: audit, brake, branch, clusters, committer, console, dataDir"},
 		"an unknown field deep inside":         {"mount: secret", "mont: secret", ":11: mont: unknown field; known here: address, auth, authNamespace, caFile, clientCertFile"},
 		"a field twice":                        {"dataDir: data", "dataDir: data\ndataDir: other", `:2: mapping key "dataDir" already defined at line 1`},
 		"text where a duration is wanted":      {"dataDir: data", "dataDir: data\npollInterval: often", ":2: pollInterval: is a text where a duration such as 30s or 1m is wanted"},

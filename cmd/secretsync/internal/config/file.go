@@ -24,6 +24,8 @@ type (
 		Branch         string                 `yaml:"branch"`
 		Workers        int                    `yaml:"workers"`
 		Log            logFile                `yaml:"log"`
+		Audit          auditFile              `yaml:"audit"`
+		Pprof          bool                   `yaml:"pprof"`
 		Committer      committerFile          `yaml:"committer"`
 		Limits         limitsFile             `yaml:"limits"`
 		Git            gitFile                `yaml:"git"`
