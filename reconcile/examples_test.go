@@ -7,11 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"secretsync/gitstore/definition"
-	"secretsync/reconcile/restart"
 )
 
 const copies = "../examples/copies"
@@ -30,6 +30,7 @@ func TestEachExampleOfACopyIsWhatItsPageSays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	certificate, key := pair(t, "web.example.com")
+	_, otherKey := pair(t, "web.example.com")
 	w.put("production/web-tls", map[string]any{"certificate": certificate, "private_key": key})
 	w.put("shared/ca", map[string]any{"pem": certificate})
 	w.put("production/registry", map[string]any{"server": "registry.example.com", "username": "ci", "password": "p:w"})
@@ -68,11 +69,42 @@ func TestEachExampleOfACopyIsWhatItsPageSays(t *testing.T) {
 			t.Errorf("%s: type %s, labels %v, annotations %v, %d keys", name, s.Type, s.Labels, s.Annotations, len(s.Data))
 		}
 	}
-	w.statusWhere("database", "its workload", func(s Status) bool { return s.Targets[0].Restarts[0].State == restart.Current })
 	w.example("paused")
-	w.status("paused", ReasonSuspended)
+	if x := w.status("paused", ReasonSuspended); x.State != Pending || !strings.Contains(x.Message, "no copy yet") {
+		t.Errorf("paused: %+v", x)
+	}
+	if w.get("production/./paused") != nil {
+		t.Error("paused: it was written")
+	}
+	// What the comments of the files promise besides.
+	w.label("production", w.namespace+"-later", `{"team":"`+w.namespace+`"}`)
+	w.holds("production/"+w.namespace+"-later/everywhere", map[string]string{"token": "t"})
+	w.put("production/web-tls", map[string]any{"certificate": certificate, "private_key": otherKey})
+	w.status("web-tls", ReasonInvalidKey)
+	if s := w.get("production/./web-tls"); string(s.Data["tls.key"]) != key {
+		t.Error("web-tls: half of another pair was written")
+	}
+	w.put("production/registry", map[string]any{"server": "registry.example.com", "username": "ci", "password": "p", "email": "ci@example.com"})
+	w.until("production/./registry", "the email", func(s *corev1.Secret) bool {
+		return strings.Contains(string(s.Data[corev1.DockerConfigJsonKey]), `"email":"ci@example.com"`)
+	})
+	before := w.current("database", time.Time{}).Restarted
+	w.put("production/database", map[string]any{"username": "app", "password": "b", "settings": `{"server":{"port":"1"}}`, "keystore": ""})
+	if after := w.current("database", before.Add(time.Nanosecond)); !before.IsZero() {
+		t.Errorf("database: it was restarted at %v, before its data changed, and at %v", before, after.Restarted)
+	}
 	w.remove("api-token")
-	w.until("production/./api-token", "gone with its target", func(s *corev1.Secret) bool { return s == nil })
+	w.until("production/./api-token", "gone with its target", gone)
+}
+
+func TestTheExampleOfAnIntervalIsAskedForMoreOftenThanOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.config.PollInterval = time.Hour })
+	w.put("production/api-token", map[string]any{"token": "1"})
+	w.example("api-token")
+	w.synced("api-token")
+	w.put("production/api-token", map[string]any{"token": "2"})
+	w.holds("production/./api-token", map[string]string{"token": "2"})
 }
 
 func TestThePageOfCopiesListsEachExampleAndEachFunction(t *testing.T) {
