@@ -25,10 +25,12 @@ func init() {
 	register("fetch-1000-tenants", fetchTenants)
 }
 
-// A gitServer is stock git http-backend over one bare repository, whichever name it is asked for by.
+// A gitServer is stock git http-backend over one bare repository, whichever name it is asked for by, or over those of a
+// folder by their names.
 type gitServer struct {
 	*httptest.Server
 	gitDir string
+	each   bool // those of the folder, by their names
 
 	requests atomic.Int64
 	mu       sync.Mutex
@@ -49,7 +51,7 @@ func newGitServer(ctx context.Context, dir string, definitions int) (*gitServer,
 	return serveGit(ctx, dir)
 }
 
-// serveGit serves dir/served.git.
+// serveGit serves dir/served.git, unless it is told to serve each of dir.
 func serveGit(ctx context.Context, dir string) (*gitServer, error) {
 	s := &gitServer{gitDir: filepath.Join(dir, "served.git")}
 	programs, err := exec.CommandContext(ctx, "git", "--exec-path").Output()
@@ -62,8 +64,10 @@ func serveGit(ctx context.Context, dir string) (*gitServer, error) {
 	}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
-		_, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		r.URL.Path = "/served.git/" + rest
+		if !s.each {
+			_, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+			r.URL.Path = "/served.git/" + rest
+		}
 		s.serve(w, r, backend)
 	}))
 	return s, nil
@@ -84,16 +88,21 @@ func (s *gitServer) serve(w http.ResponseWriter, r *http.Request, backend http.H
 		backend.ServeHTTP(w, r)
 		return
 	}
+	asked := r.URL.Path + "\n" + string(question)
 	s.mu.Lock()
-	answer, known := s.refs[string(question)]
+	answer, known := s.refs[asked]
 	s.mu.Unlock()
 	if !known {
 		r.Body = io.NopCloser(bytes.NewReader(question))
 		recorded := httptest.NewRecorder()
 		backend.ServeHTTP(recorded, r)
 		answer = recorded.Body.Bytes()
+		if recorded.Code != http.StatusOK {
+			w.WriteHeader(recorded.Code)
+			return
+		}
 		s.mu.Lock()
-		s.refs[string(question)] = answer
+		s.refs[asked] = answer
 		s.mu.Unlock()
 	}
 	w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
@@ -267,7 +276,7 @@ func fetchTenants(ctx context.Context, env *Env) ([]Result, error) {
 	var question string
 	server.mu.Lock()
 	for q := range server.refs {
-		question = q
+		_, question, _ = strings.Cut(q, "\n")
 	}
 	server.mu.Unlock()
 	ask := func() {

@@ -83,6 +83,7 @@ func TestAStoreWithAFileThatIsNoKeyDoesNotOpen(t *testing.T) {
 		"a file cut short":        {good.ID + ".json", `{"id":"` + good.ID + `","tenant":"ac`},
 		"a key without a hash":    {good.ID + ".json", `{"id":"` + good.ID + `","tenant":"acme","role":"admin","displayName":"Ada"}`},
 		"an unknown role":         {good.ID + ".json", `{"id":"` + good.ID + `","tenant":"acme","role":"root","displayName":"Ada","hash":"` + good.Hash.String() + `"}`},
+		"a key of a newer format": {good.ID + ".json", `{"format":2,"id":"` + good.ID + `","tenant":"acme","role":"admin","displayName":"Ada","hash":"` + good.Hash.String() + `","from":["10.0.0.0/8"]}`},
 		"a key in another's file": {"ak-aaaa.json", `{"id":"` + good.ID + `","tenant":"acme","role":"admin","displayName":"Ada","hash":"` + good.Hash.String() + `"}`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,8 +9,14 @@ import (
 	"secretsync/gitstore"
 )
 
+// storedFormat is the newest format of a stored key that this program knows, and the
+// one it writes. It is raised only by a change that an older program would get wrong,
+// such as a bound on what a key may do: fields that it may overlook are added without.
+const storedFormat = 1
+
 // storedKey is how a key is kept, in a file or elsewhere.
 type storedKey struct {
+	Format      int       `json:"format,omitempty"` // absent: 1
 	ID          string    `json:"id"`
 	Tenant      string    `json:"tenant"`
 	Role        string    `json:"role"`
@@ -47,6 +53,9 @@ func Decode(name string, content []byte) (*Key, error) {
 	var stored storedKey
 	if err := json.Unmarshal(content, &stored); err != nil {
 		return nil, err
+	}
+	if stored.Format < 0 || stored.Format > storedFormat {
+		return nil, fmt.Errorf("it is of format %d, and this version of secretsync knows format %d at most: start the version that wrote it, or a newer one", stored.Format, storedFormat)
 	}
 	key := Key{
 		CreatedBy: stored.CreatedBy, CreatorName: stored.CreatorName, CreatedAt: stored.CreatedAt,
