@@ -112,6 +112,7 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 	p.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		buildMetric(),
 	)
 	if err := p.openAudit(cfg); err != nil {
 		return err
