@@ -174,6 +174,10 @@ type Config struct {
 	Console Console
 	// Git serves the tenants' repositories to stock git. Run closes it. Optional.
 	Git GitServer
+	// Drain is how long the server goes on serving when Run is told to end, while
+	// /readyz says 503 and each answer ends its connection: so long it takes till
+	// whoever distributes requests sends it none any more. 0: not at all.
+	Drain time.Duration
 	// Grace is how long requests under way may still take when Run is told to
 	// end. 0: 15 s.
 	Grace time.Duration

@@ -101,6 +101,10 @@ func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) 
 	if listen.OverTLS(r) {
 		h["Strict-Transport-Security"] = hsts
 	}
+	if s.leaving.Load() {
+		// The next request is another server's, over a connection that is.
+		h["Connection"] = connectionClose
+	}
 	if len(r.TransferEncoding) > 0 {
 		// Chunked: if there was a length as well, whoever passed the request on
 		// may have believed that, and taken the rest for the next request (RFC

@@ -26,7 +26,7 @@ const openingPatience = 10 * time.Second
 // disk; and for a moment after the start, till all were opened. It names none:
 // no key is needed here.
 func (s *Server) readyz(x *exchange) (*answer, error) {
-	if s.serving.Err() != nil {
+	if s.leaving.Load() {
 		return nil, &problem{status: http.StatusServiceUnavailable, sentence: "the server is shutting down", retryAfter: time.Second}
 	}
 	var opening, unhealthy int

@@ -57,9 +57,15 @@ func (s *Server) Addr() net.Addr {
 	return s.bound.api.Addr()
 }
 
-// Run serves until ctx ends; then it stops accepting, lets requests under way
-// finish within the grace, and returns when all it started has ended. It
-// returns nil after an orderly end.
+// Run serves until ctx ends, and then comes to an end in steps:
+//
+//	            /readyz   new connections   answers
+//	serving     200       accepted          keep their connection
+//	drain       503       accepted          close it
+//	grace       -         refused           to requests under way, and close it
+//	ended       -         refused           -
+//
+// It returns when all it started has ended; nil after an orderly end.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(); err != nil {
 		return err
@@ -90,9 +96,10 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
-	running.Go(func() { s.keepUsage(ctx) })
-	running.Go(func() { s.keepTimeline(ctx) })
+	running.Go(func() { s.keepUsage(s.serving) })
+	running.Go(func() { s.keepTimeline(s.serving) })
 	<-ctx.Done()
+	s.drain(ctx)
 	s.stop()
 	err := s.shutdown(servers)
 	if s.cfg.Git != nil {
@@ -104,6 +111,17 @@ func (s *Server) Run(ctx context.Context) error {
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// drain lets those who look at /readyz find out, if Run was told to end; where it can't
+// go on there is nothing to wait for.
+func (s *Server) drain(ended context.Context) {
+	s.leaving.Store(true)
+	if s.cfg.Drain == 0 || !errors.Is(context.Cause(ended), context.Canceled) {
+		return
+	}
+	s.log.Info("not ready any more; serving on till nobody asks", "drain", s.cfg.Drain)
+	<-s.after(s.cfg.Drain)
 }
 
 // shutdown ends all servers side by side, within the grace.

@@ -394,6 +394,56 @@ func TestAnOrderlyEndLetsRequestsFinishAndLeavesNothing(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
+// Load balancers find out by /readyz, and go on sending till they have.
+func TestAServerThatIsToldToEndServesOnWhileItIsNotReady(t *testing.T) {
+	told, over := make(chan time.Duration, 1), make(chan time.Time)
+	w := newWorld(t, func(c *Config) { c.Listen, c.Drain = "127.0.0.1:0", 5*time.Second })
+	w.server.after = func(d time.Duration) <-chan time.Time {
+		told <- d
+		return over
+	}
+	if err := w.server.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	w.url = "http://" + w.server.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.server.Run(ctx) }()
+
+	if r := w.do("GET", "/readyz", "", ""); r.status != 200 {
+		t.Errorf("before: %d", r.status)
+	}
+	cancel()
+	select {
+	case d := <-told:
+		if d != 5*time.Second {
+			t.Errorf("it drains for %v", d)
+		}
+	case err := <-ended:
+		t.Fatalf("it ended without a drain: %v", err)
+	}
+	if r := w.do("GET", "/readyz", "", ""); r.status != 503 || !strings.Contains(string(r.body), "shutting down") {
+		t.Errorf("while it drains /readyz says %d %s", r.status, r.body)
+	}
+	if r := w.do("GET", "/healthz", "", ""); r.status != 200 {
+		t.Errorf("while it drains /healthz says %d", r.status)
+	}
+	if r := w.do("POST", "/api/v1/tenants/acme/secrets", w.admin, `{"name":"db-password","secretPath":"a"}`); r.status != 201 {
+		t.Errorf("while it drains a write is answered with %d %s", r.status, r.body)
+	}
+	if r := raw(t, w.server.Addr().String(), "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"); !strings.Contains(r, "Connection: close") {
+		t.Errorf("while it drains connections are kept:\n%s", r)
+	}
+	close(over)
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if c, err := net.Dial("tcp", w.server.Addr().String()); err == nil {
+		c.Close()
+		t.Error("the server still accepts connections")
+	}
+}
+
 func TestAnOrderlyEndDoesNotWaitForWaiters(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Listen = "127.0.0.1:0" })
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a","sync":[{"cluster":"nowhere","namespace":"x"}]}`)

@@ -38,10 +38,12 @@ type Server struct {
 	state       atomic.Pointer[state]
 	console     *console.Console // nil: there is none
 	timeline    timeline.Timeline
-	// serving ends, by stop, when Run is told to end.
+	// serving ends, by stop, when Run was told to end and nothing new is accepted any more.
 	serving context.Context
 	stop    context.CancelFunc
-	bound   *bound // set by Listen
+	leaving atomic.Bool                          // Run was told to end
+	after   func(time.Duration) <-chan time.Time // time.After, but in tests
+	bound   *bound                               // set by Listen
 	made    time.Time
 	opened  atomic.Bool // see readyz
 }
@@ -66,7 +68,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Gatherer == nil {
 		cfg.Gatherer, _ = cfg.Metrics.(prometheus.Gatherer)
 	}
-	s := &Server{cfg: cfg, now: cfg.now(), log: cfg.Log}
+	s := &Server{cfg: cfg, now: cfg.now(), log: cfg.Log, after: time.After}
 	s.made = s.now()
 	s.serving, s.stop = context.WithCancel(context.Background())
 	if s.log == nil {

@@ -154,19 +154,33 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 
 	p.log.Info("starting", "version", buildVersion(), "tenants", len(cfg.Tenants), "clusters", len(cfg.Clusters))
 	p.audit.Record(audit.Event{Kind: audit.Started, Release: buildVersion()})
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return p.reconciler.Run(ctx) })
-	group.Go(func() error { return p.server.Run(ctx) })
-	group.Go(func() error { return p.reporter.Run(ctx) })
-	group.Go(func() error { return p.desk.Run(ctx) })
-	group.Go(func() error { return p.proposals.Run(ctx) })
-	group.Go(func() error { return p.followConfig(ctx, cfg) })
-	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+	if err := p.run(ctx, cfg); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	p.log.Info("stopped")
 	p.audit.Record(audit.Event{Kind: audit.Stopped})
 	return nil
+}
+
+// run runs all parts until ctx ends or one fails. The server ends first: as long as it
+// answers there is somebody behind it who works.
+func (p *program) run(ctx context.Context, cfg *config.Config) error {
+	work, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	group, work := errgroup.WithContext(work)
+	group.Go(func() error {
+		defer end()
+		serving, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(work, cancel)()
+		return p.server.Run(serving)
+	})
+	group.Go(func() error { return p.reconciler.Run(work) })
+	group.Go(func() error { return p.reporter.Run(work) })
+	group.Go(func() error { return p.desk.Run(work) })
+	group.Go(func() error { return p.proposals.Run(work) })
+	group.Go(func() error { return p.followConfig(work, cfg) })
+	return group.Wait()
 }
 
 // pingClusters has the connections to clusters asked for a sign of life after
@@ -242,6 +256,7 @@ func (p *program) assemble(cfg *config.Config) error {
 		UsageFile:     filepath.Join(cfg.DataDir, "keys-used.json"),
 		Listen:        cfg.Listen,
 		MetricsListen: cfg.MetricsListen,
+		Drain:         cfg.Drain,
 		Console:       cfg.Console,
 		Audit:         p.auditor(),
 		AuditNoReads:  cfg.Audit.NoReads,

@@ -84,6 +84,7 @@ func (running *Config) NeedRestart(next *Config) []string {
 		changed bool
 	}{
 		{"listen", running.Listen != next.Listen},
+		{"drain", running.Drain != next.Drain},
 		{"publicURL", running.PublicURL != next.PublicURL},
 		{"console", running.Console != next.Console},
 		{"metricsListen", running.MetricsListen != next.MetricsListen},

@@ -34,6 +34,7 @@ import (
 // every default filled in, every reference resolved.
 type Config struct {
 	Listen, MetricsListen string
+	Drain                 time.Duration
 	PublicURL             string // without a slash at its end; empty: not known
 	Console               httpapi.Console
 	TLSCert, TLSKey       string
@@ -88,6 +89,7 @@ func Load(path string) (*Config, error) {
 	c := &Config{
 		Listen:        cmp.Or(d.Listen, "127.0.0.1:8080"),
 		MetricsListen: d.MetricsListen,
+		Drain:         d.Drain,
 		TLSCert:       d.file(d.TLS.CertFile),
 		TLSKey:        d.file(d.TLS.KeyFile),
 		DataDir:       d.file(d.DataDir),
@@ -156,6 +158,7 @@ func (d *document) checkServer(c *Config) {
 	if c.DataDir == "" {
 		d.wrong("dataDir", "is missing; name the folder for repositories and keys, such as /var/lib/secretsync")
 	}
+	d.checkDrain()
 	d.checkInterval("pollInterval", d.PollInterval)
 	d.checkInterval("minRefreshInterval", d.MinRefresh)
 	d.atLeast("workers", float64(d.Workers), 0)
@@ -315,6 +318,13 @@ func (d *document) checkFile(field, path string) {
 		return
 	}
 	f.Close()
+}
+
+// checkDrain bounds a wait that nobody could tell from a server that hangs.
+func (d *document) checkDrain() {
+	if most := 10 * time.Minute; d.Drain < 0 || d.Drain > most {
+		d.wrong("drain", "%v is no time to end in; use one up to %v, such as 5s", d.Drain, most)
+	}
 }
 
 func (d *document) checkInterval(field string, interval time.Duration) {

@@ -154,6 +154,7 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 		"half of a certificate":                {"dataDir: data", "dataDir: data\ntls: {certFile: token}", ":2: tls: certFile and keyFile go together"},
 		"a text after a quoted one":            {"dataDir: data", `dataDir: "data" x`, ":1: did not find expected key; check the indentation, quotes"},
 		"a cluster without credentials":        {"    kubeconfig: kubeconfig", "    context: x", ":7: clusters.production: has no kubeconfig; name one"},
+		"a drain that is a hang":               {"dataDir: data", "dataDir: data\ndrain: 1h", "1h0m0s is no time to end in; use one up to 10m0s, such as 5s"},
 		"a cluster with two credentials":       {"kubeconfig: kubeconfig", "kubeconfig: kubeconfig\n    inCluster: true", "has both kubeconfig and inCluster; keep one"},
 		"a vault address without scheme":       {"https://vault", "vault", ":11: tenants.acme.vault.address: \"vault.example.com:8200\" is no URL"},
 		"no vault mount":                       {"mount: secret, ", "", ":11: tenants.acme.vault.mount: is missing"},

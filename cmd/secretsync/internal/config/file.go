@@ -11,6 +11,7 @@ type (
 		Listen         string                 `yaml:"listen"`
 		TrustedProxies []string               `yaml:"trustedProxies"`
 		MetricsListen  string                 `yaml:"metricsListen"`
+		Drain          time.Duration          `yaml:"drain"`
 		PublicURL      string                 `yaml:"publicURL"`
 		Console        *bool                  `yaml:"console"`
 		TLS            tlsFile                `yaml:"tls"`
