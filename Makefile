@@ -36,6 +36,7 @@ test: lint ## everything: lint, unit, integration and whole-program tests
 	@$(LEAN) $(GO) run $(LEANFLAGS) ./examples/devstack/build -forge >/dev/null
 	@command -v chromium chromium-browser google-chrome >/dev/null || echo "No browser: the console's stories are skipped. Debian's package chromium brings one."
 	$(GO) test -race ./...
+	$(LEAN) $(GO) test -C examples/deploy $(LEANFLAGS) ./...
 
 devstack: ## build the real parts that tests, demo and bench run against, once
 	@$(LEAN) $(GO) run $(LEANFLAGS) ./examples/devstack/build >/dev/null

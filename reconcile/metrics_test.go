@@ -94,11 +94,11 @@ func TestDashboardAndAlertsAskForMetricsThatAreThere(t *testing.T) {
 		}
 	}
 
-	alerts, err := os.ReadFile("../examples/alerts.yaml")
+	alerts, err := os.ReadFile("../examples/deploy/chart/files/alerts.yaml")
 	w.must(err)
 	var rules any
 	w.must(yaml.UnmarshalStrict(alerts, &rules))
-	dashboard, err := os.ReadFile("../examples/grafana-dashboard.json")
+	dashboard, err := os.ReadFile("../examples/deploy/chart/files/dashboard.json")
 	w.must(err)
 	w.must(json.Unmarshal(dashboard, &rules))
 	metric := regexp.MustCompile(`(secretsync_[a-z_]+)(\{[^}]*\})?`)
