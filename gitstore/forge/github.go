@@ -125,14 +125,19 @@ func (g *github) proposed(ctx context.Context, branch, base string) (Pull, bool,
 	return find(hubPulls(list), branch, base, err)
 }
 
-// find picks the open pull request of a branch of this repository.
-func find(pulls []Pull, branch, base string, err error) (Pull, bool, error) {
+// find picks the open pull request of a branch of this repository. Of two that were
+// opened at the same instant, as Gitea lets happen, it is the first: the other is about
+// to be closed by who opened it.
+func find(pulls []Pull, branch, base string, err error) (found Pull, ok bool, _ error) {
+	if err != nil {
+		return Pull{}, false, err
+	}
 	for _, p := range pulls {
-		if err == nil && p.State == Open && !p.Fork && p.Head.Name == branch && p.Base == base {
-			return p, true, nil
+		if p.State == Open && !p.Fork && p.Head.Name == branch && p.Base == base && (!ok || p.Number < found.Number) {
+			found, ok = p, true
 		}
 	}
-	return Pull{}, false, err
+	return found, ok, nil
 }
 
 // hubProposal is a new pull request as GitHub and Gitea take it.
