@@ -199,6 +199,8 @@ func exerciseOrphans(t *testing.T, w *world) {
 	w.reconciler.orphans = []reconcile.Orphan{
 		{Cluster: mustCluster(t, "production"), Namespace: "default", Secret: "old", Definition: "old", VaultPath: "a/b", Commit: "c0ffee"},
 		{Cluster: mustCluster(t, "staging"), Namespace: "default", Secret: "old", Definition: "old", Doubt: "it was edited"},
+		{Cluster: mustCluster(t, "staging"), Namespace: "default", Secret: "shared", Definition: "db", Keys: []string{"user", "password"}},
+		{Cluster: mustCluster(t, "staging"), Namespace: "default", Secret: "shared", Definition: "mail", Keys: []string{"token"}},
 	}
 	const one = "/orphans/production/default/old"
 	w.must(200, "GET", "/orphans", "")
@@ -207,8 +209,13 @@ func exerciseOrphans(t *testing.T, w *world) {
 	w.reconciler.removalFault = nil
 	w.must(204, "DELETE", one, "")
 	w.must(404, "DELETE", one, "")
+	const shared = "/orphans/staging/default/shared"
+	w.must(409, "DELETE", shared, "") // of whom?
+	w.must(404, "DELETE", shared+"?definition=other", "")
+	w.must(204, "DELETE", shared+"?definition=db", "")
+	w.must(204, "DELETE", shared, "")
 	if len(w.reconciler.orphans) != 1 {
-		t.Errorf("%d orphans are left; one was to be deleted", len(w.reconciler.orphans))
+		t.Errorf("%d orphans are left; three were to be deleted", len(w.reconciler.orphans))
 	}
 	w.reconciler.orphansFault = fmt.Errorf("cluster staging can't be listed now: %w", reconcile.ErrNotYet)
 	w.must(503, "GET", "/orphans", "")

@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"slices"
 
 	"secretsync/gitstore"
 	"secretsync/httpapi/audit"
@@ -33,25 +35,30 @@ func (s *Server) listOrphans(x *exchange) (*answer, error) {
 	return &answer{status: http.StatusOK, body: append(body, "]}\n"...)}, nil
 }
 
-// deleteOrphan deletes a Secret from a cluster: the one call of the API that
-// does so itself. It must be an orphan of the tenant's at this moment.
+// deleteOrphan deletes a Secret from a cluster, or a definition's keys from one that is
+// shared: the one call of the API that does so itself. It must be an orphan of the
+// tenant's at this moment.
 func (s *Server) deleteOrphan(x *exchange) (*answer, error) {
 	orphans, err := s.cfg.Reconciler.Orphans(x.r.Context(), x.tenant.Name)
 	if err != nil {
 		return nil, err
 	}
 	cluster, namespace, secret := x.params.ByName("cluster"), x.params.ByName("namespace"), x.params.ByName("secretName")
-	for _, o := range orphans {
-		if o.Cluster.String() != cluster || o.Namespace != namespace || o.Secret != secret {
-			continue
-		}
-		x.subject, x.did = cluster+"/"+namespace+"/"+secret, audit.OrphanRemoved
-		if err := s.cfg.Reconciler.RemoveOrphan(x.r.Context(), x.tenant.Name, o); err != nil {
-			return nil, err
-		}
-		return &answer{status: http.StatusNoContent}, nil
+	definition, place := x.r.URL.Query().Get("definition"), cluster+"/"+namespace+"/"+secret
+	found := slices.DeleteFunc(orphans, func(o reconcile.Orphan) bool {
+		return o.Cluster.String() != cluster || o.Namespace != namespace || o.Secret != secret || definition != "" && o.Definition != definition
+	})
+	switch {
+	case len(found) == 0:
+		return nil, noSuch("orphan", place, x.tenant)
+	case len(found) > 1:
+		return nil, fmt.Errorf("several definitions left their keys in Secret %s; say which one's go: ?definition=%s: %w", place, found[0].Definition, gitstore.ErrConflict)
 	}
-	return nil, noSuch("orphan", cluster+"/"+namespace+"/"+secret, x.tenant)
+	x.subject, x.did = place, audit.OrphanRemoved
+	if err := s.cfg.Reconciler.RemoveOrphan(x.r.Context(), x.tenant.Name, found[0]); err != nil {
+		return nil, err
+	}
+	return &answer{status: http.StatusNoContent}, nil
 }
 
 func appendOrphan(b []byte, o *reconcile.Orphan) []byte {
@@ -61,6 +68,16 @@ func appendOrphan(b []byte, o *reconcile.Orphan) []byte {
 	b = render.String(append(b, `,"definition":`...), o.Definition)
 	b = render.String(append(b, `,"secretPath":`...), o.VaultPath)
 	b = render.String(append(b, `,"commit":`...), o.Commit)
+	if o.Keys != nil {
+		b = append(b, `,"keys":[`...)
+		for i, key := range o.Keys {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = render.String(b, key)
+		}
+		b = append(b, ']')
+	}
 	if o.Doubt != "" {
 		b = render.String(append(b, `,"doubt":`...), o.Doubt)
 	}

@@ -39,7 +39,7 @@ func (*standIn) cluster(name string) definition.ClusterName {
 	return c
 }
 
-func (*standIn) Standing(p definition.Place) (s plan.Standing, ok bool) {
+func (*standIn) Standing(p definition.Place, _ definition.Name) (s plan.Standing, ok bool) {
 	if p.Namespace.String() == "foreign" {
 		s.Fault = fault.New(fault.Error, fault.ReasonNotOwned, "not ours")
 	}

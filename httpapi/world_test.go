@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -342,7 +343,7 @@ func (f *standIn) RemoveOrphan(_ context.Context, _ gitstore.TenantName, o recon
 	if f.removalFault != nil {
 		return f.removalFault
 	}
-	f.orphans = slices.DeleteFunc(f.orphans, func(other reconcile.Orphan) bool { return other == o })
+	f.orphans = slices.DeleteFunc(f.orphans, func(other reconcile.Orphan) bool { return reflect.DeepEqual(other, o) })
 	return nil
 }
 

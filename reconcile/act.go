@@ -194,10 +194,14 @@ func (p *place) note(in *input, d *decision) bool {
 // desired is the copy as it should stand.
 func (w *work) desired() kube.Desired {
 	r := w.in.asked.of(w.target.path)
-	return kube.Desired{
+	d := kube.Desired{
 		Key: w.in.at, Owner: w.in.owner, Stamp: w.want, Commit: *w.target.commit.Load(), Type: w.in.kind, Data: w.data,
 		Labels: r.Labels(), Annotations: r.Annotations(), Deletes: r.Deletes(),
 	}
+	if w.in.may != nil {
+		w.in.part(&d)
+	}
+	return d
 }
 
 // read looks at the one Secret that stands in the place.
@@ -253,12 +257,14 @@ func (w *work) write(ctx context.Context) {
 	cluster := w.target.connection.kube
 	var c *kube.Copy
 	var err error
-	switch w.action {
-	case create:
+	switch {
+	case w.in.may != nil:
+		c, err = cluster.Join(ctx, w.in.seen.Copy, w.desired())
+	case w.action == create:
 		c, err = cluster.Create(ctx, w.desired())
-	case update:
+	case w.action == update:
 		c, err = cluster.Update(ctx, w.in.seen.Copy, w.desired())
-	case replace:
+	case w.action == replace:
 		c, err = cluster.Replace(ctx, w.in.seen.Copy, w.desired())
 	}
 	if err != nil {

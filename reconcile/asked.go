@@ -14,6 +14,7 @@ import (
 type asked struct {
 	recipe    *compose.Recipe
 	worn      kube.Worn
+	claim     kube.Claim // where it shares a Secret: what it asks for of it
 	suspended bool
 	every     time.Duration // how often the vault is asked for it; 0: as often as for the tenant's others
 }
@@ -24,11 +25,12 @@ func asks(d definition.Definition) *asked {
 		return nil
 	}
 	r := compose.Of(d)
-	return &asked{recipe: r, worn: kube.Wear(r.Labels(), r.Annotations()), suspended: d.Shape.Suspended(), every: d.Shape.RefreshInterval.Duration()}
+	a := &asked{recipe: r, worn: kube.Wear(r.Labels(), r.Annotations()), suspended: d.Shape.Suspended(), every: d.Shape.RefreshInterval.Duration()}
+	if r.Merges() {
+		a.claim = claimOf(d, r)
+	}
+	return a
 }
-
-// merges reports whether only single keys of the Secret are to be ours.
-func (a *asked) merges() bool { return a != nil && a.recipe.Merges() }
 
 // of says how the copies of a path are made.
 func (a *asked) of(path definition.SecretPath) *compose.Recipe {

@@ -207,7 +207,7 @@ func (t *tenant) goners(ctx context.Context) (*gitstore.Snapshot, *goners, error
 			t.cleaning.proofs[name] = p
 		}
 		c := cleanup.Candidate{
-			Copy:   cleanup.Copy{Cluster: o.identity, Namespace: o.Namespace, Name: o.Secret, UID: o.uid, Since: p.newest},
+			Copy:   cleanup.Copy{Cluster: o.identity, Namespace: o.Namespace, Name: o.Secret, UID: o.uid, Share: o.share(), Since: p.newest},
 			Marked: o.deletes, Owned: o.owned, Wanted: o.wanted, Deleting: o.deleting, Policy: p.policy,
 		}
 		if p.commits[o.Commit] && c.Stays() == "" {

@@ -31,13 +31,21 @@ type connection struct {
 	down      atomic.Bool            // an outage was told of
 }
 
-// Changed marks the place as due in which something changed.
+// Changed marks the places as due in which something changed.
 func (c *connection) Changed(at kube.Key) {
-	if p := c.atlas.siteOf(c).at(at); p != nil {
+	site := c.atlas.siteOf(c)
+	places := site.around(at)
+	for _, p := range places {
 		p.touch()
 		p.due()
-	} else if there := c.kube.Look(at).Copy; there != nil {
-		c.stray(there)
+	}
+	if len(places) == 1 && places[0].part == nil {
+		return // as nearly always
+	}
+	for there := range c.kube.Look(at).Copy.Counted() {
+		if site.of(at, there) == nil {
+			c.stray(there)
+		}
 	}
 }
 
@@ -64,9 +72,11 @@ func (c *connection) strays(namespace string) {
 		return // they are looked at when it ends
 	}
 	site := c.atlas.siteOf(c)
-	for at, there := range c.kube.Marked(namespace) {
-		if site.at(at) == nil {
-			c.stray(there)
+	for at, marked := range c.kube.Marked(namespace) {
+		for _, there := range marked {
+			if site.of(at, there) == nil {
+				c.stray(there)
+			}
 		}
 	}
 }

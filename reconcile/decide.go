@@ -37,6 +37,11 @@ type input struct {
 	throttled time.Time // the cluster asked us not to write before that
 	seen      kube.Seen
 
+	// Of a share: what the definition may have of what it asks for, and what is
+	// another's. nil: it is no share.
+	may   *kube.Claim
+	taken []kube.Taken
+
 	record record
 }
 
@@ -134,8 +139,6 @@ func concernsVault(r Reason) bool {
 // inCluster decides what depends on the cluster and the namespace.
 func inCluster(in *input) decision {
 	switch {
-	case in.asked.merges():
-		return decision{why: "it would share a Secret", fault: sharing(in)}
 	case in.cluster != nil:
 		f := in.cluster.Fault
 		f.Message = "cluster " + in.alias + ": " + f.Message
@@ -146,6 +149,9 @@ func inCluster(in *input) decision {
 		return decision{why: "the namespace ends", fault: namespaceEnds(in)}
 	case in.seen.Fault != nil:
 		return decision{why: "the namespace can't be seen", fault: in.seen.Fault}
+	}
+	if in.may != nil {
+		return joining(in)
 	}
 	return whose(in)
 }
@@ -163,6 +169,8 @@ func whose(in *input) decision {
 		return decision{action: read, why: "what stands there is of a newer format", fault: newerFormat(in)}
 	case c.Format.Newer():
 		return decision{why: "what stands there is of a newer format", fault: newerFormat(in), again: unwatched(in, c)}
+	case c.Owner.Tenant == in.owner.Tenant && len(c.Sharers()) > 0 && !c.Alone(in.owner):
+		return decision{why: "others share the Secret", fault: sharedBy(in, c)}
 	case c.Owner.Tenant == in.owner.Tenant:
 		// Another definition's copy of the same tenant, too: none that is at
 		// HEAD has it, or this one would not have the place.
@@ -211,7 +219,7 @@ func byValue(in *input, c *kube.Copy) decision {
 		return decision{want: want, why: "no copy can be made of the value", fault: u.fault}
 	}
 	var d decision
-	if c.Right(in.owner, want, in.kind, in.worn) {
+	if in.isRight(c, want) {
 		d = agreed(in, c)
 	} else {
 		d = repair(in, c, want)
@@ -222,7 +230,12 @@ func byValue(in *input, c *kube.Copy) decision {
 
 // whole reports whether a copy is right but for what the vault may say.
 func whole(in *input, c *kube.Copy) bool {
-	return c != nil && c.Path == in.path && c.Recipe == in.recipe && c.Right(in.owner, c.Stamp, in.kind, in.worn)
+	return c != nil && c.Path == in.path && c.Recipe == in.recipe && in.isRight(c, c.Stamp)
+}
+
+// isRight reports whether a Secret, or the share of one, is as it should be.
+func (in *input) isRight(c *kube.Copy, want kube.Stamp) bool {
+	return c.Right(in.owner, want, in.kind, in.worn) && (in.may == nil || c.Has(*in.may))
 }
 
 // agreed decides about a copy that is right.
@@ -236,6 +249,8 @@ func agreed(in *input, c *kube.Copy) decision {
 		return altered(in, c)
 	case in.record.fight.lasts(in.now):
 		d.fault, d.again = contended(in, c), in.record.fight.over().Sub(in.now)
+	case len(in.taken) > 0:
+		d.why, d.fault = "some of it is another's", keyConflict(in)
 	case in.source.Asked:
 		d.fault = askingAgain
 	}
@@ -267,6 +282,9 @@ func repair(in *input, c *kube.Copy, want kube.Stamp) decision {
 		switch {
 		case c.Deleting:
 			return decision{why: "the old Secret is being deleted", fault: terminating(in, c), drift: d.drift}
+		case in.may != nil && c.Immutable:
+			return decision{why: "immutable, and not ours alone", fault: typeMismatch(in, c)}
+		case in.may != nil:
 		case c.Type != kindOf(in.kind) && !c.Intact:
 			return decision{why: "of another type, and not as we wrote it", fault: typeMismatch(in, c)}
 		case c.Immutable && !c.Intact:
@@ -294,6 +312,8 @@ func difference(in *input, c *kube.Copy) string {
 	switch {
 	case c == nil:
 		return "no copy yet"
+	case in.may != nil && !c.Part:
+		return "its keys are not in the Secret yet"
 	case c.Owner != in.owner:
 		return "it was another definition's copy"
 	case !c.Labelled:
@@ -310,6 +330,8 @@ func difference(in *input, c *kube.Copy) string {
 		return "another version"
 	case in.source.Known && c.Others != in.others:
 		return "another version of a further path"
+	case in.may != nil && !c.Has(*in.may):
+		return "other keys than before are to be had"
 	case c.Worn != in.worn:
 		return "labels or annotations were changed"
 	}
@@ -343,12 +365,6 @@ var (
 
 func queued(format string, args ...any) *fault.Fault {
 	return fault.New(Pending, ReasonQueued, format, args...)
-}
-
-// sharing says that mode Merge is read and checked, and not synced yet. Nothing is
-// written for it, rather than a Secret as a whole that is to be shared.
-func sharing(in *input) *fault.Fault {
-	return fault.New(Error, ReasonKeyConflict, "mode Merge is not synced by this version: nothing is written to Secret %s in cluster %s; leave mode out, or choose a secretName that is this definition's alone", in.at, in.alias)
 }
 
 func namespaceNotFound(in *input) *fault.Fault {

@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube"
 	"secretsync/reconcile/vault"
@@ -45,8 +44,6 @@ func of(change func(in *input, c *kube.Copy)) given {
 func known(in *input, s kube.Stamp) {
 	in.source = vault.State{Known: true, Version: vault.Version{Number: s.Version, Created: s.Created}}
 }
-
-var sharesSecrets = asks(definition.Definition{Shape: &definition.Shape{Mode: definition.ModeMerge}})
 
 var unfitting = fault.New(Error, ReasonTemplateFailed, "the template fails")
 
@@ -96,9 +93,21 @@ func TestDecide(t *testing.T) {
 		}), fetch, ReasonQueued},
 		"a value that no copy can be made of": {of(func(in *input, c *kube.Copy) { known(in, newStamp); in.record.unfit = &unfit{newStamp, unfitting} }), stay, ReasonTemplateFailed},
 		"one of which that was so before":     {of(func(in *input, c *kube.Copy) { known(in, newStamp); in.record.unfit = &unfit{oldStamp, unfitting} }), fetch, ReasonQueued},
-		"a share of somebody's Secret":        {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.asked, in.held = sharesSecrets, true }), stay, ReasonKeyConflict},
-		"a share of a new Secret":             {func(in *input) { known(in, testStamp); in.asked, in.held = sharesSecrets, true }, stay, ReasonKeyConflict},
-		"another type":                        {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.kind, in.held = "kubernetes.io/tls", true }), replace, ReasonQueued},
+		"a share of a new Secret":             {func(in *input) { known(in, testStamp); in.may, in.held = &kube.Claim{Keys: []string{"a"}}, true }, create, ReasonQueued},
+		"a share of a definition's copy": {of(func(in *input, c *kube.Copy) {
+			known(in, testStamp)
+			in.may, c.Name = &kube.Claim{Keys: []string{"a"}}, "other"
+		}), stay, ReasonTargetConflict},
+		"a share of another tenant's Secret": {of(func(in *input, c *kube.Copy) {
+			known(in, testStamp)
+			in.may, c.Tenant = &kube.Claim{Keys: []string{"a"}}, "other"
+		}), stay, ReasonNotOwned},
+		"a share of a Secret nobody watches": {of(func(in *input, c *kube.Copy) {
+			known(in, testStamp)
+			in.may, c.Watched, c.Owner = &kube.Claim{Keys: []string{"a"}}, false, kube.Owner{}
+		}), read, ReasonQueued},
+		"a share that can't have a key": {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.may, c.Name = &kube.Claim{}, "" }), stay, ReasonKeyConflict},
+		"another type":                  {of(func(in *input, c *kube.Copy) { known(in, testStamp); in.kind, in.held = "kubernetes.io/tls", true }), replace, ReasonQueued},
 
 		// Whose Secret stands there.
 		"a copy that the watch lost sight of":       {func(in *input) { in.seen.Left = true }, read, ReasonQueued},

@@ -30,6 +30,7 @@ type target struct {
 	secret     definition.SecretName
 	path       definition.SecretPath
 	at         kube.Key
+	merges     bool                   // it is a share of the Secret
 	refused    *fault.Fault           // by the configuration alone
 	connection *connection            // nil where refused
 	origin     *origin                // nil where refused
@@ -116,9 +117,9 @@ func desired(e *gitstore.Entry) definition.Definition {
 }
 
 // reads reports whether a target is made of just the values that a definition now
-// names.
+// names, as a Secret or a share of one.
 func (t *target) reads(d definition.Definition) bool {
-	if t.path != d.SecretPath {
+	if t.path != d.SecretPath || t.merges != d.Shape.Merges() {
 		return false
 	}
 	if d.Shape == nil {
@@ -229,7 +230,7 @@ func (t *tenant) target(d definition.Definition, spec definition.Target, asks *a
 	n := &target{
 		tenant: t, spec: spec, secret: secret, path: d.SecretPath,
 		owner: kube.Owner{Tenant: t.name.String(), Name: d.Name.String()},
-		at:    kube.Key{Namespace: intern(spec.Namespace.String()), Name: secret.String()},
+		at:    kube.Key{Namespace: intern(spec.Namespace.String()), Name: secret.String()}, merges: d.Shape.Merges(),
 	}
 	n.commit.Store(commit)
 	n.asks.Store(asks)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"secretsync/gitstore/definition"
 )
@@ -42,6 +43,7 @@ func TestEachExampleOfACopyIsWhatItsPageSays(t *testing.T) {
 		w.put("production/"+name, map[string]any{"token": "t"})
 	}
 	w.deploy("web")
+	w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "web"}, StringData: map[string]string{"theirs": "t"}})
 	w.label("production", w.namespace, `{"team":"`+w.namespace+`"}`)
 
 	for name, right := range map[string]func(*corev1.Secret) bool{
@@ -62,10 +64,17 @@ func TestEachExampleOfACopyIsWhatItsPageSays(t *testing.T) {
 		},
 		"api-token":  func(s *corev1.Secret) bool { return s.Annotations["reloader.stakater.com/match"] == "true" },
 		"everywhere": func(s *corev1.Secret) bool { return string(s.Data["token"]) == "t" },
+		"shared": func(s *corev1.Secret) bool {
+			return string(s.Data["DATABASE_USER"]) == "app" && string(s.Data["DATABASE_PASSWORD"]) == "a/b" && string(s.Data["theirs"]) == "t" && len(s.Data) == 3
+		},
 	} {
 		w.example(name)
 		w.synced(name)
-		if s := w.get("production/./" + name); !right(s) {
+		secret := name
+		if name == "shared" {
+			secret = "web"
+		}
+		if s := w.get("production/./" + secret); !right(s) {
 			t.Errorf("%s: type %s, labels %v, annotations %v, %d keys", name, s.Type, s.Labels, s.Annotations, len(s.Data))
 		}
 	}

@@ -21,6 +21,9 @@ type Orphan struct {
 	Definition string // whose copy it was, as it says
 	VaultPath  string // what it is a copy of, as it says
 	Commit     string // what it came from, as it says
+	// Keys are those of the definition's share of a Secret that others may share too,
+	// which stays when they go. nil: the Secret as a whole is the orphan.
+	Keys []string
 	// Doubt is why it is not proven to be a copy of ours that nobody needs any
 	// more; empty where it is. One that is in doubt is shown and never deleted.
 	Doubt string
@@ -89,17 +92,21 @@ func (t *tenant) unclaimed() (*unclaimed, error) {
 			return nil, fmt.Errorf("what is an orphan is %w: cluster %s can't be listed now", ErrNotYet, alias)
 		}
 		for at, c := range g.connection.kube.Copies() {
-			if !allows(g.namespaces, at.Namespace) || listed[c.UID] || c.Tenant != t.name.String() {
+			once := c.UID
+			if c.Part {
+				once += "/" + c.Name
+			}
+			if !allows(g.namespaces, at.Namespace) || listed[once] || c.Tenant != t.name.String() {
 				continue
 			}
-			listed[c.UID] = true
+			listed[once] = true
 			if c.Format.Newer() {
 				continue // what it is, and what goes with it, this program can't tell
 			}
 			if c.Intact {
 				found.all++
 			}
-			if c.Deletes && !t.claims(g.connection.site, at) {
+			if c.Deletes && !t.claims(g.connection.site, at, c) {
 				found.loose++
 			}
 			if refused[at] || !t.isUnclaimed(g.connection.site, at, c) {
@@ -108,8 +115,8 @@ func (t *tenant) unclaimed() (*unclaimed, error) {
 			o := Orphan{
 				Cluster: alias, Namespace: at.Namespace, Secret: at.Name, Definition: c.Name,
 				VaultPath: c.Path, Commit: c.Commit, uid: c.UID, version: c.ResourceVersion,
-				identity: g.connection.kube.Identity(), deletes: c.Deletes, owned: c.Owned, deleting: c.Deleting,
-				wanted: c.Adopt != "" && c.Adopt != c.Owner.String(),
+				identity: g.connection.kube.Identity(), deletes: c.Deletes, owned: c.Owned && !c.Part, deleting: c.Deleting,
+				wanted: c.Adopt != "" && c.Adopt != c.Owner.String() && !c.Part, Keys: c.Keys(),
 			}
 			if !c.Intact {
 				o.Doubt = "its hash does not hold: it was edited, or copied by somebody from elsewhere, or written by another server"
@@ -157,10 +164,10 @@ func (t *tenant) refusedPlaces() map[kube.Key]bool {
 	return places
 }
 
-// claims reports whether a target of the tenant that is at work wishes for a place.
-// atlas.mu is held for reading.
-func (t *tenant) claims(s *site, at kube.Key) bool {
-	p := s.at(at)
+// claims reports whether a target of the tenant that is at work wishes for a place, or
+// for the share that c is. atlas.mu is held for reading.
+func (t *tenant) claims(s *site, at kube.Key, c *kube.Copy) bool {
+	p := s.of(at, c)
 	return p != nil && slices.ContainsFunc(p.claimed(), func(claim *target) bool { return claim.tenant == t })
 }
 
@@ -170,7 +177,7 @@ func (t *tenant) isUnclaimed(s *site, at kube.Key, c *kube.Copy) bool {
 	if !c.Watched || c.Tenant != t.name.String() || c.Format.Newer() {
 		return false
 	}
-	if t.claims(s, at) || t.selects(s, at) {
+	if t.claims(s, at, c) || t.selects(s, at) {
 		return false
 	}
 	// A file that never was valid may well mean to claim it.
@@ -227,6 +234,24 @@ func (t *tenant) historyOf(ctx context.Context, name definition.Name) (all []git
 	}
 }
 
+// share is whose share of a Secret it is; empty: it is the Secret as a whole.
+func (o Orphan) share() string {
+	if o.Keys == nil {
+		return ""
+	}
+	return o.Definition
+}
+
+// in is what of a Secret the orphan is; nil where that is not there.
+func (o Orphan) in(c *kube.Copy) *kube.Copy {
+	for part := range c.Counted() {
+		if part.Name == o.Definition && part.Part == (o.Keys != nil) {
+			return part
+		}
+	}
+	return nil
+}
+
 func (o Orphan) place() string { return o.Cluster.String() + "/" + o.Namespace + "/" + o.Secret }
 
 // RemoveOrphan deletes an orphan from its cluster, exactly as it was listed: if
@@ -237,7 +262,9 @@ func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName,
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(orphans, func(now Orphan) bool { return now.uid == o.uid && now.version == o.version })
+	i := slices.IndexFunc(orphans, func(now Orphan) bool {
+		return now.uid == o.uid && now.version == o.version && now.Definition == o.Definition
+	})
 	switch {
 	case i < 0:
 		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.place(), gitstore.ErrConflict)
@@ -259,7 +286,7 @@ func (t *tenant) removeAt(ctx context.Context, o Orphan, proven *gitstore.Snapsh
 	err := t.knowsHead()
 	if granted && allows(g.namespaces, at.Namespace) && err == nil && (proven == nil || proven == t.taken && !t.suspended.Load()) {
 		t.atlas.mu.RLock()
-		c = g.connection.kube.Look(at).Copy
+		c = o.in(g.connection.kube.Look(at).Copy)
 		if c == nil || c.UID != o.uid || c.ResourceVersion != o.version || t.refusedPlaces()[at] || !t.isUnclaimed(g.connection.site, at, c) {
 			c = nil
 		}
@@ -272,7 +299,11 @@ func (t *tenant) removeAt(ctx context.Context, o Orphan, proven *gitstore.Snapsh
 	case c == nil:
 		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.place(), gitstore.ErrConflict)
 	}
-	err = g.connection.kube.Delete(ctx, at, c)
+	if c.Part {
+		err = g.connection.kube.Leave(ctx, at, c)
+	} else {
+		err = g.connection.kube.Delete(ctx, at, c)
+	}
 	switch kube.RefusalOf(err) {
 	case kube.None:
 		t.metrics.removed(g.connection.name)

@@ -13,11 +13,12 @@ import (
 	"secretsync/reconcile/vault"
 )
 
-// place is where one Secret is wished for, in one physical cluster. It exists
-// while a target claims it.
+// place is where one Secret is wished for, in one physical cluster, or one
+// definition's share of a Secret. It exists while a target claims it.
 type place struct {
 	site *site
 	at   kube.Key
+	part *kube.Owner // whose share of the Secret it is; nil: the Secret as a whole
 
 	urgent atomic.Bool            // what it is due for is a change
 	tenant atomic.Pointer[string] // whose turn its passes take: that of the target which has it
@@ -255,6 +256,9 @@ func (p *place) gather(now time.Time) (in input, h *target) {
 	}
 	if r := p.record.request; r != nil && r.by == h {
 		in.held = in.holds(r)
+	}
+	if p.part != nil {
+		in.share(func(o kube.Owner) bool { return p.site.shares(p.at, o) })
 	}
 	return in, h
 }

@@ -155,9 +155,17 @@ type sighting struct {
 	unlooked  int // paths that were not looked up
 }
 
-func (s *sighting) Standing(p definition.Place) (plan.Standing, bool) {
-	standing, ok := s.standings[p.String()]
+func (s *sighting) Standing(p definition.Place, shares definition.Name) (plan.Standing, bool) {
+	standing, ok := s.standings[sought(p.String(), shares)]
 	return standing, ok
+}
+
+// sought tells one definition's share of a Secret from all of it.
+func sought(place string, shares definition.Name) string {
+	if shares == (definition.Name{}) {
+		return place
+	}
+	return place + "#" + shares.String()
 }
 
 func (s *sighting) Value(p definition.SecretPath) (plan.Value, bool) {
@@ -205,7 +213,7 @@ func (t *tenant) look(ctx context.Context, p *plan.Plan, definitions map[string]
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if ok {
-				s.standings[step.Place()] = standing
+				s.standings[sought(step.Place(), step.Shares)] = standing
 			}
 		})
 	}
@@ -296,6 +304,10 @@ func (t *tenant) standingOf(ctx context.Context, c *connection, step *plan.Step,
 		}
 	}
 	in.seen.Left = false
+	if d.Shape.Merges() {
+		site := t.atlas.siteOf(c)
+		in.shareOf(claimOf(d, compose.Of(d)), func(o kube.Owner) bool { return o != in.owner && site.shares(in.at, o) })
+	}
 	copied := in.seen.Copy
 	if copied != nil {
 		in.record.look = &look{version: copied.ResourceVersion, at: now}

@@ -3,6 +3,8 @@ package reconcile
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +29,11 @@ type site struct {
 	working atomic.Int32                        // how many there are
 
 	mu     sync.RWMutex
-	places map[kube.Key]*place
+	places map[kube.Key]*place // of Secrets as a whole
+
+	// sharing guards parts. It is taken last, since a pass asks for them.
+	sharing sync.RWMutex
+	parts   map[kube.Key]map[kube.Owner]*place // of shares; made when the first is claimed
 
 	// Guarded by atlas.mu:
 	identity    string // empty until it is known
@@ -119,11 +125,7 @@ func (s *site) later(p *place, after time.Duration) {
 // claim enters a target's wish for its place. atlas.mu is held for reading.
 func (s *site) claim(t *target) {
 	s.mu.Lock()
-	p := s.places[t.at]
-	if p == nil {
-		p = &place{site: s, at: t.at}
-		s.places[t.at] = p
-	}
+	p := s.slot(t)
 	p.mu.Lock()
 	p.enter(t)
 	t.place.Store(p)
@@ -146,20 +148,91 @@ func (s *site) release(t *target) {
 	t.place.Store(nil)
 	left := len(p.claims)
 	if left == 0 {
-		delete(s.places, p.at)
+		s.vacate(p)
 	}
 	p.mu.Unlock()
 	s.mu.Unlock()
 	if left > 0 {
 		p.due()
+		return
+	}
+	for _, other := range s.around(p.at) { // what it let go of may be theirs now
+		other.due()
 	}
 }
 
-// at returns the place of a key, nil where none is claimed.
-func (s *site) at(key kube.Key) *place {
+// slot returns the place that a target claims, and makes it if need be. s.mu is held.
+func (s *site) slot(t *target) *place {
+	if !t.merges {
+		p := s.places[t.at]
+		if p == nil {
+			p = &place{site: s, at: t.at}
+			s.places[t.at] = p
+		}
+		return p
+	}
+	s.sharing.Lock()
+	defer s.sharing.Unlock()
+	if s.parts == nil {
+		s.parts = make(map[kube.Key]map[kube.Owner]*place)
+	}
+	if s.parts[t.at] == nil {
+		s.parts[t.at] = make(map[kube.Owner]*place)
+	}
+	p := s.parts[t.at][t.owner]
+	if p == nil {
+		p = &place{site: s, at: t.at, part: &t.owner}
+		s.parts[t.at][t.owner] = p
+	}
+	return p
+}
+
+// vacate forgets a place that nobody claims. s.mu is held.
+func (s *site) vacate(p *place) {
+	if p.part == nil {
+		delete(s.places, p.at)
+		return
+	}
+	s.sharing.Lock()
+	defer s.sharing.Unlock()
+	delete(s.parts[p.at], *p.part)
+	if len(s.parts[p.at]) == 0 {
+		delete(s.parts, p.at)
+	}
+}
+
+// shares reports whether a definition claims a share of a Secret.
+func (s *site) shares(key kube.Key, o kube.Owner) bool { return s.share(key, o) != nil }
+
+func (s *site) share(key kube.Key, o kube.Owner) *place {
+	s.sharing.RLock()
+	defer s.sharing.RUnlock()
+	return s.parts[key][o]
+}
+
+// of returns the place that a copy or share is the work of, nil where none is claimed.
+func (s *site) of(key kube.Key, c *kube.Copy) *place {
+	if c.Part {
+		return s.share(key, c.Owner)
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.places[key]
+}
+
+// around returns the places in which one Secret is wished for, as a whole or a share.
+func (s *site) around(key kube.Key) (places []*place) {
+	s.mu.RLock()
+	if p := s.places[key]; p != nil {
+		places = append(places, p)
+	}
+	s.mu.RUnlock()
+	s.sharing.RLock()
+	defer s.sharing.RUnlock()
+	for _, p := range s.parts[key] {
+		places = append(places, p)
+	}
+	return places
 }
 
 // all returns the places in a namespace, or everywhere.
@@ -170,6 +243,13 @@ func (s *site) all(namespace string) []*place {
 	for key, p := range s.places {
 		if namespace == "" || key.Namespace == namespace {
 			places = append(places, p)
+		}
+	}
+	s.sharing.RLock()
+	defer s.sharing.RUnlock()
+	for key, shares := range s.parts {
+		if namespace == "" || key.Namespace == namespace {
+			places = slices.AppendSeq(places, maps.Values(shares))
 		}
 	}
 	return places

@@ -116,7 +116,7 @@ var operations = map[string]operation{
 	"deleteKey":     {func(ctx context.Context, c *Client) error { return c.DeleteKey(ctx, "ak-1") }, nil},
 	"listOrphans":   {func(ctx context.Context, c *Client) error { return answering(c.ListOrphans(ctx)) }, OrphanList{}},
 	"deleteOrphan": {func(ctx context.Context, c *Client) error {
-		return c.DeleteOrphan(ctx, Orphan{Cluster: "c", Namespace: "n", SecretName: "s"})
+		return c.DeleteOrphan(ctx, Orphan{Cluster: "c", Namespace: "n", SecretName: "s", Definition: "d", Keys: []string{"k"}})
 	}, nil},
 	"listDeletions":    {func(ctx context.Context, c *Client) error { return answering(c.ListDeletions(ctx)) }, Deletions{}},
 	"releaseDeletions": {func(ctx context.Context, c *Client) error { return answering(c.ReleaseDeletions(ctx, "abc")) }, Deletions{}},

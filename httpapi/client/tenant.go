@@ -60,6 +60,9 @@ func (c *Client) ListOrphans(ctx context.Context) (*OrphanList, error) {
 // DeleteOrphan deletes one of them from its cluster.
 func (c *Client) DeleteOrphan(ctx context.Context, o Orphan) error {
 	path := "/orphans/" + url.PathEscape(o.Cluster) + "/" + url.PathEscape(o.Namespace) + "/" + url.PathEscape(o.SecretName)
+	if o.Keys != nil {
+		path += "?definition=" + url.QueryEscape(o.Definition)
+	}
 	_, err := c.do(ctx, &call{method: http.MethodDelete, path: path})
 	return err
 }

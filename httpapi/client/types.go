@@ -405,7 +405,9 @@ type Orphan struct {
 	Definition string `json:"definition"`
 	SecretPath string `json:"secretPath"`
 	Commit     string `json:"commit"`
-	Doubt      string `json:"doubt"` // why it is not proven to be one; it is not deleted then
+	// Keys are those of a Secret that the definition shared; nil: all of it.
+	Keys  []string `json:"keys"`
+	Doubt string   `json:"doubt"` // why it is not proven to be one; it is not deleted then
 
 	Raw json.RawMessage `json:"-"` // as it came
 }

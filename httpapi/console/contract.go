@@ -112,13 +112,14 @@ type apiKey struct {
 }
 
 type orphan struct {
-	Cluster    string `json:"cluster"`
-	Namespace  string `json:"namespace"`
-	SecretName string `json:"secretName"`
-	Definition string `json:"definition"`
-	SecretPath string `json:"secretPath"`
-	Commit     string `json:"commit"`
-	Doubt      string `json:"doubt"`
+	Cluster    string   `json:"cluster"`
+	Namespace  string   `json:"namespace"`
+	SecretName string   `json:"secretName"`
+	Definition string   `json:"definition"`
+	SecretPath string   `json:"secretPath"`
+	Commit     string   `json:"commit"`
+	Keys       []string `json:"keys"` // of a shared Secret; nil: all of it
+	Doubt      string   `json:"doubt"`
 }
 
 // deletions are those that are held because they are too many at once.

@@ -152,6 +152,9 @@ func (v *visit) orphans(w http.ResponseWriter, problem string) error {
 func (v *visit) deleteOrphan(w http.ResponseWriter) error {
 	form := v.r.PostForm
 	path := "/orphans/" + url.PathEscape(form.Get("cluster")) + "/" + url.PathEscape(form.Get("namespace")) + "/" + url.PathEscape(form.Get("secretName"))
+	if name := form.Get("definition"); name != "" {
+		path += "?definition=" + url.QueryEscape(name)
+	}
 	_, err := v.do(Call{Method: http.MethodDelete, Path: path}, nil)
 	if told, ok := errors.AsType[*Error](err); ok && told.Status != http.StatusForbidden {
 		return v.orphans(w, told.Sentence)

@@ -6,6 +6,7 @@ type Copy struct {
 	Namespace string
 	Name      string
 	UID       string
+	Share     string // the definition whose share of the Secret it is; empty: all of it
 	// Since is the newest commit that changed its definition. A copy that was
 	// claimed again meanwhile is another one to whoever releases it.
 	Since string
@@ -15,7 +16,7 @@ type Copy struct {
 // is none any more, the last one that was valid.
 type Policy struct {
 	Deletes   bool // a copy goes with its target
-	Merges    bool // only single keys of the Secret are ours
+	Merges    bool // it shares its Secrets
 	Suspended bool // nothing is done
 }
 
@@ -36,8 +37,8 @@ func (c *Candidate) Stays() string {
 		return "the copy does not say that it goes with its target"
 	case !c.Deletes:
 		return "its definition does not say that it goes with its target"
-	case c.Merges:
-		return "the Secret is shared with others"
+	case c.Merges != (c.Share != ""):
+		return "its definition has come to share its Secrets, or to fill them as a whole"
 	case c.Suspended:
 		return "its definition is suspended"
 	case c.Owned:

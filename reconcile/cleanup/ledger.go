@@ -89,11 +89,15 @@ func (l *Ledger) Release(held []Copy) {
 // ID names a list of copies: just those, in whatever order.
 func ID(copies []Copy) string {
 	sorted := slices.SortedFunc(slices.Values(copies), func(a, b Copy) int {
-		return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID), cmp.Compare(a.Since, b.Since))
+		return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID), cmp.Compare(a.Share, b.Share), cmp.Compare(a.Since, b.Since))
 	})
 	h := sha256.New()
 	for _, c := range sorted {
-		fmt.Fprintf(h, "%s/%s/%s/%s@%s\n", c.Cluster, c.Namespace, c.Name, c.UID, c.Since)
+		fmt.Fprintf(h, "%s/%s/%s/%s@%s", c.Cluster, c.Namespace, c.Name, c.UID, c.Since)
+		if c.Share != "" {
+			fmt.Fprintf(h, "#%s", c.Share)
+		}
+		fmt.Fprintln(h)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -70,6 +70,19 @@ func (r *Recipe) Annotations() map[string]string {
 // Merges reports whether only single keys of the Secret are the definition's.
 func (r *Recipe) Merges() bool { return r.shape.Merges() }
 
+// Keys are those that data names, sorted; nil where it names none.
+func (r *Recipe) Keys() []string {
+	if r.shape == nil {
+		return nil
+	}
+	var keys []string
+	for i := range r.shape.Data {
+		keys = append(keys, r.shape.Data[i].Key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
 // Deletes reports whether a copy goes with its target.
 func (r *Recipe) Deletes() bool { return r.shape.Deletes() }
 
@@ -113,7 +126,7 @@ func (r *Recipe) Data(values map[definition.SecretPath]Value) (map[string][]byte
 			data[k.Key] = content
 		}
 	}
-	if r.Type() == typeDockerConfigJSON {
+	if r.Type() == typeDockerConfigJSON && !r.Merges() {
 		data = withRegistry(data)
 	}
 	if f := r.fits(data, values[r.path]); f != nil {

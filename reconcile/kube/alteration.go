@@ -136,13 +136,16 @@ func (s *sent) altered(got *corev1.Secret) *Alteration {
 			a.Changed = append(a.Changed, key)
 		}
 	}
+	slices.Sort(a.Removed)
+	slices.Sort(a.Changed)
+	if s.d.Part {
+		return a.orNil() // what else stands there is others'
+	}
 	for key := range got.Data {
 		if _, ok := s.values[key]; !ok {
 			a.Added++
 		}
 	}
-	slices.Sort(a.Removed)
-	slices.Sort(a.Changed)
 	a.Type = string(got.Type) != s.d.kind()
 	return a.orNil()
 }

@@ -58,6 +58,7 @@ func (c *Cluster) sawLocked(at Key, s *corev1.Secret, r *Copy, rv string) (chang
 
 // follows says of a new state of a Secret what only the one before it tells.
 func follows(old, r *Copy, writing bool) {
+	r.shared.carry(old.shared)
 	if old.Altered != nil && old.Digest == r.Digest && old.Stamp == r.Stamp && old.Labelled == r.Labelled && old.Type == r.Type {
 		r.Altered = old.Altered // somebody touched something else
 		if r.Owner == (Owner{}) {
@@ -78,6 +79,7 @@ func follows(old, r *Copy, writing bool) {
 func (c *Cluster) echoed(at Key, old *Copy, s *corev1.Secret, r *Copy) (changed bool) {
 	e, ok := c.expected[at]
 	delete(c.expected, at)
+	r.shared.carry(old.shared)
 	r.Manager = old.Manager
 	switch {
 	case ok && e.rv == r.ResourceVersion:
@@ -157,6 +159,25 @@ func (c *Cluster) wrote(at Key, f *flight, r *Copy) *Copy {
 	return r
 }
 
+// wroteAll takes in what the server answered to a write with all that stands there, so
+// that no event has to be waited for.
+func (c *Cluster) wroteAll(at Key, f *flight, r *Copy) *Copy {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flights[at] == f {
+		delete(c.flights, at)
+	}
+	if old := c.place(at); f.gone != "" && !newer(r.ResourceVersion, f.gone) || old != nil && newer(old.ResourceVersion, r.ResourceVersion) {
+		return r
+	}
+	c.put(at, r)
+	delete(c.expected, at)
+	if s := c.scopeOf(at.Namespace); s != nil && s.written != nil {
+		s.written[at] = struct{}{}
+	}
+	return r
+}
+
 // found takes in what Read was answered. before is what was known when it asked.
 func (c *Cluster) found(at Key, r, before *Copy) *Copy {
 	c.mu.Lock()
@@ -173,6 +194,7 @@ func (c *Cluster) found(at Key, r, before *Copy) *Copy {
 		return old
 	case old != nil && old.ResourceVersion == r.ResourceVersion:
 		r.Altered, r.Manager = old.Altered, old.Manager
+		r.shared.carry(old.shared)
 		if r.Altered != nil && r.Owner == (Owner{}) {
 			r.Owner = old.Owner
 		}

@@ -82,6 +82,9 @@ type Desired struct {
 	Labels, Annotations map[string]string
 	// Deletes says that the copy goes with its target.
 	Deletes bool
+	// Part: not the Secret as a whole, but what the data, labels and annotations
+	// name on one that others may share.
+	Part bool
 }
 
 // String hides the data.
@@ -141,6 +144,12 @@ type Copy struct {
 	// Unconfirmed: our write was answered, but the watch has not told yet what
 	// became of it; so Altered may still come.
 	Unconfirmed bool
+
+	// Part: it is one definition's share of a Secret; see [Copy.PartOf]. Of a share the
+	// stamp, the digest, Intact and what it wears are those of its entries alone.
+	Part bool
+	// shared says who has what on it; nil for the copy of one definition.
+	shared *sharing
 
 	hasLabels, hasAnnotations bool  // any, ours or others'
 	ours                      int64 // when our field manager changed it last, in Unix seconds

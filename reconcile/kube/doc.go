@@ -14,6 +14,8 @@
 //   - It keeps no values: of each Secret a [Copy] of some 500 bytes.
 //   - A copy is known as ours by its keyed hash alone, which covers the cluster,
 //     the place, the owner and the data. Labels can be copied; the hash can't.
+//   - Of a Secret that several share only the entries of a definition's own share are
+//     written, and what another manages is left alone (package share has the rules).
 //   - A write is one request (a [Cluster.Replace] is four), under a condition on
 //     what was seen, and its effect is compared once with what was sent. What
 //     admission made of it stands in [Copy].Altered.
@@ -66,6 +68,7 @@
 //	  arrivals, listings          is taken in: of one Secret, of whole namespaces
 //	copy, observe, hash           what is kept of a Secret, and how it is known as ours
 //	worn                          the labels and annotations of a definition on it
+//	shared, join                  a Secret that several share: who has what on it, and one's own share
 //	write, dryrun, alteration     the ways to change one, and what admission makes of that
 //	workload                      what runs pods: read, and marked so that it starts them anew
 //	refusal, answer               what kinds of no there are, and which an error is

@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Try finds out, by a dry run, what would come of a Create (old is nil) or an
-// Update now: nil says that it would stand as it is sent.
+// Try finds out, by a dry run, what would come of a Create (old is nil), an
+// Update or a Join now: nil says that it would stand as it is sent.
 func (c *Cluster) Try(ctx context.Context, old *Copy, d Desired) (*Alteration, error) {
 	k, err := c.ready()
 	if err != nil {
@@ -17,7 +17,18 @@ func (c *Cluster) Try(ctx context.Context, old *Copy, d Desired) (*Alteration, e
 	}
 	verb := "create"
 	if old != nil {
-		d.Type, verb = old.Type, "patch"
+		verb = "patch"
+	}
+	if d.Part {
+		s := c.sendsPart(old, d)
+		got, err := k.join(ctx, old, s, d, true)
+		if err != nil {
+			return nil, c.fails(ctx, err, verb)
+		}
+		return s.altered(got), nil
+	}
+	if old != nil {
+		d.Type = old.Type
 	}
 	s := d.sends(c.hasher.Sum(c.Identity(), d.Key, d.Owner, d.Data))
 	got, err := k.try(ctx, old, s, d)

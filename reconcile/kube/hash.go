@@ -30,24 +30,43 @@ func NewHasher(key []byte) *Hasher {
 // Sum hashes the data of a copy together with the cluster, the place and the
 // owner, so that it proves nothing about any other Secret: one that was copied
 // to another namespace, name or cluster fails it.
-func (h *Hasher) Sum(identity string, at Key, o Owner, data map[string][]byte) (d Digest) {
+func (h *Hasher) Sum(identity string, at Key, o Owner, data map[string][]byte) Digest {
+	return h.digest(func(write func([]byte)) {
+		for _, part := range [...]string{identity, o.Tenant, o.Name, at.Namespace, at.Name} {
+			write([]byte(part))
+		}
+		for _, key := range slices.Sorted(maps.Keys(data)) {
+			write([]byte(key))
+			write(data[key])
+		}
+	})
+}
+
+// Prove hashes one key of a share in the same way, as the share's record carries it.
+// It has one part more at the beginning than any digest of a copy's, so that neither
+// proves the other.
+func (h *Hasher) Prove(identity string, at Key, o Owner, key string, value []byte) string {
+	d := h.digest(func(write func([]byte)) {
+		for _, part := range [...]string{"share", identity, o.Tenant, o.Name, at.Namespace, at.Name, key} {
+			write([]byte(part))
+		}
+		write(value)
+	})
+	return hex.EncodeToString(d[:16])
+}
+
+// digest hashes what is written. Lengths before the parts keep two different lists of
+// parts apart.
+func (h *Hasher) digest(parts func(write func([]byte))) (d Digest) {
 	mac := h.pool.Get().(hash.Hash)
 	defer h.pool.Put(mac)
 	mac.Reset()
 	var length [8]byte
-	// Lengths before the parts keep two different lists of parts apart.
-	write := func(part []byte) {
+	parts(func(part []byte) {
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		mac.Write(length[:])
 		mac.Write(part)
-	}
-	for _, part := range [...]string{identity, o.Tenant, o.Name, at.Namespace, at.Name} {
-		write([]byte(part))
-	}
-	for _, key := range slices.Sorted(maps.Keys(data)) {
-		write([]byte(key))
-		write(data[key])
-	}
+	})
 	mac.Sum(d[:0])
 	return d
 }

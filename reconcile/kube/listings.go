@@ -66,6 +66,7 @@ func (c *Cluster) replaced(where string, seen map[Key]*Copy, rv string) {
 					follows(old, r, c.flights[at] != nil)
 				} else {
 					r.Manager = old.Manager
+					r.shared.carry(old.shared)
 					if r.Altered == nil {
 						r.Altered = old.Altered
 					}

@@ -47,6 +47,9 @@ func (c *Cluster) observe(s *corev1.Secret, claims ...Owner) *Copy {
 		}
 	}
 	r.Labelled = r.Labelled && r.Owner == labels
+	if r.Name == "" { // no definition's as a whole
+		r.shared = c.sharedOf(identity, s, r)
+	}
 	return r
 }
 
@@ -125,7 +128,10 @@ var ourFields = [][]byte{[]byte(`"f:data"`), []byte(`"f:secretsync.dev/`), []byt
 
 // same reports whether two states of a Secret differ in nothing that anybody
 // here has to act on.
-func (c *Copy) same(o *Copy) bool {
+func (c *Copy) same(o *Copy) bool { return c.alike(o) && c.shared.same(o.shared) }
+
+// alike is same for one that nobody shares, and for a share.
+func (c *Copy) alike(o *Copy) bool {
 	return c.Owner == o.Owner && c.Stamp == o.Stamp && c.Commit == o.Commit && c.Digest == o.Digest && c.Intact == o.Intact &&
 		c.Watched == o.Watched && c.Labelled == o.Labelled && c.Worn == o.Worn && c.Applied == o.Applied && c.Deletes == o.Deletes && c.Format == o.Format && c.UID == o.UID && c.Type == o.Type && c.Immutable == o.Immutable &&
 		c.Owned == o.Owned && c.Deleting == o.Deleting && c.Unconfirmed == o.Unconfirmed && c.Adopt == o.Adopt && slices.Equal(c.Finalizers, o.Finalizers) &&

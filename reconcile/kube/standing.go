@@ -196,7 +196,8 @@ func (c *Cluster) want(namespace string) {
 	}
 }
 
-// Copies are all Secrets known that bear our label, or that we wrote.
+// Copies are all Secrets known that bear our label, or that we wrote; of one that is
+// shared each share.
 func (c *Cluster) Copies() iter.Seq2[Key, *Copy] {
 	type entry struct {
 		at   Key
@@ -207,7 +208,7 @@ func (c *Cluster) Copies() iter.Seq2[Key, *Copy] {
 		var all []entry
 		for namespace, ns := range c.namespaces {
 			for name, r := range ns.copies {
-				if r.Owner != (Owner{}) {
+				for r := range r.Counted() {
 					all = append(all, entry{Key{namespace, name}, r})
 				}
 			}
@@ -221,22 +222,25 @@ func (c *Cluster) Copies() iter.Seq2[Key, *Copy] {
 	}
 }
 
-// Marked are the copies of a namespace, or of all, that say that they go with their
-// target.
-func (c *Cluster) Marked(in string) map[Key]*Copy {
+// Marked are the copies and shares of a namespace, or of all, that say that they go
+// with their target.
+func (c *Cluster) Marked(in string) map[Key][]*Copy {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	var marked map[Key]*Copy
+	var marked map[Key][]*Copy
 	for namespace, ns := range c.namespaces {
 		if in != "" && namespace != in {
 			continue
 		}
 		for name, r := range ns.copies {
-			if r.Deletes && r.Owner != (Owner{}) {
-				if marked == nil {
-					marked = make(map[Key]*Copy)
+			for r := range r.Counted() {
+				if !r.Deletes {
+					continue
 				}
-				marked[Key{namespace, name}] = r
+				if marked == nil {
+					marked = make(map[Key][]*Copy)
+				}
+				marked[Key{namespace, name}] = append(marked[Key{namespace, name}], r)
 			}
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"secretsync/reconcile/kube/share"
 )
 
 // Labels and annotations that are set for a definition, beside ours and those of
@@ -97,6 +99,11 @@ func outworn(old *Copy, s *sent) (labels, annotations []string) {
 	} {
 		if there {
 			annotations = append(annotations, name)
+		}
+	}
+	if old.shared != nil { // it was shared, by none but the definition whose copy it becomes
+		for o := range old.shared.stamps {
+			annotations = append(annotations, share.Annotation(o.Name))
 		}
 	}
 	gone := func(names []string, kept map[string]string) (gone []string) {

@@ -26,7 +26,9 @@ type Reach interface {
 // Live is what was found when somebody looked: in memory, so that it can be asked
 // at once. What was not looked at is not known.
 type Live interface {
-	Standing(definition.Place) (Standing, bool)
+	// Standing is what stands in a place, to the definition that shares it; the zero
+	// name is for one that is filled as a whole.
+	Standing(p definition.Place, shares definition.Name) (Standing, bool)
 	Value(definition.SecretPath) (Value, bool)
 	// Unfit says why no copy can be made of the values that a definition reads; nil
 	// where one can be, or they were not looked at.
@@ -63,11 +65,14 @@ type Input struct {
 	Brake func(copies int) string
 }
 
-// key is a place by the one name of its cluster.
-type key struct{ cluster, namespace, secret string }
+// key is a place by the one name of its cluster, or one definition's share of it.
+type key struct {
+	cluster, namespace, secret string
+	shares                     definition.Name // zero: all of it
+}
 
-func keyOf(p definition.Place, reach Reach) key {
-	k := key{p.Cluster.String(), p.Namespace.String(), p.Secret.String()}
+func keyOf(p definition.Place, shares definition.Name, reach Reach) key {
+	k := key{p.Cluster.String(), p.Namespace.String(), p.Secret.String(), shares}
 	if !p.Selector.IsZero() {
 		k.namespace = selects(p)
 	}
@@ -97,6 +102,7 @@ func (c *claim) sameAs(other *claim) bool {
 type side struct {
 	definitions map[definition.Name]*definition.Located // as they are synced
 	claims      map[key][]claim                         // of admitted targets, the least name first
+	sharing     map[definition.Name]bool                // those that share their Secrets, on either side
 	refused     []refusal                               // the other targets, by definition
 }
 
@@ -109,7 +115,7 @@ type refusal struct {
 // the last valid version goes on being synced: where that is not known, what the
 // revision before it had.
 func sideOf(set definition.Set, before *side, in *Input) *side {
-	s := &side{definitions: make(map[definition.Name]*definition.Located), claims: make(map[key][]claim)}
+	s := &side{definitions: make(map[definition.Name]*definition.Located), claims: make(map[key][]claim), sharing: sharing(in)}
 	for i := range set.Definitions {
 		s.definitions[set.Definitions[i].Name] = &set.Definitions[i]
 	}
@@ -144,9 +150,35 @@ func sideOf(set definition.Set, before *side, in *Input) *side {
 	return s
 }
 
+// sharing are the definitions that share their Secrets before the change or after it,
+// so that one that comes to do so has the same places.
+func sharing(in *Input) map[definition.Name]bool {
+	var names map[definition.Name]bool
+	for _, set := range []*definition.Set{&in.From, &in.To} {
+		for i := range set.Definitions {
+			if l := &set.Definitions[i]; l.Shape.Merges() {
+				if names == nil {
+					names = make(map[definition.Name]bool)
+				}
+				names[l.Name] = true
+			}
+		}
+	}
+	return names
+}
+
+// shares is the name by which a definition's share of a Secret is told from others';
+// zero for one that fills its Secrets.
+func (s *side) shares(l *definition.Located) (name definition.Name) {
+	if s.sharing[l.Name] {
+		name = l.Name
+	}
+	return name
+}
+
 // enter takes in a claim, unless its definition has the place already.
 func (s *side) enter(c claim, reach Reach) {
-	k := keyOf(c.place, reach)
+	k := keyOf(c.place, s.shares(c.by), reach)
 	if !slices.ContainsFunc(s.claims[k], func(other claim) bool { return other.by == c.by }) {
 		s.claims[k] = append(s.claims[k], c)
 	}
@@ -235,7 +267,7 @@ func (m *maker) keys() []key {
 		}
 	}
 	return slices.SortedFunc(maps.Keys(all), func(a, b key) int {
-		return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.secret, b.secret))
+		return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.secret, b.secret), cmp.Compare(a.shares.String(), b.shares.String()))
 	})
 }
 
@@ -246,7 +278,7 @@ func (m *maker) place(k key) {
 	look := func(s *side) {
 		for i := range s.claims[k] {
 			if !looked && m.in.Live != nil {
-				standing, looked = m.in.Live.Standing(s.claims[k][i].place)
+				standing, looked = m.in.Live.Standing(s.claims[k][i].place, k.shares)
 			}
 		}
 	}
@@ -326,12 +358,56 @@ func (m *maker) held(k key, before, after *claim, standing Standing, looked bool
 		}
 	}
 	if s.Held == nil && after.by.Shape.Merges() {
-		s.Held = &Held{Reason: fault.ReasonKeyConflict, State: fault.Error, Message: "the definition says mode: Merge, which this version does not sync, so nothing is written"}
+		s.Held = m.clash(k, after)
 	}
 	if s.Held == nil && after.by.Shape.Suspended() {
 		s.Held = &Held{Reason: fault.ReasonSuspended, State: fault.Pending, Message: "the definition says suspend: true, so nothing is written"}
 	}
 	m.add(s, after)
+}
+
+// clash says what keeps a share from being had as it is asked for, by the definitions
+// alone: one that fills the Secret as a whole, or one that asks for the same key and
+// goes before it, since it asked for it earlier or has the lesser name.
+func (m *maker) clash(k key, share *claim) *Held {
+	whole := k
+	whole.shares = definition.Name{}
+	if others := m.to.claims[whole]; len(others) > 0 {
+		return &Held{Reason: fault.ReasonTargetConflict, State: fault.Error,
+			Message: fmt.Sprintf("definition %s fills this Secret as a whole; give it mode: Merge too, or choose another secretName", others[0].by.Name)}
+	}
+	for name := range m.to.sharing {
+		other := k
+		other.shares = name
+		for i := range m.to.claims[other] {
+			c := &m.to.claims[other][i]
+			if name == share.by.Name || !c.by.Shape.Merges() {
+				continue
+			}
+			had, has := m.asked(other, name.String()), m.asked(k, share.by.Name.String())
+			for _, d := range share.by.Shape.Data {
+				switch {
+				case !asksFor(c.by, d.Key):
+				case asksFor(had, d.Key) && !asksFor(has, d.Key), asksFor(had, d.Key) == asksFor(has, d.Key) && name.String() < share.by.Name.String():
+					return &Held{Reason: fault.ReasonKeyConflict, State: fault.Error,
+						Message: fmt.Sprintf("definition %s asks for key %s of this Secret too and has it; take it out of one of the two", name, d.Key)}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// asked is a definition as it shared a Secret before the change; nil: it did not.
+func (m *maker) asked(k key, name string) *definition.Located {
+	if c := m.from.of(k, name); c != nil && c.by.Shape.Merges() {
+		return c.by
+	}
+	return nil
+}
+
+func asksFor(l *definition.Located, key string) bool {
+	return l != nil && slices.ContainsFunc(l.Shape.Data, func(d definition.DataKey) bool { return d.Key == key })
 }
 
 // add completes a step. One that changes nothing is listed only where its
@@ -345,7 +421,7 @@ func (m *maker) add(s Step, c *claim) {
 		}
 	}
 	s.Cluster, s.Namespace, s.Secret = c.place.Cluster.String(), c.place.Namespace.String(), c.place.Secret.String()
-	s.Definition, s.Path = l.Name.String(), l.SecretPath.String()
+	s.Definition, s.Path, s.Shares = l.Name.String(), l.SecretPath.String(), m.to.shares(l)
 	if !c.place.Selector.IsZero() {
 		s.Namespace, s.Selects = selects(c.place), true
 	}
@@ -395,8 +471,12 @@ func (m *maker) let(before *claim, standing Standing, looked bool) {
 	if now := m.to.definitions[before.by.Name]; now != nil {
 		shape = now.Shape
 	}
-	if shape.Deletes() && before.by.Shape.Deletes() && !shape.Merges() && !shape.Suspended() && (!looked || standing.Definition == before.by.Name.String()) {
-		s.Action, s.Why = Delete, s.Why+"; the Secret goes"
+	if shape.Deletes() && before.by.Shape.Deletes() && shape.Merges() == before.by.Shape.Merges() && !shape.Suspended() && (!looked || standing.Definition == before.by.Name.String()) {
+		what := "the Secret goes"
+		if shape.Merges() {
+			what = "its keys go from the Secret"
+		}
+		s.Action, s.Why = Delete, s.Why+"; "+what
 	}
 	m.add(s, before)
 }

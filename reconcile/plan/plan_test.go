@@ -81,7 +81,7 @@ type found struct {
 
 func (f *found) Unfit(n definition.Name) *fault.Fault { return f.unfit[n.String()] }
 
-func (f *found) Standing(p definition.Place) (plan.Standing, bool) {
+func (f *found) Standing(p definition.Place, _ definition.Name) (plan.Standing, bool) {
 	s, ok := f.standing[p.String()]
 	return s, ok
 }
@@ -252,7 +252,8 @@ func TestMakeTellsInWhatCopiesBecomeOthers(t *testing.T) {
 		"resumed":                       {&definition.Shape{Suspend: &yes}, nil, nil, "unchanged production/default/db db db", "it is no longer suspended: what differs from the vault is written"},
 		"a value without a key":         {nil, &definition.Shape{Data: data}, unfit, "update production/default/db db db v2  held KeyNotFound", "data makes something else of the value"},
 		"a further path without value":  {nil, &definition.Shape{Data: data}, missing, "update production/default/db db db v2  held ValueNotFound", "data makes something else of the value"},
-		"the mode, and nothing besides": {nil, &definition.Shape{Mode: definition.ModeMerge}, nil, "update production/default/db db db held KeyConflict", "mode is another one"},
+		"the mode, and nothing besides": {nil, &definition.Shape{Mode: definition.ModeMerge}, nil, "update production/default/db db db", "it comes to share the Secret: only the keys in data stay its own"},
+		"the mode, back again":          {&definition.Shape{Mode: definition.ModeMerge}, nil, nil, "update production/default/db db db", "it comes to fill the Secret as a whole, once nothing of others' is in it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := plan.Input{From: setOf(t, files{"db": "db production/default"}), To: setOf(t, files{"db": "db production/default"}), Reach: acme(t), Live: test.live}
@@ -283,7 +284,8 @@ func TestACopyGoesWhereBeforeAndAfterSaySo(t *testing.T) {
 		"it is to stay from now on":         {deletes, nil, false, "", "stop production/default/db db db"},
 		"it was to stay till now":           {nil, deletes, false, "", "stop production/default/db db db"},
 		"its definition is suspended":       {deletes, &definition.Shape{DeletionPolicy: definition.Delete, Suspend: &yes}, false, "", "stop production/default/db db db"},
-		"the Secret is shared":              {&definition.Shape{DeletionPolicy: definition.Delete, Mode: definition.ModeMerge}, nil, true, "", "stop production/default/db db db"},
+		"the Secret is shared":              {&definition.Shape{DeletionPolicy: definition.Delete, Mode: definition.ModeMerge}, nil, true, "", "delete production/default/db db db"},
+		"the Secret is shared from now on":  {deletes, &definition.Shape{DeletionPolicy: definition.Delete, Mode: definition.ModeMerge}, false, "", "stop production/default/db db db"},
 		"it would be more than are allowed": {deletes, deletes, false, "too many", "delete production/default/db db db held DeletionHeld"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -160,7 +160,11 @@ func aliases(set definition.Set, reach Reach) (problems []Problem) {
 			if !reach.Registered(t.Cluster) || !t.Selector.IsZero() {
 				continue
 			}
-			k := keyOf(t.Place(l.Name), reach)
+			var shares definition.Name
+			if l.Shape.Merges() {
+				shares = l.Name
+			}
+			k := keyOf(t.Place(l.Name), shares, reach)
 			first, ok := claimed[k]
 			switch {
 			case !ok:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
 )
 
@@ -40,6 +41,8 @@ type Step struct {
 	// Selects: Namespace is none but a selector in braces, as it is not known which
 	// match, or none does.
 	Selects bool `json:"-"`
+	// Shares is the definition where it shares the Secret, before the change or after it.
+	Shares definition.Name `json:"-"`
 	// Standing is what stands there now, where somebody looked: "none", "copy",
 	// which is ours, or "foreign".
 	Standing string `json:"standing,omitempty"`

@@ -23,11 +23,15 @@ func whyReshaped(a, b *definition.Shape) string {
 		is = *b
 	}
 	var parts []string
-	if from, to := typeOf(was), typeOf(is); from != to {
+	if from, to := typeOf(was), typeOf(is); from != to && !is.Merges() {
 		parts = append(parts, fmt.Sprintf("its type is %s, not %s any more, so it is deleted and made anew", to, from))
 	}
 	if was.Merges() != is.Merges() {
-		parts = append(parts, "mode is another one")
+		if is.Merges() {
+			parts = append(parts, "it comes to share the Secret: only the keys in data stay its own")
+		} else {
+			parts = append(parts, "it comes to fill the Secret as a whole, once nothing of others' is in it")
+		}
 	}
 	if !slices.Equal(was.Data, is.Data) {
 		parts = append(parts, "data makes something else of the value")

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -382,11 +383,27 @@ func judgeBorne(f *facts, note func(Kind, finding)) {
 		}
 		return
 	}
-	version, commit := f.secret.Annotations[annotationVersion], f.secret.Annotations[annotationCommit]
+	version, commit := f.borne()
 	if f.claim.VaultVersion != 0 && version != strconv.Itoa(f.claim.VaultVersion) || f.claim.Commit != "" && commit != f.claim.Commit {
 		lie.finds = fmt.Sprintf("the Secret bears version %q and commit %.10q", version, commit)
 		note(NotBorne, lie)
 	}
+}
+
+// borne are the version and the commit that the copy says of itself. On a Secret that
+// is shared each definition has a record of its own.
+func (f *facts) borne() (version, commit string) {
+	if !f.want.merged {
+		return f.secret.Annotations[annotationVersion], f.secret.Annotations[annotationCommit]
+	}
+	var record struct {
+		Version int
+		Commit  string
+	}
+	if json.Unmarshal([]byte(f.secret.Annotations[f.definition.Name+".merge.secretsync.dev/stamp"]), &record) != nil {
+		return "", ""
+	}
+	return strconv.Itoa(record.Version), record.Commit
 }
 
 func (f *facts) told() string {

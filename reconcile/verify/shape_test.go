@@ -52,8 +52,8 @@ func TestOfAShapedCopyEachLieIsFoundAndNoTruthIsOne(t *testing.T) {
 	merge := func(f *facts) {
 		f.definition.Shape.Mode = definition.ModeMerge
 		f.secret.Labels = map[string]string{"team": "payments"}
-		f.secret.Annotations = map[string]string{"reloader": "true"}
-		f.secret.Type, f.originKnown, f.claim.VaultVersion, f.claim.Commit = "Opaque", false, 0, ""
+		f.secret.Annotations = map[string]string{"reloader": "true", "db.merge.secretsync.dev/stamp": `{"version":3,"commit":"` + aCommit + `"}`}
+		f.secret.Type, f.originKnown = "Opaque", false
 		holds("theirs", "x")(f)
 	}
 	for name, c := range map[string]struct {
@@ -82,6 +82,7 @@ func TestOfAShapedCopyEachLieIsFoundAndNoTruthIsOne(t *testing.T) {
 		}), "causeGone"},
 		"merged into somebody's Secret":  {merge, ""},
 		"merged, and a key is lacking":   {all(merge, without("port")), "otherData"},
+		"merged, and nothing records it": {all(merge, func(f *facts) { delete(f.secret.Annotations, "db.merge.secretsync.dev/stamp") }), "notBorne"},
 		"suspended, whatever stands":     {all(says("Suspended"), without("port")), ""},
 		"suspended, and there is no one": {all(unsynced("Pending", "Suspended"), func(f *facts) { f.claim.LastSync = f.value.Created }), ""},
 	} {

@@ -55,7 +55,7 @@ nothing is deleted, and the command fails.`,
 			fmt.Fprintf(s.err, "list %s is held: %s; release it with: secretsync deletions --release %s\n", list.ID, terminal.Clean(list.Reason), list.ID)
 		}
 		return printList(s, out, list.Held, []string{"CLUSTER", "NAMESPACE", "SECRET", "DEFINITION", "COMMIT"}, func(o client.Orphan) (json.RawMessage, string, []terminal.Cell) {
-			return o.Raw, placeOfOrphan(o), cells(o.Cluster, o.Namespace, o.SecretName, o.Definition, short(o.Commit))
+			return o.Raw, placeOfOrphan(o), cells(o.Cluster, o.Namespace, secretOfOrphan(o), o.Definition, short(o.Commit))
 		})
 	})
 	cmd.Flags().StringVar(&release, "release", "", "the id of the list whose copies are to be deleted")

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -213,7 +214,7 @@ orphan and there is no doubt. Without it nothing is changed.`,
 			return s.printf("every copy is claimed by a definition\n")
 		}
 		return printList(s, out, list.Items, []string{"CLUSTER", "NAMESPACE", "SECRET", "DEFINITION", "COMMIT", "DOUBT"}, func(o client.Orphan) (json.RawMessage, string, []terminal.Cell) {
-			return o.Raw, placeOfOrphan(o), cells(o.Cluster, o.Namespace, o.SecretName, o.Definition, short(o.Commit), o.Doubt)
+			return o.Raw, placeOfOrphan(o), cells(o.Cluster, o.Namespace, secretOfOrphan(o), o.Definition, short(o.Commit), o.Doubt)
 		})
 	})
 	cmd.Flags().BoolVar(&remove, "delete", false, "delete what is listed")
@@ -222,7 +223,19 @@ orphan and there is no doubt. Without it nothing is changed.`,
 }
 
 func placeOfOrphan(o client.Orphan) string {
-	return o.Cluster + "/" + o.Namespace + "/" + o.SecretName
+	place := o.Cluster + "/" + o.Namespace + "/" + o.SecretName
+	if o.Keys != nil {
+		place += "#" + o.Definition // its keys alone
+	}
+	return place
+}
+
+// secretOfOrphan names the Secret, and the keys of it where only those are meant.
+func secretOfOrphan(o client.Orphan) string {
+	if o.Keys == nil {
+		return o.SecretName
+	}
+	return o.SecretName + " (" + strings.Join(o.Keys, ", ") + ")"
 }
 
 func (s *session) deleteOrphans(orphans []client.Orphan) error {

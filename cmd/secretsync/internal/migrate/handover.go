@@ -118,16 +118,7 @@ const (
 )
 
 func (m moving) external() string {
-	if m.shape.Merges() {
-		return m.shared(resourceExternal, m.object)
-	}
 	return m.one(patchExternal, resourceExternal)
-}
-
-// shared says that a Secret which others share is not handed over: mode Merge is not
-// synced yet, and whoever writes the keys now has to go on.
-func (m moving) shared(kind, name string) string {
-	return fmt.Sprintf("# Secret %s is shared, which is not synced yet: %s %s stays and goes on writing its keys.\n", m.secret, kind, name)
 }
 
 func (m moving) static() string { return m.one(patchStatic, resourceStatic) }
@@ -144,9 +135,6 @@ func (m moving) one(patch, kind string) string {
 // clusterExternal hands over a Secret in each namespace. The controller passes the
 // change of the one resource on to those that it made, which is waited for.
 func (m moving) clusterExternal() string {
-	if m.shape.Merges() {
-		return m.shared(resourceClusterExternal, m.from.name)
-	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "change %s %s %s\n", patchClustered, resourceClusterExternal, m.from.name)
 	for _, namespace := range m.namespaces {

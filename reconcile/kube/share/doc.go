@@ -1,0 +1,35 @@
+// Package share owns how a Secret is divided among those who share it (mode:
+// Merge): what a share is, how it is recorded on the Secret, and who manages what
+// else stands there. It asks nothing of a cluster and keeps no values.
+//
+// # What is recorded
+//
+// Each definition that shares a Secret has an annotation of its own on it, whose name
+// begins with the definition's (see [Annotation]). It says what the share was made of,
+// and lists its entries: keys of the data, labels and annotations. Beside each key
+// stands a proof, a keyed hash of its value in this very place. So keys are known one
+// by one as what we wrote, and one can pass to another definition without its value
+// being known.
+//
+// The record is written in the same request as what it lists, under the condition that
+// the Secret is as it was seen: there is no moment at which one stands without the
+// other.
+//
+// # Whose an entry is
+//
+//	an entry that a definition asks for                  is
+//	is not there                                         free
+//	is listed in its own record                          its own, unless somebody has declared it
+//	                                                     since by server-side apply: then theirs
+//	is listed in the record of a definition at work      that definition's
+//	is listed in the record of one that is gone          free: it passes to who asks for it
+//	is listed nowhere, and managed by nobody but us      free: its record was removed
+//	is listed nowhere, a label or annotation that says   somebody's, and agrees: nothing to do
+//	  just what is asked for
+//	is listed nowhere                                    of who manages it; free where the Secret
+//	                                                     allows the definition to take it over
+//
+// An edit of an entry of ours by hand, which managed fields show as an update, is
+// drift, and is put right. Who declares a field by server-side apply will do so again:
+// that is left alone.
+package share
