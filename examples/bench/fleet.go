@@ -42,6 +42,7 @@ type fleetOptions struct {
 	clusters     []string
 	pollInterval time.Duration
 	urgent       int                                 // definitions, the first ones, whose value is asked for once a second
+	copies       []richCopy                          // what the definitions say in turn besides; nil: nothing
 	vaultURL     string                              // instead of Vault's own, such as a proxy's
 	prepare      func(context.Context, *fleet) error // before its server starts, in withServer; nil: nothing
 }
@@ -109,8 +110,37 @@ func (f *fleet) places(i int) []target {
 func (f *fleet) copies() int { return f.options.definitions * f.options.targets }
 
 func (f *fleet) put(ctx context.Context, i int, password string) error {
-	_, err := f.stack.Vault.PutSecret(ctx, f.name, f.names[i], map[string]any{"username": f.names[i], "password": fmt.Sprintf("correct horse battery staple %s %d", password, i)})
+	value := map[string]any{"username": f.names[i], "password": fmt.Sprintf("correct horse battery staple %s %d", password, i)}
+	if rich := f.rich(i); rich != nil {
+		value = rich.value(i)
+	}
+	_, err := f.stack.Vault.PutSecret(ctx, f.name, f.names[i], value)
 	return err
+}
+
+// rich is what definition i says of its copies besides; nil: nothing.
+func (f *fleet) rich(i int) *richCopy {
+	if len(f.options.copies) == 0 {
+		return nil
+	}
+	return &f.options.copies[i%len(f.options.copies)]
+}
+
+// bare makes the copy of definition i as a program of its own would.
+func (f *fleet) bare(i int, value map[string]any) (*core.Secret, error) {
+	if rich := f.rich(i); rich != nil {
+		secret, err := rich.compose(value)
+		if err != nil {
+			return nil, err
+		}
+		secret.Name = f.names[i]
+		return secret, nil
+	}
+	data := map[string][]byte{}
+	for key, v := range value {
+		data[key] = []byte(v.(string))
+	}
+	return &core.Secret{ObjectMeta: meta.ObjectMeta{Name: f.names[i]}, Data: data}, nil
 }
 
 func (f *fleet) yaml(i int) string {
@@ -118,6 +148,9 @@ func (f *fleet) yaml(i int) string {
 	fmt.Fprintf(&b, "name: %s\nsecretPath: %s\n", f.names[i], f.names[i])
 	if i < f.options.urgent {
 		b.WriteString("refreshInterval: 1s\n")
+	}
+	if rich := f.rich(i); rich != nil {
+		b.WriteString(rich.yaml)
 	}
 	b.WriteString("sync:\n")
 	for _, t := range f.places(i) {
@@ -231,12 +264,11 @@ func (f *fleet) bareLoop(ctx context.Context) (float64, error) {
 		if err != nil {
 			return err
 		}
-		data := map[string][]byte{}
-		for key, v := range value.Data {
-			data[key] = []byte(v.(string))
+		secret, err := f.bare(i, value.Data)
+		if err != nil {
+			return err
 		}
 		for _, t := range f.places(i) {
-			secret := &core.Secret{ObjectMeta: meta.ObjectMeta{Name: f.names[i]}, Data: data}
 			if _, err := f.writer[f.options.clusters[t.cluster]].CoreV1().Secrets(f.namespace(t.namespace)).Create(ctx, secret, meta.CreateOptions{}); err != nil {
 				return err
 			}

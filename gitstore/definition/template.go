@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"text/template/parse"
 )
 
@@ -32,11 +33,7 @@ func CheckTemplate(text string) error {
 	case len(text) > MaxTemplateSize:
 		return invalid("template", fmt.Sprintf("is %d bytes long; at most %d are allowed", len(text), MaxTemplateSize))
 	}
-	known := make(map[string]any, len(TemplateFunctions))
-	for _, name := range TemplateFunctions {
-		known[name] = true
-	}
-	trees, err := parse.Parse("", text, "", "", known)
+	trees, err := parse.Parse("", text, "", "", knownFunctions())
 	if err != nil {
 		return invalid("template", inTemplate(err))
 	}
@@ -45,6 +42,16 @@ func CheckTemplate(text string) error {
 	}
 	return nil
 }
+
+// knownFunctions are those of TemplateFunctions as the parser takes them, which reads
+// the names alone.
+var knownFunctions = sync.OnceValue(func() map[string]any {
+	known := make(map[string]any, len(TemplateFunctions))
+	for _, name := range TemplateFunctions {
+		known[name] = true
+	}
+	return known
+})
 
 // templateMistake is how the parser of templates begins what it says.
 var templateMistake = regexp.MustCompile(`^template: :(\d+)(?::\d+)?: `)

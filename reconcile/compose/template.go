@@ -16,13 +16,14 @@ import (
 // engine runs one template at a time.
 type engine struct {
 	budget budget
-	funcs  template.FuncMap // each counts against budget
+	base   *template.Template // has the functions, each of which counts against budget
 }
 
-// engines are used again: to make the functions takes longer than most templates.
+// engines are used again: to make the functions, and to make them known to a
+// template, takes longer than most templates.
 var engines = sync.Pool{New: func() any {
 	e := &engine{}
-	e.funcs = functions(&e.budget)
+	e.base = template.New("").Option("missingkey=error").Funcs(functions(&e.budget))
 	return e
 }}
 
@@ -30,14 +31,15 @@ var engines = sync.Pool{New: func() any {
 // and what is wrong there, in words that hold nothing of the value.
 func execute(text string, value map[string][]byte) ([]byte, error) {
 	e := engines.Get().(*engine)
-	defer engines.Put(e)
 	e.budget = budget{left: mostWork}
-	t, err := template.New("").Option("missingkey=error").Funcs(e.funcs).Parse(text)
+	t, err := e.base.New("").Parse(text)
+	if err == nil && len(t.Templates()) > 1 {
+		// The engine would know them for good: it is not used again.
+		return nil, errors.New("it defines further templates, which is not allowed")
+	}
+	defer engines.Put(e)
 	if err != nil {
 		return nil, errors.New("it is not well-formed")
-	}
-	if len(t.Templates()) > 1 {
-		return nil, errors.New("it defines further templates, which is not allowed")
 	}
 	if t.Tree == nil {
 		return nil, nil // it is empty

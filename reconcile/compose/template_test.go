@@ -79,6 +79,23 @@ func TestTemplatesThatFailNameThePlaceAndNoValue(t *testing.T) {
 	}
 }
 
+// Engines are used again, and no template sees what another left in one.
+func TestATemplateKnowsNothingOfThoseBeforeIt(t *testing.T) {
+	for range 3 {
+		for _, text := range []string{`{{ define "inner" }}x{{ end }}`, "{{ .x", "a{{ if true }}b{{ end }}", "  ", `{{ define "inner" }}x{{ end }}{{ template "inner" }}`} {
+			_, _ = execute(text, nil)
+		}
+		if got, err := execute(`{{ template "inner" }}`, nil); err == nil {
+			t.Errorf("it makes %q of another template", got)
+		}
+		for _, text := range []string{"\n", "c"} {
+			if got, err := execute(text, nil); err != nil || string(got) != text {
+				t.Errorf("%q makes %q, %v", text, got, err)
+			}
+		}
+	}
+}
+
 func TestEachFunctionIsThere(t *testing.T) {
 	if !slices.IsSorted(definition.TemplateFunctions) {
 		t.Error("definition.TemplateFunctions is not sorted")

@@ -96,14 +96,23 @@ func holdsKey(text []byte) bool {
 		if block == nil {
 			return false
 		}
-		_, pkcs1 := x509.ParsePKCS1PrivateKey(block.Bytes)
-		_, pkcs8 := x509.ParsePKCS8PrivateKey(block.Bytes)
-		_, ec := x509.ParseECPrivateKey(block.Bytes)
-		if pkcs1 == nil || pkcs8 == nil || ec == nil {
+		if isKey(block.Bytes) {
 			return true
 		}
 		text = rest
 	}
+}
+
+// isKey tries the forms in the order of how usual they are.
+func isKey(der []byte) bool {
+	if _, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		return true
+	}
+	if _, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return true
+	}
+	_, err := x509.ParseECPrivateKey(der)
+	return err == nil
 }
 
 // registry is what a docker configuration says of one registry; further members
