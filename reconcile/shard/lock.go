@@ -1,0 +1,196 @@
+package shard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"sync/atomic"
+	"time"
+
+	coordination "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	typed "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/utils/clock"
+)
+
+// lock is one Lease as an election holds it. It is a resourcelock.Interface, as client-go's
+// LeaseLock is one, and has four things that that one lacks: the annotations by which the others
+// know this replica; when a renewal was sent that succeeded, for the fence; the word of the watch
+// that a Lease has expired already, so that an election that begins need not watch it for a whole
+// lease time once more; and it never releases a Lease that somebody else has taken meanwhile.
+//
+// The election calls it from one goroutine. What others ask is atomic.
+type lock struct {
+	leases      typed.LeaseInterface
+	name        string
+	kind        string // value of labelLease
+	identity    string
+	annotations map[string]string
+	timeout     time.Duration // of one request
+	valid       time.Duration // that a renewal lets us write
+	clock       clock.PassiveClock
+	expired     func(*coordination.Lease) bool // by what the watch saw
+	told        func(err error, held bool)     // how each request ended
+	wake        func()                         // it is held now, or no longer
+
+	lease *coordination.Lease // as it was read or written last
+	term  atomic.Pointer[term]
+}
+
+// term is a time in which the Lease is held without a break.
+type term struct {
+	number  uint64    // other terms have other numbers
+	renewed time.Time // when the last renewal was sent that succeeded
+}
+
+var _ resourcelock.Interface = (*lock)(nil)
+
+// held returns the number of the term for which the Lease is held now, as far as it was renewed
+// lately enough to be sure of it; 0: it is not.
+func (l *lock) held(now time.Time) uint64 {
+	if t := l.term.Load(); t != nil && now.Sub(t.renewed) < l.valid {
+		return t.number
+	}
+	return 0
+}
+
+// lapses returns when what is held now will not be, if it is not renewed.
+func (l *lock) lapses(now time.Time) (at time.Time, held bool) {
+	if t := l.term.Load(); t != nil && now.Sub(t.renewed) < l.valid {
+		return t.renewed.Add(l.valid), true
+	}
+	return time.Time{}, false
+}
+
+// terms numbers all terms of a process.
+var terms atomic.Uint64
+
+func (l *lock) renewed(sent time.Time) {
+	number := l.held(sent)
+	if number == 0 {
+		number = terms.Add(1)
+		defer l.wake()
+	}
+	l.term.Store(&term{number, sent})
+}
+
+// drop ends the term.
+func (l *lock) drop() {
+	if l.term.Swap(nil) != nil {
+		l.wake()
+	}
+}
+
+// Get reads who holds the Lease. One that has expired by what the watch saw is told as free; it
+// is acquired under the resourceVersion that was read here, so that a holder who renewed it
+// meanwhile keeps it.
+func (l *lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	lease, err := l.leases.Get(ctx, l.name, meta.GetOptions{})
+	l.heard(ctx, err)
+	if err != nil {
+		return nil, nil, err
+	}
+	l.lease = lease
+	record := resourcelock.LeaseSpecToLeaderElectionRecord(&lease.Spec)
+	if record.HolderIdentity != l.identity {
+		l.drop()
+		if l.expired(lease) {
+			record.HolderIdentity = ""
+		}
+	}
+	raw, err := json.Marshal(record)
+	return record, raw, err
+}
+
+// Create makes the Lease, held.
+func (l *lock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	lease := &coordination.Lease{
+		ObjectMeta: meta.ObjectMeta{Name: l.name},
+		Spec:       resourcelock.LeaderElectionRecordToLeaseSpec(&record),
+	}
+	l.mark(lease)
+	return l.write(ctx, lease, func(ctx context.Context) (*coordination.Lease, error) {
+		return l.leases.Create(ctx, lease, meta.CreateOptions{})
+	})
+}
+
+// Update acquires, renews or, where the record names no holder, releases the Lease.
+func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	if l.lease == nil {
+		return fmt.Errorf("the Lease %s was not read", l.name)
+	}
+	if record.HolderIdentity == "" {
+		l.drop()
+		if holderOf(l.lease) != l.identity {
+			// The library releases by the record that it saw last, which may be its own of
+			// long ago, what it read just now.
+			return errors.New("somebody else holds the Lease by now")
+		}
+	}
+	lease := l.lease.DeepCopy()
+	lease.Spec = resourcelock.LeaderElectionRecordToLeaseSpec(&record)
+	l.mark(lease)
+	return l.write(ctx, lease, func(ctx context.Context) (*coordination.Lease, error) {
+		return l.leases.Update(ctx, lease, meta.UpdateOptions{})
+	})
+}
+
+func (l *lock) mark(lease *coordination.Lease) {
+	if lease.Labels == nil {
+		lease.Labels = make(map[string]string)
+	}
+	lease.Labels[labelLease] = l.kind
+	if lease.Annotations == nil {
+		lease.Annotations = make(map[string]string)
+	}
+	maps.Copy(lease.Annotations, l.annotations)
+}
+
+func (l *lock) write(ctx context.Context, lease *coordination.Lease, write func(context.Context) (*coordination.Lease, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	sent := l.clock.Now()
+	written, err := write(ctx)
+	l.heard(ctx, err)
+	if err != nil {
+		return err
+	}
+	l.lease = written
+	if holderOf(lease) == l.identity {
+		l.renewed(sent)
+	}
+	return nil
+}
+
+// heard tells how a request ended. An answer that somebody was faster is one.
+func (l *lock) heard(ctx context.Context, err error) {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return // we gave it up ourselves
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err), apierrors.IsAlreadyExists(err):
+		err = nil
+	}
+	l.told(err, l.term.Load() != nil)
+}
+
+// RecordEvent does nothing: the log tells, and a replica needs no right to make Events.
+func (l *lock) RecordEvent(string) {}
+
+// Identity is the process that holds it: another one of the same name has another.
+func (l *lock) Identity() string { return l.identity }
+
+// Describe names the Lease.
+func (l *lock) Describe() string { return l.name }
+
+func holderOf(lease *coordination.Lease) string {
+	if lease.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *lease.Spec.HolderIdentity
+}
