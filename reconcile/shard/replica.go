@@ -497,7 +497,7 @@ func (r *Replica) nextStep(s scene) time.Duration {
 
 // forgotten is for how many lease times nobody has held a Lease that is deleted: those of
 // replicas that died, and of shards that there are no longer.
-const forgotten = 10
+const forgotten = 4
 
 // sweep deletes them. The first of the members does it for all.
 func (r *Replica) sweep(ctx context.Context, s scene, members []member) {

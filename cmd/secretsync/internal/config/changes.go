@@ -45,6 +45,7 @@ func (running *Config) Changes(next *Config) []string {
 		differs(field+".suspend", a.Suspend, b.Suspend)
 		differs(field+".minRefreshInterval", a.MinRefresh, b.MinRefresh)
 		differs(field+".brake", a.Brake, b.Brake)
+		differs(field+".onReplica", a.OnReplica, b.OnReplica)
 		differs(field+".repository", a.Repository.Remote, b.Repository.Remote)
 		differs(field+".repository.receipts", a.Receipts, b.Receipts)
 		differs(field+".repository.write", a.ProposeOnly, b.ProposeOnly)
@@ -93,6 +94,7 @@ func (running *Config) NeedRestart(next *Config) []string {
 		{"hashKeyFile", running.HashKeyFile != next.HashKeyFile},
 		{"home", !running.Home.same(next.Home)},
 		{"keys", running.Keys != next.Keys},
+		{"replicas", !running.Replicas.same(next.Replicas)},
 		{"committer", running.Committer != next.Committer || running.SigningKey != next.SigningKey},
 		{"log", running.LogLevel != next.LogLevel || running.LogJSON != next.LogJSON},
 		{"audit", running.Audit != next.Audit},

@@ -42,6 +42,7 @@ type Config struct {
 	HashKeyFile           string // empty: kept where Keys says
 	Home                  *Home  // nil: none
 	Keys                  KeyPlace
+	Replicas              *Replicas // nil: the only one
 	PollInterval          time.Duration
 	MinRefresh            time.Duration // minRefreshInterval
 	Workers               int
@@ -59,6 +60,7 @@ type Config struct {
 	Warnings              []string // files it names that can't be read now
 	Clusters              []reconcile.Cluster
 	Tenants               []Tenant
+	Elsewhere             []Tenant // those that another replica works for; see [Config.Only]
 }
 
 // Tenant is what is configured of one.
@@ -67,7 +69,8 @@ type Tenant struct {
 	DisplayName  string
 	Repository   gitstore.Settings
 	Receipts     bool
-	ProposeOnly  bool // what is written through the API becomes a pull request
+	OnReplica    string // the one that has its repository; empty: any
+	ProposeOnly  bool   // what is written through the API becomes a pull request
 	Forge        Forge
 	Webhook      Webhook
 	PollInterval time.Duration
@@ -121,6 +124,7 @@ func Load(path string) (*Config, error) {
 	c.TrustedProxies = d.parseProxies()
 	c.Clusters = d.parseClusters()
 	c.Tenants = d.parseTenants()
+	c.Replicas = d.parseReplicas(c)
 	if err := d.err(); err != nil {
 		return nil, err
 	}
@@ -219,6 +223,7 @@ func (d *document) parseTenants() []Tenant {
 				Branch: branch, AllowForcePush: in.AllowForcePush, Signatures: d.parseSignatures(field+".signatures", in.Signatures),
 				Remote: d.parseRepository(field+".repository", in.Repository),
 			},
+			OnReplica:    in.OnReplica,
 			Receipts:     in.Repository.Receipts,
 			ProposeOnly:  d.parseWrite(field+".repository.write", in.Repository),
 			Forge:        d.parseForge(field+".repository.forge", in.Repository),

@@ -91,7 +91,7 @@ func TestTheSampleConfigurationShowsEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, typeName := range []string{
-		"configFile", "homeFile", "keysFile", "tlsFile", "logFile", "committerFile", "limitsFile", "gitFile", "vaultFile", "authFile",
+		"configFile", "homeFile", "keysFile", "replicasFile", "tlsFile", "logFile", "committerFile", "limitsFile", "gitFile", "vaultFile", "authFile",
 		"tokenAuthFile", "appRoleAuthFile", "kubernetesAuthFile", "jwtAuthFile", "certAuthFile", "clusterFile", "tenantFile", "signaturesFile", "repositoryFields", "webhookFile", "githubAppFile", "forgeFile", "grantFile", "keyFile",
 	} {
 		fields := fieldsOf(typeName)

@@ -19,6 +19,7 @@ type (
 		HashKeyFile    string                 `yaml:"hashKeyFile"`
 		Home           homeFile               `yaml:"home"`
 		Keys           keysFile               `yaml:"keys"`
+		Replicas       replicasFile           `yaml:"replicas"`
 		PollInterval   time.Duration          `yaml:"pollInterval"`
 		MinRefresh     time.Duration          `yaml:"minRefreshInterval"`
 		Brake          brakeFile              `yaml:"brake"`
@@ -132,6 +133,7 @@ type (
 		AllowForcePush bool                 `yaml:"allowForcePush"`
 		Signatures     *signaturesFile      `yaml:"signatures"`
 		Repository     repositoryFile       `yaml:"repository"`
+		OnReplica      string               `yaml:"onReplica"`
 		PollInterval   time.Duration        `yaml:"pollInterval"`
 		Suspend        bool                 `yaml:"suspend"`
 		MinRefresh     time.Duration        `yaml:"minRefreshInterval"`

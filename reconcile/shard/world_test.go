@@ -1,0 +1,327 @@
+package shard
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	core "k8s.io/api/core/v1"
+	rbac "k8s.io/api/rbac/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"secretsync/examples/devstack"
+	"secretsync/gitstore"
+)
+
+// world is one namespace of the real API server with replicas in it.
+type world struct {
+	t         *testing.T
+	cluster   *devstack.Cluster
+	namespace string
+	lease     time.Duration
+	shards    int
+
+	mu       sync.Mutex
+	replicas []*tested
+	broken   []string // what must never have been so
+}
+
+var worlds atomic.Int64
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, cluster: devstack.Shared(t).Cluster("production"), lease: 4 * time.Second, shards: 16,
+		namespace: fmt.Sprintf("replicas-%d-%d", os.Getpid(), worlds.Add(1))}
+	ctx := context.Background()
+	_, err := w.cluster.Admin.CoreV1().Namespaces().Create(ctx, &core.Namespace{ObjectMeta: meta.ObjectMeta{Name: w.namespace}}, meta.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The rights that a replica needs, and none besides.
+	_, err = w.cluster.Admin.RbacV1().Roles(w.namespace).Create(ctx, &rbac.Role{ObjectMeta: meta.ObjectMeta{Name: "replica"}, Rules: []rbac.PolicyRule{{
+		APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update", "delete"},
+	}}}, meta.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.cluster.Admin.RbacV1().RoleBindings(w.namespace).Create(ctx, &rbac.RoleBinding{
+		ObjectMeta: meta.ObjectMeta{Name: "replica"}, RoleRef: rbac.RoleRef{APIGroup: rbac.GroupName, Kind: "Role", Name: "replica"},
+		Subjects: []rbac.Subject{{Kind: rbac.UserKind, APIGroup: rbac.GroupName, Name: devstack.User}},
+	}, meta.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// tested is a replica with what stands for the program around it: it settles with each holding
+// after its work for the others is done.
+type tested struct {
+	*Replica
+	w        *world
+	proxy    *devstack.Proxy // nil: straight to the API server
+	registry *prometheus.Registry
+	log      *lockedBuffer
+	hold     chan struct{} // not nil: the program settles with nothing till it is closed
+	stop     func()
+	done     chan struct{}
+}
+
+type option func(*tested, *Config, *rest.Config)
+
+func proxied(r *tested, _ *Config, c *rest.Config) {
+	p, err := r.w.cluster.Proxy()
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	r.w.t.Cleanup(func() { p.Thaw(); p.Close() })
+	r.proxy = p
+	*c = *rest.CopyConfig(p.Config)
+}
+
+// skewed has a replica write times as one does whose wall clock is wrong.
+func skewed(by time.Duration) option {
+	return func(_ *tested, _ *Config, c *rest.Config) {
+		c.Wrap(func(next http.RoundTripper) http.RoundTripper { return skewing{next, by} })
+	}
+}
+
+// start begins a replica and ends it with the test.
+func (w *world) start(name string, options ...option) *tested {
+	w.t.Helper()
+	r := &tested{w: w, registry: prometheus.NewRegistry(), log: &lockedBuffer{}, done: make(chan struct{})}
+	access := rest.CopyConfig(w.cluster.Config)
+	access.QPS = -1
+	cfg := Config{
+		Namespace: w.namespace, Name: name, Address: name + ":8444", Shards: w.shards, Lease: w.lease,
+		Log: slog.New(slog.NewTextHandler(r.log, nil)), Metrics: r.registry,
+	}
+	for _, option := range options {
+		option(r, &cfg, access)
+	}
+	access.QPS = -1
+	client, err := kubernetes.NewForConfig(access)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cfg.Client = client.CoordinationV1()
+	if r.Replica, err = New(cfg); err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stop = sync.OnceFunc(func() { cancel(); <-r.done })
+	w.t.Cleanup(r.stop)
+	running := make(chan error, 1)
+	go func() { running <- r.Run(ctx) }()
+	go func() {
+		defer close(r.done)
+		for {
+			select {
+			case err := <-running:
+				if err != nil {
+					w.t.Errorf("replica %s: %v", name, err)
+				}
+				return
+			case <-r.Changed():
+				h := r.Holding()
+				if r.hold != nil {
+					<-r.hold
+				}
+				r.Settled(h)
+			}
+		}
+	}()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.replicas = append(w.replicas, r)
+	return r
+}
+
+// lost is how many shards it lost, by its metric.
+func (r *tested) lost() float64 {
+	var m dto.Metric
+	if err := r.metrics.handovers.WithLabelValues(lost).Write(&m); err != nil {
+		r.w.t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
+}
+
+func (w *world) tenants() []gitstore.TenantName {
+	var tenants []gitstore.TenantName
+	found := make(map[int]bool)
+	for i := 0; len(found) < w.shards; i++ {
+		n := tenant(w.t, fmt.Sprintf("tenant-%d", i))
+		if s := Of(n, w.shards); !found[s] {
+			found[s] = true
+			tenants = append(tenants, n)
+		}
+	}
+	return tenants
+}
+
+// watchForOverlap asks all replicas all the time whether they may write: of no tenant two may at
+// the same moment. It returns what ends it.
+func (w *world) watchForOverlap() (end func()) {
+	tenants := w.tenants()
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			w.mu.Lock()
+			replicas := slices.Clone(w.replicas)
+			w.mu.Unlock()
+			for _, n := range tenants {
+				var who []string
+				for _, r := range replicas {
+					if r.May(n) {
+						who = append(who, r.Name)
+					}
+				}
+				// The questions are not asked at one moment: what was handed over in
+				// between is asked once more.
+				if len(who) > 1 {
+					who = slices.DeleteFunc(who, func(name string) bool {
+						return !slices.ContainsFunc(replicas, func(r *tested) bool { return r.Name == name && r.May(n) })
+					})
+				}
+				if len(who) > 1 {
+					w.mu.Lock()
+					w.broken = append(w.broken, fmt.Sprintf("%s: %v", n, who))
+					w.mu.Unlock()
+				}
+			}
+		}
+	}()
+	return func() {
+		w.t.Helper()
+		close(stop)
+		<-done
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if len(w.broken) > 0 {
+			w.t.Errorf("several may write at once, %d times: %v", len(w.broken), w.broken[0])
+		}
+	}
+}
+
+// eventually waits until something is so.
+func (w *world) eventually(what string, so func() bool) {
+	w.t.Helper()
+	deadline := time.Now().Add(90 * time.Second)
+	for !so() {
+		if time.Now().After(deadline) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for _, r := range w.replicas {
+				w.t.Logf("%s: holds %d shards, %v\n%s", r.Name, r.Holding().Shards(), r.Err(), r.log)
+			}
+			w.t.Fatalf("it never came that %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// shared waits until these and nobody else hold all shards, each its share, and all tell the same.
+func (w *world) shared(replicas ...*tested) {
+	w.t.Helper()
+	var among []string
+	for _, r := range replicas {
+		among = append(among, r.Name)
+	}
+	want := Assign(among, w.shards)
+	tenants := w.tenants()
+	w.eventually(fmt.Sprintf("%v share all", among), func() bool {
+		for _, n := range tenants {
+			holder := want[Of(n, w.shards)]
+			for _, r := range replicas {
+				h := r.Holder(n)
+				if h.Mine != (r.Name == holder) || !h.Mine && h.Address != holder+":8444" {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+func (w *world) leases() []string {
+	w.t.Helper()
+	list, err := w.cluster.Admin.CoordinationV1().Leases(w.namespace).List(context.Background(), meta.ListOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var names []string
+	for _, l := range list.Items {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// skewing moves the times in what is written.
+type skewing struct {
+	next http.RoundTripper
+	by   time.Duration
+}
+
+func (s skewing) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		return s.next.RoundTrip(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	r.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	text := string(body)
+	for _, field := range []string{`"renewTime":"`, `"acquireTime":"`} {
+		before, rest, ok := strings.Cut(text, field)
+		if !ok {
+			continue
+		}
+		value, after, _ := strings.Cut(rest, `"`)
+		at, err := time.Parse(time.RFC3339Nano, value)
+		if err != nil {
+			return nil, err
+		}
+		text = before + field + at.Add(s.by).UTC().Format("2006-01-02T15:04:05.000000Z") + `"` + after
+	}
+	r = r.Clone(r.Context())
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
+	return s.next.RoundTrip(r)
+}
