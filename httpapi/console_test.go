@@ -432,14 +432,14 @@ func TestAnEditIsOneCommitOfTheKeyThatSignedIn(t *testing.T) {
 	edit := func(text string) (int, string) {
 		return p.send("/console/d/db/edit", url.Values{"text": {strings.ReplaceAll(text, "\n", "\r\n")}, "match": {match[1]}})
 	}
-	if _, body := edit(dbFile + "  - cluster: staging\n"); !strings.Contains(body, "Line 7:") {
-		t.Errorf("a mistake is not told with its line: %s", body)
+	if status, body := edit(dbFile + "  - cluster: staging\n"); status != 422 || !strings.Contains(body, "Line 7:") {
+		t.Errorf("a mistake is not told with its line: %d %s", status, body)
 	}
-	if _, body := edit(strings.Replace(dbFile, "production/db", "production/other", 1)); !strings.Contains(body, "secretPath can&#39;t be changed") {
-		t.Errorf("%s", body)
+	if status, body := edit(strings.Replace(dbFile, "production/db", "production/other", 1)); status != 422 || !strings.Contains(body, "secretPath can&#39;t be changed") {
+		t.Errorf("%d %s", status, body)
 	}
-	if _, body := edit("# Theirs.\n" + dbFile); !strings.Contains(body, "Only comments") {
-		t.Errorf("%s", body)
+	if status, body := edit("# Theirs.\n" + dbFile); status != 422 || !strings.Contains(body, "Only comments") {
+		t.Errorf("%d %s", status, body)
 	}
 	if status, body := edit(more); status != 200 || !strings.Contains(body, "Saved: it is a commit") || !strings.Contains(body, "through the API") || !strings.Contains(body, "admin of acme") {
 		t.Errorf("%d %s", status, body)
@@ -457,7 +457,7 @@ func TestAnEditIsOneCommitOfTheKeyThatSignedIn(t *testing.T) {
 	w.push("secrets/db.yaml", more+"  - cluster: production\n    namespace: theirs\n")
 	match[1] = regexp.MustCompile(`[0-9a-f]{40}`).FindString(string(w.do("GET", "/api/v1/tenants/acme/secrets/db/history?limit=1&cursor="+w.repository.Snapshot().Head().String(), w.admin, "").body))
 	status, body := edit(more + "  - cluster: production\n    namespace: ours\n")
-	if status != 200 || !strings.Contains(body, "Somebody else was faster") || !strings.Contains(body, "the text below has both") {
+	if status != 412 || !strings.Contains(body, "Somebody else was faster") || !strings.Contains(body, "the text below has both") {
 		t.Fatalf("%d %s", status, body)
 	}
 	text := regexp.MustCompile(`(?s)<textarea[^>]*>\n(.*)</textarea>`).FindStringSubmatch(body)
@@ -496,6 +496,29 @@ func TestAKeyIsShownOnceAndAPageIsOneLineOfTheLog(t *testing.T) {
 	}
 	if strings.Contains(w.logs.String(), made) {
 		t.Error("a key stands in the log")
+	}
+}
+
+// The name of a key is for who makes it to choose; what it is is not.
+func TestAKeyMadeByOneCalledConfigurationCanBeRevoked(t *testing.T) {
+	w := consoleWorld(t)
+	p := signedIn(w, w.admin)
+	p.mustSee("/console/keys")
+	key := regexp.MustCompile(`kupe_[A-Za-z0-9_-]+`)
+	_, body := p.send("/console/keys", url.Values{"displayName": {"configuration"}, "role": {"admin"}})
+	other := signedIn(w, key.FindString(body))
+	other.mustSee("/console/keys")
+	_, body = other.send("/console/keys", url.Values{"displayName": {"Dana"}, "role": {"readonly"}})
+	id := regexp.MustCompile(`Dana</bdi><span class="path"><code>(ak-[a-z0-9]+)`).FindStringSubmatch(body)
+	if id == nil || !strings.Contains(body, `name="id" value="`+id[1]+`"`) {
+		t.Fatalf("no button revokes it: %s", body)
+	}
+	p.mustSee("/console/keys")
+	if status, body := p.send("/console/keys/revoke", url.Values{"id": {id[1]}}); status != 200 || strings.Contains(body, id[1]) {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, body := p.send("/console/keys/revoke", url.Values{"id": {id[1]}}); status != 404 || !strings.Contains(body, "API keys") {
+		t.Errorf("once more: %d %s", status, body)
 	}
 }
 
@@ -579,7 +602,7 @@ func TestHeldDeletionsAreReleasedByWhoLookedAtThem(t *testing.T) {
 	if id == nil || !strings.Contains(body, "12 copies would go at once.") || !strings.Contains(body, "production/left") {
 		t.Fatalf("%s", body)
 	}
-	if status, body := p.send("/console/deletions/release", url.Values{"id": {strings.Repeat("cd", 16)}}); status != http.StatusOK || !strings.Contains(body, "alert bad") || w.reconciler.deletions.ID == "" {
+	if status, body := p.send("/console/deletions/release", url.Values{"id": {strings.Repeat("cd", 16)}}); status != http.StatusConflict || !strings.Contains(body, "alert bad") || w.reconciler.deletions.ID == "" {
 		t.Errorf("another list is released: %d %s", status, body)
 	}
 	if status, body := p.send("/console/deletions/release", url.Values{"id": {id[1]}}); status != http.StatusOK || !strings.Contains(body, "Released") || strings.Contains(body, `id="held"`) {

@@ -188,17 +188,7 @@ func TestAtARealForgeAProposalIsMergedAndTidiedAway(t *testing.T) {
 func TestAtARealForgeTheSameChangeAtTwoServersIsOneProposal(t *testing.T) {
 	w := newFarWorld(t, "twofold")
 	var mu sync.Mutex
-	numbers, fails := map[int]bool{}, 0
-	note := func(number int, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			t.Logf("one is to be repeated: %v", err)
-			fails++
-			return
-		}
-		numbers[number] = true
-	}
+	numbers := map[int]bool{}
 	remove := gitstore.Deletion(mustName(t, "db"), gitstore.Exists())
 	var wg sync.WaitGroup
 	for i := range 6 {
@@ -207,19 +197,31 @@ func TestAtARealForgeTheSameChangeAtTwoServersIsOneProposal(t *testing.T) {
 			keeper = w.other
 		}
 		wg.Go(func() {
-			p, _, err := keeper.Propose(t.Context(), gitstoretest.By, gitstore.Lenient, remove)
-			if err != nil {
-				note(0, err)
+			// Gitea answers some of many at once with 500. Such a request is repeated, as
+			// its answer says.
+			for range 5 {
+				p, _, err := keeper.Propose(t.Context(), gitstoretest.By, gitstore.Lenient, remove)
+				if errors.Is(err, proposal.ErrForge) {
+					t.Logf("one is repeated: %v", err)
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				numbers[p.Number] = true
 				return
 			}
-			note(p.Number, nil)
+			t.Error("five times the forge did not take it")
 		})
 	}
 	wg.Wait()
 	var pulls []struct{ Number int }
 	w.forge("GET", "/repos/twofold/secrets/pulls?state=open", nil, &pulls)
-	if len(numbers) != 1 || len(pulls) != 1 || fails > 0 {
-		t.Errorf("%d pull requests, answered were %v; %d failed", len(pulls), numbers, fails)
+	if len(numbers) != 1 || len(pulls) != 1 {
+		t.Errorf("%d pull requests, answered were %v", len(pulls), numbers)
 	}
 	w.clock.Step(time.Minute)
 	if list := w.list(); len(list) == 0 || len(w.branches()) != 2 {

@@ -61,6 +61,8 @@ type visit struct {
 	s   *session.Session
 	who Identity
 	ctx context.Context
+	// status is that of a page which says why a form did nothing; 0: it did.
+	status int
 }
 
 // do makes a call and decodes its answer into v, if there is one and v is not nil.

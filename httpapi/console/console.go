@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"html/template"
 	"net/http"
@@ -271,7 +272,7 @@ func (c *Console) render(w http.ResponseWriter, r *http.Request, s *session.Sess
 }
 
 func (v *visit) render(w http.ResponseWriter, name, title string, data any) error {
-	v.c.render(w, v.r, v.s, http.StatusOK, name, title, data)
+	v.c.render(w, v.r, v.s, cmp.Or(v.status, http.StatusOK), name, title, data)
 	return nil
 }
 

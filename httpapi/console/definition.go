@@ -200,8 +200,10 @@ func (v *visit) deleteDefinition(w http.ResponseWriter) error {
 	a, err := v.write(Call{Method: http.MethodDelete, Path: secretPath(name)})
 	switch {
 	case isStatus(err, http.StatusPreconditionFailed):
+		v.status = http.StatusPreconditionFailed
 		return v.confirmDelete(w, "Somebody changed this definition while you looked at it. This is how it stands now; confirm again if it is still to go.")
 	case isStatus(err, http.StatusConflict):
+		v.status = http.StatusConflict
 		return v.confirmDelete(w, err.Error())
 	case err != nil:
 		return err
@@ -252,8 +254,10 @@ func (v *visit) revert(w http.ResponseWriter) error {
 	a, err := v.write(Call{Method: http.MethodPost, Path: secretPath(name) + "/revert", Body: object{"commit": sha}.json()})
 	switch {
 	case isStatus(err, http.StatusPreconditionFailed):
+		v.status = http.StatusPreconditionFailed
 		return v.confirmRevert(w, sha, "Somebody changed this definition while you looked at it. Look again, and confirm if the change is still to be undone.")
 	case isStatus(err, http.StatusConflict), isStatus(err, http.StatusBadRequest):
+		v.status = http.StatusConflict
 		return v.confirmRevert(w, sha, err.Error())
 	case err != nil:
 		return err

@@ -125,6 +125,7 @@ func (v *visit) edit(w http.ResponseWriter) error {
 	}
 	p := editPage{Name: name, Text: v.formText(), Match: v.r.PostForm.Get("match"), Propose: v.canPropose(), Proposes: v.r.PostForm.Get("propose") != ""}
 	if p.Checked = checkText(name, p.Text); len(p.Checked.Problems) > 0 {
+		v.status = http.StatusUnprocessableEntity
 		return v.renderEdit(w, p)
 	}
 	if v.r.PostForm.Get("do") == "preview" {
@@ -136,7 +137,7 @@ func (v *visit) edit(w http.ResponseWriter) error {
 	}
 	body, problem := bodyOfEdit(base.Content, p.Text)
 	if problem != "" {
-		p.Problem = problem
+		p.Problem, v.status = problem, http.StatusUnprocessableEntity
 		return v.renderEdit(w, p)
 	}
 	a, err := v.write(Call{Method: http.MethodPatch, Path: secretPath(name), Body: body})
@@ -145,8 +146,10 @@ func (v *visit) edit(w http.ResponseWriter) error {
 		if err := v.lost(&p, base.Content); err != nil {
 			return err
 		}
+		v.status = http.StatusPreconditionFailed
 		return v.renderEdit(w, p)
 	case isStatus(err, http.StatusNotFound):
+		v.status = http.StatusNotFound
 		p.Problem = "Somebody deleted this definition while you wrote. Your text is below: copy it, and make a new definition of it if it is still wanted."
 		return v.renderEdit(w, p)
 	case err != nil:
@@ -164,7 +167,7 @@ func (v *visit) refused(w http.ResponseWriter, p editPage, err error) error {
 	if !ok || told.Status == http.StatusForbidden {
 		return err
 	}
-	p.Problem = told.Sentence
+	p.Problem, v.status = told.Sentence, told.Status
 	p.Hint = told.Status == http.StatusConflict && p.Propose && !p.Proposes
 	return v.renderEdit(w, p)
 }
@@ -205,6 +208,7 @@ func (v *visit) create(w http.ResponseWriter) error {
 	p := editPage{Text: v.formText(), Propose: v.canPropose(), Proposes: v.r.PostForm.Get("propose") != ""}
 	name := nameIn(p.Text)
 	if p.Checked = checkText(name, p.Text); len(p.Checked.Problems) > 0 {
+		v.status = http.StatusUnprocessableEntity
 		return v.renderEdit(w, p)
 	}
 	if v.r.PostForm.Get("do") == "preview" {

@@ -10,7 +10,8 @@ import (
 type tenantPage struct {
 	Done      string     // what a form did just now
 	Refused   string     // why it did nothing
-	Deletions *deletions // that are held; nil where that is not for this key to see
+	Deletions *deletions // that are held; nil where that is not known, or not for this key to see
+	Unknown   string     // why that is not known
 	Tenant    tenant
 	Clusters  []cluster
 	Proposals []proposal
@@ -41,9 +42,13 @@ func (v *visit) tenant(w http.ResponseWriter, p tenantPage) error {
 		switch err := v.get("/deletions", &held); {
 		case err == nil:
 			p.Deletions = &held
-		case isStatus(err, http.StatusNotFound), isStatus(err, http.StatusServiceUnavailable):
-		default:
-			return err
+		case isStatus(err, http.StatusNotFound): // a server that holds none
+		default: // the rest of the page is worth seeing without it
+			told, ok := errors.AsType[*Error](err)
+			if !ok {
+				return err
+			}
+			p.Unknown = told.Sentence
 		}
 	}
 	p.Clusters, p.Proposals, p.Problem = clusters.Items, proposals.Items, proposals.Problem
@@ -64,6 +69,7 @@ func (v *visit) syncAll(w http.ResponseWriter) error {
 func (v *visit) release(w http.ResponseWriter) error {
 	_, err := v.do(Call{Method: http.MethodPost, Path: "/deletions/" + url.PathEscape(v.r.PostForm.Get("id")) + ":release"}, nil)
 	if told, ok := errors.AsType[*Error](err); ok && told.Status != http.StatusForbidden {
+		v.status = told.Status
 		return v.tenant(w, tenantPage{Refused: told.Sentence})
 	}
 	if err != nil {
@@ -99,7 +105,7 @@ func (v *visit) makeKey(w http.ResponseWriter) error {
 	if p.Until != "" {
 		day, err := time.Parse(time.DateOnly, p.Until)
 		if err != nil {
-			p.Problem = "the day on which it ends is none"
+			p.Problem, v.status = "the day on which it ends is none", http.StatusUnprocessableEntity
 			return v.keys(w, p)
 		}
 		body["expiresAt"] = day.AddDate(0, 0, 1).Format(time.RFC3339) // the end of that day
@@ -109,6 +115,9 @@ func (v *visit) makeKey(w http.ResponseWriter) error {
 	switch {
 	case isStatus(err, http.StatusBadRequest), isStatus(err, http.StatusConflict), isStatus(err, http.StatusServiceUnavailable):
 		p.Problem = err.Error()
+		if told, ok := errors.AsType[*Error](err); ok {
+			v.status = told.Status
+		}
 		return v.keys(w, p)
 	case err != nil:
 		return err
@@ -119,6 +128,7 @@ func (v *visit) makeKey(w http.ResponseWriter) error {
 func (v *visit) revokeKey(w http.ResponseWriter) error {
 	_, err := v.do(Call{Method: http.MethodDelete, Path: "/apikeys/" + url.PathEscape(v.r.PostForm.Get("id"))}, nil)
 	if told, ok := errors.AsType[*Error](err); ok && told.Status != http.StatusForbidden {
+		v.status = told.Status
 		return v.keys(w, keysPage{Problem: told.Sentence})
 	}
 	if err != nil {
@@ -157,6 +167,7 @@ func (v *visit) deleteOrphan(w http.ResponseWriter) error {
 	}
 	_, err := v.do(Call{Method: http.MethodDelete, Path: path}, nil)
 	if told, ok := errors.AsType[*Error](err); ok && told.Status != http.StatusForbidden {
+		v.status = told.Status
 		return v.orphans(w, told.Sentence)
 	}
 	if err != nil {

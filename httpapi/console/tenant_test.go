@@ -54,6 +54,10 @@ func TestHeldDeletionsAreShownAndReleased(t *testing.T) {
 	if strings.Contains(page(), `id="held"`) {
 		t.Error("none is held, and some are shown")
 	}
+	a["GET /deletions"] = Answer{Status: http.StatusTooManyRequests, Body: []byte(`{"error":"too many requests"}`)}
+	if p := page(); strings.Contains(p, `id="held"`) || !strings.Contains(p, "too many requests") || !strings.Contains(p, "ACME") {
+		t.Errorf("where it is not known what is held: %s", p)
+	}
 	const id = "0123456789abcdef0123456789abcdef"
 	a["GET /deletions"] = ok(`{"id":"` + id + `","reason":"12 copies are to go at once.","since":"2030-01-02T03:04:05Z","allowed":10,"held":[{"cluster":"production","namespace":"default","secretName":"left<b>","definition":"left","secretPath":"a/b","commit":"abc"}]}`)
 	if p := page(); !strings.Contains(p, "deletion is held") || !strings.Contains(p, "12 copies are to go at once.") || !strings.Contains(p, `value="`+id+`"`) || strings.Contains(p, "left<b>") {
@@ -61,7 +65,7 @@ func TestHeldDeletionsAreShownAndReleased(t *testing.T) {
 	}
 	form := url.Values{"token": {s.Form}, "id": {id}}
 	a["POST /deletions/"+id+":release"] = Answer{Status: http.StatusConflict, Body: []byte(`{"error":"the list is another by now"}`)}
-	if w := ask("POST", "/console/deletions/release", form); !strings.Contains(w.Body.String(), "the list is another by now") {
+	if w := ask("POST", "/console/deletions/release", form); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "the list is another by now") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	a["POST /deletions/"+id+":release"] = Answer{Status: http.StatusAccepted, Body: []byte(`{}`)}

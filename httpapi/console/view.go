@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"secretsync/httpapi/console/lines"
 	"secretsync/reconcile/fault"
 )
 
@@ -56,6 +57,7 @@ var functions = template.FuncMap{
 	"code":    code,
 	"explain": explain,
 	"number":  number,
+	"visible": lines.Visible,
 	"plural": func(n int, one, many string) string {
 		if n == 1 {
 			return one
