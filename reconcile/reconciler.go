@@ -29,7 +29,7 @@ type Reconciler struct {
 	atlas     *atlas
 	restarter *restart.Restarter
 	janitor   *janitor
-	limits    *vault.Limits
+	vaults    *vault.Shared
 	workers   int
 	valueRead func(tenant gitstore.TenantName, path string, version int)
 	made      atomic.Uint64 // tenants, ever
@@ -60,7 +60,7 @@ func New(cfg Config) (*Reconciler, error) {
 	if len(cfg.HashKey) < 16 {
 		return nil, fmt.Errorf("hash key: %d bytes are too few; give at least 16", len(cfg.HashKey))
 	}
-	r := &Reconciler{clock: cfg.Clock, log: cfg.Log, workers: cfg.Workers, valueRead: cfg.ValueRead, hasher: kube.NewHasher(cfg.HashKey), limits: new(vault.Limits)}
+	r := &Reconciler{clock: cfg.Clock, log: cfg.Log, workers: cfg.Workers, valueRead: cfg.ValueRead, hasher: kube.NewHasher(cfg.HashKey), vaults: new(vault.Shared)}
 	if r.clock == nil {
 		r.clock = clock.RealClock{}
 	}

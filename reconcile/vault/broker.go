@@ -25,9 +25,8 @@ type Options struct {
 	Least       time.Duration // no shorter interval is kept to for a path (Source.Every); zero is DefaultLeast
 	Concurrency int           // reads under way at once; zero is DefaultConcurrency
 
-	// Limits is shared by the brokers of a process, so that those that read the
-	// same mount keep to its rate limit together. Nil is one of its own.
-	Limits *Limits
+	// Shared is what the brokers of a process have in common. Nil: nothing.
+	Shared *Shared
 
 	Clock clock.WithTicker // nil is the real clock
 	Log   *slog.Logger     // nil discards
@@ -89,8 +88,8 @@ type Broker struct {
 // New makes a broker that does nothing until it is Run. Sources can be had and
 // asked from the start.
 func New(cfg Config, o Options) *Broker {
-	if o.Limits == nil {
-		o.Limits = &Limits{}
+	if o.Shared == nil {
+		o.Shared = &Shared{}
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
@@ -122,7 +121,7 @@ func (b *Broker) adopt(cfg Config, interval, least time.Duration, concurrency in
 		concurrency = min(concurrency, cfg.Connections)
 	}
 	b.cfg, b.interval, b.least, b.concurrency = cfg, interval, least, concurrency
-	b.reads.limit = b.o.Limits.at(mount{cfg.Address, strings.Trim(cfg.Namespace, "/"), strings.Trim(cfg.Mount, "/")})
+	b.reads.limit = b.o.Shared.limits.at(mount{cfg.Address, strings.Trim(cfg.Namespace, "/"), strings.Trim(cfg.Mount, "/")})
 	b.reads.own = nil
 	if cfg.RequestsPerSecond > 0 {
 		b.reads.own = rate.NewLimiter(rate.Limit(cfg.RequestsPerSecond), max(1, int(cfg.RequestsPerSecond/20)))
@@ -161,11 +160,9 @@ func (b *Broker) Run(ctx context.Context) {
 	if c == nil {
 		return
 	}
-	if held.leased && !down {
-		// So that a restart does not leave it behind.
-		b.giveBack(ctx, c, held.token)
-	}
-	c.http.CloseIdleConnections()
+	// So that a restart does not leave it behind.
+	b.giveBack(ctx, c, held, !down)
+	b.o.Shared.ways.giveBack(c.way)
 }
 
 // turn begins everything that is due, and returns when to come back.
@@ -190,11 +187,14 @@ func (b *Broker) turn(now time.Time) time.Time {
 			at(when)
 		default:
 			b.session.busy = true
-			c, held, known, verify, within, epoch := b.client, b.session.grant, b.session.unwrapped, b.session.refusals > 0, maxLookup, b.logins
-			if down {
-				within = b.session.lookupWithin()
+			e := errand{what: what, client: b.client, held: b.session.grant, known: b.session.unwrapped, verify: b.session.refusals > 0, within: maxLookup, epoch: b.logins}
+			if b.session.again && b.session.because == pathDenied {
+				e.after = b.session.freshAt.Add(-time.Second)
 			}
-			b.start(func(ctx context.Context) { b.carryOut(ctx, what, c, held, known, verify, within, epoch) })
+			if down {
+				e.within = b.session.lookupWithin()
+			}
+			b.start(func(ctx context.Context) { b.carryOut(ctx, e) })
 		}
 	}
 	at(b.followEvents(now))
@@ -270,8 +270,8 @@ func (b *Broker) Configure(cfg Config, interval, least time.Duration, concurrenc
 		b.session.hurry()
 		if moved {
 			// No token goes to an address that did not give it.
-			if c, held := b.client, b.session.grant; b.ctx != nil && c != nil && held.leased {
-				b.start(func(ctx context.Context) { b.giveBack(ctx, c, held.token) })
+			if c, held := b.client, b.session.grant; b.ctx != nil && c != nil {
+				b.start(func(ctx context.Context) { b.giveBack(ctx, c, held, true) })
 			}
 			b.session.drop()
 			b.quietOutage(now)
@@ -282,7 +282,8 @@ func (b *Broker) Configure(cfg Config, interval, least time.Duration, concurrenc
 	if old.connection() != cfg.connection() {
 		changed = append(changed, "connection")
 		b.files.force, b.files.due = true, now
-		if moved {
+		if moved && b.client != nil {
+			b.o.Shared.ways.giveBack(b.client.way)
 			b.client = nil
 		}
 	}

@@ -3,12 +3,9 @@ package vault
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -33,45 +30,18 @@ const maxAnswer = 16 << 20
 // would reach into every tenant, and one that it can't parse stops it.
 type client struct {
 	cfg       Config
-	made      [5]string // Config.connection that http was made by
+	made      [5]string // Config.connection that way was made by
 	base      url.URL
-	http      *http.Client
+	way       *way
 	requested func(kind, outcome string, took time.Duration)
 	// unforwarded says that the vault refuses to pass requests on to the active
 	// node, as it does unless it is configured to.
 	unforwarded *atomic.Bool
 }
 
-// identity is what is shown to and expected of the other side of a connection.
-type identity struct {
-	roots *x509.CertPool // nil is the system's
-	own   *tls.Certificate
-}
-
-func newClient(cfg Config, id identity, requested func(string, string, time.Duration)) *client {
+func newClient(cfg Config, w *way, requested func(string, string, time.Duration)) *client {
 	base, _ := url.Parse(cfg.Address) // Check saw to it that it parses
-	settings := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.ServerName, RootCAs: id.roots}
-	if id.own != nil {
-		settings.Certificates = []tls.Certificate{*id.own}
-	}
-	patience := min(cfg.timeout(), 10*time.Second)
-	dialer := &net.Dialer{Timeout: patience, KeepAlive: 30 * time.Second}
-	return &client{
-		cfg: cfg, made: cfg.connection(), base: *base, requested: requested, unforwarded: new(atomic.Bool),
-		http: &http.Client{
-			// HTTP/1.1 on purpose: with many small reads at once, connections of
-			// their own are faster than streams that share one.
-			Transport: &http.Transport{
-				Proxy:               http.ProxyFromEnvironment,
-				DialContext:         dialer.DialContext,
-				TLSClientConfig:     settings,
-				TLSHandshakeTimeout: patience,
-				MaxIdleConnsPerHost: 1024, // reads under way are bounded elsewhere
-				IdleConnTimeout:     90 * time.Second,
-			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}
+	return &client{cfg: cfg, made: cfg.connection(), base: *base, way: w, requested: requested, unforwarded: new(atomic.Bool)}
 }
 
 // with returns a client with other settings over the same connections.
@@ -193,7 +163,7 @@ func (c *client) send(ctx context.Context, r *request, to *url.URL, payload []by
 		request.Body = io.NopCloser(bytes.NewReader(payload))
 		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(payload)), nil }
 	}
-	response, err := c.http.Do(request)
+	response, err := c.way.http.Do(request)
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ func (b *Broker) Events() (wanted, followed bool) {
 func (b *Broker) followEvents(now time.Time) time.Time {
 	e := &b.events
 	if e.stop != nil {
-		if !b.cfg.Events || b.client == nil || e.http != b.client.http || e.generation != b.session.generation || e.places != b.places {
+		if !b.cfg.Events || b.client == nil || e.http != b.client.way.http || e.generation != b.session.generation || e.places != b.places {
 			e.due, e.tries = now, 0
 			e.stop() // it says when it has ended
 		}
@@ -100,7 +100,7 @@ func (b *Broker) followEvents(now time.Time) time.Time {
 	}
 	var ctx context.Context
 	ctx, e.stop = context.WithCancel(b.ctx)
-	e.http, e.generation, e.places = b.client.http, b.session.generation, b.places
+	e.http, e.generation, e.places = b.client.way.http, b.session.generation, b.places
 	e.byPath = make(map[string][]*Source)
 	b.each(e.enter)
 	c, token := b.client, b.session.token
@@ -251,7 +251,7 @@ func (c *client) subscribe(ctx context.Context, token string) (conn *websocket.C
 	began := time.Now() // of a request's duration, which no clock of a test decides
 	outcome := "ok"
 	for redirected := false; ; redirected = true {
-		conn, answer, err := websocket.Dial(within, to.String(), &websocket.DialOptions{HTTPClient: c.http, HTTPHeader: header})
+		conn, answer, err := websocket.Dial(within, to.String(), &websocket.DialOptions{HTTPClient: c.way.http, HTTPHeader: header})
 		if err == nil {
 			conn.SetReadLimit(maxEventSize)
 			c.request("events", outcome, began)

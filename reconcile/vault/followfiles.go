@@ -49,7 +49,7 @@ func (b *Broker) followFiles(now time.Time) (next time.Time) {
 		}
 		first := f.login == nil
 		if force || len(changes) > 0 {
-			b.connect(id, bad, changes, first)
+			b.connect(id, bad, connection, changes, first)
 		}
 		loginChanges := login.changes(f.login)
 		f.connection, f.login, f.force = connection, login, false
@@ -62,11 +62,14 @@ func (b *Broker) followFiles(now time.Time) (next time.Time) {
 
 // connect makes a client of what the files held. One that works is not given
 // up for files that are bad.
-func (b *Broker) connect(id identity, bad *failure, changes []string, first bool) {
+func (b *Broker) connect(id identity, bad *failure, files fingerprint, changes []string, first bool) {
 	now := b.o.Clock.Now()
 	if bad != nil {
 		if b.client == nil || b.client.made != b.cfg.connection() {
-			b.client = nil
+			if b.client != nil {
+				b.o.Shared.ways.giveBack(b.client.way)
+				b.client = nil
+			}
 			b.setOutage(bad, now)
 			return
 		}
@@ -74,10 +77,10 @@ func (b *Broker) connect(id identity, bad *failure, changes []string, first bool
 		return
 	}
 	old := b.client
-	b.client = newClient(b.cfg, id, b.o.Requested)
+	b.client = newClient(b.cfg, b.o.Shared.ways.take(b.cfg, id, files), b.o.Requested)
 	b.session.hurry()
 	if old != nil {
-		old.http.CloseIdleConnections()
+		b.o.Shared.ways.giveBack(old.way)
 	}
 	if !first && len(changes) > 0 {
 		b.log.Info("vault files changed; connecting anew", "files", strings.Join(changes, " "))

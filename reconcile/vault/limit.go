@@ -7,9 +7,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limits are the rates at which vaults take requests, as their answers tell.
-// The zero value is ready; one is shared by all brokers of a process.
-type Limits struct {
+// limits are the rates at which vaults take requests, as their answers tell.
+type limits struct {
 	mu sync.Mutex
 	of map[mount]*limit
 }
@@ -19,7 +18,7 @@ type Limits struct {
 // other; under a quota on both each finds its share by itself.
 type mount struct{ address, namespace, name string }
 
-func (l *Limits) at(m mount) *limit {
+func (l *limits) at(m mount) *limit {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.of == nil {

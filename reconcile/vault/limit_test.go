@@ -82,7 +82,7 @@ func TestALimitOutlastsATimeInWhichNothingIsTaken(t *testing.T) {
 }
 
 func TestALimitIsOfAMount(t *testing.T) {
-	var l Limits
+	var l limits
 	one := l.at(mount{"https://vault", "", "a"})
 	if one != l.at(mount{"https://vault", "", "a"}) || one == l.at(mount{"https://vault", "", "b"}) {
 		t.Error("brokers of one mount share a limit, those of two don't")

@@ -13,7 +13,8 @@ type grant struct {
 	token     string
 	ttl       time.Duration // zero: it never expires, or nothing is known of it
 	renewable bool
-	leased    bool // had by a login, so it is ours to give back
+	leased    bool      // had by a login, so it is ours to give back
+	at        time.Time // when ttl was told
 }
 
 // unwrapped remembers what a wrapping token held: it can be asked only once.

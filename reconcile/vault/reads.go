@@ -302,12 +302,15 @@ func (b *Broker) mayChange(r read, f *failure, now time.Time) bool {
 		return true
 	case now.Sub(s.freshAt) >= b.interval, r.refreshing() && s.began.Before(r.s.w.askedAt):
 		s.freshAt = now
-		s.again, s.because = true, "the vault denies reading a path"
+		s.again, s.because = true, pathDenied
 		b.poke()
 		return true
 	}
 	return false
 }
+
+// pathDenied is why a login is wanted that is newer than the denial.
+const pathDenied = "the vault denies reading a path"
 
 func (r *read) refreshing() bool { return r.s.w != nil && r.refresh != r.s.w.done }
 

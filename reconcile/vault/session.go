@@ -133,19 +133,27 @@ func (s *session) holds(g grant, began, now time.Time, canLogin bool) {
 	s.grant, s.began, s.whole = g, began, g.ttl
 	s.renewAt = time.Time{}
 	if g.ttl > 0 && (g.renewable || canLogin) {
-		s.renewIn(now, g.ttl)
+		s.renewIn(g, now)
 	}
 	s.again, s.because, s.replaced, s.doubt = false, "", false, false
 	s.hurry()
 }
 
-// renewIn sets the time of the next renewal to two thirds of a lifetime.
-func (s *session) renewIn(now time.Time, ttl time.Duration) {
+// renewIn sets the time of the next renewal to two thirds of a lifetime, from when it
+// was told on.
+func (s *session) renewIn(g grant, now time.Time) {
 	soonest := time.Second
 	if !s.leased {
 		soonest = 10 * time.Second // a token that was given to us may come to its end
 	}
-	s.renewAt = now.Add(max(soonest, time.Duration(float64(ttl)*2/3*(0.9+0.2*rand.Float64()))))
+	since := now
+	if !g.at.IsZero() {
+		since = g.at
+	}
+	s.renewAt = since.Add(time.Duration(float64(g.ttl) * 2 / 3 * (0.9 + 0.2*rand.Float64())))
+	if earliest := now.Add(soonest); s.renewAt.Before(earliest) {
+		s.renewAt = earliest
+	}
 }
 
 // drop forgets the token.
@@ -153,23 +161,42 @@ func (s *session) drop() {
 	s.grant, s.renewAt, s.again, s.replaced, s.doubt = grant{}, time.Time{}, false, false, false
 }
 
-// carryOut makes a request of the session's own. It runs on a goroutine of its
-// own, one at a time.
-func (b *Broker) carryOut(ctx context.Context, what task, c *client, held grant, known unwrapped, verify bool, within time.Duration, epoch uint64) {
+// errand is a request of the session's own.
+type errand struct {
+	what   task
+	client *client
+	held   grant     // the token that there is
+	known  unwrapped // of a wrapping token
+	after  time.Time // a login that began before it does not do
+	verify bool      // a token is looked up before it is used
+	within time.Duration
+	epoch  uint64 // Broker.logins
+}
+
+// carryOut does an errand. It runs on a goroutine of its own, one at a time.
+func (b *Broker) carryOut(ctx context.Context, e errand) {
 	began := b.o.Clock.Now()
 	var g grant
 	var f *failure
-	switch what {
+	grants, c := &b.o.Shared.grants, e.client
+	of := grants.enter(c.cfg)
+	defer grants.leave(of)
+	if e.what == renew && grants.moved(of, e.held.token) {
+		e.what = logIn
+	}
+	switch e.what {
 	case logIn:
-		if g, f = c.login(ctx, &known); f == nil && verify {
+		if g, began, f = grants.logIn(ctx, of, b, c, e.held.token, e.after, &e.known); f == nil && e.verify {
 			if _, refused := c.lookup(ctx, g.token, maxLookup); refused != nil && refused.kind == invalidToken {
+				grants.refused(g.token)
+				grants.letGo(b, g.token)
 				g, f = grant{}, refused.as("Vault does not accept the token that it gave for the tenant's login; check the role's settings, such as the addresses its tokens are bound to")
 			}
 		}
 	case renew:
-		g, f = c.renew(ctx, held.token)
+		g, f = grants.renew(ctx, of, b, c, e.held)
 	case probe:
-		g, f = c.lookup(ctx, held.token, within)
+		f = grants.probe(ctx, of, b, c, e.held.token, e.within)
 	}
 	b.mu.Lock()
 	s := &b.session
@@ -179,21 +206,19 @@ func (b *Broker) carryOut(ctx context.Context, what task, c *client, held grant,
 	switch {
 	case ctx.Err() != nil:
 		giveBack = g
-	case epoch != b.logins:
+	case e.epoch != b.logins:
 		giveBack = g // of a configuration that is no longer in force
-	case what == logIn:
-		s.unwrapped = known
+	case e.what == logIn:
+		s.unwrapped = e.known
 		giveBack = b.loggedIn(g, f, began, now)
-	case what == renew:
+	case e.what == renew:
 		b.renewed(g, f, now)
-	case what == probe:
+	case e.what == probe:
 		b.probed(f, now)
 	}
 	b.mu.Unlock()
 	b.poke()
-	if giveBack.leased {
-		b.giveBack(ctx, c, giveBack.token)
-	}
+	b.giveBack(ctx, c, giveBack, true)
 }
 
 // loggedIn takes in the outcome of a login, and returns the token that it
@@ -241,12 +266,15 @@ func (b *Broker) loggedIn(g grant, f *failure, began, now time.Time) (old grant)
 func (b *Broker) renewed(g grant, f *failure, now time.Time) {
 	s := &b.session
 	canLogin := b.cfg.Token == ""
+	if f == nil {
+		s.at = g.at
+	}
 	switch {
 	case f == nil && canLogin && (g.ttl < s.whole*2/3 || !g.renewable):
 		s.again, s.because = true, "the token nears its greatest lifetime"
 		s.renewAt = now.Add(renewRetry) // not reached unless the login is denied
 	case f == nil && g.ttl > 0:
-		s.renewIn(now, g.ttl)
+		s.renewIn(g, now)
 	case f == nil:
 		s.renewAt = time.Time{}
 	case f.kind == invalidToken:
@@ -295,16 +323,22 @@ func (b *Broker) tokenRefused(generation uint32, now time.Time) {
 	if s.generation != generation || s.token == "" {
 		return
 	}
+	b.o.Shared.grants.refused(s.token)
+	b.o.Shared.grants.letGo(b, s.token)
 	s.refusals++ // from the second on, a token is looked up before it is used
 	s.drop()
 	s.hurry()
 }
 
-// giveBack revokes a token that a login gave and that is no longer needed.
-func (b *Broker) giveBack(ctx context.Context, c *client, token string) {
+// giveBack lets go of a token, and has the vault revoke one that a login gave and that
+// nobody needs any more.
+func (b *Broker) giveBack(ctx context.Context, c *client, g grant, revoke bool) {
+	if last := b.o.Shared.grants.letGo(b, g.token); !last || !g.leased || !revoke {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if f := c.revoke(ctx, token); f != nil {
+	if f := c.revoke(ctx, g.token); f != nil {
 		b.log.Debug("vault token not given back", "reason", f.Reason)
 	}
 }

@@ -1,0 +1,283 @@
+package vault
+
+import (
+	"net/http"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"secretsync/examples/devstack"
+	"secretsync/reconcile/fault"
+)
+
+// crowd are many tenants that reach one vault in one way.
+type crowd struct {
+	*world
+	shared  Shared
+	brokers []*world
+}
+
+// newCrowd starts brokers with the same login as the first one's.
+func newCrowd(t *testing.T, size int, options ...option) *crowd {
+	t.Helper()
+	c := new(crowd)
+	together := func(w *world) { w.o.Shared = &c.shared }
+	c.world = newWorld(t, append(options, together)...)
+	c.brokers = []*world{c.world}
+	for range size - 1 {
+		c.brokers = append(c.brokers, newWorldOn(t, c.stack, func(w *world) { w.cfg = c.cfg; w.o.Interval = c.o.Interval }, together))
+	}
+	return c
+}
+
+func (c *crowd) up() {
+	c.t.Helper()
+	for _, w := range c.brokers {
+		w.up()
+	}
+}
+
+// tokens are those that are in use.
+func (c *crowd) tokens() map[string]int {
+	count := make(map[string]int)
+	for _, w := range c.brokers {
+		w.b.mu.Lock()
+		count[w.b.session.token]++
+		w.b.mu.Unlock()
+	}
+	return count
+}
+
+func TestBrokersWithOneLoginLogInOnce(t *testing.T) {
+	t.Parallel()
+	var asked, revoked atomic.Int64
+	c := newCrowd(t, 1, withAppRole(time.Hour), func(w *world) {
+		w.o.Requested = func(kind, _ string, _ time.Duration) {
+			switch kind {
+			case "login", "lookup", "renew":
+				asked.Add(1)
+			case "revoke":
+				revoked.Add(1)
+			}
+		}
+	})
+	c.up()
+	var others []*world
+	for range 19 {
+		w := newWorldOn(t, c.stack, func(w *world) {
+			w.cfg, w.o.Shared, w.o.Requested = c.cfg, &c.shared, c.o.Requested
+		})
+		others = append(others, w)
+	}
+	for _, w := range others {
+		w.up()
+	}
+	c.brokers = append(c.brokers, others...)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("20 brokers made %d requests about their login", n)
+	}
+	if n := len(c.tokens()); n != 1 {
+		t.Errorf("they have %d tokens", n)
+	}
+	c.shared.ways.mu.Lock()
+	if n := len(c.shared.ways.of); n != 1 {
+		t.Errorf("they reach it by %d ways", n)
+	}
+	c.shared.ways.mu.Unlock()
+
+	// One that has another login has a session of its own.
+	w := newWorldOn(t, c.stack, func(w *world) { w.o.Shared = &c.shared })
+	w.up()
+	if token := w.b.session.token; c.tokens()[token] != 0 {
+		t.Error("another login has the same token")
+	}
+
+	// The token is theirs till the last one ends.
+	for _, w := range c.brokers[1:] {
+		w.stop()
+	}
+	if n := revoked.Load(); n != 0 {
+		t.Errorf("%d revoked a token that is in use", n)
+	}
+	c.put("db", map[string]any{"a": "1"})
+	c.holds(c.source("db"), 1)
+	c.world.stop()
+	if n := revoked.Load(); n != 1 {
+		t.Errorf("the last one revoked %d times", n)
+	}
+	w.stop()
+	if n := len(c.shared.ways.of) + len(c.shared.grants.of) + len(c.shared.grants.tokens); n != 0 {
+		t.Errorf("%d things are kept of brokers that ended", n)
+	}
+}
+
+func TestARefusedTokenIsGoodForNobody(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t, 5, withAppRole(time.Hour), every(200*time.Millisecond))
+	c.up()
+	c.put("db", map[string]any{"a": "1"})
+	var sources []*Source
+	for _, w := range c.brokers {
+		s := w.source("db")
+		w.holds(s, 1)
+		sources = append(sources, s)
+	}
+	var before string
+	for token := range c.tokens() {
+		before = token
+	}
+	c.must(c.vault.Client.Auth().Token().RevokeTree(before))
+	v := c.put("db", map[string]any{"a": "2"})
+	for i, w := range c.brokers {
+		w.holds(sources[i], v)
+	}
+	if count := c.tokens(); len(count) != 1 || count[before] != 0 {
+		t.Errorf("after it was revoked %d tokens are in use, %d brokers have the old one", len(count), count[before])
+	}
+}
+
+func TestALoginWhoseFileChangesIsAnotherLogin(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t, 4, withAppRole(time.Hour), every(200*time.Millisecond))
+	c.up()
+	before := c.tokens()
+	role, id, err := c.vault.AppRole(c.ctx, c.name, time.Hour, c.name) // another secret id of the same role
+	c.must(err)
+	if role != c.cfg.AppRole.RoleID {
+		t.Fatalf("role %s became %s", c.cfg.AppRole.RoleID, role)
+	}
+	c.must(os.WriteFile(c.cfg.AppRole.SecretIDFile, []byte(id), 0o600))
+	c.until("one new token", func() bool {
+		now := c.tokens()
+		for token := range now {
+			if before[token] != 0 || token == "" {
+				return false
+			}
+		}
+		return len(now) == 1
+	})
+}
+
+// While the vault is down a crowd asks hardly more often than one would.
+func TestACrowdThatFindsTheVaultDownAsksFewTimes(t *testing.T) {
+	t.Parallel()
+	proxy := new(proxyOf)
+	c := newCrowd(t, 30, proxy.before, withAppRole(time.Hour), every(300*time.Millisecond))
+	c.up()
+	c.put("db", map[string]any{"a": "1"})
+	for _, w := range c.brokers {
+		w.holds(w.source("db"), 1)
+	}
+	var probes atomic.Int64
+	began := time.Now()
+	proxy.Inject(devstack.Fault{Status: http.StatusServiceUnavailable, Match: func(r *http.Request) bool {
+		if about("/lookup-self")(r) {
+			probes.Add(1)
+		}
+		return true
+	}})
+	for _, w := range c.brokers {
+		w.down(fault.ReasonVaultUnavailable)
+	}
+	c.until("ten probes more", func() bool { return probes.Load() > 10 })
+	most := 2 + int64(time.Since(began)/moment)
+	if n := probes.Load(); n > most {
+		t.Errorf("30 brokers asked %d times in %s", n, time.Since(began))
+	}
+	proxy.Clear()
+	c.up()
+	if n := len(c.tokens()); n != 1 {
+		t.Errorf("afterwards they have %d tokens", n)
+	}
+}
+
+// The wheel grows without any source being polled less often.
+func TestAWheelThatGrowsKeepsItsPace(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	var w wheel
+	const interval = 10 * time.Second
+	w.reset(interval, now, func(*Source) bool { return true }, nil)
+	last := make(map[*Source]time.Time)
+	polled := func(s *Source) {
+		if before, ok := last[s]; ok && now.Sub(before) > interval+interval/fewest {
+			t.Errorf("polled again after %s", now.Sub(before))
+		}
+		last[s] = now
+	}
+	for i := range 5000 {
+		if i < 2000 && i%2 == 0 || i > 3000 && i < 3500 {
+			s := &Source{}
+			last[s] = now
+			w.add(s)
+		}
+		now = now.Add(10 * time.Millisecond)
+		w.turn(now, polled)
+	}
+	for s, at := range last {
+		if now.Sub(at) > interval+interval/fewest {
+			t.Fatalf("not polled for %s: slot %d", now.Sub(at), s.slot)
+		}
+	}
+	most := 0
+	for _, slot := range w.slots {
+		most = max(most, len(slot))
+	}
+	if len(w.slots) != mostSlots || most > 6 {
+		t.Errorf("%d slots for %d sources, at most %d in one", len(w.slots), w.held, most)
+	}
+}
+
+func TestFewSourcesNeedFewSlots(t *testing.T) {
+	b := New(Config{}, Options{Interval: time.Hour})
+	var sources []*Source
+	for range fewest {
+		sources = append(sources, b.Source("db", nil))
+	}
+	if n := len(b.polls.slots); n != fewest {
+		t.Errorf("%d slots for %d sources", n, len(sources))
+	}
+	for _, s := range sources {
+		s.Close()
+	}
+	if b.polls.held != 0 {
+		t.Errorf("%d are held after all were closed", b.polls.held)
+	}
+}
+
+func TestATokenIsRenewedOnceForAll(t *testing.T) {
+	t.Parallel()
+	var renewals atomic.Int64
+	c := newCrowd(t, 1, withAppRole(3*time.Second))
+	for range 9 {
+		c.brokers = append(c.brokers, newWorldOn(t, c.stack, func(w *world) {
+			w.cfg, w.o.Shared = c.cfg, &c.shared
+			w.o.Requested = func(kind, _ string, _ time.Duration) {
+				if kind == "renew" {
+					renewals.Add(1)
+				}
+			}
+		}))
+	}
+	c.up()
+	began := time.Now()
+	at := func(w *world) time.Time {
+		w.b.mu.Lock()
+		defer w.b.mu.Unlock()
+		return w.b.session.at
+	}
+	for range 2 {
+		before := make(map[*world]time.Time)
+		for _, w := range c.brokers {
+			before[w] = at(w)
+		}
+		for _, w := range c.brokers {
+			w.until("renewed", func() bool { return at(w).After(before[w]) })
+		}
+	}
+	// The soonest that one renews is at 0.6 of the lifetime.
+	most := 1 + int64(time.Since(began)/(3*time.Second*6/10))
+	if n := renewals.Load(); n == 0 || n > most || len(c.tokens()) != 1 {
+		t.Errorf("10 brokers with %d tokens renewed %d times in %s", len(c.tokens()), n, time.Since(began))
+	}
+}
