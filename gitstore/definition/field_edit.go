@@ -97,6 +97,17 @@ func (f *document) removal(mapping *yaml.Node, e entry) replacement {
 	return replacement{len(bytes.TrimRight(f.text[:f.lines[first-1]], "\r\n")), len(f.text), ""}
 }
 
+// without adds the removal of an entry to edits of those before it. That of a last
+// line takes the line break before it along, which belongs to the line before: where
+// that goes too, both are one removal.
+func (f *document) without(edits []replacement, r replacement) []replacement {
+	for len(edits) > 0 && edits[len(edits)-1].to > r.from {
+		before := edits[len(edits)-1].from
+		r.from, edits = len(bytes.TrimRight(f.text[:before], "\r\n")), edits[:len(edits)-1]
+	}
+	return append(edits, r)
+}
+
 // newValue gives an entry another value, in the style that the old one has.
 func (f *document) newValue(e entry, p pair) replacement {
 	colon, _ := f.colon(e.key)
@@ -128,7 +139,7 @@ func (f *document) entryEdits(mapping *yaml.Node, want []pair, differs map[strin
 		at := slices.IndexFunc(want, func(p pair) bool { return p.key == e.key.Value })
 		switch {
 		case at < 0:
-			edits = append(edits, f.removal(mapping, e))
+			edits = f.without(edits, f.removal(mapping, e))
 		case !differs[e.key.Value]:
 		case len(want[at].parts) > 0 && e.value.Kind == yaml.MappingNode && !inFlow(e.value):
 			edits = append(edits, f.entryEdits(e.value, want[at].parts, f.differingParts(e.value, want[at].parts))...)

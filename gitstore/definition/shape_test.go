@@ -1,9 +1,11 @@
 package definition
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -315,9 +317,15 @@ func randomChange(r *rand.Rand, d Definition) Change {
 				continue
 			}
 			for _, key := range []string{"a", "b.c", "n", "true"}[r.IntN(3):] {
-				k := DataKey{Key: key, From: "k"}
+				k := DataKey{Key: key, From: cmp.Or(text(), "k"), Field: []string{"", "a.b", "1.true"}[r.IntN(3)], Decode: []Decoding{"", "", Base64, Hex}[r.IntN(4)]}
+				if strings.ContainsAny(k.From, "\n\t") {
+					k.From = "k" // a key of a value stands on one line
+				}
 				if tpl := text(); r.IntN(2) == 0 && CheckTemplate(tpl) == nil {
 					k = DataKey{Key: key, Template: tpl}
+				}
+				if r.IntN(3) == 0 {
+					k.Path = SecretPath{text0("further/1", false)}
 				}
 				s.Data = append(s.Data, k)
 			}
@@ -334,6 +342,10 @@ func randomChange(r *rand.Rand, d Definition) Change {
 			}
 		case fieldDeletionPolicy:
 			s.DeletionPolicy = map[bool]DeletionPolicy{false: Delete}[away]
+		case fieldRefreshInterval:
+			if s.RefreshInterval = (Interval{}); !away {
+				s.RefreshInterval, _ = ParseInterval([]string{"30s", "1h", "90s"}[r.IntN(3)])
+			}
 		case fieldSuspend:
 			is := r.IntN(2) == 0
 			if s.Suspend = &is; away {
@@ -350,4 +362,25 @@ func text0(s string, away bool) text {
 		return text{}
 	}
 	return text{s}
+}
+
+func TestLastEntriesGoFromAFileWithoutALineBreakAtItsEnd(t *testing.T) {
+	const head = "name: a-b\nsecretPath: p\nlabels: # of all\n"
+	for name, test := range map[string]struct{ before, labels, after string }{
+		"one":                    {"  a: s\n  b: t", `{"a":"s"}`, "  a: s"},
+		"two":                    {"  a: s\n  b: t\n  c: u # last", `{"a":"s"}`, "  a: s"},
+		"two with a blank line":  {"  a: s\n\n  b: t\n\n  c: u", `{"a":"s"}`, "  a: s"},
+		"all, and another comes": {"  a: s\n  b: t", `{"c":"u"}`, "  c: u"},
+		"the one in front, too":  {"  a: s\n  b: t\n  c: u", `{"b":"w"}`, "  b: w"},
+	} {
+		for _, eol := range []string{"\n", "\r\n"} {
+			t.Run(name+" "+strconv.Quote(eol), func(t *testing.T) {
+				text := func(s string) string { return strings.ReplaceAll(head+s, "\n", eol) }
+				got, err := Edit([]byte(text(test.before)), changeOf(t, `{"labels":`+test.labels+`}`))
+				if err != nil || string(got) != text(test.after) {
+					t.Errorf("%v\n%q, not\n%q", err, got, text(test.after))
+				}
+			})
+		}
+	}
 }
