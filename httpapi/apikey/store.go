@@ -25,7 +25,8 @@ const MaxStored = 1000
 // even if the power fails then. The folder is the one thing beside the
 // repositories that can't be rebuilt: back it up.
 type Store struct {
-	dir string
+	dir   string
+	moved *MovedError // only who moves keys meets one
 
 	syncDir func(dir string) error // tests let it fail
 
@@ -37,8 +38,18 @@ type Store struct {
 
 // OpenStore opens the store in a folder of its own, which it makes if need
 // be. A file that is not a key as the store writes them is an error: to skip
-// it would be to revoke a key in silence.
+// it would be to revoke a key in silence. So is a [*MovedError].
 func OpenStore(dir string) (*Store, error) {
+	ks, err := OpenMoved(dir)
+	if err == nil && ks.moved != nil {
+		return nil, fmt.Errorf("key store: %w", ks.moved)
+	}
+	return ks, err
+}
+
+// OpenMoved is [OpenStore] also for a folder whose keys were moved away, which
+// [Store.Moved] tells: for who moves them.
+func OpenMoved(dir string) (*Store, error) {
 	// Drafts were left by a crash before their keys were answered.
 	if err := errors.Join(durable.MkdirAll(dir), durable.RemoveDrafts(dir)); err != nil {
 		return nil, fmt.Errorf("key store: %w", err)
@@ -47,8 +58,15 @@ func OpenStore(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key store: %w", err)
 	}
+	moved, err := readMoved(dir)
+	if err != nil {
+		return nil, fmt.Errorf("key store: %w", err)
+	}
 	keys := map[string]*Key{}
 	for _, file := range files {
+		if file.Name() == movedName {
+			continue
+		}
 		path := filepath.Join(dir, file.Name())
 		key, err := readKey(path)
 		if err != nil {
@@ -56,7 +74,7 @@ func OpenStore(dir string) (*Store, error) {
 		}
 		keys[key.ID] = key
 	}
-	ks := &Store{dir: dir, syncDir: durable.SyncDir}
+	ks := &Store{dir: dir, moved: moved, syncDir: durable.SyncDir}
 	ks.keys.Store(&keys)
 	return ks, nil
 }
@@ -73,6 +91,9 @@ func readKey(path string) (*Key, error) {
 func (ks *Store) Get(id string) *Key {
 	return (*ks.keys.Load())[id]
 }
+
+// All returns the keys of all tenants, in no order.
+func (ks *Store) All() []*Key { return slices.Collect(maps.Values(*ks.keys.Load())) }
 
 // Of returns a tenant's keys in no order. It does not fail: a folder of which a file
 // can't be read is not opened.

@@ -1,0 +1,295 @@
+package keystore
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"secretsync/gitstore"
+	"secretsync/httpapi/apikey"
+)
+
+const (
+	// watchTime is how long one watch lasts. It is short, because one whose
+	// connection hangs is only missed at its end.
+	watchTime = time.Minute
+	watchSlip = 10 * time.Second
+	pageSize  = 100
+)
+
+var selector = "type=" + string(typeOfKeys)
+
+// Run follows the Secrets until ctx ends, and returns nil then. What is in the way is
+// logged once; meanwhile the keys that are known go on.
+func (c *Cluster) Run(ctx context.Context) error {
+	pauses := newPauses()
+	for {
+		began := c.clock.Now()
+		err := c.watch(ctx)
+		if err == nil && c.clock.Since(began) < time.Second {
+			// It ended in order, but at once: not again without a pause.
+			_ = c.pause(ctx, pauses.Step())
+		}
+		for err != nil && ctx.Err() == nil {
+			c.troubled(err)
+			if c.pause(ctx, pauses.Step()) != nil {
+				break
+			}
+			if err = c.list(ctx); err == nil {
+				c.well()
+				pauses = newPauses()
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// newPauses are those between attempts, of at most five seconds.
+func newPauses() wait.Backoff {
+	return wait.Backoff{Duration: 200 * time.Millisecond, Factor: 1.7, Jitter: 0.5, Steps: 10, Cap: 4 * time.Second}
+}
+
+func (c *Cluster) troubled(err error) {
+	said := why("watch", err)
+	c.metrics.follows(false)
+	if c.trouble != said {
+		c.trouble = said
+		c.log.Warn("the Secrets with the API keys are not followed: keys that are known go on, and what other servers make and revoke is not seen", "cause", said, "detail", err)
+	}
+}
+
+func (c *Cluster) well() {
+	c.metrics.follows(true)
+	if c.trouble != "" {
+		c.trouble = ""
+		c.log.Info("the Secrets with the API keys are followed again")
+	}
+}
+
+// watch takes in what changes, until the server ends it in order (nil) or it fails.
+func (c *Cluster) watch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, watchTime+watchSlip)
+	defer cancel()
+	seconds := int64(watchTime / time.Second)
+	w, err := c.secrets.Watch(ctx, metav1.ListOptions{
+		FieldSelector: selector, ResourceVersion: c.version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
+	})
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	for event := range w.ResultChan() {
+		s, ok := event.Object.(*corev1.Secret)
+		if !ok {
+			return apierrors.FromObject(event.Object)
+		}
+		switch event.Type {
+		case watch.Added, watch.Modified:
+			c.take(s)
+		case watch.Deleted:
+			c.ended(s)
+		}
+		c.version = s.ResourceVersion
+	}
+	return ctx.Err()
+}
+
+// list reads all Secrets. It is believed whatever it says, but for what was written by
+// ourselves meanwhile: after the cluster was restored from a backup, resource versions go
+// back.
+func (c *Cluster) list(ctx context.Context) error {
+	c.mu.RLock()
+	began := c.writes
+	c.mu.RUnlock()
+	type found struct {
+		*corev1.Secret
+		keys map[string]*apikey.Key
+		size int
+		bad  error
+	}
+	all := make(map[gitstore.TenantName]found)
+	var mark *corev1.Secret
+	options := metav1.ListOptions{FieldSelector: selector, Limit: pageSize}
+	for {
+		page, err := c.secrets.List(ctx, options)
+		if err != nil {
+			return err
+		}
+		for i := range page.Items {
+			s := &page.Items[i]
+			if s.Name == markName {
+				mark = s
+				continue
+			}
+			tenant, ok := tenantOf(s.Name)
+			if !ok {
+				c.stray(s)
+				continue
+			}
+			f := found{Secret: s}
+			f.keys, f.size, f.bad = parse(tenant, s)
+			s.Data = nil
+			all[tenant] = f
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			c.version = page.ResourceVersion
+			break
+		}
+	}
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moved = nil
+	if mark != nil {
+		c.moved = movedBy(mark)
+	}
+	for tenant, f := range all {
+		k := c.of(tenant)
+		if k.wrote > began && newer(k.version, f.ResourceVersion) {
+			continue
+		}
+		c.put(tenant, k, f.Secret, f.keys, f.size, f.bad)
+	}
+	for tenant, k := range c.tenants {
+		if _, there := all[tenant]; !there && k.there && k.wrote <= began {
+			c.forget(tenant, k, "")
+		}
+	}
+	return nil
+}
+
+// newer reports whether one resource version comes after another. One that is not
+// understood counts as newer, so that it is taken in.
+func newer(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err != nil || order > 0
+}
+
+// of returns what is known of a tenant's Secret. It is called with the lock.
+func (c *Cluster) of(tenant gitstore.TenantName) *kept {
+	k := c.tenants[tenant]
+	if k == nil {
+		k = &kept{turn: make(chan struct{}, 1)}
+		c.tenants[tenant] = k
+	}
+	return k
+}
+
+// take takes in a Secret, if it is newer than what is known.
+func (c *Cluster) take(s *corev1.Secret) {
+	if s.Name == markName {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.moved = movedBy(s); c.moved != nil {
+			c.log.Error("the API keys were moved; none is made or revoked here any more", "error", c.moved)
+		}
+		return
+	}
+	tenant, ok := tenantOf(s.Name)
+	if !ok {
+		c.stray(s)
+		return
+	}
+	keys, size, bad := parse(tenant, s)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.of(tenant); k.version == "" || newer(s.ResourceVersion, k.version) {
+		c.put(tenant, k, s, keys, size, bad)
+	}
+}
+
+// takeOwn takes in the answer to a write of our own.
+func (c *Cluster) takeOwn(tenant gitstore.TenantName, s *corev1.Secret) {
+	c.mu.Lock()
+	c.writes++
+	c.of(tenant).wrote = c.writes
+	c.mu.Unlock()
+	c.take(s)
+}
+
+// put replaces what is known of a Secret that is there; of one that can't be read the
+// keys stay that were known before. It is called with the lock.
+func (c *Cluster) put(tenant gitstore.TenantName, k *kept, s *corev1.Secret, keys map[string]*apikey.Key, size int, bad error) {
+	k.version, k.there, k.size = s.ResourceVersion, true, size
+	for id := range keys {
+		if other := c.byID[id]; bad == nil && other != nil && other.Tenant != tenant {
+			bad = damaged(s.Name, "has the key "+id+", which stands in that of tenant "+other.Tenant.String()+" too")
+		}
+	}
+	if before := c.unread[tenant]; bad != nil {
+		c.unread[tenant] = bad
+		if before == nil || before.Error() != bad.Error() {
+			c.log.Error("the API keys of a tenant can't be read; those that were known go on, others are answered with 503", "tenant", tenant.String(), "known", len(k.keys), "error", bad)
+		}
+		return
+	} else if before != nil {
+		delete(c.unread, tenant)
+		c.log.Info("the API keys of a tenant can be read again", "tenant", tenant.String(), "keys", len(keys))
+	}
+	for id := range k.keys {
+		if keys[id] == nil {
+			delete(c.byID, id)
+		}
+	}
+	for id, key := range keys {
+		c.byID[id] = key
+	}
+	k.keys = keys
+}
+
+// ended takes in that a Secret was deleted.
+func (c *Cluster) ended(s *corev1.Secret) {
+	if s.Name == markName {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.moved = nil
+		return
+	}
+	if tenant, ok := tenantOf(s.Name); ok {
+		c.end(tenant, s.ResourceVersion)
+	}
+}
+
+// end takes in that a tenant's Secret was deleted, as of a resource version.
+func (c *Cluster) end(tenant gitstore.TenantName, version string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.of(tenant); k.there && newer(version, k.version) {
+		c.forget(tenant, k, version)
+	}
+}
+
+// absent takes in that a tenant had no Secret when it was asked for, unless something
+// newer was told since then.
+func (c *Cluster) absent(tenant gitstore.TenantName, known string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.of(tenant); k.there && k.version == known {
+		c.forget(tenant, k, "")
+	}
+}
+
+// forget is called with the lock. We delete none of them: who did has revoked the keys.
+func (c *Cluster) forget(tenant gitstore.TenantName, k *kept, version string) {
+	c.log.Warn("the Secret with the API keys of a tenant was deleted by somebody: they are refused", "tenant", tenant.String(), "secret", nameOf(tenant), "keys", len(k.keys))
+	delete(c.unread, tenant)
+	for id := range k.keys {
+		delete(c.byID, id)
+	}
+	k.there, k.size, k.keys = false, 0, nil
+	if version != "" {
+		k.version = version
+	}
+}
+
+func (c *Cluster) stray(s *corev1.Secret) {
+	c.log.Warn("a Secret is of the type of those with API keys, and has no name of one; it is left alone", "secret", s.Name)
+}
