@@ -22,7 +22,6 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/durable"
 	"secretsync/httpapi"
-	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/audit"
 	"secretsync/httpapi/githttp"
 	"secretsync/reconcile"
@@ -88,8 +87,7 @@ type program struct {
 	forges     map[gitstore.TenantName]forgeClient
 	hooks      map[gitstore.TenantName]tenantHook
 	git        *githttp.Server // nil: repositories are not served
-	hashKey    []byte
-	keys       *apikey.Store
+	keys       keyring
 	registry   *prometheus.Registry
 	audit      *audit.Log  // nil: there is none
 	desk       review.Desk // of those who check pull requests
@@ -121,9 +119,6 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 	if err := durable.MkdirAll(cfg.DataDir); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
-	if p.hashKey, err = hashKey(cfg.HashKeyFile, cfg.DataDir); err != nil {
-		return err
-	}
 	p.store, err = gitstore.Open(gitstore.Config{
 		Dir:            filepath.Join(cfg.DataDir, "repositories"),
 		Committer:      cfg.Committer,
@@ -138,7 +133,10 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 		return err
 	}
 	defer func() { err = errors.Join(err, p.store.Close()) }()
-	if p.keys, err = apikey.OpenStore(filepath.Join(cfg.DataDir, "keys")); err != nil {
+	if p.keys, err = p.openKeys(ctx, cfg); err != nil {
+		if ctx.Err() != nil {
+			return nil // it was told to end while it waited
+		}
 		return err
 	}
 	if err := noteDataFormat(cfg.DataDir); err != nil {
@@ -175,6 +173,7 @@ func (p *program) run(ctx context.Context, cfg *config.Config) error {
 		defer context.AfterFunc(work, cancel)()
 		return p.server.Run(serving)
 	})
+	group.Go(func() error { return p.keys.run(work) })
 	group.Go(func() error { return p.reconciler.Run(work) })
 	group.Go(func() error { return p.reporter.Run(work) })
 	group.Go(func() error { return p.desk.Run(work) })
@@ -252,7 +251,7 @@ func (p *program) assemble(cfg *config.Config) error {
 		Settings:      p.settings(cfg, repositories),
 		Git:           served,
 		Reconciler:    p.reconciler,
-		KeyStore:      p.keys,
+		KeyStore:      p.keys.api,
 		UsageFile:     filepath.Join(cfg.DataDir, "keys-used.json"),
 		Listen:        cfg.Listen,
 		MetricsListen: cfg.MetricsListen,
@@ -287,7 +286,7 @@ func (p *program) repositories(cfg *config.Config) (map[gitstore.TenantName]*git
 func (p *program) reconcileConfig(cfg *config.Config, repositories map[gitstore.TenantName]*gitstore.Repository) reconcile.Config {
 	rc := reconcile.Config{
 		Clusters:     cfg.Clusters,
-		HashKey:      p.hashKey,
+		HashKey:      p.keys.hash,
 		PollInterval: cfg.PollInterval, MinRefreshInterval: cfg.MinRefresh,
 		Workers:   cfg.Workers,
 		ValueRead: p.auditValues(),

@@ -93,7 +93,7 @@ func createClusterHashKey(ctx context.Context, secrets Secrets, key []byte) ([]b
 	}
 	stands, err := readClusterHashKey(ctx, secrets)
 	if err == nil && stands == nil {
-		err = fmt.Errorf("Secret %s was deleted while it was made; start again", hashKeyName)
+		err = fmt.Errorf("the Secret %s was deleted while it was made; start again", hashKeyName)
 	}
 	return stands, err
 }

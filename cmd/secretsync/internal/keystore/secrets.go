@@ -58,7 +58,7 @@ func newSecret(name string, kind corev1.SecretType) *corev1.Secret {
 // checkForm finds out whether a Secret is of ours and of a format that is known.
 func checkForm(s *corev1.Secret, kind corev1.SecretType) error {
 	if s.Type != kind {
-		return fmt.Errorf("Secret %s is of type %.80q and not %q: somebody else's has its name; rename or delete that", s.Name, s.Type, kind)
+		return fmt.Errorf("the Secret %s is of type %.80q and not %q: somebody else's has its name; rename or delete that", s.Name, s.Type, kind)
 	}
 	text, given := s.Annotations[annotationFormat]
 	is, err := strconv.Atoi(text)
@@ -68,13 +68,13 @@ func checkForm(s *corev1.Secret, kind corev1.SecretType) error {
 	case err != nil || is < 1:
 		return damaged(s.Name, "has an annotation "+annotationFormat+" that is no number")
 	case is > format:
-		return fmt.Errorf("Secret %s has format %d, and this version of secretsync knows none above %d: run the version that wrote it, or a later one", s.Name, is, format)
+		return fmt.Errorf("the Secret %s has format %d, and this version of secretsync knows none above %d: run the version that wrote it, or a later one", s.Name, is, format)
 	}
 	return nil
 }
 
 func damaged(name, how string) error {
-	return fmt.Errorf("Secret %s %s: restore it from a backup, or mend it by hand", name, how)
+	return fmt.Errorf("the Secret %s %s: restore it from a backup, or mend it by hand", name, how)
 }
 
 // bounded gives each request but a watch a time to be answered in.
