@@ -7,6 +7,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/audit"
+	"secretsync/httpapi/forward"
 	"secretsync/httpapi/githttp"
 )
 
@@ -113,7 +114,7 @@ func (x *exchange) claimed() string {
 // askedTenant is the tenant that a key gave no access to, if what stands in the path can
 // be the name of one.
 func (x *exchange) askedTenant() string {
-	if segment, ok := tenantIn(x.r.URL.Path); ok && x.denied == audit.WrongTenant {
+	if segment, ok := forward.Segment(x.r.URL.Path); ok && x.denied == audit.WrongTenant {
 		if name, err := gitstore.ParseTenantName(segment); err == nil {
 			return name.String()
 		}

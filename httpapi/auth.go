@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/forward"
 )
 
 // presented returns the key that a request presents: as a bearer token or, as Git
@@ -64,7 +65,7 @@ func (s *Server) find(st *state, missed *bool) func(id string) *apikey.Key {
 		if key == nil {
 			key = s.cfg.KeyStore.Get(id)
 		}
-		if key == nil || st.tenants[key.Tenant.String()] == nil {
+		if key == nil || !st.known(key.Tenant) {
 			*missed = true
 			return nil
 		}
@@ -95,10 +96,13 @@ func (x *exchange) authenticate() error {
 	if err := x.letIn(key, hash, err); err != nil {
 		return err
 	}
-	if segment, ok := tenantIn(x.r.URL.Path); ok && segment != key.Tenant.String() {
+	segment, ok := forward.Segment(x.r.URL.Path)
+	if ok && segment != key.Tenant.String() {
 		return errTenant
 	}
-	x.tenant = x.state.tenants[key.Tenant.String()]
+	if x.tenant = x.state.tenants[key.Tenant.String()]; x.tenant == nil && ok {
+		return errNotHeld // it just went to another replica
+	}
 	x.s.usage.Touch(key.ID, x.began)
 	return nil
 }
@@ -132,19 +136,6 @@ func (x *exchange) letIn(key *apikey.Key, hash apikey.Hash, err error) error {
 		return x.limited(wait, "too many requests with your key")
 	}
 	return nil
-}
-
-// tenantIn returns what stands in a path where a tenant's name does.
-func tenantIn(path string) (segment string, ok bool) {
-	if rest, ok := strings.CutPrefix(path, tenantsPath); ok {
-		segment, _, _ = strings.Cut(rest, "/")
-		return segment, true
-	}
-	if rest, ok := strings.CutPrefix(path, gitPath); ok {
-		segment, _, _ = strings.Cut(rest, "/")
-		return strings.TrimSuffix(segment, ".git"), true
-	}
-	return "", false
 }
 
 const tooManyFailures = "too many failed authentications from your address"

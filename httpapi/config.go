@@ -170,6 +170,9 @@ type Config struct {
 	// MaxConnectionsPerAddress is how many of them one address may hold;
 	// further ones are closed. Trusted proxies may hold all. 0: 512.
 	MaxConnectionsPerAddress int
+	// Replicas are the processes that tenants are shared with; nil: this one alone
+	// answers for all.
+	Replicas *Replicas
 	// Console says whether the pages for people are served at / and /console/.
 	Console Console
 	// Git serves the tenants' repositories to stock git. Run closes it. Optional.
@@ -199,7 +202,9 @@ type Config struct {
 // Settings are what [Server.Reconfigure] replaces as a whole.
 type Settings struct {
 	Tenants []Tenant
-	// Keys are the keys of the configuration, of all tenants.
+	// Elsewhere are the tenants that other replicas hold.
+	Elsewhere []gitstore.TenantName
+	// Keys are the keys of the configuration, of all tenants, wherever they are held.
 	Keys   []apikey.Key
 	Limits limit.Limits
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed; from
@@ -233,18 +238,25 @@ func (c Config) now() func() time.Time {
 // state is the settings in the form requests read them: parsed, indexed, never
 // modified.
 type state struct {
-	tenants map[string]*Tenant
-	keys    map[string]*apikey.Key
-	limits  limit.Limits
-	proxies []netip.Prefix
+	tenants   map[string]*Tenant
+	elsewhere map[string]bool // tenants of other replicas, by name
+	keys      map[string]*apikey.Key
+	limits    limit.Limits
+	proxies   []netip.Prefix
+}
+
+// known reports whether there is such a tenant, held here or elsewhere.
+func (st *state) known(name gitstore.TenantName) bool {
+	return st.tenants[name.String()] != nil || st.elsewhere[name.String()]
 }
 
 func newState(s Settings, stored KeyReader) (*state, error) {
 	st := &state{
-		tenants: make(map[string]*Tenant, len(s.Tenants)),
-		keys:    make(map[string]*apikey.Key, len(s.Keys)),
-		limits:  s.Limits,
-		proxies: s.TrustedProxies,
+		tenants:   make(map[string]*Tenant, len(s.Tenants)),
+		elsewhere: make(map[string]bool, len(s.Elsewhere)),
+		keys:      make(map[string]*apikey.Key, len(s.Keys)),
+		limits:    s.Limits,
+		proxies:   s.TrustedProxies,
 	}
 	var errs []error
 	for i := range s.Tenants {
@@ -257,9 +269,15 @@ func newState(s Settings, stored KeyReader) (*state, error) {
 		}
 		st.tenants[t.Name.String()] = &t
 	}
+	for _, name := range s.Elsewhere {
+		if st.known(name) {
+			errs = append(errs, fmt.Errorf("tenant %s is listed twice", name))
+		}
+		st.elsewhere[name.String()] = true
+	}
 	for i := range s.Keys {
 		k := s.Keys[i]
-		if st.tenants[k.Tenant.String()] == nil {
+		if !st.known(k.Tenant) {
 			errs = append(errs, fmt.Errorf("key %s belongs to tenant %s, which is not configured", k.ID, k.Tenant))
 		}
 		if st.keys[k.ID] != nil {

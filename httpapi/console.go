@@ -10,7 +10,6 @@ import (
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/audit"
 	"secretsync/httpapi/console"
-	"secretsync/httpapi/listen"
 )
 
 // The console, see package console: pages for people. It reaches the API through
@@ -29,9 +28,17 @@ func (s *Server) servePage(x *exchange) (*answer, error) {
 		return nil, errNoRoute // a program, which is told so as anywhere else
 	}
 	r := x.r.WithContext(context.WithValue(x.r.Context(), visitor{}, x))
-	s.console.Serve(&pageWriter{x}, r, listen.OverTLS(x.r) || s.cfg.Console == ConsoleTLS)
+	s.console.Serve(&pageWriter{x}, r, x.cookiesForTLS())
 	return nil, nil
 }
+
+// forPeople reports whether somebody with a browser asks for a page of the console.
+func forPeople(r *http.Request) bool {
+	return (r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, consolePath)) && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// cookiesForTLS reports whether the console's cookies are for TLS alone.
+func (x *exchange) cookiesForTLS() bool { return x.overTLS() || x.s.cfg.Console == ConsoleTLS }
 
 // visitor is the key under which a request to the console has its exchange.
 type visitor struct{}
@@ -87,6 +94,9 @@ func (a inProcess) SignIn(r *http.Request, token string) (console.Identity, erro
 		p := problemOf(err)
 		x.denied, x.token = denial(err, p.status), token
 		return console.Identity{}, &console.Error{Status: p.status, Sentence: p.sentence}
+	}
+	if x.state.tenants[key.Tenant.String()] == nil {
+		return console.Identity{}, &console.Error{Status: errNotHeld.status, Sentence: errNotHeld.sentence}
 	}
 	if !key.Role.Allows(apikey.Readonly) {
 		x.denied = audit.WrongRole

@@ -3,6 +3,7 @@
 // its own, in the order in which a request meets them:
 //
 //	listen   connections, until there is a request
+//	forward  the replica that is to answer it
 //	limit    how much may be asked for
 //	apikey   the keys, and whether one is right
 //	header   what the header of a request asks for
@@ -12,8 +13,8 @@
 //
 // It guarantees:
 //   - Every request passes one place, [Server.serveOn], which checks in a fixed
-//     order: key, tenant, route, role. Only then is the body read, and only
-//     then is looked at what is stored. What a client may not know can't
+//     order: whose tenant it is, key, tenant, route, role. Only then is the body read,
+//     and only then is looked at what is stored. What a client may not know can't
 //     therefore show in an answer, nor in how long it takes.
 //   - GET of definitions is answered from a snapshot: no Git, no lock, no
 //     waiting. A write is answered when its commit is durable.
@@ -122,6 +123,21 @@
 // signed in, and passes the same checks in the same order. A page is one line in the log,
 // and so is each call that writes; what a page reads is logged at the level debug.
 //
+// # Replicas
+//
+// Several processes can share the tenants among them, see package forward: each answers
+// for those that it holds and has all else answered by who does. To a client they are one
+// server.
+//
+//   - Keys are judged and counted where the tenant is held, against the address that the
+//     client has where it came in. Where it came in, what the holder refused counts as
+//     well, so that a flood stays there: a key that is none, or guesses from an address
+//     that made too many, are not passed on.
+//   - A session of the console is where its tenant is. The cookie names the tenant, by
+//     which every replica finds the session. It ends when the tenant comes to another
+//     replica, as it does when the server ends: it is on no disk and in no other process.
+//   - Readiness is of the process: a replica that holds nothing is ready, as it can pass on.
+//
 // # Threat model
 //
 // Trusted are the operator, who writes the configuration and can read the data
@@ -173,6 +189,11 @@
 //     the key ends its sessions at once; so does a restart. Whatever stands in a
 //     repository, a cluster or a forge is shown as text: a page runs no script but its
 //     own, and says so to the browser as well.
+//   - Replicas believe each other about whom a request is from, and nothing else: a stolen
+//     certificate of one lets its holder pass for any address with keys that he has, and
+//     be taken for a replica if he can write Leases as well, and then read what is
+//     asked of it, keys included. Their authority has to be one that vouches for nobody
+//     else.
 //   - /metrics names tenants and clusters and needs no key: give it an address
 //     of its own where the API is public.
 package httpapi

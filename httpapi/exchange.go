@@ -24,11 +24,12 @@ import (
 	"secretsync/gitstore/forge"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/audit"
+	"secretsync/httpapi/console"
+	"secretsync/httpapi/forward"
 	"secretsync/httpapi/githttp"
 	"secretsync/httpapi/header"
 	"secretsync/httpapi/kept"
 	"secretsync/httpapi/limit"
-	"secretsync/httpapi/listen"
 	"secretsync/httpapi/render"
 )
 
@@ -67,6 +68,9 @@ type exchange struct {
 	denied   audit.Reason
 	token    string // a key that was shown in a form, and not in a header
 	recorded bool
+
+	forwardedTo string // the replica that was to answer
+	cut         bool   // the answer broke off, and so does the connection
 }
 
 // answer is what a handler answers with. Secrets never appear in one.
@@ -95,21 +99,12 @@ func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) 
 	defer x.end()
 	x.requestID = requestID(r.Header)
 	x.remote = limit.Remote(r, x.state.proxies)
-	h := w.Header()
-	h["X-Request-Id"] = []string{x.requestID}
-	setSecurityHeaders(h)
-	if listen.OverTLS(r) {
-		h["Strict-Transport-Security"] = hsts
+	if origin, ok := forward.OriginOf(r); ok && origin.Address.IsValid() {
+		x.remote = origin.Address
 	}
-	if s.leaving.Load() {
-		// The next request is another server's, over a connection that is.
-		h["Connection"] = connectionClose
-	}
-	if len(r.TransferEncoding) > 0 {
-		// Chunked: if there was a length as well, whoever passed the request on
-		// may have believed that, and taken the rest for the next request (RFC
-		// 9112, section 6.1). net/http does not tell; so there is no next.
-		h["Connection"] = connectionClose
+	x.openAnswer()
+	if x.elsewhere() {
+		return
 	}
 
 	check := func() error { return x.takeFromAddress(false) }
@@ -129,6 +124,29 @@ func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) 
 		return
 	}
 	router.ServeHTTP(x, r)
+}
+
+// openAnswer sets what every answer bears.
+func (x *exchange) openAnswer() {
+	h := x.Header()
+	h["X-Request-Id"] = []string{x.requestID}
+	setSecurityHeaders(h)
+	if x.overTLS() {
+		h["Strict-Transport-Security"] = hsts
+	}
+	if x.isLast() {
+		h["Connection"] = connectionClose
+	}
+}
+
+// isLast reports whether the client's connection ends with the answer.
+func (x *exchange) isLast() bool {
+	// The next request is another server's, over a connection that is.
+	return x.s.leaving.Load() ||
+		// Chunked: if there was a length as well, whoever passed the request on
+		// may have believed that, and taken the rest for the next request (RFC
+		// 9112, section 6.1). net/http does not tell; so there is no next.
+		len(x.r.TransferEncoding) > 0
 }
 
 // needsKey reports whether a request is let in only with a key: all of the API
@@ -236,6 +254,13 @@ func (x *exchange) fail(err error) {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.FormatInt(seconds(p.retryAfter), 10))
 	}
+	if p.undone {
+		h.Set(forward.UndoneHeader, "true")
+	}
+	if x.s.console != nil && forPeople(x.r) {
+		x.s.console.Refuse(&pageWriter{x}, x.r, &console.Error{Status: p.status, Sentence: p.sentence})
+		return
+	}
 	if underGit(x.r) && !strings.Contains(x.r.Header.Get("Accept"), "json") {
 		// Git shows an error to people if it is text.
 		x.send(&answer{status: p.status, contentType: "text/plain; charset=utf-8", body: []byte(p.sentence + "\n")})
@@ -340,8 +365,12 @@ func (x *exchange) end() {
 	if ctx := x.r.Context(); x.observers.log.Enabled(ctx, level) {
 		x.observers.log.LogAttrs(ctx, level, "request", x.attrs(took)...)
 	}
+	cut := x.cut
 	*x = exchange{}
 	exchanges.Put(x)
+	if cut {
+		panic(http.ErrAbortHandler) // so that the client does not take it for whole
+	}
 }
 
 // attrs are the fields of the request's line in the log, beside its route.
@@ -369,6 +398,9 @@ func (x *exchange) attrs(took time.Duration) []slog.Attr {
 	}
 	if x.event != "" {
 		attrs = append(attrs, slog.String("event", string(x.event)))
+	}
+	if x.forwardedTo != "" {
+		attrs = append(attrs, slog.String("forwarded_to", x.forwardedTo))
 	}
 	if x.branch != "" {
 		attrs = append(attrs, slog.String("branch", x.branch))

@@ -76,8 +76,12 @@ func statuses(answers string) (all []string) {
 // way only.
 func TestBytesThatAreNoOrderlyRequest(t *testing.T) {
 	w := newWorld(t)
+	w.judgesBytes(t, w.running())
+}
+
+// judgesBytes asks a server, for all of whose requests the world's log is right.
+func (w *world) judgesBytes(t *testing.T, addr string) {
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
-	addr := w.running()
 	auth := "Authorization: Bearer " + w.admin + "\r\n"
 	host := "Host: x\r\n"
 	get := "GET /api/v1/tenants/acme HTTP/1.1\r\n" + host + auth + "\r\n"

@@ -10,6 +10,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/forward"
 	"secretsync/httpapi/githttp"
 	"secretsync/reconcile"
 	"secretsync/reconcile/proposal"
@@ -22,6 +23,7 @@ type problem struct {
 	sentence   string        // tells the client what is wrong and what to do
 	retryAfter time.Duration // for 429 and 503, rounded up to seconds
 	cause      error         // for the log alone; nil where the sentence says everything
+	undone     bool          // surely nothing was done, see [forward.UndoneHeader]
 }
 
 func (p *problem) Error() string { return p.sentence }
@@ -64,7 +66,14 @@ var kinds = []struct {
 	status     int
 	sentence   string
 	retryAfter time.Duration
+	undone     bool
 }{
+	// What became of a request that was passed on; before what that was due to.
+	{kind: forward.ErrUndone, status: http.StatusServiceUnavailable, retryAfter: takenSoon, undone: true,
+		sentence: "the replica that holds the tenant can't be reached now; nothing was done, ask again"},
+	{kind: forward.ErrUnclear, status: http.StatusServiceUnavailable, retryAfter: takenSoon,
+		sentence: "the replica that holds the tenant did not answer, so it is not known whether a change was made: look whether it stands before the request is made again"},
+	{kind: forward.ErrBody, status: http.StatusBadRequest, sentence: errBody.sentence},
 	{kind: apikey.ErrWrong, status: http.StatusUnauthorized},
 	{kind: apikey.ErrExpired, status: http.StatusUnauthorized},
 	{kind: gitstore.ErrLimit, status: http.StatusBadRequest},
@@ -108,7 +117,7 @@ func problemOf(err error) *problem {
 		if !errors.Is(err, k.kind) {
 			continue
 		}
-		p := &problem{status: k.status, sentence: k.sentence, retryAfter: k.retryAfter}
+		p := &problem{status: k.status, sentence: k.sentence, retryAfter: k.retryAfter, undone: k.undone}
 		switch {
 		case p.sentence == "":
 			p.sentence = err.Error()

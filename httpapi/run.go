@@ -21,6 +21,7 @@ const defaultGrace = 15 * time.Second
 type bound struct {
 	api     net.Listener
 	metrics net.Listener // nil without MetricsListen
+	peers   net.Listener // nil without Replicas
 }
 
 // Listen binds the configured addresses, so that an address in use is an error
@@ -45,8 +46,28 @@ func (s *Server) Listen() error {
 			return errors.Join(fmt.Errorf("metrics can't listen: %w", err), b.api.Close())
 		}
 	}
+	if s.cfg.Replicas != nil {
+		if b.peers, err = listen.Bind(s.cfg.Replicas.Listen, listen.Bounds{Connections: peerConnections, PerAddress: connectionsOfPeer}); err != nil {
+			s.bound = &b
+			return errors.Join(fmt.Errorf("other replicas can't be listened to: %w", err), s.closeListeners())
+		}
+	}
 	s.bound = &b
 	return nil
+}
+
+// How many connections other replicas may hold at once, and one of them.
+const (
+	peerConnections   = 8192
+	connectionsOfPeer = 4096
+)
+
+// PeerAddr is where other replicas reach this one; nil before Listen, and without them.
+func (s *Server) PeerAddr() net.Addr {
+	if s.bound == nil || s.bound.peers == nil {
+		return nil
+	}
+	return s.bound.peers.Addr()
 }
 
 // Addr is where the API listens; nil before Listen.
@@ -84,6 +105,12 @@ func (s *Server) Run(ctx context.Context) error {
 	servers := map[*http.Server]net.Listener{api: listener}
 	if s.bound.metrics != nil {
 		servers[listen.NewServer(s.metricsHandler(), s.log)] = listen.Polite(s.bound.metrics, refusal)
+	}
+	if s.peers != nil {
+		defer s.peers.Close()
+		peer := listen.NewServer(s.PeerHandler(), s.log)
+		peer.MaxHeaderBytes += headerOfPeer
+		servers[peer] = listen.Mutual(s.bound.peers, peer, s.peers.pair, refusal)
 	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -124,6 +151,9 @@ func (s *Server) drain(ended context.Context) {
 	<-s.after(s.cfg.Drain)
 }
 
+// headerOfPeer is for what a replica adds to a header that it passes on, in bytes.
+const headerOfPeer = 4 << 10
+
 // shutdown ends all servers side by side, within the grace.
 func (s *Server) shutdown(servers map[*http.Server]net.Listener) error {
 	grace := s.cfg.Grace
@@ -157,6 +187,9 @@ func (s *Server) closeListeners() error {
 	err := s.bound.api.Close()
 	if s.bound.metrics != nil {
 		err = errors.Join(err, s.bound.metrics.Close())
+	}
+	if s.bound.peers != nil {
+		err = errors.Join(err, s.bound.peers.Close())
 	}
 	s.bound = nil
 	return err

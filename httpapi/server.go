@@ -15,6 +15,7 @@ import (
 
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/console"
+	"secretsync/httpapi/forward"
 	"secretsync/httpapi/kept"
 	"secretsync/httpapi/limit"
 	"secretsync/httpapi/timeline"
@@ -44,6 +45,7 @@ type Server struct {
 	leaving atomic.Bool                          // Run was told to end
 	after   func(time.Duration) <-chan time.Time // time.After, but in tests
 	bound   *bound                               // set by Listen
+	peers   *peers                               // nil: there are none
 	made    time.Time
 	opened  atomic.Bool // see readyz
 }
@@ -100,6 +102,11 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("httpapi: %w", err)
 		}
 	}
+	if cfg.Replicas != nil {
+		if s.peers, err = s.newPeers(); err != nil {
+			return nil, fmt.Errorf("httpapi: %w", err)
+		}
+	}
 	s.router = s.newRouter(s.routes(), cfg.MetricsListen == "")
 	return s, nil
 }
@@ -129,6 +136,10 @@ func (s *Server) Reconfigure(settings Settings) error {
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveOn(s.router, w, r) })
 }
+
+// PeerHandler serves what other replicas pass on, as on [Replicas.Listen]. Who reaches it
+// is believed about whom a request is from.
+func (s *Server) PeerHandler() http.Handler { return forward.FromPeers(s.Handler()) }
 
 // newRouter makes the router for some routes. It never redirects: a path is
 // right as it stands or does not exist.

@@ -103,6 +103,9 @@ func newWorldOver(t testing.TB, stored gitstore.Config, change ...func(*Config))
 	listener := httptest.NewServer(w.server.Handler())
 	t.Cleanup(listener.Close)
 	w.url = listener.URL
+	if os.Getenv("THROUGH_A_REPLICA") != "" && cfg.Replicas == nil {
+		w.throughAnother(cfg)
+	}
 	return w
 }
 

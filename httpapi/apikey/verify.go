@@ -37,6 +37,16 @@ func Verify(token string, now time.Time, find func(id string) *Key) (*Key, Hash,
 	return key, given, nil
 }
 
+// Split takes a token apart that has the form of one, without a look at whether there is
+// such a key: its id, and the hash that [Verify] would return.
+func Split(token string) (id string, hash Hash, ok bool) {
+	id, secret, ok := splitToken(token)
+	if !ok {
+		return "", Hash{}, false
+	}
+	return id, hashSecret(secret), true
+}
+
 // Again finds a key that [Verify] found right before, by its id and the hash that
 // Verify returned: it still is that one, and has not expired. It fails as Verify does.
 func Again(id string, hash Hash, now time.Time, find func(id string) *Key) (*Key, error) {

@@ -40,8 +40,8 @@ func New(api API, now func() time.Time, serving <-chan struct{}) (*Console, erro
 	}
 	c.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { seeOther(w, r, home) })
 	c.mux.HandleFunc("GET /console/assets/"+assetHash()+"/{file}", serveAsset)
-	c.mux.HandleFunc("GET "+signInPath, c.askForKey)
-	c.mux.HandleFunc("POST "+signInPath, c.signIn)
+	c.mux.HandleFunc("GET "+SignInPath, c.askForKey)
+	c.mux.HandleFunc("POST "+SignInPath, c.signIn)
 	c.visit("GET "+home+"{$}", (*visit).overview)
 	c.visit("GET /console/live", (*visit).live)
 	c.visit("GET /console/map", (*visit).showMap)
@@ -69,8 +69,11 @@ func New(api API, now func() time.Time, serving <-chan struct{}) (*Console, erro
 }
 
 const (
-	home       = "/console/"
-	signInPath = "/console/sign-in"
+	home = "/console/"
+	// SignInPath is where a key is sent to, in a form's field "key".
+	SignInPath = "/console/sign-in"
+	// MaxSignIn bounds that form.
+	MaxSignIn = 16 << 10
 	// maxForm bounds a form: a definition's text, and what stands around it.
 	maxForm = 256 << 10
 )
@@ -78,15 +81,24 @@ const (
 // EndSessions ends all sessions of a key that was revoked.
 func (c *Console) EndSessions(keyID string) { c.sessions.EndOf(keyID) }
 
-// Serve answers a request for a page. With secure cookies are for TLS alone.
-func (c *Console) Serve(w http.ResponseWriter, r *http.Request, secure bool) {
-	h := w.Header()
+// Refuse answers a request for a page with what is the matter.
+func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, err *Error) {
+	setPolicy(w.Header())
+	c.fail(w, r, nil, err)
+}
+
+func setPolicy(h http.Header) {
 	h["Content-Security-Policy"] = policy
 	h["Referrer-Policy"] = []string{"same-origin"} // none at all would take the Origin from forms
 	h["X-Frame-Options"] = []string{"DENY"}
 	h["Cross-Origin-Opener-Policy"] = sameOrigin
 	h["Cross-Origin-Resource-Policy"] = sameOrigin
 	h["Permissions-Policy"] = []string{"camera=(), geolocation=(), microphone=(), payment=(), usb=()"}
+}
+
+// Serve answers a request for a page. With secure cookies are for TLS alone.
+func (c *Console) Serve(w http.ResponseWriter, r *http.Request, secure bool) {
+	setPolicy(w.Header())
 	if secure {
 		r = r.WithContext(withSecure(r.Context()))
 	}
@@ -176,7 +188,7 @@ func toSignIn(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	to := signInPath
+	to := SignInPath
 	if r.Method == http.MethodGet && r.URL.RequestURI() != home {
 		to += "?next=" + url.QueryEscape(r.URL.RequestURI())
 	}
@@ -190,7 +202,7 @@ func seeOther(w http.ResponseWriter, r *http.Request, to string) {
 
 // nextPath is where to go after sign-in: a page of ours, whatever was asked for.
 func nextPath(s string) string {
-	if !strings.HasPrefix(s, home) || strings.ContainsAny(s, "\\\r\n") || strings.Contains(s, "..") || strings.HasPrefix(s, signInPath) || len(s) > 2000 {
+	if !strings.HasPrefix(s, home) || strings.ContainsAny(s, "\\\r\n") || strings.Contains(s, "..") || strings.HasPrefix(s, SignInPath) || len(s) > 2000 {
 		return home
 	}
 	return s
@@ -209,7 +221,7 @@ type signInPage struct{ Next, Problem string }
 
 // signIn is the one place that sees a key.
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
+	r.Body = http.MaxBytesReader(w, r.Body, MaxSignIn)
 	if err := r.ParseForm(); err != nil {
 		c.fail(w, r, nil, &Error{Status: http.StatusBadRequest, Sentence: "the form can't be read"})
 		return
@@ -237,7 +249,7 @@ func (v *visit) signOut(w http.ResponseWriter) error {
 	v.c.api.SignedOut(v.r, v.who)
 	setCookie(w, isSecure(v.r), "")
 	w.Header().Set("Clear-Site-Data", `"cache"`)
-	seeOther(w, v.r, signInPath)
+	seeOther(w, v.r, SignInPath)
 	return nil
 }
 

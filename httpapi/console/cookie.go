@@ -3,6 +3,8 @@ package console
 import (
 	"context"
 	"net/http"
+
+	"secretsync/httpapi/console/session"
 )
 
 // secureRequest marks a request whose cookies are for TLS alone.
@@ -21,6 +23,17 @@ func cookieName(secure bool) string {
 		return "__Host-secretsync"
 	}
 	return "secretsync"
+}
+
+// TenantOf returns the tenant whose session a request's cookie names, if there is such a
+// session; empty without a cookie. It is not proven, and good for nothing but to find who
+// could prove it.
+func TenantOf(r *http.Request, secure bool) string {
+	cookie, err := r.Cookie(cookieName(secure))
+	if err != nil {
+		return ""
+	}
+	return session.TenantOf(cookie.Value)
 }
 
 func setCookie(w http.ResponseWriter, secure bool, value string) {

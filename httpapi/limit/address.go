@@ -85,6 +85,31 @@ func (a *Addresses) Take(addr netip.Addr, limits *Limits, now time.Time) (wait, 
 	return takeFrom(one.limiter, limit, burst, now), blocked
 }
 
+// Barred returns how long a key from an address is not to be passed on to where it could
+// be judged: while the address is blocked, or has asked for all that it may without a key
+// that is right. It counts nothing. A secret that was right from there before is let by.
+func (a *Addresses) Barred(addr netip.Addr, hash [32]byte, limits *Limits, now time.Time) (wait time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e, ok := a.byAddr[addr]
+	if !ok {
+		return 0
+	}
+	one := e.Value.(*address)
+	if slices.Contains(one.good[:], hash) {
+		return 0
+	}
+	if limits.freeFailures() >= 0 {
+		wait = max(0, one.blockedUntil.Sub(now))
+	}
+	if limit, _ := limits.ofAddress(); limit >= 0 {
+		if lacking := 1 - one.limiter.TokensAt(now); lacking > 0 {
+			wait = max(wait, time.Duration(lacking/float64(limit)*float64(time.Second)))
+		}
+	}
+	return wait
+}
+
 // Failed counts a failed authentication.
 func (a *Addresses) Failed(addr netip.Addr, limits *Limits) {
 	free := limits.freeFailures()
@@ -122,7 +147,20 @@ func (a *Addresses) Admit(addr netip.Addr, hash [32]byte, limits *Limits, now ti
 	if blocked = one.blockedUntil.Sub(now); blocked > 0 {
 		return blocked
 	}
+	one.remember(hash)
+	return 0
+}
+
+// Passed remembers the hash of a secret that was found right elsewhere, see [Addresses.Barred].
+func (a *Addresses) Passed(addr netip.Addr, hash [32]byte, limits *Limits) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if one := a.get(addr, limits); !slices.Contains(one.good[:], hash) {
+		one.remember(hash)
+	}
+}
+
+func (one *address) remember(hash [32]byte) {
 	one.good[one.next%len(one.good)] = hash
 	one.next++
-	return 0
 }

@@ -2,75 +2,70 @@ package listen
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
 	"time"
 )
 
-// certificateAge is how long a certificate is served before its files are
-// looked at again, at the next handshake.
-const certificateAge = 5 * time.Second
-
-// Certificate serves a certificate from files, and follows the files: whoever
-// renews them need not tell us. Files that are broken or half written leave
-// the old one in force.
-type Certificate struct {
-	certFile, keyFile string
-	log               *slog.Logger
-	now               func() time.Time
-
-	mu      sync.Mutex
-	current *tls.Certificate
-	seen    [2]fileMark
-	checked time.Time
-}
-
-// fileMark tells one content of a file from the next.
-type fileMark struct {
-	modified time.Time
-	size     int64
-}
+// Certificate serves a certificate from files, and follows the files.
+type Certificate struct{ *followed[*tls.Certificate] }
 
 // OpenCertificate reads a certificate and its key, as PEM.
 func OpenCertificate(certFile, keyFile string, log *slog.Logger, now func() time.Time) (*Certificate, error) {
-	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log, now: now, checked: now()}
-	c.seen = c.marks()
-	return c, c.load()
-}
-
-func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := c.now(); now.Sub(c.checked) >= certificateAge {
-		c.checked = now
-		if marks := c.marks(); marks != c.seen {
-			c.seen = marks
-			if err := c.load(); err != nil {
-				c.log.Error("new certificate refused, the old one stays", "error", err)
-			} else {
-				c.log.Info("certificate reloaded", "file", c.certFile)
-			}
+	f, err := follow("certificate", []string{certFile, keyFile}, func() (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %s with key %s: %w", certFile, keyFile, err)
 		}
-	}
-	return c.current, nil
+		return &pair, nil
+	}, log, now)
+	return &Certificate{f}, err
 }
 
-func (c *Certificate) load() error {
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err != nil {
-		return fmt.Errorf("certificate %s with key %s: %w", c.certFile, c.keyFile, err)
-	}
-	c.current = &pair
-	return nil
+func (c *Certificate) toClients(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.get(), nil }
+
+func (c *Certificate) toServers(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return c.get(), nil
 }
 
-func (c *Certificate) marks() (marks [2]fileMark) {
-	for i, file := range []string{c.certFile, c.keyFile} {
-		if info, err := os.Stat(file); err == nil {
-			marks[i] = fileMark{info.ModTime(), info.Size()}
+// Authority is who vouches for certificates, from a file, which is followed.
+type Authority struct{ *followed[*x509.CertPool] }
+
+// OpenAuthority reads the certificates of an authority, as PEM. While it is replaced the
+// file holds the old one's and the new one's.
+func OpenAuthority(file string, log *slog.Logger, now func() time.Time) (*Authority, error) {
+	f, err := follow("authority", []string{file}, func() (*x509.CertPool, error) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("authority: %w", err)
 		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("authority %s: there is no certificate in it", file)
+		}
+		return pool, nil
+	}, log, now)
+	return &Authority{f}, err
+}
+
+// vouches returns a [tls.Config.VerifyConnection] that lets those in whom the authority
+// vouches for, as it stands at that time. Names are not compared: it vouches for nobody
+// else, and addresses come and go.
+func (a *Authority) vouches(usage x509.ExtKeyUsage, now func() time.Time) func(tls.ConnectionState) error {
+	return func(state tls.ConnectionState) error {
+		if len(state.PeerCertificates) == 0 {
+			return errors.New("no certificate was presented")
+		}
+		between := x509.NewCertPool()
+		for _, c := range state.PeerCertificates[1:] {
+			between.AddCert(c)
+		}
+		_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+			Roots: a.get(), Intermediates: between, CurrentTime: now(), KeyUsages: []x509.ExtKeyUsage{usage},
+		})
+		return err
 	}
-	return marks
 }

@@ -5,7 +5,8 @@
 //	[Bind]         accepts, so many in all and so many from one address
 //	   |
 //	[Secured]      shakes hands, with a certificate that follows its files
-//	   |           (without TLS: [Polite])
+//	   |           (without TLS: [Polite]; between replicas, where both ends present
+//	   |           one: [Mutual])
 //	   |           replaces what net/http would write where it refuses
 //	[NewServer]    bounds the header, and the time for each part
 //	   |

@@ -35,7 +35,7 @@ type Bounds struct {
 	// PerAddress is how many of them one address may hold; further ones are
 	// closed. 0: 512.
 	PerAddress int
-	// Exempt are the addresses that may hold all.
+	// Exempt are the addresses that may hold all; nil: none.
 	Exempt func(netip.Addr) bool
 }
 
@@ -50,6 +50,9 @@ func Bind(addr string, b Bounds) (net.Listener, error) {
 	}
 	if b.PerAddress == 0 {
 		b.PerAddress = defaultPerAddress
+	}
+	if b.Exempt == nil {
+		b.Exempt = func(netip.Addr) bool { return false }
 	}
 	return newFairListener(netutil.LimitListener(l, b.Connections), b.PerAddress, b.Exempt), nil
 }

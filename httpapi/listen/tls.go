@@ -34,7 +34,7 @@ type acceptance struct {
 func Secured(l net.Listener, server *http.Server, certificate *Certificate, refuse Refusal) net.Listener {
 	server.TLSConfig = &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		GetCertificate: certificate.get,
+		GetCertificate: certificate.toClients,
 		NextProtos:     []string{http2Protocol, "http/1.1"},
 	}
 	return newTLSListener(Polite(l, refuse), server.TLSConfig, refuse)

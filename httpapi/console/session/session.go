@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"strings"
 	"sync"
 	"time"
 )
@@ -38,6 +39,7 @@ const (
 //	one more of the key than mostOfKey,   the one not used for longest is over
 //	or of all than most
 //	the server ends                       over: nothing is on disk
+//	the tenant comes to another replica   over: it is where the tenant is, and there alone
 type Store struct {
 	now func() time.Time
 
@@ -81,9 +83,10 @@ func random() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// Begin makes a session, and what its cookie holds.
+// Begin makes a session, and what its cookie holds: the tenant, by which other replicas
+// find the one that has the session, and 256 random bits.
 func (ss *Store) Begin(who Identity) (*Session, string) {
-	secret := random()
+	secret := who.Tenant + "." + random()
 	now := ss.now()
 	s := &Session{id: sha256.Sum256([]byte(secret)), Who: who, Form: random(), begun: now, used: now, over: make(chan struct{})}
 	ss.mu.Lock()
@@ -94,6 +97,12 @@ func (ss *Store) Begin(who Identity) (*Session, string) {
 	ss.byID[s.id] = s
 	ss.ofKey[who.KeyID]++
 	return s, secret
+}
+
+// TenantOf returns the tenant that a cookie names.
+func TenantOf(cookie string) string {
+	tenant, _, _ := strings.Cut(cookie, ".")
+	return tenant
 }
 
 // makeRoom drops what is over, and if that is not enough what was not used for longest,

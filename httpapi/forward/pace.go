@@ -1,0 +1,136 @@
+package forward
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// pace is how a request and its answer come: what is ordinary has the time that the
+// server gives to all, the others have their own.
+type pace int
+
+const (
+	ordinary pace = iota
+	waiting       // the client asks that it be waited for something
+	events        // an answer without an end
+	git           // both directions at once, and as long as it takes
+)
+
+const livePath = "/console/live"
+
+func paceOf(r *http.Request) pace {
+	switch {
+	case strings.HasPrefix(r.URL.Path, gitPath):
+		return git
+	case r.URL.Path == livePath:
+		return events
+	case strings.Contains(r.URL.RawQuery, "wait") && r.URL.Query().Has("wait"):
+		return waiting
+	}
+	return ordinary
+}
+
+// leaving is how long an ordinary request goes on after its client was seen to leave: who
+// only closes his half of the connection, having said all, still gets an answer.
+const leaving = time.Second
+
+// untilLeft returns a context for the request at the holder, which ends when the client
+// is gone.
+func (p pace) untilLeft(client context.Context) (context.Context, context.CancelCauseFunc) {
+	if p != ordinary {
+		return context.WithCancelCause(client)
+	}
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(client))
+	stop := context.AfterFunc(client, func() {
+		timer := time.AfterFunc(leaving, func() { cancel(context.Canceled) })
+		context.AfterFunc(ctx, func() { timer.Stop() })
+	})
+	return ctx, func(cause error) {
+		stop()
+		cancel(cause)
+	}
+}
+
+// silence is how long the holder may be silent.
+func (p pace) silence(patience *Patience) time.Duration {
+	switch p {
+	case waiting:
+		return patience.Wait
+	case events, git:
+		return patience.Stream
+	}
+	return patience.Answer
+}
+
+// prepare gives the client's connection the time that its request may take. Not every
+// connection has deadlines; without them there is none to hit.
+func (p pace) prepare(w http.ResponseWriter, r *http.Request, patience *Patience) http.ResponseWriter {
+	connection := http.NewResponseController(w)
+	switch p {
+	case waiting:
+		end := time.Now().Add(patience.Wait + time.Minute)
+		_ = connection.SetReadDeadline(end)
+		_ = connection.SetWriteDeadline(end)
+	case events, git:
+		if p == git {
+			_ = connection.EnableFullDuplex() // git answers a push while that still comes
+		}
+		_ = connection.SetReadDeadline(time.Time{})
+		_ = connection.SetWriteDeadline(time.Time{})
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &steppedReader{r.Body, connection, patience.Step}
+		}
+		return &steppedWriter{w, connection, patience.Step}
+	}
+	return w
+}
+
+// steppedReader is a body each piece of which has its time.
+type steppedReader struct {
+	body       io.ReadCloser
+	connection *http.ResponseController
+	step       time.Duration
+}
+
+func (r *steppedReader) Read(b []byte) (int, error) {
+	_ = r.connection.SetReadDeadline(time.Now().Add(r.step))
+	n, err := r.body.Read(b)
+	if err == nil || err == io.EOF {
+		_ = r.connection.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+func (r *steppedReader) Close() error { return r.body.Close() }
+
+// steppedWriter is an answer each piece of which has its time.
+type steppedWriter struct {
+	http.ResponseWriter
+	connection *http.ResponseController
+	step       time.Duration
+}
+
+func (w *steppedWriter) Write(b []byte) (int, error) {
+	_ = w.connection.SetWriteDeadline(time.Now().Add(w.step))
+	n, err := w.ResponseWriter.Write(b)
+	if err == nil {
+		_ = w.connection.SetWriteDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// FlushError sends what was written.
+func (w *steppedWriter) FlushError() error {
+	_ = w.connection.SetWriteDeadline(time.Now().Add(w.step))
+	err := w.connection.Flush()
+	if err == nil {
+		_ = w.connection.SetWriteDeadline(time.Time{})
+	}
+	return err
+}
+
+// Unwrap lets [http.ResponseController] find the connection.
+func (w *steppedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
