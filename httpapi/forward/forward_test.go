@@ -343,7 +343,7 @@ func TestARequestThatGotNowhereGoesToTheNewHolderWithItsBody(t *testing.T) {
 	t.Cleanup(forwarder.Close)
 	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if err := forwarder.Forward(rw, r, forward.Call{To: dead, Origin: forward.Origin{ID: "an-id"}}); err != nil {
-			http.Error(rw, err.Error(), 503)
+			http.Error(rw, err.Error(), http.StatusServiceUnavailable)
 		}
 	}))
 	defer front.Close()
