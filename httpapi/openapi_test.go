@@ -160,7 +160,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 		w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+key.ID, w.admin, "") // the store's folder is gone
 	}
 	each(w.admin)
-	w.server.stop()
+	w.server.leaving.Store(true)
 	w.do("GET", "/readyz", "", "")
 	broken.Limits = limit.Limits{Rate: 1e-9, Burst: 1}
 	w.reconfigure(broken)
