@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -33,6 +34,8 @@ type world struct {
 	server *exec.Cmd
 	exited chan error // receives what the server's Wait returns
 	log    *os.File
+
+	program string // the server; empty: of this tree
 }
 
 // patience bounds every wait for an event that must come.
@@ -173,7 +176,7 @@ func (w *world) serve() error {
 	if err != nil {
 		return err
 	}
-	server := exec.Command("secretsync", "serve", "--config", filepath.Join(w.dir, "secretsync.yaml"))
+	server := exec.Command(cmp.Or(w.program, "secretsync"), "serve", "--config", filepath.Join(w.dir, "secretsync.yaml"))
 	server.Stderr, server.Stdout = log, log
 	if err := server.Start(); err != nil {
 		log.Close()
