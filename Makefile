@@ -19,7 +19,7 @@ COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 DATE ?= $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 PROGRAM = -buildvcs=false $(LEANFLAGS) -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)"
 
-.PHONY: help build lint test fuzz vuln devstack demo bench
+.PHONY: help build lint test fuzz vuln devstack demo bench image release always
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -31,12 +31,15 @@ lint: ## gofmt, go vet, staticcheck
 	  [ -z "$$unformatted" ] || { echo "not gofmt-ed: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(LEAN) $(GO) vet -C examples/image $(LEANFLAGS) ./...
+	staticcheck=$$($(GO) tool -n staticcheck) && cd examples/image && CGO_ENABLED=0 $$staticcheck ./...
 
 test: lint ## everything: lint, unit, integration and whole-program tests
 	@$(LEAN) $(GO) run $(LEANFLAGS) ./examples/devstack/build -forge >/dev/null
 	@command -v chromium chromium-browser google-chrome >/dev/null || echo "No browser: the console's stories are skipped. Debian's package chromium brings one."
 	$(GO) test -race ./...
 	$(LEAN) $(GO) test -C examples/deploy $(LEANFLAGS) ./...
+	$(LEAN) $(GO) test -C examples/image $(LEANFLAGS) ./...
 
 devstack: ## build the real parts that tests, demo and bench run against, once
 	@$(LEAN) $(GO) run $(LEANFLAGS) ./examples/devstack/build >/dev/null
@@ -50,6 +53,28 @@ demo: ## see it at work on real parts; FORGE=1 with a forge, DEMO=once ends afte
 	  done; }
 	@$(MAKE) --no-print-directory --silent build
 	@$(LEAN) $(GO) build $(LEANFLAGS) -ldflags "-s -w" -o bin/demo ./examples/demo && exec bin/demo
+
+# Nothing of whose machine it is has a say in how these are built.
+bin/platforms/%/secretsync: always
+	@echo "building secretsync for $*"
+	@env -u GOEXPERIMENT GOFLAGS= GOAMD64=v1 GOARM64=v8.0 GOOS=$(*D) GOARCH=$(*F) $(LEAN) $(GO) build $(PROGRAM) -o $@ ./cmd/secretsync
+
+PACK = $(LEAN) $(GO) run -C examples/image $(LEANFLAGS) .
+ABOUT = -version '$(VERSION)' -commit '$(COMMIT)' -date '$(DATE)' -root $(CURDIR)
+
+IMAGES ?= linux/amd64 linux/arm64
+image: $(IMAGES:%=bin/platforms/%/secretsync) ## an OCI image as bin/image/*.oci.tar, without an engine; PUSH=registry/name:tag pushes it
+	@$(PACK) image $(ABOUT) -out $(CURDIR)/bin/image -push '$(PUSH)' $(^:%=$(CURDIR)/%)
+
+RELEASES ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+HERE := $(subst $() ,/,$(shell $(GO) env GOHOSTOS GOHOSTARCH))
+release: bin/platforms/$(HERE)/secretsync $(RELEASES:%=bin/platforms/%/secretsync) ## archives of the program for linux and darwin in bin/release, with checksums
+	@rm -rf bin/docs && mkdir -p bin/docs/completions
+	@$< docs --man bin/docs/man1
+	@$< completion bash >bin/docs/completions/secretsync.bash
+	@$< completion zsh >bin/docs/completions/_secretsync
+	@$< completion fish >bin/docs/completions/secretsync.fish
+	@$(PACK) release $(ABOUT) -out $(CURDIR)/bin/release -docs $(CURDIR)/bin/docs $(RELEASES:%=$(CURDIR)/bin/platforms/%/secretsync)
 
 bench: devstack ## measure against floors, write bench.json; BENCH=name,name selects
 	$(GO) run ./examples/bench -run '$(BENCH)'

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -32,8 +33,12 @@ func newDocs() *cobra.Command {
 			if err := os.MkdirAll(man, 0o755); err != nil {
 				return err
 			}
-			// The day is that of SOURCE_DATE_EPOCH, where a build sets it.
-			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "secretsync " + buildVersion(), Manual: "secretsync"}, man)
+			header := &doc.GenManHeader{Section: "1", Source: "secretsync " + buildVersion(), Manual: "secretsync"}
+			// The day is the commit's, so that the same commit makes the same pages; today, if that is not known.
+			if day, err := time.Parse(time.RFC3339, thisBuild().CommitDate); err == nil {
+				header.Date = &day
+			}
+			return doc.GenManTree(root, header, man)
 		},
 	}
 	cmd.Flags().StringVar(&man, "man", "", "the folder for man pages")
