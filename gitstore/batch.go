@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"secretsync/gitstore/internal/gitdir/refs"
 	"secretsync/gitstore/internal/remote"
 )
@@ -120,6 +122,7 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		}
 		if err == nil && len(change.files) > 0 {
 			commits++
+			r.remember(req.ctx, d.head)
 		}
 		if err != nil {
 			replies[i] = reply{err: err}
@@ -142,7 +145,10 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		return err
 	}
 	if session != nil {
-		if err := r.push(ctx, session, remote.Update{Ref: r.settings.Branch.ref(), Old: d.base.head, New: d.head}, d.pack); err != nil {
+		within, end := r.beginPush(ctx, requests)
+		err := r.push(within, session, remote.Update{Ref: r.settings.Branch.ref(), Old: d.base.head, New: d.head}, d.pack)
+		end(err, attribute.String("secretsync.commit", d.head.String()), attribute.String("secretsync.remote", r.origin.of.String()))
+		if err != nil {
 			d.undo()
 			return err
 		}

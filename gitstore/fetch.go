@@ -31,12 +31,16 @@ const (
 func (r *Repository) fetch(ctx context.Context) error {
 	o := r.origin
 	begun := r.clock.Now()
+	before, _ := r.git.Head()
 	told, err := o.remote.Refs(ctx, r.settings.Branch.ref())
 	if err == nil {
 		told, err = r.confirm(ctx, told)
 	}
 	if err == nil {
 		err = r.bring(ctx, told)
+	}
+	if at, _ := r.git.Head(); err == nil && at != before {
+		r.tellFetched(ctx, begun, before, at)
 	}
 	r.noteExchange(ctx, begun, err)
 	return err

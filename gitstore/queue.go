@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
 )
 
 // request is one write on its way to the repository's goroutine.
@@ -88,7 +90,15 @@ func (q *queue) close(cause error) []*request {
 
 // write hands a request over and waits for its reply. Once it was taken up the
 // reply is awaited even if ctx ends: it comes soon, and it is the truth.
-func (r *Repository) write(ctx context.Context, by Attribution, weight int, want func(*draft) (edit, []Written, error)) ([]Written, error) {
+func (r *Repository) write(ctx context.Context, by Attribution, weight int, want func(*draft) (edit, []Written, error)) (written []Written, err error) {
+	ctx, end := r.beginSpan(ctx, "commit")
+	defer func() {
+		if commit := commitOf(written); !commit.IsZero() {
+			end(err, attribute.String("secretsync.commit", commit.String()))
+			return
+		}
+		end(err)
+	}()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -109,4 +119,12 @@ func (r *Repository) write(ctx context.Context, by Attribution, weight int, want
 		answer := <-req.done
 		return answer.written, answer.err
 	}
+}
+
+// commitOf is the commit that a write made; zero if it made none.
+func commitOf(written []Written) Revision {
+	if len(written) == 0 {
+		return Revision{}
+	}
+	return written[0].Commit
 }

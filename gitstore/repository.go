@@ -70,6 +70,9 @@ type Repository struct {
 
 	freshness atomic.Pointer[Freshness]
 
+	tracing sync.Mutex // of traced, which is nil while nothing is traced
+	traced  *traced
+
 	problems problems
 	withheld atomic.Pointer[Withheld]
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sys/unix"
 	"k8s.io/utils/clock"
 
@@ -48,6 +49,8 @@ type Config struct {
 	// Published is told of each snapshot that takes the place of another, before anybody
 	// can read it. It must not block. Nil: nobody is.
 	Published func(t TenantName, before, after *Snapshot)
+	// Tracer makes spans of writes, pushes and fetches. Nil: nothing is traced.
+	Tracer trace.Tracer
 	// Metrics is where the store's metrics are registered. Zero: nowhere.
 	Metrics prometheus.Registerer
 

@@ -105,7 +105,8 @@ func (x *exchange) claimed() string {
 	if token == "" {
 		token, _ = presented(x.r)
 	}
-	if key := x.s.find(x.state, new(bool))(apikey.ClaimedID(token)); key != nil && x.key == nil {
+	id, _, ok := apikey.Split(token)
+	if key := x.s.find(x.state, new(bool))(id); ok && key != nil && x.key == nil {
 		return key.ID
 	}
 	return ""

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
@@ -189,6 +190,8 @@ type Config struct {
 	Audit Auditor
 	// AuditNoReads: not of those that only read, unless they are refused.
 	AuditNoReads bool
+	// Tracer makes a span of each request. Nil: nothing is traced.
+	Tracer trace.Tracer
 	// Profiles has what the process is busy with be served at /debug/pprof/, on
 	// MetricsListen alone.
 	Profiles bool

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/julienschmidt/httprouter"
+	"go.opentelemetry.io/otel/trace"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
@@ -71,6 +72,8 @@ type exchange struct {
 
 	forwardedTo string // the replica that was to answer
 	cut         bool   // the answer broke off, and so does the connection
+
+	span trace.Span // nil: it is not traced
 }
 
 // answer is what a handler answers with. Secrets never appear in one.
@@ -101,6 +104,10 @@ func (s *Server) serveOn(router router, w http.ResponseWriter, r *http.Request) 
 	x.remote = limit.Remote(r, x.state.proxies)
 	if origin, ok := forward.OriginOf(r); ok && origin.Address.IsValid() {
 		x.remote = origin.Address
+	}
+	if s.cfg.Tracer != nil {
+		x.beginSpan()
+		r = x.r
 	}
 	x.openAnswer()
 	if x.elsewhere() {
@@ -351,6 +358,9 @@ func (x *exchange) end() {
 	x.record() // where it was not answered by send
 	if x.observers == nil {
 		x.observers = x.s.unrouted[methodLabel(x.r.Method)]
+	}
+	if x.span != nil {
+		x.endSpan()
 	}
 	took := x.s.now().Sub(x.began)
 	x.observers.observe(x.status, took)

@@ -148,6 +148,7 @@ func (x *exchange) passOn(p *peers, call forward.Call, hash *apikey.Hash) {
 		return
 	}
 	x.forwardedTo = call.To
+	x.passTrace()
 	clear(x.Header()) // the holder's answer has them
 	err := p.Forward(&pageWriter{x}, x.r, call)
 	switch {

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/compose"
 	"secretsync/reconcile/fault"
@@ -36,6 +38,11 @@ func (s *site) pass(ctx context.Context, p *place) {
 		return
 	}
 	w.tell()
+	if s.tracer != nil && w.action >= read {
+		var span trace.Span
+		ctx, span = s.begin(ctx, w)
+		defer span.End()
+	}
 	switch w.action {
 	case know:
 		for _, o := range w.target.followed() {
@@ -107,8 +114,12 @@ func (p *place) want(in *input, h *target, value bool) bool {
 		return false
 	}
 	r = &request{by: h}
+	var from trace.SpanContext
+	if p.site.tracer != nil {
+		from = p.spanOf(in, h)
+	}
 	for _, o := range h.followed() {
-		r.asked = append(r.asked, o.source.Request())
+		r.asked = append(r.asked, o.source.RequestIn(from))
 	}
 	p.record.request = r
 	return in.holds(r)
@@ -210,7 +221,9 @@ func (w *work) read(ctx context.Context) {
 	for i, t := range w.others {
 		owners[i] = t.owner
 	}
+	ctx, end := w.request(ctx, "read")
 	c, err := w.target.connection.kube.Read(ctx, w.in.at, owners...)
+	end(err)
 	if err != nil {
 		w.failed(ctx, err)
 		return
@@ -228,7 +241,9 @@ func (p *place) looked(c *kube.Copy, now time.Time) {
 // try finds out without effect what would become of a write, where admission
 // made something else of it before.
 func (w *work) try(ctx context.Context) {
-	altered, err := w.target.connection.kube.Try(ctx, w.in.seen.Copy, w.desired())
+	within, end := w.request(ctx, "try")
+	altered, err := w.target.connection.kube.Try(within, w.in.seen.Copy, w.desired())
+	end(err)
 	switch kube.RefusalOf(err) {
 	case kube.Exists, kube.Conflict, kube.Gone:
 		w.read(ctx) // nothing may watch what admission took our labels from
@@ -257,16 +272,18 @@ func (w *work) write(ctx context.Context) {
 	cluster := w.target.connection.kube
 	var c *kube.Copy
 	var err error
+	within, end := w.request(ctx, w.action.String())
 	switch {
 	case w.in.may != nil:
-		c, err = cluster.Join(ctx, w.in.seen.Copy, w.desired())
+		c, err = cluster.Join(within, w.in.seen.Copy, w.desired())
 	case w.action == create:
-		c, err = cluster.Create(ctx, w.desired())
+		c, err = cluster.Create(within, w.desired())
 	case w.action == update:
-		c, err = cluster.Update(ctx, w.in.seen.Copy, w.desired())
+		c, err = cluster.Update(within, w.in.seen.Copy, w.desired())
 	case w.action == replace:
-		c, err = cluster.Replace(ctx, w.in.seen.Copy, w.desired())
+		c, err = cluster.Replace(within, w.in.seen.Copy, w.desired())
 	}
+	end(err)
 	if err != nil {
 		w.failed(ctx, err)
 		return

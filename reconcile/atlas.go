@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/utils/clock"
 
 	"secretsync/reconcile/kube"
@@ -21,6 +22,7 @@ type atlas struct {
 	clock   clock.WithTicker
 	log     *slog.Logger
 	metrics *metrics
+	tracer  trace.Tracer // nil: nothing is traced
 
 	// mu is held for reading while claims are entered and withdrawn, and for
 	// writing while they move.
@@ -31,8 +33,8 @@ type atlas struct {
 	wg  *sync.WaitGroup
 }
 
-func newAtlas(c clock.WithTicker, log *slog.Logger, m *metrics) *atlas {
-	return &atlas{clock: c, log: log, metrics: m, sites: make(map[string]*site)}
+func newAtlas(c clock.WithTicker, log *slog.Logger, m *metrics, tracer trace.Tracer) *atlas {
+	return &atlas{clock: c, log: log, metrics: m, tracer: tracer, sites: make(map[string]*site)}
 }
 
 // enter gives a connection a site of its own.
@@ -44,7 +46,7 @@ func (a *atlas) enter(c *connection) {
 
 // begin makes a site for a connection. a.mu is held.
 func (a *atlas) begin(c *connection) *site {
-	s := &site{clock: a.clock, log: a.log.With("cluster", c.name), metrics: a.metrics, places: make(map[kube.Key]*place), connections: []*connection{c}}
+	s := &site{clock: a.clock, log: a.log.With("cluster", c.name), metrics: a.metrics, tracer: a.tracer, places: make(map[kube.Key]*place), connections: []*connection{c}}
 	c.site = s
 	if a.ctx != nil {
 		s.start(a.ctx, a.wg)

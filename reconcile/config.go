@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
@@ -77,6 +78,10 @@ type Config struct {
 	// ValueRead is told of every value that was read from a vault: its path with mount
 	// and prefix, and its version. It must not block. Nil is nobody.
 	ValueRead func(tenant gitstore.TenantName, path string, version int)
+
+	// Tracer makes spans of what is read and written because something changed. Nil:
+	// nothing is traced.
+	Tracer trace.Tracer
 
 	Clock   clock.WithTicker      // nil is the real clock
 	Log     *slog.Logger          // nil discards

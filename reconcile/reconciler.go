@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -31,6 +32,7 @@ type Reconciler struct {
 	janitor   *janitor
 	vaults    *vault.Shared
 	workers   int
+	tracer    trace.Tracer // nil: nothing is traced
 	valueRead func(tenant gitstore.TenantName, path string, version int)
 	made      atomic.Uint64 // tenants, ever
 
@@ -60,7 +62,7 @@ func New(cfg Config) (*Reconciler, error) {
 	if len(cfg.HashKey) < 16 {
 		return nil, fmt.Errorf("hash key: %d bytes are too few; give at least 16", len(cfg.HashKey))
 	}
-	r := &Reconciler{clock: cfg.Clock, log: cfg.Log, workers: cfg.Workers, valueRead: cfg.ValueRead, hasher: kube.NewHasher(cfg.HashKey), vaults: new(vault.Shared)}
+	r := &Reconciler{clock: cfg.Clock, log: cfg.Log, workers: cfg.Workers, tracer: cfg.Tracer, valueRead: cfg.ValueRead, hasher: kube.NewHasher(cfg.HashKey), vaults: new(vault.Shared)}
 	if r.clock == nil {
 		r.clock = clock.RealClock{}
 	}
@@ -75,7 +77,7 @@ func New(cfg Config) (*Reconciler, error) {
 	if r.metrics, err = newMetrics(cfg.Metrics, r); err != nil {
 		return nil, err
 	}
-	r.atlas = newAtlas(r.clock, r.log, r.metrics)
+	r.atlas = newAtlas(r.clock, r.log, r.metrics, r.tracer)
 	r.restarter = restart.New(r.clock, r.log, r.announce)
 	r.janitor = newJanitor(r.clock, func(ctx context.Context, t *tenant) {
 		if r.tenant(t.name) == t {

@@ -131,7 +131,8 @@ func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 	t.versions.Store(r.made.Add(1) << 40)
 	t.broker = vault.New(spec.Vault, vault.Options{
 		Tenant: spec.Name.String(), Interval: interval(cfg, spec), Least: least(cfg, spec), Concurrency: r.workers, Shared: r.vaults,
-		Clock: r.clock, Log: t.log, Requested: r.metrics.vaultRequest, Noticed: r.metrics.vaultEvents(spec.Name.String()), Changed: t.vaultChanged, Read: r.readOf(spec.Name),
+		Clock: r.clock, Log: t.log, Requested: r.metrics.vaultRequest, Noticed: r.metrics.vaultEvents(spec.Name.String()), Changed: t.vaultChanged,
+		Read: r.readOf(spec.Name), Tracer: r.tracer,
 	})
 	return t
 }

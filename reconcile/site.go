@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/utils/clock"
 
 	"secretsync/reconcile/kube"
@@ -23,6 +24,7 @@ type site struct {
 	clock   clock.WithTicker
 	log     *slog.Logger
 	metrics *metrics
+	tracer  trace.Tracer // nil: nothing is traced
 
 	queue   atomic.Pointer[queue.Queue[*place]] // nil before it is started
 	wanted  atomic.Int32                        // how many workers there should be

@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"secretsync/cmd/secretsync/internal/config"
+	"secretsync/cmd/secretsync/internal/telemetry"
 	"secretsync/gitstore"
 	"secretsync/gitstore/durable"
 	"secretsync/httpapi"
@@ -89,8 +90,9 @@ type program struct {
 	git        *githttp.Server // nil: repositories are not served
 	keys       keyring
 	registry   *prometheus.Registry
-	audit      *audit.Log  // nil: there is none
-	desk       review.Desk // of those who check pull requests
+	audit      *audit.Log         // nil: there is none
+	tracing    *telemetry.Tracing // nil: nothing is traced
+	desk       review.Desk        // of those who check pull requests
 	proposals  proposal.Desk
 }
 
@@ -116,6 +118,10 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 		return err
 	}
 	defer func() { err = errors.Join(err, p.audit.Close()) }()
+	if err := p.openTracing(cfg); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.tracing.Close()) }()
 	if err := durable.MkdirAll(cfg.DataDir); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
@@ -128,6 +134,7 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 		Log:            p.log,
 		Metrics:        p.registry,
 		Published:      p.auditSnapshots(),
+		Tracer:         p.tracing.Tracer(),
 	})
 	if err != nil {
 		return err
@@ -260,6 +267,7 @@ func (p *program) assemble(cfg *config.Config) error {
 		Audit:         p.auditor(),
 		AuditNoReads:  cfg.Audit.NoReads,
 		Profiles:      cfg.Pprof,
+		Tracer:        p.tracing.Tracer(),
 		CertFile:      cfg.TLSCert,
 		KeyFile:       cfg.TLSKey,
 		Log:           p.log,
@@ -290,6 +298,7 @@ func (p *program) reconcileConfig(cfg *config.Config, repositories map[gitstore.
 		PollInterval: cfg.PollInterval, MinRefreshInterval: cfg.MinRefresh,
 		Workers:   cfg.Workers,
 		ValueRead: p.auditValues(),
+		Tracer:    p.tracing.Tracer(),
 		Log:       p.log,
 		Metrics:   p.registry,
 	}

@@ -169,15 +169,6 @@ func splitToken(token string) (id, secret string, ok bool) {
 	return id, secret, ok && secret != ""
 }
 
-// ClaimedID is the id that a presented key bears, right or not; empty if it bears none.
-func ClaimedID(token string) string {
-	id, _, ok := splitToken(token)
-	if !ok || !keyID.MatchString(id) {
-		return ""
-	}
-	return id
-}
-
 // maxDisplayName is the greatest length of a display name in characters.
 const maxDisplayName = 100
 

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 	"k8s.io/utils/clock"
 
@@ -43,6 +44,10 @@ type Options struct {
 	// Read is told of every value that was read, by its path with mount and prefix and
 	// its version, before anybody has it. It must not block. Nil is nobody.
 	Read func(path string, version int)
+
+	// Tracer makes a span of each read of a value that somebody waits for. Nil: nothing
+	// is traced.
+	Tracer trace.Tracer
 
 	// Changed is called when the outage came, went or changed. Nil is nobody.
 	// It must not block, and is never called from within a method of the

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"secretsync/reconcile/fault"
 )
 
@@ -72,6 +74,8 @@ type read struct {
 	generation uint32
 	places     uint64
 	data       bool // else metadata
+	wanted     bool // somebody waits for the value
+	cause      trace.SpanContext
 	active     bool // to be answered by the active node
 	refresh    uint32
 	began      time.Time
@@ -98,7 +102,7 @@ func (b *Broker) reader(ctx context.Context) {
 			return
 		}
 		b.mu.Unlock()
-		o := r.do(ctx, b.o.Clock.Now)
+		o := b.doTraced(ctx, &r)
 		if o.value != nil && b.o.Read != nil {
 			b.o.Read(r.client.full(r.s.path), o.version.Number)
 		}
@@ -132,10 +136,14 @@ func (b *Broker) begin(now time.Time) (read, bool) {
 	s.class, s.running, s.due, s.hinted = none, true, 0, false
 	next := read{s: s, client: b.client, token: b.session.token, generation: b.session.generation, places: b.places, began: now}
 	next.data = uint32(now.Unix()) < s.dataUntil || s.wantsValue()
+	next.wanted = s.wantsValue()
 	if w := s.w; w != nil {
 		next.data = next.data || w.asked != w.done || w.tries > 0 && w.held > 0 && w.value == nil
 		next.active = !w.confirming.IsZero() || !w.seen.IsZero() || w.tries > 0
 		next.refresh = w.asked
+	}
+	if next.data && s.w != nil {
+		next.cause, s.w.cause = s.w.cause, trace.SpanContext{}
 	}
 	return next, true
 }

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"secretsync/reconcile/fault"
 )
 
@@ -95,7 +97,8 @@ type demand struct {
 	asked   uint32 // counts the calls of Refresh
 	done    uint32 // the last that was answered
 	askedAt time.Time
-	tries   int // reads that found the vault unavailable, in a row
+	cause   trace.SpanContext // of the first who asked for the value
+	tries   int               // reads that found the vault unavailable, in a row
 
 	// seen is a version that was made after Source.version: it was answered
 	// before, or a copy bears it. confirming is since when older answers came;
@@ -213,7 +216,11 @@ func (s *Source) Confirm(seen Version) {
 
 // Request asks for the value. It is read once, however many requests there are,
 // and held in memory until the last is released.
-func (s *Source) Request() *Request {
+func (s *Source) Request() *Request { return s.RequestIn(trace.SpanContext{}) }
+
+// RequestIn is Request on behalf of a span, if it is one: the read, if one is needed, is
+// part of its trace.
+func (s *Source) RequestIn(in trace.SpanContext) *Request {
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
 	r := &Request{s: s}
@@ -223,6 +230,9 @@ func (s *Source) Request() *Request {
 	w := s.demand()
 	w.held++
 	w.wanted = true
+	if w.value == nil && !w.cause.IsValid() {
+		w.cause = in
+	}
 	s.fetch()
 	return r
 }

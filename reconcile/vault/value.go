@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"secretsync/reconcile/fault"
 )
 
@@ -16,7 +18,8 @@ import (
 type Value struct {
 	Version
 	Data map[string][]byte
-	Size int // of all values under Data
+	Size int               // of all values under Data
+	Span trace.SpanContext // that of its read; zero if it was not traced
 
 	// text names the keys under which no JSON string lies: Data holds their
 	// JSON as it is, or nothing for null. Mostly there are none.

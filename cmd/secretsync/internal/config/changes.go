@@ -98,6 +98,7 @@ func (running *Config) NeedRestart(next *Config) []string {
 		{"committer", running.Committer != next.Committer || running.SigningKey != next.SigningKey},
 		{"log", running.LogLevel != next.LogLevel || running.LogJSON != next.LogJSON},
 		{"audit", running.Audit != next.Audit},
+		{"telemetry", running.Telemetry != next.Telemetry},
 		{"pprof", running.Pprof != next.Pprof},
 		{"git", running.Git != next.Git},
 		{"limits.definitions", running.Definitions != next.Definitions},

@@ -56,6 +56,7 @@ type Config struct {
 	Git                   Git
 	TrustedProxies        []netip.Prefix
 	Audit                 Audit
+	Telemetry             Telemetry
 	Pprof                 bool     // profiles are served on MetricsListen
 	Warnings              []string // files it names that can't be read now
 	Clusters              []reconcile.Cluster
@@ -120,6 +121,7 @@ func Load(path string) (*Config, error) {
 	c.Home = d.parseHome()
 	c.Keys = d.parseKeyPlace(c.Home)
 	c.Audit = d.parseAudit()
+	c.Telemetry = d.parseTelemetry()
 	c.Pprof = d.parseProfiles(c)
 	c.TrustedProxies = d.parseProxies()
 	c.Clusters = d.parseClusters()

@@ -27,6 +27,7 @@ type (
 		Workers        int                    `yaml:"workers"`
 		Log            logFile                `yaml:"log"`
 		Audit          auditFile              `yaml:"audit"`
+		Telemetry      telemetryFile          `yaml:"telemetry"`
 		Pprof          bool                   `yaml:"pprof"`
 		Committer      committerFile          `yaml:"committer"`
 		Limits         limitsFile             `yaml:"limits"`
