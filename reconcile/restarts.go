@@ -17,6 +17,16 @@ type RestartStatus struct {
 // hashShown is how many characters of a copy's keyed hash workloads bear.
 const hashShown = 32
 
+// copyName is by what name a workload remembers the target's copy: that of the Secret,
+// and of a share with the definition's behind it, as several may have one there. No
+// Secret's name has such a line in it.
+func (t *target) copyName() string {
+	if t.merges {
+		return t.at.Name + "_" + t.owner.Name
+	}
+	return t.at.Name
+}
+
 // restart has the workloads of the target restarted for which a copy that stands
 // right is another than what their pods were started with.
 func (w *work) restart() {
@@ -37,7 +47,7 @@ func (w *work) restart() {
 	}
 	t.restarts.Store(identity)
 	t.tenant.restarter.Stands(t, restart.Copy{
-		Identity: *identity, Cluster: t.connection.kube, Name: t.connection.name, Namespace: t.at.Namespace, Secret: t.at.Name,
+		Identity: *identity, Cluster: t.connection.kube, Name: t.connection.name, Namespace: t.at.Namespace, Secret: t.copyName(),
 		Hash: w.in.seen.Copy.Digest.String()[:hashShown], Interval: w.in.interval,
 	}, t.spec.Restart.Workloads())
 }
@@ -45,7 +55,7 @@ func (w *work) restart() {
 // forgetRestarts ends restarting for a target that goes, or rests.
 func (t *target) forgetRestarts() {
 	if identity := t.restarts.Swap(nil); identity != nil {
-		t.tenant.restarter.Forget(t, *identity, t.at.Namespace, t.at.Name, t.spec.Restart.Workloads())
+		t.tenant.restarter.Forget(t, *identity, t.at.Namespace, t.copyName(), t.spec.Restart.Workloads())
 	}
 }
 
@@ -59,7 +69,7 @@ func (t *target) restartStatuses() []RestartStatus {
 	for _, name := range t.spec.Restart.Workloads() {
 		s := RestartStatus{Workload: name, State: restart.Waiting}
 		if identity := t.restarts.Load(); identity != nil {
-			if stands, ok := t.tenant.restarter.Standing(*identity, t.at.Namespace, t.at.Name, name); ok {
+			if stands, ok := t.tenant.restarter.Standing(*identity, t.at.Namespace, t.copyName(), name); ok {
 				s.State, s.Message, s.Restarted = stands.State, stands.Message, stands.Restarted
 			}
 		}
