@@ -37,6 +37,32 @@ func (r *Repository) Opened(ctx context.Context) error {
 	}
 }
 
+// Asked waits until the repository is open and its remote, if it has one, was asked for the
+// first time since, well or not; [Repository.Freshness] says which. After a success the snapshot
+// is what the remote held meanwhile. It fails as [Repository.Opened] does.
+func (r *Repository) Asked(ctx context.Context) error {
+	select {
+	case <-r.asked:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
+}
+
+// tellAsked is for those who wait in Asked. It is called when the snapshot shows what the last
+// exchange brought.
+func (r *Repository) tellAsked() {
+	select {
+	case <-r.asked:
+	default:
+		if f := r.Freshness(); r.origin == nil || f.Confirmed || f.Failing != nil {
+			close(r.asked)
+		}
+	}
+}
+
 func (r *Repository) isOpen() bool {
 	select {
 	case <-r.open:

@@ -58,6 +58,7 @@ type Repository struct {
 	git   *gitdir.Repository
 	open  chan struct{}
 	tried chan struct{}
+	asked chan struct{} // closed when the remote was asked for the first time; see Asked
 
 	lineage lineage
 
@@ -173,6 +174,7 @@ func (r *Repository) serve(ctx context.Context) {
 	defer r.refuse()
 
 	quiet := r.cached // the head at the last tick
+	r.tellAsked()
 	tick := r.clock.NewTimer(r.pause())
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -191,6 +193,7 @@ func (r *Repository) serve(ctx context.Context) {
 		case <-r.hinted:
 			r.fetchDue(ctx, true)
 			r.follow(ctx, true) //nolint:errcheck // kept as followFault
+			r.tellAsked()
 			r.lookAround()
 			tick.Reset(r.pause())
 		case <-tick.C():
@@ -199,6 +202,7 @@ func (r *Repository) serve(ctx context.Context) {
 			if r.follow(ctx, true) == nil && r.health.has(writeFault) {
 				r.setHealth(writeFault, r.probe(ctx))
 			}
+			r.tellAsked()
 			r.lookAround()
 			r.tellPushes()
 			r.reviewDrops(ctx, false)

@@ -184,7 +184,7 @@ func (s *Store) newRepository(t TenantName) *Repository {
 		clock: cfg.Clock, log: cfg.Log, slots: s.slots,
 		queue: newQueue(), tasks: make(chan func()), changed: make(chan struct{}, 1), hinted: make(chan struct{}, 1),
 		state: unreadState(), claims: newClaims(), complaints: make(map[string]string), builder: pack.NewBuilder(),
-		health: newHealth(errOpening), tried: make(chan struct{}), open: make(chan struct{}), done: make(chan struct{}),
+		health: newHealth(errOpening), tried: make(chan struct{}), asked: make(chan struct{}), open: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.wanted.Store(s.settingsOf(t))
 	r.freshness.Store(&Freshness{Remote: r.wanted.Load().Remote.String()})

@@ -269,6 +269,10 @@ func (p *place) foundOut(w *work, stands bool, now time.Time) {
 
 // write makes the copy right.
 func (w *work) write(ctx context.Context) {
+	if !w.target.tenant.may() {
+		w.again = fencedPause
+		return
+	}
 	cluster := w.target.connection.kube
 	var c *kube.Copy
 	var err error

@@ -129,6 +129,10 @@ type Tenant struct {
 	Suspend bool
 	// Brake overrides Config.Brake if it is not nil.
 	Brake *cleanup.Brake
+	// May is asked before each write to a cluster for the tenant, where several servers
+	// share the tenants: false puts the write off. It must not wait. Nil: always. That of
+	// a tenant that is there already stays as it was.
+	May func() bool
 }
 
 // Grant lets a tenant reach namespaces of one cluster.

@@ -298,6 +298,8 @@ func (t *tenant) removeAt(ctx context.Context, o Orphan, proven *gitstore.Snapsh
 		return err
 	case c == nil:
 		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.place(), gitstore.ErrConflict)
+	case !t.may():
+		return fmt.Errorf("%s was not removed: %w: %w", o.place(), ErrNotYet, errFenced)
 	}
 	if c.Part {
 		err = g.connection.kube.Leave(ctx, at, c)

@@ -119,8 +119,12 @@ func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 		definitions: make(map[definition.Name]*followed),
 		origins:     make(map[definition.SecretPath]*origin),
 		lookouts:    newLookouts(),
+		may:         spec.May,
 
 		mostNamespaces: cmp.Or(cfg.mostNamespaces, mostNamespaces),
+	}
+	if t.may == nil {
+		t.may = func() bool { return true }
 	}
 	t.down.Store(true)
 	t.cleaning.brake.Store(new(brake(cfg, spec)))

@@ -47,7 +47,7 @@ func (w *work) restart() {
 	}
 	t.restarts.Store(identity)
 	t.tenant.restarter.Stands(t, restart.Copy{
-		Identity: *identity, Cluster: t.connection.kube, Name: t.connection.name, Namespace: t.at.Namespace, Secret: t.copyName(),
+		Identity: *identity, Cluster: &fenced{t.connection.kube, t.tenant.may}, Name: t.connection.name, Namespace: t.at.Namespace, Secret: t.copyName(),
 		Hash: w.in.seen.Copy.Digest.String()[:hashShown], Interval: w.in.interval,
 	}, t.spec.Restart.Workloads())
 }

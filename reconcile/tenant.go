@@ -40,6 +40,7 @@ type tenant struct {
 
 	every     atomic.Int64 // the poll interval
 	least     atomic.Int64 // the shortest one that a definition can have
+	may       func() bool  // see [Tenant.May]; never nil
 	suspended atomic.Bool  // by the configuration: nothing is written for it
 	down      atomic.Bool  // the vault was told to be unusable
 	recovered atomic.Int64 // when the last outage of the vault ended
