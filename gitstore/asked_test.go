@@ -45,9 +45,6 @@ func TestWithoutARemoteItIsAskedWhenItIsOpen(t *testing.T) {
 		t.Error(err)
 	}
 	s.close()
-	if err := s.repo.Asked(t.Context()); err != nil {
-		t.Error("what was asked is so for good")
-	}
 }
 
 func TestAskedEndsWithItsContextAndWithTheRepository(t *testing.T) {

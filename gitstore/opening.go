@@ -57,7 +57,7 @@ func (r *Repository) tellAsked() {
 	select {
 	case <-r.asked:
 	default:
-		if f := r.Freshness(); r.origin == nil || f.Confirmed || f.Failing != nil {
+		if r.origin == nil || r.origin.fault != nil || r.Freshness().Confirmed {
 			close(r.asked)
 		}
 	}
