@@ -23,11 +23,17 @@ const openingPatience = 10 * time.Second
 // readyz counts the repositories that can't be written to or followed now, and
 // those that are being opened. One of them must not take the server from the
 // other tenants, so it is not ready only when all are that way, as on a full
-// disk; and for a moment after the start, till all were opened. It names none:
-// no key is needed here.
+// disk; and for a moment after the start, till all were opened. One of several
+// replicas is ready when it can answer or pass on. It names none: no key is needed here.
 func (s *Server) readyz(x *exchange) (*answer, error) {
 	if s.leaving.Load() {
 		return nil, &problem{status: http.StatusServiceUnavailable, sentence: "the server is shutting down", retryAfter: time.Second}
+	}
+	if s.peers != nil {
+		// It can neither answer nor pass on what is asked.
+		if err := s.cfg.Replicas.Holders.Err(); err != nil {
+			return nil, &problem{status: http.StatusServiceUnavailable, sentence: err.Error(), retryAfter: time.Second}
+		}
 	}
 	var opening, unhealthy int
 	var cause error

@@ -12,6 +12,7 @@ import (
 	"secretsync/httpapi/audit"
 
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sync/errgroup"
 )
 
 // settleTime is how long the configuration file must stay as it is before it
@@ -29,6 +30,7 @@ func (p *program) followConfig(ctx context.Context, running *config.Config) erro
 	// It is looked at once without a cause: it may have changed during the start.
 	settled := time.NewTimer(settleTime)
 	defer settled.Stop()
+	defer p.replica.coolDown()
 	for {
 		select {
 		case <-ctx.Done():
@@ -36,7 +38,7 @@ func (p *program) followConfig(ctx context.Context, running *config.Config) erro
 		case <-p.hangup:
 			seen = configSource(p.path)
 			p.audit.Reopen()
-			running = p.reload(running)
+			running = p.reload(ctx, running)
 			if p.reconciler != nil {
 				p.reconciler.Reread()
 			}
@@ -52,7 +54,11 @@ func (p *program) followConfig(ctx context.Context, running *config.Config) erro
 				continue // another file of the folder, or a step of a replacement
 			}
 			seen = content
-			running = p.reload(running)
+			running = p.reload(ctx, running)
+		case <-p.replica.changed():
+			p.rehold(ctx, running)
+		case w := <-p.replica.warmed():
+			p.serveWarm(running, w)
 		}
 	}
 }
@@ -88,17 +94,17 @@ func (p *program) watchConfig() (changed <-chan fsnotify.Event, missed <-chan er
 
 // reload puts the configuration file in force and returns the configuration
 // that is in force afterwards.
-func (p *program) reload(running *config.Config) *config.Config {
+func (p *program) reload(ctx context.Context, running *config.Config) *config.Config {
 	next, err := config.Load(p.path)
 	if err != nil {
 		p.audit.Record(audit.Event{Kind: audit.ConfigurationRefused})
 		p.log.Error("the new configuration is refused; the old one stays in force", "error", err)
 		return running
 	}
-	if err := p.apply(next); err != nil {
+	if err := p.apply(ctx, next); err != nil {
 		p.audit.Record(audit.Event{Kind: audit.ConfigurationRefused})
 		p.log.Error("the new configuration is refused; the old one stays in force", "error", err)
-		if err := p.apply(running); err != nil {
+		if err := p.apply(ctx, running); err != nil {
 			p.log.Error("the old configuration can't be put back in force", "error", err)
 		}
 		return running
@@ -120,9 +126,24 @@ func (p *program) reload(running *config.Config) *config.Config {
 	return next
 }
 
-// apply replaces tenants, clusters, keys and limits. When it is done nobody
-// works for a tenant any more who is not in the configuration.
-func (p *program) apply(cfg *config.Config) error {
+// apply puts a configuration in force, for those tenants that are this replica's.
+func (p *program) apply(ctx context.Context, cfg *config.Config) error {
+	r := p.replica
+	if r == nil {
+		return p.put(cfg)
+	}
+	r.pin(cfg)
+	r.keep(cfg, r.holding.Has)
+	err := p.put(cfg)
+	// Who came with the configuration is warmed like who came with a shard.
+	p.warmUp(ctx, cfg)
+	return err
+}
+
+// put replaces tenants, clusters, keys and limits. When it is done nobody works for a
+// tenant any more who is not in the configuration, or is not served by this replica.
+func (p *program) put(all *config.Config) error {
+	cfg := p.replica.narrow(all)
 	repositories, err := p.repositories(cfg)
 	if err != nil {
 		return err
@@ -148,13 +169,21 @@ func (p *program) apply(cfg *config.Config) error {
 	}
 	p.reporter.Reconfigure(told)
 	p.desk.Assign(checked)
+	var closing errgroup.Group
+	closing.SetLimit(closers)
 	for _, tenant := range p.store.Tenants() {
-		if repositories[tenant] != nil {
+		if repositories[tenant] != nil || p.replica != nil && p.replica.warming[tenant] != nil {
 			continue
 		}
-		if err := p.store.CloseRepository(tenant); err != nil {
-			p.log.Warn("the repository of a tenant who left was not closed in order", "tenant", tenant.String(), "error", err)
-		}
+		closing.Go(func() error {
+			if err := p.store.CloseRepository(tenant); err != nil {
+				p.log.Warn("the repository of a tenant who left was not closed in order", "tenant", tenant.String(), "error", err)
+			}
+			return nil
+		})
 	}
-	return nil
+	return closing.Wait()
 }
+
+// closers is how many repositories are closed at once: a replica gives up hundreds together.
+const closers = 8

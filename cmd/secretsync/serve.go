@@ -94,6 +94,7 @@ type program struct {
 	tracing    *telemetry.Tracing // nil: nothing is traced
 	desk       review.Desk        // of those who check pull requests
 	proposals  proposal.Desk
+	replica    *replica // nil: the only one
 }
 
 // serve runs until ctx ends or a part fails, and returns when every part has
@@ -153,7 +154,10 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 	if err := durable.SyncDir(cfg.DataDir); err != nil {
 		return fmt.Errorf("sync the data folder: %w", err)
 	}
-	if err := p.assemble(cfg); err != nil {
+	if p.replica, err = p.newReplica(cfg); err != nil {
+		return err
+	}
+	if err := p.assemble(p.replica.narrow(cfg)); err != nil {
 		return err
 	}
 
@@ -168,11 +172,18 @@ func (p *program) serve(ctx context.Context, cfg *config.Config, stderr io.Write
 }
 
 // run runs all parts until ctx ends or one fails. The server ends first: as long as it
-// answers there is somebody behind it who works.
+// answers there is somebody behind it who works. What is held among replicas is given up
+// last, when nobody works any more.
 func (p *program) run(ctx context.Context, cfg *config.Config) error {
-	work, end := context.WithCancel(context.WithoutCancel(ctx))
+	all, fail := context.WithCancelCause(context.WithoutCancel(ctx))
+	end := func() { fail(nil) }
 	defer end()
-	group, work := errgroup.WithContext(work)
+	leave, err := p.join(ctx, fail)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	group, work := errgroup.WithContext(all)
 	group.Go(func() error {
 		defer end()
 		serving, cancel := context.WithCancel(ctx)
@@ -186,7 +197,10 @@ func (p *program) run(ctx context.Context, cfg *config.Config) error {
 	group.Go(func() error { return p.desk.Run(work) })
 	group.Go(func() error { return p.proposals.Run(work) })
 	group.Go(func() error { return p.followConfig(work, cfg) })
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(all)
 }
 
 // pingClusters has the connections to clusters asked for a sign of life after
@@ -263,6 +277,7 @@ func (p *program) assemble(cfg *config.Config) error {
 		Listen:        cfg.Listen,
 		MetricsListen: cfg.MetricsListen,
 		Drain:         cfg.Drain,
+		Replicas:      p.replicas(cfg),
 		Console:       cfg.Console,
 		Audit:         p.auditor(),
 		AuditNoReads:  cfg.Audit.NoReads,
@@ -309,7 +324,7 @@ func (p *program) reconcileConfig(cfg *config.Config, repositories map[gitstore.
 			Vault:        t.Vault,
 			Clusters:     t.Grants,
 			PollInterval: t.PollInterval, MinRefreshInterval: t.MinRefresh,
-			Suspend: t.Suspend, Brake: &t.Brake,
+			Suspend: t.Suspend, Brake: &t.Brake, May: p.may(t.Name),
 		})
 	}
 	return rc
@@ -323,6 +338,10 @@ func (p *program) settings(cfg *config.Config, repositories map[gitstore.TenantN
 			Name: t.Name, DisplayName: t.DisplayName, Repository: repositories[t.Name], Clone: p.clone(cfg, t),
 			Proposals: p.proposer(t), ProposeOnly: t.ProposeOnly, Hook: p.hooks[t.Name].Hook,
 		})
+		s.Keys = append(s.Keys, t.Keys...)
+	}
+	for _, t := range cfg.Elsewhere {
+		s.Elsewhere = append(s.Elsewhere, t.Name)
 		s.Keys = append(s.Keys, t.Keys...)
 	}
 	return s
