@@ -124,13 +124,17 @@ func sharedBy(in *input, c *kube.Copy) *fault.Fault {
 	names := make(map[string]bool)
 	var parts []string
 	for _, o := range c.Sharers() {
-		if !names[o.Name] {
-			names[o.Name] = true
-			parts = append(parts, fault.Clean(o.Name))
+		name := "definition " + fault.Clean(o.Name)
+		if o.Tenant != in.owner.Tenant {
+			name = "somebody else"
+		}
+		if !names[name] {
+			names[name] = true
+			parts = append(parts, name)
 		}
 	}
-	if len(parts) == 1 && parts[0] == in.owner.Name {
+	if len(parts) == 1 && parts[0] == "definition "+in.owner.Name {
 		return targetConflict("Secret %s in cluster %s holds more than the keys of this definition, so it is not filled as a whole; remove the other keys, leave mode: Merge, or choose another secretName", in.at, in.alias)
 	}
-	return targetConflict("Secret %s in cluster %s is shared by definition %s; give this one mode: Merge too, or choose another secretName", in.at, in.alias, strings.Join(parts, ", "))
+	return targetConflict("Secret %s in cluster %s is shared by %s; give this one mode: Merge too, or choose another secretName", in.at, in.alias, strings.Join(parts, ", "))
 }

@@ -306,6 +306,24 @@ func TestAnotherTenantsSecretIsNotShared(t *testing.T) {
 	if now := w.get(app); now.ResourceVersion != before.ResourceVersion {
 		t.Errorf("%+v", now)
 	}
+
+	// Nor are keys that another tenant's definition has by its record, though somebody
+	// labelled the Secret as ours: by us as a field manager it was written either way.
+	w.delete(app)
+	s.ResourceVersion, s.UID = "", ""
+	s.Labels[kube.LabelTenant] = w.name
+	s.Annotations = map[string]string{share.Annotation("secret-plan"): share.Stamp{Tenant: "neighbour", Path: "x", Version: 1, Keys: map[string]string{"a": "0"}}.Text()}
+	s.Data = map[string][]byte{"a": []byte("theirs")}
+	_, err := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{FieldManager: kube.FieldManager})
+	w.must(err)
+	if x := w.status("db", ReasonKeyConflict); strings.Contains(x.Message, "secret-plan") {
+		t.Errorf("%+v", x)
+	}
+	w.push(map[string]*string{fileOf("db"): w.yaml("db", "", "app")})
+	if x := w.status("db", ReasonTargetConflict); strings.Contains(x.Message, "secret-plan") {
+		t.Errorf("%+v", x)
+	}
+	w.app(map[string]string{"a": "theirs"})
 }
 
 func TestALabelOfAnothersIsLeftAloneUnlessItSaysTheSame(t *testing.T) {

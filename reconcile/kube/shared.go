@@ -46,7 +46,7 @@ type Claim struct {
 // Taken is an entry that is another's.
 type Taken struct {
 	share.Entry
-	By      Owner  // the definition whose it is; zero: nobody's of ours
+	By      Owner  // the definition of the same tenant whose it is; zero: nobody's of those
 	Manager string // who manages it; empty where nobody can tell
 }
 
@@ -182,6 +182,8 @@ func (c *Copy) Divide(o Owner, asked Claim, live func(Owner) bool) (may Claim, t
 			return true
 		case held.by == o:
 			t.By = o
+		case held.by != (Owner{}) && held.by.Tenant != o.Tenant: // whatever the label says
+			t.Manager = ""
 		case held.by != (Owner{}) && live(held.by):
 			t.By = held.by
 		case held.by != (Owner{}), held.manager.Name == FieldManager:

@@ -21,6 +21,7 @@
 //	is not there                                         free
 //	is listed in its own record                          its own, unless somebody has declared it
 //	                                                     since by server-side apply: then theirs
+//	is listed in the record of another tenant's          theirs, whatever the label says
 //	is listed in the record of a definition at work      that definition's
 //	is listed in the record of one that is gone          free: it passes to who asks for it
 //	is listed nowhere, and managed by nobody but us      free: its record was removed
