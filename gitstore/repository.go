@@ -168,7 +168,7 @@ func (r *Repository) refuse() {
 
 // serve works for callers and follows the branch till ctx ends.
 func (r *Repository) serve(ctx context.Context) {
-	r.background.Go(func() { r.git.Run(ctx) })
+	defer r.git.EndMaintenance()
 	defer r.background.Wait()
 	defer r.saveCache()
 	defer r.refuse()
@@ -184,6 +184,8 @@ func (r *Repository) serve(ctx context.Context) {
 			r.writeBatch(ctx)
 		case do := <-r.tasks:
 			do()
+		case <-r.git.Due():
+			r.maintain(ctx, true)
 		case <-r.changed:
 			r.follow(ctx, true) //nolint:errcheck // kept as followFault
 			r.lookAround()
@@ -206,6 +208,7 @@ func (r *Repository) serve(ctx context.Context) {
 			r.lookAround()
 			r.tellPushes()
 			r.reviewDrops(ctx, false)
+			r.maintain(ctx, false)
 			r.git.CloseIdle()
 			r.lineage.closeIdle(r.clock.Now())
 			if quiet == r.state.head {
@@ -214,6 +217,13 @@ func (r *Repository) serve(ctx context.Context) {
 			quiet = r.state.head
 			tick.Reset(r.pause())
 		}
+	}
+}
+
+// maintain begins what maintenance is due.
+func (r *Repository) maintain(ctx context.Context, enough bool) {
+	if work := r.git.Maintenance(enough); work != nil {
+		r.background.Go(func() { work(ctx) })
 	}
 }
 

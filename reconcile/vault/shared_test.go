@@ -228,6 +228,30 @@ func TestAWheelThatGrowsKeepsItsPace(t *testing.T) {
 	}
 }
 
+// The tenants of a server begin at one moment, each with a wheel of its own.
+func TestWheelsThatBeginTogetherPollApart(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	const wheels, interval, steps = 1000, 30 * time.Second, 300
+	all := make([]wheel, wheels)
+	for i := range all {
+		all[i].reset(interval, now, nil, nil)
+		all[i].add(&Source{})
+	}
+	polls, most := 0, 0
+	for range steps {
+		now = now.Add(interval / steps)
+		before := polls
+		for i := range all {
+			all[i].turn(now, func(*Source) { polls++ })
+		}
+		most = max(most, polls-before)
+	}
+	// As many as one in each 300th of the interval would be 3; a random spread has some more.
+	if polls < wheels*9/10 || polls > wheels*11/10+wheels/fewest || most > 20 {
+		t.Errorf("%d polls, at most %d of them in a tenth of a second", polls, most)
+	}
+}
+
 func TestFewSourcesNeedFewSlots(t *testing.T) {
 	b := New(Config{}, Options{Interval: time.Hour})
 	var sources []*Source

@@ -38,7 +38,9 @@ func (w *wheel) reset(interval time.Duration, now time.Time, belongs func(*Sourc
 	old := w.slots
 	most := max(1, min(mostSlots, int(interval/finest)))
 	n := min(fewest, most)
-	*w = wheel{slots: make([][]*Source, n), most: most, quantum: max(interval/time.Duration(n), 1), begin: now, offset: rand.Float64()}
+	*w = wheel{slots: make([][]*Source, n), most: most, quantum: max(interval/time.Duration(n), 1), offset: rand.Float64()}
+	// Wheels that begin at the same moment don't turn at the same moments.
+	w.begin = now.Add(-time.Duration(rand.Float64() * float64(w.quantum)))
 	for _, slot := range old {
 		for _, s := range slot {
 			if belongs(s) {

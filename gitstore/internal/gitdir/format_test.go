@@ -2,7 +2,6 @@ package gitdir
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -392,9 +391,7 @@ func TestPreciousObjectsAreNeverRemoved(t *testing.T) {
 	}
 	mustGit(t, r.Dir(), "config", "extensions.preciousObjects", "true")
 	before := packFiles(t, r)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	r.Run(ctx) // at the end all that waits is removed
+	r.EndMaintenance() // at the end all that waits is removed
 	commitFile(t, r, "alpha", "more")
 	if _, err := r.Round(t.Context()); err != nil {
 		t.Fatal(err)

@@ -81,6 +81,13 @@ func (g *graveyard) without(loose []looseObject) []looseObject {
 	return slices.DeleteFunc(loose, func(l looseObject) bool { return buried[l.id] })
 }
 
+// any reports whether anything is buried.
+func (g *graveyard) any() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.packs)+len(g.loose) > 0
+}
+
 // sweep removes what has been left long enough.
 func (g *graveyard) sweep() error {
 	g.mu.Lock()

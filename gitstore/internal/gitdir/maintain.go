@@ -34,6 +34,12 @@ type maintenance struct {
 	pending atomic.Int64  // changes since the last round
 	due     chan struct{} // has room for one signal
 	graves  *graveyard
+
+	working atomic.Bool // something is under way
+	// Of the one goroutine that calls begin:
+	enough  bool      // due was signalled
+	idleAt  time.Time // a round is done for less than that
+	sweepAt time.Time
 }
 
 const (
@@ -57,10 +63,17 @@ const (
 )
 
 func newMaintenance(r *Repository, slots chan struct{}, after int, grace time.Duration) *maintenance {
-	return &maintenance{
+	now := r.clock.Now()
+	m := &maintenance{
 		r: r, slots: slots, after: after, due: make(chan struct{}, 1), unfit: make(map[string]bool),
 		graves: &graveyard{objects: r.objects, clock: r.clock, grace: grace},
+		idleAt: now.Add(roundWhenIdle), sweepAt: now.Add(sweepEvery),
 	}
+	if len(*r.objects.packs.Load()) >= after {
+		m.pending.Store(int64(after) - 1)
+		m.note()
+	}
+	return m
 }
 
 // note counts an advance of ours or of somebody else's.
@@ -73,38 +86,43 @@ func (m *maintenance) note() {
 	}
 }
 
-// run does the rounds till ctx ends.
-func (m *maintenance) run(ctx context.Context) {
-	defer func() { m.sweepBy(m.graves.clear) }()
-	idle := m.r.clock.NewTimer(roundWhenIdle)
-	defer idle.Stop()
-	sweep := m.r.clock.NewTimer(sweepEvery)
-	defer sweep.Stop()
-	if len(*m.r.objects.packs.Load()) >= m.after {
-		m.pending.Store(int64(m.after) - 1)
-		m.note()
+// begin returns what is due, to be done beside the caller; nil where nothing is, or
+// something is under way. Of a repository at rest there is no goroutine: there may be
+// thousands.
+func (m *maintenance) begin(enough bool) func(context.Context) {
+	m.enough = m.enough || enough
+	if m.working.Load() {
+		return nil
 	}
-	for {
+	now := m.r.clock.Now()
+	sweep := !now.Before(m.sweepAt)
+	if sweep {
+		m.sweepAt = now.Add(sweepEvery)
+	}
+	round := m.enough || !now.Before(m.idleAt)
+	if round {
+		m.enough, m.idleAt = false, now.Add(roundWhenIdle)
+	}
+	round, sweep = round && m.pending.Load() > 0, sweep && m.graves.any()
+	if !round && !sweep {
+		return nil
+	}
+	m.working.Store(true)
+	return func(ctx context.Context) {
+		defer m.working.Store(false)
+		if sweep {
+			m.sweepBy(m.graves.sweep)
+		}
+		if !round {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-sweep.C():
-			m.sweepBy(m.graves.sweep)
-			sweep.Reset(sweepEvery)
-			continue
-		case <-m.due:
-		case <-idle.C():
+		case m.slots <- struct{}{}:
 		}
-		if m.pending.Load() > 0 {
-			select {
-			case <-ctx.Done():
-				return
-			case m.slots <- struct{}{}:
-			}
-			m.observed(ctx)
-			<-m.slots
-		}
-		idle.Reset(roundWhenIdle)
+		m.observed(ctx)
+		<-m.slots
 	}
 }
 

@@ -195,3 +195,37 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestARepositoryAtRestHasNothingToMaintain(t *testing.T) {
+	r := newRepository(t)
+	r.maintenance.after = 3
+	if r.Maintenance(false) != nil {
+		t.Error("something is due in a new one")
+	}
+	for n := range 3 {
+		commitFile(t, r, "alpha", fmt.Sprint(n))
+		r.Note()
+	}
+	select {
+	case <-r.Due():
+	default:
+		t.Fatal("nothing is due after enough changes")
+	}
+	work := r.Maintenance(true)
+	if work == nil {
+		t.Fatal("nothing is done about it")
+	}
+	if r.Maintenance(true) != nil {
+		t.Error("it is done twice at the same time")
+	}
+	packs := len(packFiles(t, r))
+	work(t.Context())
+	if r.Maintenance(false) != nil {
+		t.Error("it is done again without a change")
+	}
+	r.EndMaintenance()
+	if after := len(packFiles(t, r)); after >= packs {
+		t.Errorf("%d files of packs became %d", packs, after)
+	}
+	clean(t, r)
+}

@@ -220,8 +220,19 @@ func (r *Repository) AllowForcePush(allow bool) error {
 // Note counts a change: enough of them make a round of maintenance due.
 func (r *Repository) Note() { r.maintenance.note() }
 
-// Run does what maintenance is due till ctx ends.
-func (r *Repository) Run(ctx context.Context) { r.maintenance.run(ctx) }
+// Due has room for one signal: enough has changed for a round of maintenance.
+func (r *Repository) Due() <-chan struct{} { return r.maintenance.due }
+
+// Maintenance returns what is due of it, to be done beside the caller; nil where
+// nothing is. enough says that Due was signalled. It is to be called now and then
+// without that as well, by the one goroutine that advances.
+func (r *Repository) Maintenance(enough bool) func(context.Context) {
+	return r.maintenance.begin(enough)
+}
+
+// EndMaintenance removes what was left to those who read it. Nothing of what
+// Maintenance returned may be under way.
+func (r *Repository) EndMaintenance() { r.maintenance.sweepBy(r.maintenance.graves.clear) }
 
 // Round brings small packs and loose objects together now, and returns the
 // number of objects.
