@@ -13,10 +13,10 @@ LEAN := CGO_ENABLED=0 GOGC=400
 LEANFLAGS := -trimpath -gcflags=all=-dwarf=false
 
 # What `secretsync version` says: of the commit alone and not of the time or place of the build, so that the same commit makes
-# the same bytes anywhere. Without a checkout say VERSION=... (and COMMIT, DATE) yourself.
-VERSION ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null)
-COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
-DATE ?= $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+# the same bytes anywhere. Without a checkout say them yourself: make VERSION=... COMMIT=... DATE=...
+VERSION = $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null)
+COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
+DATE = $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 PROGRAM = -buildvcs=false $(LEANFLAGS) -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)"
 
 .PHONY: help build lint test fuzz vuln devstack demo bench image release always

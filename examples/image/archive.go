@@ -37,20 +37,20 @@ func makeArchives(folder *folder, o order, programs []*program, licence []byte) 
 			entry{Name: "secretsync", Mode: 0o755, Content: p.Content},
 			entry{Name: "third-party-licenses.txt", Mode: 0o644, Content: thirdParty(p)})
 		for i := range entries {
-			entries[i].Name = path.Join(o.file(p, ""), entries[i].Name) // one folder, which unpacks beside others
+			entries[i].Name = path.Join(o.file("", p, ""), entries[i].Name) // one folder, which unpacks beside others
 		}
 		var archive bytes.Buffer
 		if err := writeTarGz(&archive, o.Date, entries); err != nil {
 			return err
 		}
-		if err := folder.write(o.file(p, ".tar.gz"), archive.Bytes()); err != nil {
+		if err := folder.write(o.file("", p, ".tar.gz"), archive.Bytes()); err != nil {
 			return err
 		}
 		content, err := sbom(o.release, p)
 		if err != nil {
 			return err
 		}
-		if err := folder.write(o.file(p, ".cdx.json"), content); err != nil {
+		if err := folder.write(o.file("", p, ".cdx.json"), content); err != nil {
 			return err
 		}
 	}

@@ -10,9 +10,9 @@
 //
 // How a file gets here:
 //
-//	go build (Makefile) ─→ program ─┬─ image.go ─→ layers, index ─┬─ layout.go ─→ secretsync_<version>.oci.tar
+//	go build (Makefile) ─→ program ─┬─ image.go ─→ layers, index ─┬─ layout.go ─→ secretsync-image_<version>.oci.tar
 //	                                │                             └─ push.go ──→ a registry
-//	                                ├─ sbom.go ──→ secretsync_<version>_<platform>.cdx.json
+//	                                ├─ sbom.go ──→ secretsync…_<version>_<platform>.cdx.json
 //	                                └─ archive.go → secretsync_<version>_<platform>.tar.gz, SHA256SUMS
 //
 // It is a module of its own, so that what packs is no dependency of what is packed.

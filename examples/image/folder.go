@@ -33,7 +33,7 @@ func newFolder(path string) (*folder, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if e.Type().IsRegular() && (strings.HasPrefix(e.Name(), "secretsync_") || e.Name() == "SHA256SUMS") {
+		if e.Type().IsRegular() && (strings.HasPrefix(e.Name(), "secretsync") || e.Name() == "SHA256SUMS") {
 			if err := os.Remove(filepath.Join(path, e.Name())); err != nil {
 				return nil, err
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -26,8 +27,9 @@ const (
 
 // image is the image for all platforms.
 type image struct {
-	index v1.ImageIndex
-	lists []list // of what is in it, one for each platform
+	index   v1.ImageIndex
+	lists   []list // of what is in it, one for each platform
+	archive string // its path
 }
 
 // makeImage makes the image for the platforms of the programs, as an archive and a list of what is in it for each platform.
@@ -49,7 +51,7 @@ func makeImage(folder *folder, r release, programs []*program, certificates root
 		if err != nil {
 			return nil, err
 		}
-		if err := folder.write(r.file(p, ".cdx.json"), content); err != nil {
+		if err := folder.write(r.file("image", p, ".cdx.json"), content); err != nil {
 			return nil, err
 		}
 		all.lists = append(all.lists, list{Of: one, Content: content})
@@ -59,7 +61,9 @@ func makeImage(folder *folder, r release, programs []*program, certificates root
 	if err != nil {
 		return nil, err
 	}
-	return all, folder.write(r.file(nil, ".oci.tar"), archive)
+	name := r.file("image", nil, ".oci.tar")
+	all.archive = filepath.Join(folder.path, name)
+	return all, folder.write(name, archive)
 }
 
 // explain says by what digest the image is to be deployed, and how it gets to where it is used.
@@ -68,13 +72,12 @@ func (i *image) explain(w io.Writer, r release) error {
 	if err != nil {
 		return err
 	}
-	archive := r.file(nil, ".oci.tar")
 	_, err = fmt.Fprintf(w, `
 its digest, in every registry: %s
 push it:      make image PUSH=registry.example.com/platform/secretsync:%s
 or by skopeo: skopeo copy --all oci-archive:%[3]s docker://registry.example.com/platform/secretsync:%[2]s
 try it:       podman load --input %[3]s
-`, digest, r.tag(), archive)
+`, digest, r.tag(), i.archive)
 	return err
 }
 

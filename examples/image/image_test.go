@@ -68,6 +68,62 @@ func TestTheArchiveIsAValidImage(t *testing.T) {
 	}
 }
 
+func TestAnImageForTwoPlatformsSharesWhatIsTheSame(t *testing.T) {
+	from, err := findSources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificates, err := trustedRoots(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := newFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := []*program{
+		{OS: "linux", Architecture: "amd64", Content: []byte("one")},
+		{OS: "linux", Architecture: "arm64", Content: []byte("other")},
+	}
+	both, err := makeImage(out, release{Version: "v1+exp", Date: commitDate}, programs, certificates, []byte("licence"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := openArchive(t, both.archive, "v1_exp")
+	if err := validate.Index(index); err != nil {
+		t.Error(err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers := make(map[v1.Hash]int)
+	for i, p := range programs {
+		d := manifest.Manifests[i]
+		if d.Platform.String() != p.platform() {
+			t.Errorf("image %d is for %v", i, d.Platform)
+		}
+		one, err := index.Image(d.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := one.ConfigFile()
+		if err != nil || config.OS+"/"+config.Architecture != p.platform() {
+			t.Errorf("image %d is configured for %+v, %v", i, config, err)
+		}
+		of, err := one.Manifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range of.Layers {
+			layers[l.Digest]++
+		}
+	}
+	if len(manifest.Manifests) != 2 || len(layers) != 3 {
+		t.Errorf("%d images of %d layers", len(manifest.Manifests), len(layers))
+	}
+}
+
 func TestTheImageRunsOneProgramAsNobodyInParticular(t *testing.T) {
 	image := theImage(t)
 	config, err := image.ConfigFile()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -41,8 +42,8 @@ var made = sync.OnceValues(func() (string, error) {
 
 func theMade(t *testing.T) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("builds the program")
+	if testing.Short() || runtime.GOOS != "linux" {
+		t.Skip("builds programs for Linux, and runs them")
 	}
 	folder, err := made()
 	if err != nil {
@@ -80,13 +81,21 @@ make image release IMAGES=%[2]q RELEASES=%[2]q
 // commitDate is the date of that commit.
 var commitDate = time.Date(2026, 3, 29, 0, 59, 59, 0, time.UTC)
 
-// opened unpacks the image archive and returns the image in it.
+// opened returns the image that make made.
 func opened(t *testing.T) v1.ImageIndex {
 	t.Helper()
-	archive := filepath.Join(theMade(t), "bin", "image", "secretsync_"+version+".oci.tar")
+	return openArchive(t, filepath.Join(theMade(t), "bin", "image", "secretsync-image_"+version+".oci.tar"), version)
+}
+
+// openArchive unpacks an archive and returns the image in it, which bears the tag.
+func openArchive(t *testing.T, archive, tag string) v1.ImageIndex {
+	t.Helper()
 	folder := t.TempDir()
 	if out, err := exec.Command("tar", "--extract", "--file", archive, "--directory", folder).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	if mark, err := os.ReadFile(filepath.Join(folder, "oci-layout")); err != nil || !bytes.Contains(mark, []byte(`"imageLayoutVersion": "1.0.0"`)) {
+		t.Fatalf("it is no layout: %v, %s", err, mark)
 	}
 	root, err := layout.ImageIndexFromPath(folder)
 	if err != nil {
@@ -96,8 +105,8 @@ func opened(t *testing.T) v1.ImageIndex {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(manifest.Manifests) != 1 || manifest.Manifests[0].Annotations["org.opencontainers.image.ref.name"] != version {
-		t.Fatalf("the archive holds %v, want one image named %s", manifest.Manifests, version)
+	if len(manifest.Manifests) != 1 || manifest.Manifests[0].Annotations["org.opencontainers.image.ref.name"] != tag {
+		t.Fatalf("the archive holds %v, want one image named %s", manifest.Manifests, tag)
 	}
 	index, err := root.ImageIndex(manifest.Manifests[0].Digest)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -79,7 +78,7 @@ func TestAPushedImageIsTheArchivesAndLeadsToWhatIsInIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	beside, err := os.ReadFile(filepath.Join(theMade(t), "bin/image", "secretsync_"+version+"_linux_"+runtime.GOARCH+".cdx.json"))
+	beside, err := os.ReadFile(listPath(t, "image"))
 	if err != nil || !bytes.Equal(got, beside) {
 		t.Errorf("%v; what the registry has is not what lies beside the archive", err)
 	}

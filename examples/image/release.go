@@ -36,10 +36,16 @@ func (r *release) parse(date string) (err error) {
 // tag is the version as the name of an image can bear it, where + is no letter.
 func (r release) tag() string { return strings.ReplaceAll(r.Version, "+", "_") }
 
-// file returns the name of a file of this version: secretsync_v1.2.3_linux_amd64.tar.gz.
-func (r release) file(p *program, ending string) string {
-	if p == nil {
-		return fmt.Sprintf("secretsync_%s%s", r.Version, ending)
+// file returns the name of a file of this version: secretsync_v1.2.3_linux_amd64.tar.gz, secretsync-image_v1.2.3.oci.tar. What
+// (such as image) and the program may be left out.
+func (r release) file(what string, p *program, ending string) string {
+	name := "secretsync"
+	if what != "" {
+		name += "-" + what
 	}
-	return fmt.Sprintf("secretsync_%s_%s_%s%s", r.Version, p.OS, p.Architecture, ending)
+	name += "_" + r.Version
+	if p != nil {
+		name += "_" + p.OS + "_" + p.Architecture
+	}
+	return name + ending
 }

@@ -15,9 +15,15 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
+// listPath is where make wrote the list for the image or for the release.
+func listPath(t *testing.T, folder string) string {
+	name := map[string]string{"image": "secretsync-image_", "release": "secretsync_"}[folder]
+	return filepath.Join(theMade(t), "bin", folder, name+version+"_linux_"+runtime.GOARCH+".cdx.json")
+}
+
 func readSBOM(t *testing.T, folder string) (*cdx.BOM, []byte) {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(theMade(t), "bin", folder, "secretsync_"+version+"_linux_"+runtime.GOARCH+".cdx.json"))
+	content, err := os.ReadFile(listPath(t, folder))
 	if err != nil {
 		t.Fatal(err)
 	}
