@@ -31,9 +31,13 @@ func tenantName(i int) string { return fmt.Sprintf("t%04d", i) }
 
 // newTenantry makes so many tenants who share a thousand definitions among them.
 func newTenantry(ctx context.Context, env *Env, tenants int, remote bool) (*tenantry, error) {
-	f, err := newFleet(ctx, env, fleetOptions{
+	return newTenantryOf(ctx, env, fleetOptions{
 		definitions: tenantryDefinitions, targets: 1, namespaces: tenantryNamespaces, clusters: []string{"production"}, pollInterval: 30 * time.Second,
-	})
+	}, tenants, remote)
+}
+
+func newTenantryOf(ctx context.Context, env *Env, options fleetOptions, tenants int, remote bool) (*tenantry, error) {
+	f, err := newFleet(ctx, env, options)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +81,7 @@ func (t *tenantry) commit(ctx context.Context, dir string) error {
 			return err
 		}
 		by := gitstore.Attribution{Author: gitstore.Author{Name: "Bench", ID: "ak-bench"}, RequestID: "bench"}
-		for n := i; n < tenantryDefinitions; n += t.tenants {
+		for n := i; n < len(t.names); n += t.tenants {
 			d, err := definition.Parse("secrets/"+t.names[n]+".yaml", []byte(t.yaml(n)))
 			if err != nil {
 				return err
