@@ -245,6 +245,14 @@ func TestOfTwoDefinitionsThatAskForOneKeyTheOneThatHasItKeepsIt(t *testing.T) {
 	if orphans := w.orphans(); len(orphans) != 1 || !slices.Equal(orphans[0].Keys, []string{"a"}) {
 		t.Errorf("%+v", orphans)
 	}
+	// When all that it left behind has passed on, nothing is left of it.
+	w.put("another", map[string]any{"k": "another", "b": "b", "a": "a2"})
+	w.share("another", "", "a", "b", "k")
+	w.synced("another")
+	s := w.app(map[string]string{"a": "a2", "b": "b", "k": "another"})
+	if orphans := w.orphans(); len(orphans) != 0 || s.Annotations[share.Annotation("first")] != "" {
+		t.Errorf("%+v, %v", orphans, s.Annotations)
+	}
 }
 
 func TestASecretIsSharedOrSomebodysAsAWhole(t *testing.T) {

@@ -63,6 +63,7 @@ type sent struct {
 	labels      map[string]string
 	annotations map[string]string
 	values      map[string]uint64 // a hash of each value by its key
+	emptied     []string          // records of others on which nothing is left
 }
 
 var seed = maphash.MakeSeed()

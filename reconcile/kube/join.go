@@ -103,7 +103,10 @@ func (c *Cluster) sendsPart(old *Copy, d Desired) *sent {
 				left = left.Without(e)
 			}
 		}
-		if name := share.Annotation(o.Name); len(left.Entries()) < len(theirs.Entries()) {
+		switch name := share.Annotation(o.Name); {
+		case left.Empty() && o != d.Owner:
+			s.emptied = append(s.emptied, name)
+		case len(left.Entries()) < len(theirs.Entries()):
 			s.annotations[name] = left.Text()
 		}
 	}
@@ -130,6 +133,9 @@ func joinPatch(old *Copy, d Desired, s *sent) []patchOperation {
 		patch = appendRemovals(patch, "/metadata/labels", append(labels, LabelManagedBy, LabelName))
 		return appendRemovals(patch, "/metadata/annotations", append(annotations,
 			AnnotationCommit, AnnotationVaultPath, AnnotationVaultVersion, AnnotationVaultCreated, AnnotationHash))
+	}
+	for _, name := range s.emptied {
+		patch = append(patch, patchOperation{Op: "remove", Path: "/metadata/annotations/" + entryPath.Replace(name)})
 	}
 	if h.named { // with our label beside it, it would say that it is a definition's as a whole
 		patch = append(patch, patchOperation{Op: "remove", Path: "/metadata/labels/" + entryPath.Replace(LabelName)})
