@@ -20,7 +20,7 @@ import (
 //
 //	repositories/<tenant>.git   Git's own format, which its config says; see gitstore
 //	  secretsync/*              caches: what is not understood is made anew
-//	keys/*.json                 API keys: each file says its own, see apikey
+//	keys/*                      API keys: each file says its own, see apikey
 //	keys-used.json, reports/,   caches and memories: what is not understood is as if
 //	proposals/, git/            it were not there
 //	hash.key, format            this format, as is which files there are
