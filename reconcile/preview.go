@@ -64,7 +64,7 @@ func (r *Reconciler) Plan(ctx context.Context, name gitstore.TenantName, from, t
 	if t == nil {
 		return nil, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
 	}
-	in := plan.Input{From: from, To: to, Reach: t.reach(), Selected: t.selectedNow, Brake: t.wouldHold}
+	in := plan.Input{From: from, To: to, Reach: t.reach(), Selected: t.selectedNow, Holder: t.holderOf, Brake: t.wouldHold}
 	p := plan.Make(in)
 	if !look {
 		p.Bound(mostSteps)
@@ -91,6 +91,25 @@ func (r *Reconciler) Plan(ctx context.Context, name gitstore.TenantName, from, t
 	p.Live, p.Unlooked = true, seen.unlooked
 	p.Bound(mostSteps)
 	return p, nil
+}
+
+// holderOf returns the definition whose copy stands in a place; see [plan.Input].
+func (t *tenant) holderOf(p definition.Place) (string, bool) {
+	t.mu.RLock()
+	g, ok := t.grants[p.Cluster]
+	t.mu.RUnlock()
+	if !ok || !p.Selector.IsZero() || !allows(g.namespaces, p.Namespace.String()) {
+		return "", false
+	}
+	seen := g.connection.kube.Look(kube.Key{Namespace: p.Namespace.String(), Name: p.Secret.String()})
+	switch c := seen.Copy; {
+	case seen.Fault != nil:
+		return "", false
+	case c == nil || c.Owner.Tenant != t.name.String():
+		return "", true
+	default:
+		return c.Name, true
+	}
 }
 
 // wouldHold says why the brake would hold so many more copies, if nothing else went

@@ -60,6 +60,10 @@ type Input struct {
 	// Selected returns the namespaces that a target selects now; false where that is
 	// not known. Nil: it never is.
 	Selected func(definition.Target) ([]definition.Namespace, bool)
+	// Holder returns the definition whose copy stands in a place that is claimed before
+	// the change, as is known without a look; empty where none does, false where that is
+	// not known. Nil: it never is.
+	Holder func(definition.Place) (string, bool)
 	// Brake says why the deletion of so many copies would be held, as things stand;
 	// empty: it would not. Nil: not known.
 	Brake func(copies int) string
@@ -284,8 +288,16 @@ func (m *maker) place(k key) {
 	}
 	look(m.to)
 	look(m.from)
-	before := m.from.holder(k, standing.Definition, nil)
-	after := m.to.holder(k, standing.Definition, before)
+	holds, known := standing.Definition, looked
+	if claims := m.from.claims[k]; !known && m.in.Holder != nil && len(claims) > 0 && len(claims)+len(m.to.claims[k]) > 2 {
+		holds, known = m.in.Holder(claims[0].place) // several want it: what it is told by their names may be wrong
+	}
+	before := m.from.holder(k, holds, nil)
+	had := before
+	if known && (before == nil || before.by.Name.String() != holds) {
+		had = nil // it has the place by its name alone
+	}
+	after := m.to.holder(k, holds, had)
 	switch {
 	case after != nil:
 		m.held(k, before, after, standing, looked)

@@ -72,6 +72,37 @@ func acme(t testing.TB) plan.Reach {
 	return reconcile.Tenant{Name: name, Clusters: clusters, Vault: reconcile.Vault{Mount: "secret", Prefix: "acme"}}.Reach()
 }
 
+func TestWhoHasAContestedPlaceIsToldByWhoseCopyStands(t *testing.T) {
+	both := files{"aa": "a production/default/x", "bb": "b production/default/x"}
+	for name, test := range map[string]struct {
+		from, to files
+		holds    string
+		known    bool
+		want     []string
+	}{
+		"by the names where that is not known":          {both, files{"aa": both["aa"]}, "", false, nil},
+		"the one that waited gets it":                   {both, files{"aa": both["aa"]}, "bb", true, []string{"move aa"}},
+		"the one that waited goes":                      {both, files{"bb": both["bb"]}, "bb", true, nil},
+		"a lesser name waits for one whose copy stands": {files{"bb": both["bb"]}, both, "bb", true, []string{"create aa TargetConflict"}},
+		"a lesser name gets it where no copy stands":    {files{"bb": both["bb"]}, both, "", true, []string{"move aa", "create bb TargetConflict"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := plan.Make(plan.Input{From: setOf(t, test.from), To: setOf(t, test.to), Reach: acme(t), Holder: func(at definition.Place) (string, bool) { return test.holds, test.known }})
+			var got []string
+			for _, s := range p.Steps {
+				line := string(s.Action) + " " + s.Definition
+				if s.Held != nil {
+					line += " " + string(s.Held.Reason)
+				}
+				got = append(got, line)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("%q, not %q; %v", got, test.want, p.Problems)
+			}
+		})
+	}
+}
+
 // found is what somebody found who looked.
 type found struct {
 	standing map[string]plan.Standing
