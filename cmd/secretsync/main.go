@@ -68,5 +68,10 @@ repository, one a definition; people change them by pull request or by the API.`
 	root.AddCommand(newServe(), newValidate(), newPlan(), newKey(), newConformance(), newVerify(), newImport(), newDev(), newExplain(), newVersion(), newHook())
 	root.AddCommand(newDocs())
 	cli.AddTo(root)
+	for _, c := range root.Commands() {
+		if c.Name() == "keys" {
+			c.AddCommand(newKeysMigrate()) // which needs no server
+		}
+	}
 	return root
 }

@@ -295,6 +295,37 @@ func TestATenantHasRoomForAllItsKeys(t *testing.T) {
 	}
 }
 
+// A change is decided by what stands there when it is made, and not by what a server knew.
+func TestTwoServersCantPassTheLimitTogether(t *testing.T) {
+	w := newWorld(t)
+	s := newSecret("secretsync-keys-acme", typeOfKeys)
+	s.Data = map[string][]byte{}
+	for range apikey.MaxStored - 1 {
+		key := newKey(t, "acme")
+		content, err := apikey.Encode(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Data[apikey.StoredName(key.ID)] = content
+	}
+	if _, err := w.admin.Create(t.Context(), s, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var servers [2]*Cluster // which follow nothing
+	for i := range servers {
+		var err error
+		if servers[i], err = Open(t.Context(), Config{Secrets: w.secrets(w.cluster.Config)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := servers[0].Add(t.Context(), newKey(t, "acme")); err != nil {
+		t.Error(err)
+	}
+	if err := servers[1].Add(t.Context(), newKey(t, "acme")); !errors.Is(err, gitstore.ErrLimit) {
+		t.Errorf("the one key too many: %v", err)
+	}
+}
+
 // Rights that are missing are told in words, by which somebody can give them.
 func TestMissingRightsAreTold(t *testing.T) {
 	w := newWorld(t)
@@ -321,8 +352,10 @@ func TestMissingRightsAreTold(t *testing.T) {
 	s := w.open(func(c *Config) { c.Secrets = w.secrets(reader) })
 	want(s.Add(t.Context(), newKey(t, "acme")), "does not let the server create Secrets")
 
-	missing := w.open()
-	missing.secrets = bounded{w.cluster.Admin.CoreV1().Secrets("nowhere"), requestLimit}
+	missing, err := Open(t.Context(), Config{Secrets: w.cluster.Admin.CoreV1().Secrets("nowhere")})
+	if err != nil {
+		t.Fatal(err)
+	}
 	want(missing.Add(t.Context(), newKey(t, "acme")), "the home namespace is not there")
 }
 
