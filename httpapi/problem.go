@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"secretsync/gitstore"
@@ -120,7 +121,8 @@ func problemOf(err error) *problem {
 		p := &problem{status: k.status, sentence: k.sentence, retryAfter: k.retryAfter, undone: k.undone}
 		switch {
 		case p.sentence == "":
-			p.sentence = err.Error()
+			// Who reads 409 has no need of the word at the end of a wrapped sentence.
+			p.sentence = strings.TrimSuffix(err.Error(), ": "+gitstore.ErrConflict.Error())
 		case k.kind == gitstore.ErrUnavailable:
 			return unavailableNow(k.sentence, err)
 		default:
