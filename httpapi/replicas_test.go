@@ -671,13 +671,20 @@ func (w *world) throughAnother(cfg Config) {
 	if w.server.peers, err = w.server.newPeers(); err != nil {
 		w.Fatal(err)
 	}
-	peer := httptest.NewUnstartedServer(nil)
-	peer.Config = listen.NewServer(w.server.PeerHandler(), w.server.log)
-	peer.Config.MaxHeaderBytes += headerOfPeer
-	peer.Listener = listen.Mutual(peer.Listener, peer.Config, w.server.peers.pair, refusal)
-	peer.Start()
-	w.Cleanup(peer.Close)
-	r.address["a"] = peer.Listener.Addr().String()
+	listening, err := listen.Bind("127.0.0.1:0", listen.Bounds{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	peer := listen.NewServer(w.server.PeerHandler(), w.server.log)
+	peer.MaxHeaderBytes += headerOfPeer
+	mutual := listen.Mutual(listening, peer, w.server.peers.pair, refusal)
+	ended := make(chan error)
+	go func() { ended <- peer.Serve(mutual) }()
+	w.Cleanup(func() {
+		_ = peer.Close()
+		<-ended
+	})
+	r.address["a"] = listening.Addr().String()
 
 	for _, t := range cfg.Tenants {
 		cfg.Elsewhere = append(cfg.Elsewhere, t.Name)

@@ -250,20 +250,8 @@ func (a *api) run(ctx context.Context, work bool) (_ *running, err error) {
 		return nil, err
 	}
 	key, plaintext := apikey.New(a.name, apikey.Admin, "bench")
-	server, err := httpapi.New(httpapi.Config{
-		Settings: httpapi.Settings{
-			Tenants: []httpapi.Tenant{{Name: a.name, Repository: a.repository}},
-			Keys:    []apikey.Key{key},
-			Limits:  limit.Limits{Rate: 1e9, Burst: 1e9},
-		},
-		Reconciler: a.reconciler,
-		Listen:     "127.0.0.1:0",
-		Log:        slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
+	server, err := a.listen(key, nil)
 	if err != nil {
-		return nil, err
-	}
-	if err := server.Listen(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -277,6 +265,28 @@ func (a *api) run(ctx context.Context, work bool) (_ *running, err error) {
 		ended.Wait()
 		_ = a.store.Close()
 	}}, nil
+}
+
+// listen makes a server that listens: of the tenant's holder, or, with others, of one of the replicas.
+func (a *api) listen(key apikey.Key, change func(*httpapi.Config)) (*httpapi.Server, error) {
+	cfg := httpapi.Config{
+		Settings: httpapi.Settings{
+			Tenants: []httpapi.Tenant{{Name: a.name, Repository: a.repository}},
+			Keys:    []apikey.Key{key},
+			Limits:  limit.Limits{Rate: 1e9, Burst: 1e9},
+		},
+		Reconciler: a.reconciler,
+		Listen:     "127.0.0.1:0",
+		Log:        slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	server, err := httpapi.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return server, server.Listen()
 }
 
 // untilActive waits until every definition is.

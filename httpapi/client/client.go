@@ -48,6 +48,7 @@ type Client struct {
 	//
 	//	what happened                        reads   writes with If-Match   other writes
 	//	429, or nothing could be connected   again   again                  again
+	//	503 that says that nothing was done  again   again                  again
 	//	502, 503, 504, or no answer came     again   again                  no: it may have been done
 	//	all else                             no      no                     no
 	//

@@ -352,21 +352,22 @@ func TestARequestIsRepeatedOnlyIfNothingCanBeDoneTwice(t *testing.T) {
 		calls    int
 		status   int // of the error; 0: none, -1: one that is no answer
 	}{
-		"a read that is too much":                         {read, []int{429}, nil, 2, 0},
-		"a read of what is not ready":                     {read, []int{503, 502}, nil, 3, 0},
-		"a read that breaks off":                          {read, []int{0}, nil, 2, 0},
-		"a read of what is not there":                     {read, []int{404}, nil, 1, 404},
-		"a read that fails inside":                        {read, []int{500}, nil, 1, 500},
-		"a write that is too much":                        {write, []int{429}, nil, 2, 0},
-		"a write that may have been done":                 {write, []int{503}, nil, 1, 503},
-		"a write whose answer did not come":               {write, []int{0}, nil, 1, -1},
-		"a write with If-Match that may have been done":   {guarded, []int{503}, nil, 2, 0},
-		"a write with If-Match whose answer did not come": {guarded, []int{0}, nil, 2, 0},
-		"a write that lost":                               {guarded, []int{412}, nil, 1, 412},
-		"a write that was done at the first try":          {guarded, []int{503, 412}, nil, 2, 412},
-		"a sync of no clear outcome":                      {sync, []int{503}, nil, 2, 0},
-		"a pause longer than there is patience":           {read, []int{503}, http.Header{"Retry-After": {"120"}}, 1, 503},
-		"a pause until then":                              {read, []int{503}, http.Header{"Retry-After": {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}}, 1, 503},
+		"a read that is too much":                          {read, []int{429}, nil, 2, 0},
+		"a read of what is not ready":                      {read, []int{503, 502}, nil, 3, 0},
+		"a read that breaks off":                           {read, []int{0}, nil, 2, 0},
+		"a read of what is not there":                      {read, []int{404}, nil, 1, 404},
+		"a read that fails inside":                         {read, []int{500}, nil, 1, 500},
+		"a write that is too much":                         {write, []int{429}, nil, 2, 0},
+		"a write that may have been done":                  {write, []int{503}, nil, 1, 503},
+		"a write whose answer did not come":                {write, []int{0}, nil, 1, -1},
+		"a write of which it is said that it was not done": {write, []int{503, 503}, http.Header{"X-Secretsync-Undone": {"true"}}, 3, 0},
+		"a write with If-Match that may have been done":    {guarded, []int{503}, nil, 2, 0},
+		"a write with If-Match whose answer did not come":  {guarded, []int{0}, nil, 2, 0},
+		"a write that lost":                                {guarded, []int{412}, nil, 1, 412},
+		"a write that was done at the first try":           {guarded, []int{503, 412}, nil, 2, 412},
+		"a sync of no clear outcome":                       {sync, []int{503}, nil, 2, 0},
+		"a pause longer than there is patience":            {read, []int{503}, http.Header{"Retry-After": {"120"}}, 1, 503},
+		"a pause until then":                               {read, []int{503}, http.Header{"Retry-After": {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)}}, 1, 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

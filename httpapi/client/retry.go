@@ -103,8 +103,15 @@ const (
 	open                   // it may have been done or not
 )
 
+// undoneHeader is in an answer of 503, such as while the tenant comes to another replica,
+// if the request surely was not done.
+const undoneHeader = "X-Secretsync-Undone"
+
 func outcomeOf(err error, told *Error) outcome {
 	if told != nil {
+		if told.Header.Get(undoneHeader) == "true" {
+			return undone
+		}
 		switch told.Status {
 		case http.StatusTooManyRequests:
 			return undone
