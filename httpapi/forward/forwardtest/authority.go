@@ -47,7 +47,7 @@ func newTemplate(name string) *x509.Certificate {
 	serial := new(big.Int).SetBytes([]byte(rand.Text())[:16])
 	return &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(20, 0, 0),
 	}
 }
 
