@@ -70,3 +70,17 @@ func TestAskedEndsWithItsContextAndWithTheRepository(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAskShowsWhatTheRemoteHoldsNow(t *testing.T) {
+	s := newFarStory(t)
+	c := s.begin("alpha")
+	s.close()
+	s.openFar(Config{}, time.Hour)
+	s.must(s.repo.Asked(t.Context()))
+	c.write("secrets/alpha.yaml", fileOf("alpha", "other"))
+	pushed := c.pushCommit("later")
+	s.must(s.repo.Ask(t.Context()))
+	if got := s.repo.Snapshot().Head(); got != pushed {
+		t.Errorf("it shows %s, the remote is at %s", got, pushed)
+	}
+}

@@ -51,6 +51,18 @@ func (r *Repository) Asked(ctx context.Context) error {
 	}
 }
 
+// Ask has the remote asked now, if there is one, and waits till the snapshot shows what that
+// brought; [Repository.Freshness] says whether it went well. It fails if the repository is not
+// open, or ctx ends.
+func (r *Repository) Ask(ctx context.Context) error {
+	return r.inTurn(ctx, func(ctx context.Context) error {
+		r.fetchDue(ctx, true)
+		r.follow(ctx, true) //nolint:errcheck // kept as followFault
+		r.tellAsked()
+		return ctx.Err()
+	})
+}
+
 // tellAsked is for those who wait in Asked. It is called when the snapshot shows what the last
 // exchange brought.
 func (r *Repository) tellAsked() {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"secretsync/cmd/secretsync/internal/config"
+	"secretsync/gitstore"
 	"secretsync/httpapi/audit"
 
 	"github.com/fsnotify/fsnotify"
@@ -133,7 +134,7 @@ func (p *program) apply(ctx context.Context, cfg *config.Config) error {
 		return p.put(cfg)
 	}
 	r.pin(cfg)
-	r.keep(cfg, r.holding.Has)
+	r.keep(cfg, func(t gitstore.TenantName) bool { return r.holding.Has(t) || r.holding.Comes(t) }, r.holding.Has)
 	err := p.put(cfg)
 	// Who came with the configuration is warmed like who came with a shard.
 	p.warmUp(ctx, cfg)
@@ -172,7 +173,7 @@ func (p *program) put(all *config.Config) error {
 	var closing errgroup.Group
 	closing.SetLimit(closers)
 	for _, tenant := range p.store.Tenants() {
-		if repositories[tenant] != nil || p.replica != nil && p.replica.warming[tenant] != nil {
+		if repositories[tenant] != nil || p.replica != nil && p.replica.open[tenant] {
 			continue
 		}
 		closing.Go(func() error {

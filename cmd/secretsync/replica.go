@@ -21,6 +21,8 @@ import (
 //	state      since                              reconciled  answered here
 //	elsewhere  another replica, or nobody, has    no          no: passed on, or 503
 //	           its shard
+//	coming     its shard is about to come; its    no          no: as elsewhere
+//	           branch is read beforehand
 //	warming    its shard is held; its keys and    no          no: 503
 //	           its branch are being read
 //	served     both are as they stand             yes         yes
@@ -38,6 +40,7 @@ type replica struct {
 
 	holding shard.Holding // that the program works for
 	served  map[gitstore.TenantName]bool
+	open    map[gitstore.TenantName]bool // those whose repositories are open, beforehand or while they are warmed
 	warming map[gitstore.TenantName]*warmth
 	warm    chan *warmth // those that are done
 	slots   chan struct{}
@@ -47,8 +50,9 @@ type replica struct {
 // warmth is the warming of one tenant.
 type warmth struct {
 	config.Tenant
-	ctx  context.Context
-	cool func() // ends it
+	early bool // its shard is not held yet: nobody is told
+	ctx   context.Context
+	cool  func() // ends it
 }
 
 // warmers is how many tenants are warmed at once.
@@ -68,7 +72,7 @@ func (p *program) newReplica(cfg *config.Config) (*replica, error) {
 		return nil, errors.New("replicas.address: is missing, and POD_IP is not set; write the host:port that other replicas reach this one at")
 	}
 	r := &replica{
-		served: make(map[gitstore.TenantName]bool), warming: make(map[gitstore.TenantName]*warmth),
+		served: make(map[gitstore.TenantName]bool), open: make(map[gitstore.TenantName]bool), warming: make(map[gitstore.TenantName]*warmth),
 		warm: make(chan *warmth), slots: make(chan struct{}, warmers),
 	}
 	r.pin(cfg)
@@ -167,7 +171,9 @@ func (r *replica) narrow(cfg *config.Config) *config.Config {
 func (p *program) rehold(ctx context.Context, cfg *config.Config) {
 	r := p.replica
 	h := r.Holding()
-	r.keep(cfg, func(t gitstore.TenantName) bool { return h.Has(t) && !h.Gained(r.holding, t) })
+	r.keep(cfg, func(t gitstore.TenantName) bool {
+		return h.Has(t) && !h.Gained(r.holding, t) || h.Comes(t) && r.holding.Comes(t)
+	}, func(t gitstore.TenantName) bool { return h.Has(t) && r.holding.Comes(t) })
 	r.holding = h
 	if err := p.put(cfg); err != nil {
 		// It was put in force before, with other tenants.
@@ -179,10 +185,18 @@ func (p *program) rehold(ctx context.Context, cfg *config.Config) {
 }
 
 // keep drops those who are not configured any more, or not ours.
-func (r *replica) keep(cfg *config.Config, ours func(gitstore.TenantName) bool) {
+//
+// Those whose shard came after they were warmed beforehand are to be warmed once more, with the
+// repository that is open.
+func (r *replica) keep(cfg *config.Config, ours, came func(gitstore.TenantName) bool) {
 	served, warming := r.served, r.warming
+	before := r.open
+	r.open = make(map[gitstore.TenantName]bool)
 	r.served, r.warming = make(map[gitstore.TenantName]bool), make(map[gitstore.TenantName]*warmth)
 	for _, t := range cfg.Tenants {
+		if before[t.Name] && (ours(t.Name) || came(t.Name)) {
+			r.open[t.Name] = true
+		}
 		if !ours(t.Name) {
 			continue
 		}
@@ -204,10 +218,12 @@ func (p *program) warmUp(ctx context.Context, cfg *config.Config) {
 	r := p.replica
 	var cold []*warmth
 	for _, t := range cfg.Tenants {
-		if !r.holding.Has(t.Name) || r.served[t.Name] || r.warming[t.Name] != nil {
+		early := r.holding.Comes(t.Name)
+		if !r.holding.Has(t.Name) && !early || r.served[t.Name] || r.warming[t.Name] != nil {
 			continue
 		}
-		w := &warmth{Tenant: t}
+		w := &warmth{Tenant: t, early: early}
+		r.open[t.Name] = true
 		w.ctx, w.cool = context.WithCancel(ctx)
 		r.warming[t.Name] = w
 		cold = append(cold, w)
@@ -274,8 +290,12 @@ func (p *program) warmAll(ctx context.Context, cold []*warmth) {
 func (p *program) warmOne(w *warmth) {
 	p.store.Configure(w.Name, w.Repository)
 	repository, err := p.store.Repository(w.Name)
-	if err != nil || repository.Asked(w.ctx) != nil {
-		return // the store is closed, or it is not wanted any more
+	if err != nil || repository.Asked(w.ctx) != nil || w.early {
+		return // the store is closed, it is not wanted any more, or it has not come yet
+	}
+	// It may have been opened, and its remote asked, before its shard came.
+	if repository.Ask(w.ctx) != nil && w.ctx.Err() != nil {
+		return
 	}
 	select {
 	case p.replica.warm <- w:
@@ -289,6 +309,7 @@ func (p *program) serveWarm(cfg *config.Config, w *warmth) {
 	for more := true; more; {
 		if r.warming[w.Name] == w {
 			delete(r.warming, w.Name)
+			delete(r.open, w.Name)
 			r.served[w.Name] = true
 		}
 		w.cool()

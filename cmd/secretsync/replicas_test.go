@@ -69,7 +69,7 @@ dataDir: data
 pollInterval: 30s
 log: {level: info}
 limits: {requestsPerSecond: 100000}
-drain: 0s
+drain: 1s
 home: {kubeconfig: {{.Home}}, namespace: {{.Namespace}}}
 keys: {store: kubernetes}
 replicas: {id: {{.Name}}, listen: "{{.Peers}}", lease: {{.Lease}}, certFile: tls.crt, keyFile: tls.key, caFile: ca.crt}

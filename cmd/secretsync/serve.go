@@ -189,6 +189,9 @@ func (p *program) run(ctx context.Context, cfg *config.Config) error {
 		serving, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(work, cancel)()
+		if p.replica != nil {
+			defer context.AfterFunc(ctx, p.replica.Leave)()
+		}
 		return p.server.Run(serving)
 	})
 	group.Go(func() error { return p.keys.run(work) })

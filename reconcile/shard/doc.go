@@ -25,6 +25,8 @@
 //   - A shard is given up in order: first [Replica.May] turns false, so that no write begins
 //     any more, then the program ends its work ([Replica.Settled]), then the Lease is released,
 //     and who waits for it is told by the watch.
+//   - A replica that is about to end ([Replica.Leave]) keeps its shards till it does. The others
+//     know at once which of them are to be theirs ([Holding.Comes]), and can prepare.
 //   - The shards of a replica that died are free when their Leases were not renewed for the
 //     lease time, as each of the others saw it by its own clock. No time that another machine
 //     wrote is ever compared: a wall clock may be wrong by hours.

@@ -29,7 +29,7 @@ type lock struct {
 	name        string
 	kind        string // value of labelLease
 	identity    string
-	annotations map[string]string
+	annotations func() map[string]string
 	timeout     time.Duration // of one request
 	valid       time.Duration // that a renewal lets us write
 	clock       clock.PassiveClock
@@ -149,7 +149,7 @@ func (l *lock) mark(lease *coordination.Lease) {
 	if lease.Annotations == nil {
 		lease.Annotations = make(map[string]string)
 	}
-	maps.Copy(lease.Annotations, l.annotations)
+	maps.Copy(lease.Annotations, l.annotations())
 }
 
 func (l *lock) write(ctx context.Context, lease *coordination.Lease, write func(context.Context) (*coordination.Lease, error)) error {

@@ -101,6 +101,7 @@ type Replica struct {
 	wake     chan struct{}
 	changed  chan struct{}
 	view     atomic.Pointer[view]
+	leaving  atomic.Bool           // by Leave
 	trouble  atomic.Pointer[error] // how the last request that was answered or failed ended
 
 	mu        sync.Mutex
@@ -191,12 +192,19 @@ var (
 type Holding struct {
 	change uint64
 	terms  map[string]uint64 // by the name of the Lease
+	coming map[string]bool   // the same: wanted, and not held yet
 	lease  func(gitstore.TenantName) string
 }
 
 // Has reports whether the tenant is one of them.
 func (h Holding) Has(tenant gitstore.TenantName) bool {
 	return len(h.terms) > 0 && h.terms[h.lease(tenant)] != 0
+}
+
+// Comes reports whether the tenant is none of them and is to be one: whoever has it is about to
+// give it up, or has died.
+func (h Holding) Comes(tenant gitstore.TenantName) bool {
+	return len(h.coming) > 0 && h.coming[h.lease(tenant)]
 }
 
 // Gained reports whether the tenant is one of them, and was not all the time since before:
@@ -292,7 +300,7 @@ func (r *Replica) step(ctx context.Context) (next time.Duration, err error) {
 			c.leaving = change
 		}
 	}
-	r.publish(s, members, cause)
+	r.publish(s, members, wanted, cause)
 	r.metrics.wanted.Set(float64(len(wanted) - 1))
 	for _, c := range r.campaigns {
 		if c.leaving != 0 && r.settled >= c.leaving {
@@ -332,7 +340,7 @@ func (r *Replica) wanted(members []member, cause error) map[string]string {
 	joined := false
 	var names []string
 	for _, m := range members {
-		if m.shards == r.Shards {
+		if m.shards == r.Shards && (!m.leaving || m.identity == r.identity) {
 			names = append(names, m.name)
 		}
 		joined = joined || m.identity == r.identity
@@ -373,13 +381,10 @@ func (r *Replica) pursue(ctx context.Context, s scene, lease, kind string) error
 	}
 	l := &lock{
 		leases: r.leases, name: lease, kind: kind, identity: r.identity,
-		annotations: map[string]string{annotationShards: strconv.Itoa(r.Shards)},
+		annotations: func() map[string]string { return r.annotations(kind) },
 		timeout:     r.timing.renew / 2, valid: r.timing.renew,
 		clock: r.Clock, expired: r.seen.expired, told: r.told,
 		wake: func() { signal(r.wake) },
-	}
-	if kind == kindMember {
-		l.annotations[annotationAddress] = r.Address
 	}
 	c, err := start(ctx, l, r.timing, free)
 	if err != nil {
@@ -388,6 +393,20 @@ func (r *Replica) pursue(ctx context.Context, s scene, lease, kind string) error
 	r.campaigns[lease] = c
 	return nil
 }
+
+// annotations are what the others are told with a Lease.
+func (r *Replica) annotations(kind string) map[string]string {
+	a := map[string]string{annotationShards: strconv.Itoa(r.Shards)}
+	if kind == kindMember {
+		a[annotationAddress] = r.Address
+		a[annotationLeaving] = strconv.FormatBool(r.leaving.Load())
+	}
+	return a
+}
+
+// Leave tells the others that this replica is about to end: they prepare to take its shards
+// ([Holding.Comes]), which it holds till [Replica.Run] is told to end.
+func (r *Replica) Leave() { r.leaving.Store(true) }
 
 // told notes how a request about a Lease ended.
 func (r *Replica) told(err error, held bool) {
@@ -398,12 +417,14 @@ func (r *Replica) told(err error, held bool) {
 }
 
 // publish makes of what is held now what questions are answered by, and says so if it changed.
-func (r *Replica) publish(s scene, members []member, cause error) {
+func (r *Replica) publish(s scene, members []member, wanted map[string]string, cause error) {
 	v := &view{own: make(map[string]*lock), addresses: make(map[string]string), err: cause}
-	terms := make(map[string]uint64)
+	terms, coming := make(map[string]uint64), make(map[string]bool)
 	for lease, c := range r.campaigns {
 		if term := c.lock.held(s.now); term != 0 && c.leaving == 0 && !c.gone {
 			v.own[lease], terms[lease] = c.lock, term
+		} else if wanted[lease] == kindShard && cause == nil {
+			coming[lease] = true
 		}
 	}
 	if cause == nil {
@@ -423,11 +444,11 @@ func (r *Replica) publish(s scene, members []member, cause error) {
 	before := r.view.Swap(v)
 	r.tellCause(before.err, cause)
 	r.metrics.members.Set(float64(len(members)))
-	if maps.Equal(terms, r.holding.terms) {
+	if maps.Equal(terms, r.holding.terms) && maps.Equal(coming, r.holding.coming) {
 		return
 	}
 	r.tellHolding(r.holding.terms, terms)
-	r.holding = Holding{change: r.holding.change + 1, terms: terms, lease: r.leaseOf}
+	r.holding = Holding{change: r.holding.change + 1, terms: terms, coming: coming, lease: r.leaseOf}
 	r.metrics.held.Set(float64(r.holding.Shards()))
 	signal(r.changed)
 }

@@ -283,3 +283,27 @@ func TestOneThatMayNotWorkWithLeasesSaysSo(t *testing.T) {
 	a := w.start("a")
 	w.eventually("it says so", func() bool { return a.Err() == errRefused })
 }
+
+// Who is about to end keeps what it has, and the others prepare for it.
+func TestTheOthersPrepareForTheEndOfOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	end := w.watchForOverlap()
+	a, b := w.start("a"), w.start("b")
+	w.shared(a, b)
+	a.Leave()
+	want := Assign([]string{"a", "b"}, w.shards)
+	w.eventually("the other expects all that the one has", func() bool {
+		h := b.Holding()
+		return !slices.ContainsFunc(w.tenants(), func(n gitstore.TenantName) bool {
+			return h.Comes(n) != (want[Of(n, w.shards)] == "a")
+		})
+	})
+	w.shared(a, b)
+	a.stop()
+	w.shared(b)
+	end()
+	if slices.ContainsFunc(w.tenants(), b.Holding().Comes) {
+		t.Error("it expects what it has")
+	}
+}

@@ -24,6 +24,8 @@ const (
 	kindShard  = "shard"
 	// annotationAddress is where other replicas reach the one whose Lease it is.
 	annotationAddress = "secretsync.dev/address"
+	// annotationLeaving is on that of a replica that is about to end: "true".
+	annotationLeaving = "secretsync.dev/leaving"
 	// annotationShards is the number of shards that the holder works with.
 	annotationShards = "secretsync.dev/shards"
 
@@ -173,6 +175,7 @@ func (s scene) free(name string) string {
 type member struct {
 	name, identity, address string
 	shards                  int
+	leaving                 bool
 }
 
 // members returns the replicas that live, by name.
@@ -184,7 +187,7 @@ func (s scene) members() []member {
 		if !is || holder == "" {
 			continue
 		}
-		members = append(members, member{name, holder, g.lease.Annotations[annotationAddress], shardsOf(g.lease)})
+		members = append(members, member{name, holder, g.lease.Annotations[annotationAddress], shardsOf(g.lease), g.lease.Annotations[annotationLeaving] == "true"})
 	}
 	slices.SortFunc(members, func(a, b member) int { return cmp.Compare(a.name, b.name) })
 	return members
