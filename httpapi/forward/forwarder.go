@@ -155,7 +155,7 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, call Call) (
 	defer cancel(nil)
 	trip := newTrip(f, call, pace.silence(&f.patience), cancel)
 	out := r.WithContext(ctx)
-	w = pace.prepare(w, out, &f.patience)
+	w = oneContinue{pace.prepare(w, out, &f.patience)}
 	defer trip.watch().end()
 
 	var failed error
@@ -192,6 +192,19 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, call Call) (
 	proxy.ServeHTTP(w, out)
 	return failed
 }
+
+// oneContinue leaves 100 Continue to net/http, which says it when the client's body is first
+// read: that is when the holder asked for it. The proxy would say it as well.
+type oneContinue struct{ http.ResponseWriter }
+
+func (w oneContinue) WriteHeader(status int) {
+	if status != http.StatusContinue {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Unwrap lets [http.ResponseController] find the connection.
+func (w oneContinue) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // notPassedOn are header fields that are not the holder's: there is nothing to upgrade
 // to, and with an Idempotency-Key net/http takes any request for one that may be sent twice.
