@@ -33,18 +33,20 @@ func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	stack := devstack.StartT(t, devstack.Options{Clusters: []string{"home"}, NoVault: true})
 	c := &cluster{t: t, real: stack.Cluster("home")}
+	c.connect()
+	return c
+}
+
+func (c *cluster) connect() {
+	c.t.Helper()
 	config := rest.CopyConfig(c.real.AdminConfig)
 	config.QPS = -1
 	var err error
-	if c.client, err = dynamic.NewForConfig(config); err != nil {
-		t.Fatal(err)
-	}
+	c.client, err = dynamic.NewForConfig(config)
+	c.must(err)
 	found, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.must(err)
 	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found))
-	return c
 }
 
 func (c *cluster) resource(o *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
