@@ -17,16 +17,23 @@ import (
 	"secretsync/examples/devstack"
 )
 
-// startWorld makes a world for a test that is no script, with further lines in its
-// configuration.
-func startWorld(t *testing.T, settings ...string) *world {
+// newWorldOf makes a world of which nothing runs yet.
+func newWorldOf(t *testing.T) *world {
 	t.Helper()
 	w, err := newWorld(t.TempDir(), devstack.Shared(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.configure(t, settings...)
 	t.Cleanup(w.end)
+	return w
+}
+
+// startWorld makes a world for a test that is no script, with further lines in its
+// configuration.
+func startWorld(t *testing.T, settings ...string) *world {
+	t.Helper()
+	w := newWorldOf(t)
+	w.configure(t, settings...)
 	if err := w.serve(); err != nil {
 		t.Fatal(err)
 	}
