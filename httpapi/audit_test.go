@@ -3,6 +3,7 @@ package httpapi
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -247,5 +248,33 @@ func TestProfilesAreServedOnTheMetricsAddressWhenAskedFor(t *testing.T) {
 		if status, _ := get(metrics, "//metrics"); status != 404 {
 			t.Errorf("a path that is none is %d", status)
 		}
+	}
+}
+
+// asking looks, when an answer begins, whether the auditor knows of it.
+type asking struct {
+	*httptest.ResponseRecorder
+	begins func()
+}
+
+func (a asking) WriteHeader(status int) {
+	a.begins()
+	a.ResponseRecorder.WriteHeader(status)
+}
+
+func TestARequestIsRecordedBeforeItsAnswerBegins(t *testing.T) {
+	told := &auditors{}
+	w := newWorld(t, func(c *Config) { c.Audit = told })
+	r := httptest.NewRequest("GET", "/api/v1/tenants/acme/secrets", nil)
+	r.Header.Set("Authorization", "Bearer "+w.reader)
+	began := false
+	w.server.Handler().ServeHTTP(asking{httptest.NewRecorder(), func() {
+		began = true
+		if events := told.taken(); len(events) != 1 || events[0].Status != http.StatusOK {
+			t.Errorf("%+v", events)
+		}
+	}}, r)
+	if events := told.taken(); !began || len(events) != 0 {
+		t.Errorf("afterwards: %+v", events)
 	}
 }
