@@ -56,7 +56,9 @@ func makeImage(folder *folder, r release, programs []*program, certificates root
 		}
 		all.lists = append(all.lists, list{Of: one, Content: content})
 	}
-	all.index = mutate.Annotations(all.index, labels(r)).(v1.ImageIndex)
+	if all.index, err = asSpecified(mutate.Annotations(all.index, labels(r)).(v1.ImageIndex)); err != nil {
+		return nil, err
+	}
 	archive, err := layoutArchive(r, all.index)
 	if err != nil {
 		return nil, err

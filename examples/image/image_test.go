@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -22,6 +23,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+	spec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func platform() string { return "linux/" + runtime.GOARCH }
@@ -96,6 +98,18 @@ func TestAnImageForTwoPlatformsSharesWhatIsTheSame(t *testing.T) {
 	manifest, err := index.IndexManifest()
 	if err != nil {
 		t.Fatal(err)
+	}
+	// What podman and skopeo do with it on the way, which must not give it another digest.
+	raw, err := index.RawManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read spec.Index
+	if err := json.Unmarshal(raw, &read); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := json.Marshal(read); err != nil || !bytes.Equal(again, raw) {
+		t.Errorf("%v; written anew it is\n%s\nand was\n%s", err, again, raw)
 	}
 	layers := make(map[v1.Hash]int)
 	for i, p := range programs {
