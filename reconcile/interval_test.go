@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/plan"
 	"secretsync/reconcile/vault"
 )
 
@@ -71,6 +72,11 @@ func TestAnUrgentDefinitionIsPolledAtItsIntervalAndToldWhereItAsksForLessThanIsA
 	w.config.MinRefreshInterval = 2 * time.Second
 	w.must(w.r.Reconfigure(w.config))
 	const says = "refreshInterval 1s is shorter than the operator allows; the vault is asked every 2s"
+	p, err := w.r.Plan(t.Context(), w.tenant(), w.repo.Snapshot().Set(), w.repo.Snapshot().Set(), false)
+	w.must(err)
+	if len(p.Problems) != 1 || p.Problems[0].Message != says || p.Problems[0].Level != plan.Warning {
+		t.Errorf("a plan tells of %+v", p.Problems)
+	}
 	s := w.statusWhere("urgent", "told", func(s Status) bool { return strings.Contains(s.Ready.Message, says) })
 	if !slices.Equal(s.Warnings, []string{says}) || !s.Ready.Status {
 		t.Errorf("%+v", s)

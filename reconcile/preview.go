@@ -133,10 +133,11 @@ type granted struct {
 	tenant        gitstore.TenantName
 	grants        map[definition.ClusterName]grant
 	mount, prefix string
+	least         time.Duration
 }
 
 func (t *tenant) reach() granted {
-	g := granted{tenant: t.name}
+	g := granted{tenant: t.name, least: time.Duration(t.least.Load())}
 	t.mu.RLock()
 	g.grants = t.grants // replaced as a whole, never changed
 	t.mu.RUnlock()
@@ -164,6 +165,8 @@ func (g granted) Admit(t definition.Target) *fault.Fault {
 }
 
 func (g granted) Vault() (mount, prefix string) { return g.mount, g.prefix }
+
+func (g granted) Least() time.Duration { return g.least }
 
 // sighting is what was found; see [plan.Live].
 type sighting struct {

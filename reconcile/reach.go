@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
@@ -63,6 +64,8 @@ func (c configured) Admit(t definition.Target) *fault.Fault {
 	g, ok := c.tenant.Clusters[t.Cluster]
 	return refusal(c.tenant.Name, t, ok, g.Namespaces)
 }
+
+func (c configured) Least() time.Duration { return c.tenant.MinRefreshInterval }
 
 func (c configured) Vault() (mount, prefix string) {
 	return strings.Trim(c.tenant.Vault.Mount, "/"), strings.Trim(c.tenant.Vault.Prefix, "/")

@@ -52,7 +52,7 @@ func (c *configuredReach) load() (plan.Reach, int, error) {
 		return nil, 0, fmt.Errorf("--tenant: the configuration has no tenant %q; it has %s", c.tenant, strings.Join(names, ", "))
 	}
 	t := tenants[i]
-	return reconcile.Tenant{Name: t.Name, Clusters: t.Grants, Vault: t.Vault}.Reach(), definitions, nil
+	return reconcile.Tenant{Name: t.Name, Clusters: t.Grants, Vault: t.Vault, MinRefreshInterval: t.MinRefresh}.Reach(), definitions, nil
 }
 
 func newValidate() *cobra.Command {

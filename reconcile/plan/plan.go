@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
@@ -21,6 +22,9 @@ type Reach interface {
 	Admit(definition.Target) *fault.Fault
 	// Vault returns the tenant's mount and prefix.
 	Vault() (mount, prefix string)
+	// Least returns the shortest refreshInterval that the operator allows; 0 where that
+	// is not known.
+	Least() time.Duration
 }
 
 // Live is what was found when somebody looked: in memory, so that it can be asked

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
@@ -69,7 +70,7 @@ func acme(t testing.TB) plan.Reach {
 		}
 		clusters[alias] = g
 	}
-	return reconcile.Tenant{Name: name, Clusters: clusters, Vault: reconcile.Vault{Mount: "secret", Prefix: "acme"}}.Reach()
+	return reconcile.Tenant{Name: name, Clusters: clusters, Vault: reconcile.Vault{Mount: "secret", Prefix: "acme"}, MinRefreshInterval: 5 * time.Second}.Reach()
 }
 
 func TestWhoHasAContestedPlaceIsToldByWhoseCopyStands(t *testing.T) {
@@ -354,6 +355,8 @@ func TestCheckTellsOfEachProblemWithItsPlace(t *testing.T) {
 		"web":    "web production/team-a/web2 staging/a",
 		"kv":     "data/kv prod/default",
 		"broken": "name: broken\nsecretPath: ../x\n",
+		"urgent": "name: urgent\nsecretPath: urgent\nrefreshInterval: 4s\n",
+		"calm":   "name: calm\nsecretPath: calm\nrefreshInterval: 5s\n",
 	})
 	var got []string
 	for _, p := range plan.Check(set, acme(t)) {
@@ -370,6 +373,7 @@ func TestCheckTellsOfEachProblemWithItsPlace(t *testing.T) {
 		"error target-claimed-twice secrets/db.yaml:4:3 secrets/api.yaml:4",
 		"error unknown-cluster secrets/db.yaml:7:3",
 		"warning suspicious-path secrets/kv.yaml:0:0",
+		"warning short-interval secrets/urgent.yaml:0:0",
 		"warning similar-path secrets/web.yaml:0:0",
 	}
 	if !slices.Equal(got, want) {

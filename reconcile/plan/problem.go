@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"secretsync/gitstore/definition"
 )
@@ -31,6 +32,7 @@ const (
 	RuleForbiddenNamespace Rule = "forbidden-namespace"
 	RuleSuspiciousPath     Rule = "suspicious-path"
 	RuleSimilarPath        Rule = "similar-path"
+	RuleShortInterval      Rule = "short-interval"
 )
 
 // Rules are all rules, with what each asks for.
@@ -47,6 +49,7 @@ var Rules = []struct {
 	{RuleForbiddenNamespace, Error, "A target's namespace is granted to the tenant."},
 	{RuleSuspiciousPath, Warning, "A secretPath is relative to the tenant's mount and prefix and does not repeat them."},
 	{RuleSimilarPath, Warning, "Paths in the vault do not differ by upper and lower case alone."},
+	{RuleShortInterval, Warning, "A refreshInterval is no shorter than the operator allows."},
 }
 
 // Problem is something that is wrong with a file, or seems to be.
@@ -110,6 +113,7 @@ func Check(set definition.Set, reach Reach) []Problem {
 		problems = append(problems, unreachable(set, reach)...)
 		problems = append(problems, aliases(set, reach)...)
 		problems = append(problems, paths(set, reach)...)
+		problems = append(problems, intervals(set, reach.Least())...)
 	}
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
@@ -205,6 +209,20 @@ func paths(set definition.Set, reach Reach) (problems []Problem) {
 		} else if first.SecretPath != l.SecretPath {
 			problems = append(problems, about(l, -1, RuleSimilarPath, Warning,
 				"secretPath %s differs from %s of definition %s by case alone; paths in the vault are case-sensitive", path, first.SecretPath, first.Name))
+		}
+	}
+	return problems
+}
+
+// intervals finds those that are taken as a longer one.
+func intervals(set definition.Set, least time.Duration) (problems []Problem) {
+	for i := range set.Definitions {
+		l := &set.Definitions[i]
+		if l.Shape == nil {
+			continue
+		}
+		if every := l.Shape.RefreshInterval; every.Duration() > 0 && every.Duration() < least {
+			problems = append(problems, about(l, -1, RuleShortInterval, Warning, "refreshInterval %s is shorter than the operator allows; the vault is asked every %s", every, least))
 		}
 	}
 	return problems

@@ -147,6 +147,9 @@ func LoadTenants(path string) (tenants []Tenant, definitions int, err error) {
 	if err := d.err(); err != nil {
 		return nil, 0, err
 	}
+	for i := range tenants {
+		tenants[i].MinRefresh = cmp.Or(tenants[i].MinRefresh, d.MinRefresh, reconcile.DefaultMinRefreshInterval)
+	}
 	return tenants, d.Limits.Definitions, nil
 }
 
