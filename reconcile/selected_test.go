@@ -336,4 +336,18 @@ func TestWhatIsSelectedIsVerified(t *testing.T) {
 	if err != nil || !strings.Contains(fmt.Sprint(lies), "the labels of its namespace don't match") {
 		t.Errorf("%v %v", lies, err)
 	}
+	// And one that says nothing of a namespace which does, or says why.
+	for _, told := range []bool{false, true} {
+		sources.Tenants[0].Status = verify.StatusFunc(func(context.Context) ([]verify.Claim, error) {
+			claims := w.claims(&w.config.Tenants[0])
+			if claims[0].Targets = nil; told {
+				claims[0].Targets = []verify.TargetClaim{{Place: verify.Place{Cluster: "production", Secret: "db"}, State: "Error", Reason: "TooManyNamespaces"}}
+			}
+			return claims, nil
+		})
+		lies, err := verify.Check(w.ctx, sources)
+		if says := fmt.Sprint(lies); err != nil || told == strings.Contains(says, "production/"+w.name+"-a/db: the status says nothing of it, but the labels of its namespace match") {
+			t.Errorf("told %v: %v %v", told, lies, err)
+		}
+	}
 }

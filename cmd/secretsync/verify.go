@@ -343,3 +343,7 @@ func vaultToVerify(v reconcile.Vault) (*verify.VaultReader, error) {
 	}
 	return verify.NewVaultReader(client, login, v.Mount, v.Prefix), nil
 }
+
+func (u unusable) Namespaces(context.Context) (map[string]verify.Namespace, error) {
+	return nil, u.err
+}

@@ -52,6 +52,25 @@ func (c *ClusterReader) Namespace(ctx context.Context, name string) (Namespace, 
 	return Namespace{Exists: true, Terminating: n.DeletionTimestamp != nil, UID: string(n.UID), Labels: n.Labels}, nil
 }
 
+// Namespaces implements [Cluster].
+func (c *ClusterReader) Namespaces(ctx context.Context) (map[string]Namespace, error) {
+	all := make(map[string]Namespace)
+	for next := ""; ; {
+		var page corev1.NamespaceList
+		found, err := c.get(ctx, c.client.Get().Resource("namespaces").Param("limit", "500").Param("continue", next), &page)
+		if err != nil || !found {
+			return nil, err
+		}
+		for i := range page.Items {
+			n := &page.Items[i]
+			all[n.Name] = Namespace{Exists: true, Terminating: n.DeletionTimestamp != nil, UID: string(n.UID), Labels: n.Labels}
+		}
+		if next = page.Continue; next == "" {
+			return all, nil
+		}
+	}
+}
+
 func (c *ClusterReader) get(ctx context.Context, r *rest.Request, into any) (found bool, err error) {
 	body, err := r.DoRaw(ctx)
 	switch {

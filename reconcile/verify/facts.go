@@ -35,8 +35,7 @@ type Definition struct {
 }
 
 // Selection is a target that selects namespaces. Those in which the server says that it
-// stands are judged, and that their labels match; not, whether it lacks one: for that
-// all namespaces would have to be listed.
+// stands are judged, that their labels match, and that it lacks none.
 type Selection struct {
 	Place    Place // with no namespace
 	Selector definition.Selector

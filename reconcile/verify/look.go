@@ -37,6 +37,9 @@ type sight struct {
 	values   map[valueKey]*valueSight
 	places   map[place]*placeSight
 	origins  map[originKey]*originSight
+	// namespaces are all of the clusters in which definitions select some, by the
+	// cluster's identity; nil where they can't be listed.
+	namespaces map[string]map[string]Namespace
 }
 
 type tenantSight struct {
@@ -179,6 +182,7 @@ func (l *sight) gather(ctx context.Context, only map[definitionKey]bool) {
 			}
 		}
 	}
+	l.list(ctx, only)
 	var reads []func()
 	for key, v := range l.values {
 		reads = append(reads, func() {
@@ -204,6 +208,54 @@ func (l *sight) gather(ctx context.Context, only map[definitionKey]bool) {
 		p.err = errors.Join(p.err, n.err)
 	}
 	l.gatherOrigins(ctx, only)
+}
+
+// list reads the namespaces of clusters in which definitions select some.
+func (l *sight) list(ctx context.Context, only map[definitionKey]bool) {
+	l.namespaces = make(map[string]map[string]Namespace)
+	for i := range l.tenants {
+		t := &l.sources.Tenants[i]
+		for name, d := range l.tenants[i].before.definitions {
+			for _, s := range d.Selected {
+				if at, ok := l.placeOf(t, s.Place); ok && (only == nil || only[definitionKey{t.Name, name}]) {
+					l.namespaces[at.cluster] = nil
+				}
+			}
+		}
+	}
+	clusters := slices.Sorted(maps.Keys(l.namespaces))
+	listed, failed := make([]map[string]Namespace, len(clusters)), make([]error, len(clusters))
+	l.each(len(clusters), func(i int) { listed[i], failed[i] = l.sources.Clusters[clusters[i]].Namespaces(ctx) })
+	for i, cluster := range clusters {
+		if l.namespaces[cluster] = listed[i]; failed[i] != nil {
+			l.namespaces[cluster] = nil
+			l.unseen.note("cluster "+cluster, fmt.Errorf("its namespaces can't be listed: %w", failed[i]))
+		}
+	}
+}
+
+// lacking are the places that a definition selects and of which the server says
+// nothing. Where it says why it selects none anew, as that there are too many, nothing
+// is judged.
+func (l *sight) lacking(i int, d Definition, claim Claim) (places []Place) {
+	t := &l.sources.Tenants[i]
+	told := func(p Place) bool {
+		return slices.ContainsFunc(claim.Targets, func(c TargetClaim) bool { return c.Place == p })
+	}
+	for _, s := range d.Selected {
+		at, ok := l.placeOf(t, s.Place)
+		if !ok || told(s.Place) {
+			continue
+		}
+		selector := s.Selector.Compile()
+		for name, n := range l.namespaces[at.cluster] {
+			p := Place{s.Place.Cluster, name, s.Place.Secret}
+			if !n.Terminating && allowed(t.Clusters[p.Cluster].Namespaces, name) && selector.Matches(labels.Set(n.Labels)) && !told(p) {
+				places = append(places, p)
+			}
+		}
+	}
+	return places
 }
 
 // placesOf are the places of a definition: those that it names, and those that the
@@ -319,6 +371,11 @@ func (l *sight) judgeDefinition(i int, key definitionKey) map[subject]finding {
 	}
 	if sameWhole(claim, after) {
 		judgeWhole(declared, claim, note)
+	}
+	if len(claim.Targets) == len(after.Targets) {
+		for _, p := range l.lacking(i, declared, claim) {
+			note(p, Missing, finding{says: "nothing of it", finds: "the labels of its namespace match"})
+		}
 	}
 	for j, target := range claim.Targets {
 		if j >= len(after.Targets) || !sameTarget(target, after.Targets[j]) || !declared.declares(target.Place) || target.Namespace == "" {

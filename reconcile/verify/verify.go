@@ -81,6 +81,9 @@ type Cluster interface {
 	// Secret returns a Secret, nil if there is none.
 	Secret(ctx context.Context, namespace, name string) (*Secret, error)
 	Namespace(ctx context.Context, name string) (Namespace, error)
+	// Namespaces returns all there are, by name. It is asked where definitions select
+	// some.
+	Namespaces(ctx context.Context) (map[string]Namespace, error)
 }
 
 // Kind names what sort of lie one is, for programs.
