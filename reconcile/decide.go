@@ -171,7 +171,7 @@ func whose(in *input) decision {
 		return decision{why: "what stands there is of a newer format", fault: newerFormat(in), again: unwatched(in, c)}
 	case c.Owner.Tenant == in.owner.Tenant && len(c.Sharers()) > 0 && !c.Alone(in.owner):
 		return decision{why: "others share the Secret", fault: sharedBy(in, c)}
-	case c.Owner.Tenant == in.owner.Tenant:
+	case c.Owner.Tenant == in.owner.Tenant && (c.Filled() || c.Alone(in.owner)):
 		// Another definition's copy of the same tenant, too: none that is at
 		// HEAD has it, or this one would not have the place.
 		return byValue(in, c)
@@ -380,6 +380,10 @@ func notOwned(in *input) *fault.Fault {
 }
 
 func newerFormat(in *input) *fault.Fault {
+	if len(in.seen.Copy.Sharers()) > 0 {
+		return fault.New(Error, ReasonNewerFormat, "what Secret %s in cluster %s carries, or the record of one of those who share it, is of %s, which a newer version of secretsync wrote, and this one knows format %d at most; it is left as it is. Run the newer version",
+			in.at, in.alias, in.seen.Copy.Format, kube.KnownFormat)
+	}
 	return fault.New(Error, ReasonNewerFormat, "what Secret %s in cluster %s carries is of %s, which a newer version of secretsync wrote, and this one knows format %d at most; it is left as it is. Run the newer version, or take that annotation off: kubectl -n %s annotate secret %s %s-",
 		in.at, in.alias, in.seen.Copy.Format, kube.KnownFormat, in.at.Namespace, in.at.Name, kube.AnnotationFormat)
 }

@@ -23,7 +23,10 @@ import (
 //	                                                                     share and nothing else
 //	its own copy, as a whole                       becomes a share       is put right
 //	another definition's copy, as a whole          TargetConflict        is taken over where that one is gone
-//	another tenant's                               NotOwned              NotOwned
+//	another tenant's, by its label or, where       NotOwned              NotOwned, unless it may be adopted
+//	  that was taken off, by a record
+//	nobody's copy or share, with the tenant's      joins it              NotOwned, unless it may be adopted
+//	  label and data that others wrote
 
 // claimOf is what a definition asks for of the Secrets that it shares.
 func claimOf(d definition.Definition, r *compose.Recipe) kube.Claim {
@@ -70,6 +73,8 @@ func joining(in *input) decision {
 		return decision{why: "what stands there is of a newer format", fault: newerFormat(in), again: unwatched(in, c)}
 	case c.Watched && c.Owner.Tenant != in.owner.Tenant, c.Part && c.Watched && !c.Labelled:
 		return decision{why: "a Secret of another tenant stands in the place", fault: notOwned(in)}
+	case c.Theirs(in.owner) && !c.Adoptable(in.owner):
+		return decision{why: "the record of another tenant stands on the Secret", fault: notOwned(in), again: unwatched(in, c)}
 	case !c.Part && c.Name != "" && c.Owner != in.owner:
 		return decision{why: "a definition fills the Secret as a whole", fault: filledBy(in, c)}
 	case len(in.may.Keys) == 0:

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube/share"
 )
 
 // newer reports whether resource version a comes after b. One that is not
@@ -47,6 +48,10 @@ func (c *Cluster) observe(s *corev1.Secret, claims ...Owner) *Copy {
 		}
 	}
 	r.Labelled = r.Labelled && r.Owner == labels
+	if !r.Intact && share.Recorded(s.Annotations) {
+		// Somebody set the label on a Secret that is shared: it says nothing of the rest.
+		r.Name, r.Labelled = "", false
+	}
 	if r.Name == "" { // no definition's as a whole
 		r.shared = c.sharedOf(identity, s, r)
 	}

@@ -51,7 +51,7 @@ type Taken struct {
 }
 
 // sharedOf reads who has what on a Secret that is not one definition's copy. whole is
-// what is known of it as a whole.
+// what is known of it as a whole; its format becomes the newest of all records.
 func (c *Cluster) sharedOf(identity string, s *corev1.Secret, whole *Copy) *sharing {
 	h := &sharing{
 		parts: make(map[Owner]*Copy), stamps: make(map[Owner]share.Stamp), entries: make(map[share.Entry]holding, len(s.Data)),
@@ -77,6 +77,10 @@ func (c *Cluster) sharedOf(identity string, s *corev1.Secret, whole *Copy) *shar
 			h.enter(share.Entry{Kind: share.Annotated, Name: name}, text, managers)
 		}
 	}
+	// What a record of a newer format lists is not known, so nothing on the Secret is.
+	for _, stamp := range h.stamps {
+		whole.Format = max(whole.Format, Format(stamp.Format))
+	}
 	at := Key{s.Namespace, s.Name}
 	for o, stamp := range h.stamps {
 		h.parts[o] = c.partOf(identity, at, s, whole, h, o, stamp)
@@ -99,7 +103,6 @@ func (c *Cluster) partOf(identity string, at Key, s *corev1.Secret, whole *Copy,
 	p.Owner, p.Part, p.shared, p.Manager, p.Altered = o, true, h, nil, nil
 	p.Stamp = Stamp{Path: stamp.Path, Version: stamp.Version, Created: stamp.Created, Recipe: intern(stamp.Recipe), Others: stamp.Others}
 	p.Commit, p.Deletes = intern(stamp.Commit), stamp.Deletes
-	p.Format = max(p.Format, Format(stamp.Format))
 	p.Labelled = whole.Watched && s.Labels[LabelTenant] == o.Tenant
 	sum := sha256.New()
 	p.Intact = len(stamp.Keys) > 0
@@ -159,6 +162,36 @@ func (c *Copy) Alone(o Owner) bool {
 		}
 	}
 	return true
+}
+
+// Filled reports whether a Secret with our tenant's label is one definition's copy as
+// a whole, as far as can be told: it names one, bears what only such a copy does, or
+// has no data but what we wrote. The label alone does not say so, since it stands on
+// each Secret that is shared.
+func (c *Copy) Filled() bool {
+	if c.Name != "" || c.Path != "" || c.shared == nil {
+		return true
+	}
+	for e, held := range c.shared.entries {
+		if e.Kind == share.Data && held.manager.Name != FieldManager {
+			return false
+		}
+	}
+	return true
+}
+
+// Theirs reports whether a Secret on which o has no share is another tenant's by its
+// records: it lost the label that says so, or one stands where o's own would.
+func (c *Copy) Theirs(o Owner) bool {
+	if c.Part || c.shared == nil {
+		return false
+	}
+	for other := range c.shared.stamps {
+		if other.Tenant != o.Tenant && (!c.Watched || other.Name == o.Name) {
+			return true
+		}
+	}
+	return false
 }
 
 // Divide says which of what a definition asks for it may have, and which is

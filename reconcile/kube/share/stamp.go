@@ -46,6 +46,18 @@ func Parse(text string) (s Stamp, ok bool) {
 	return s, true
 }
 
+// Recorded reports whether there is a record among a Secret's annotations.
+func Recorded(annotations map[string]string) bool {
+	for name, text := range annotations {
+		if _, is := Definition(name); is {
+			if _, ok := Parse(text); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Lists reports whether an entry is listed.
 func (s *Stamp) Lists(e Entry) bool {
 	switch e.Kind {
