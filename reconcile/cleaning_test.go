@@ -353,3 +353,23 @@ func TestMoreThanTheBrakeAllowsIsHeldUntilJustThatIsReleased(t *testing.T) {
 		})
 	}
 }
+
+// A copy that could not be written again bears the policy of earlier. It goes by what
+// the definition says when its target does, whatever it said in between.
+func TestACopyGoesWhereThePolicyComesBackWithTheTargetsEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("db", map[string]any{"a": "1"})
+	w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "one", "two", "three")})
+	w.live("db", "one", "two", "three")
+	w.stay("one", "two", "three")
+	w.push(map[string]*string{fileOf("db"): w.yaml("db", "suspend: true\n", "one", "two", "three")})
+	w.statusWhere("db", "suspended", func(s Status) bool { return s.Targets[0].Reason == ReasonSuspended })
+	// In the same commit, and in one after it.
+	w.push(map[string]*string{fileOf("db"): w.yaml("db", "suspend: true\n", "one", "two")})
+	w.stay("one", "two", "three")
+	w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "one")})
+	w.until("production/./two", "nothing", gone)
+	w.until("production/./three", "nothing", gone)
+	w.stay("one")
+}

@@ -146,8 +146,12 @@ func (t *tenant) take(snapshot *gitstore.Snapshot) {
 		t.withdraw(c)
 	}
 	for _, c := range changes {
-		if c.New != nil {
-			t.enter(c.New)
+		if c.New == nil {
+			continue
+		}
+		t.enter(c.New)
+		if desired(c.New).Shape.Deletes() && (c.Old == nil || !desired(c.Old).Shape.Deletes()) {
+			t.tidy() // of copies that bear the policy from before, some may be orphans by now
 		}
 	}
 	t.taken = snapshot

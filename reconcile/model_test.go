@@ -83,11 +83,14 @@ type standingCopy struct {
 func (m *model) settle() map[string]map[spot][]Reason {
 	names := slices.Sorted(maps.Keys(m.definition))
 	claims, claimants := make(map[string]map[spot]Reason), make(map[spot][]string)
+	mayBe := make(map[string]bool) // what is refused may be meant for any cluster: a name may be one that a cluster had
 	for _, name := range names {
 		claims[name] = m.claims(m.definition[name])
 		for at, refused := range claims[name] {
 			if refused == "" {
 				claimants[at] = append(claimants[at], name)
+			} else {
+				mayBe[at.namespace+"/"+at.secret] = true
 			}
 		}
 	}
@@ -114,7 +117,7 @@ func (m *model) settle() map[string]map[spot][]Reason {
 		}
 	}
 	for at, c := range m.stands {
-		if c.by == "" || claimants[at] != nil || m.suspended || !c.deletes {
+		if c.by == "" || claimants[at] != nil || m.suspended || !c.deletes || mayBe[at.namespace+"/"+at.secret] {
 			continue
 		}
 		policy := m.definition[c.by]

@@ -40,10 +40,10 @@ var properties atomic.Uint64
 //
 // Secrets that are shared (mode: Merge) have tests of their own.
 //
-// SECRETSYNC_PROPERTY is how long it goes on (default 20s), SECRETSYNC_SEED which
-// sequence it plays first; with -count it is another one each time.
+// SECRETSYNC_PROPERTY is how many steps it takes, SECRETSYNC_SEED which sequence it
+// plays first; with -count it is another one each time.
 func TestEveryCopyIsWhatItsDefinitionSays(t *testing.T) {
-	length, err := time.ParseDuration(cmpOr(os.Getenv("SECRETSYNC_PROPERTY"), "20s"))
+	steps, err := strconv.Atoi(cmpOr(os.Getenv("SECRETSYNC_PROPERTY"), "150"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestEveryCopyIsWhatItsDefinitionSays(t *testing.T) {
 	seed += properties.Add(1) - 1
 	t.Parallel()
 	p := newProperty(t, seed)
-	for end := time.Now().Add(length); time.Now().Before(end); {
+	for range steps {
 		p.step()
 	}
 	lies, err := verify.Check(t.Context(), p.verifiable(200*time.Millisecond))
@@ -494,6 +494,9 @@ func (p *property) patched(name string) {
 	var body map[string]any
 	p.must(json.Unmarshal(text, &body))
 	change, err := definition.ParseObject(body)
+	if err != nil && strings.Contains(err.Error(), "same target") {
+		return
+	}
 	if err != nil {
 		p.fail(fmt.Sprintf("%v in %s", err, text))
 	}
@@ -535,7 +538,7 @@ func (p *property) unchanged(before, after string, fields []string) {
 		}
 	}
 	for line := range strings.Lines(before) {
-		if strings.HasPrefix(line, "# above ") && !slices.Contains(fields, strings.TrimSpace(strings.TrimPrefix(line, "# above "))) && !strings.Contains(after, line) {
+		if strings.HasPrefix(line, "# above ") && !slices.Contains(fields, strings.TrimSpace(strings.TrimPrefix(line, "# above "))) && !strings.Contains(after, strings.TrimSpace(line)) {
 			p.fail(fmt.Sprintf("a change of %v lost %q of\n%s\nas\n%s", fields, line, before, after))
 		}
 	}
