@@ -40,6 +40,9 @@ func (a *asked) of(path definition.SecretPath) *compose.Recipe {
 	return compose.Of(definition.Definition{SecretPath: path})
 }
 
+// merges reports whether it asks for a share of a Secret.
+func (a *asked) merges() bool { return a != nil && a.recipe.Merges() }
+
 // interval is how often the vault is asked for it; 0 is as often as for the
 // tenant's others.
 func (a *asked) interval() time.Duration {

@@ -130,7 +130,13 @@ func (t *target) reads(d definition.Definition) bool {
 
 // is reports whether a target is the one that a definition has at spec.
 func (t *target) is(spec definition.Target, d definition.Definition) bool {
-	return t.spec.Restart == spec.Restart && t.reads(d) && t.spec.Place(d.Name) == spec.Place(d.Name)
+	return t.spec.Restart == spec.Restart && t.reads(d) && t.claims(spec, d)
+}
+
+// claims reports whether a target has the place that a definition wants at spec, be it
+// made of other values or with other restarts.
+func (t *target) claims(spec definition.Target, d definition.Definition) bool {
+	return t.merges == d.Shape.Merges() && t.spec.Place(d.Name) == spec.Place(d.Name)
 }
 
 // take makes the desired state what a snapshot says, at the cost of what changed.
@@ -160,8 +166,10 @@ func (t *tenant) take(snapshot *gitstore.Snapshot) {
 	t.announce()
 }
 
-// withdraw drops the targets that a change takes away. What becomes of their Secrets
-// is for the clean-up to say.
+// withdraw drops the targets that a change takes away. One whose place the definition
+// goes on wanting stays until enter has made the one that follows it: whoever waits for
+// the same would take it meanwhile for let go of. What becomes of their Secrets is for
+// the clean-up to say.
 // t.mu is held.
 func (t *tenant) withdraw(c gitstore.Change) {
 	d := t.definitions[c.Name]
@@ -171,7 +179,7 @@ func (t *tenant) withdraw(c gitstore.Change) {
 	now := desired(c.New)
 	kept := make([]*target, 0, len(d.targets))
 	for _, old := range d.targets {
-		if slices.ContainsFunc(now.Sync, func(s definition.Target) bool { return old.is(s, now) }) {
+		if slices.ContainsFunc(now.Sync, func(s definition.Target) bool { return old.claims(s, now) }) {
 			kept = append(kept, old)
 			continue
 		}
@@ -207,6 +215,11 @@ func (t *tenant) enter(e *gitstore.Entry) {
 			continue
 		}
 		d.targets = append(d.targets, t.target(now, spec, asks, &commit))
+	}
+	for _, old := range before {
+		if !slices.Contains(d.targets, old) {
+			t.drop(old)
+		}
 	}
 	t.choose(d, now, asks, &commit)
 }

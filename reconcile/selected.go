@@ -61,7 +61,12 @@ func (t *tenant) selection(d definition.Definition, spec definition.Target, asks
 
 // is reports whether a selection is the one that a definition has at spec.
 func (s *selection) is(spec definition.Target, d definition.Definition) bool {
-	return s.spec.Restart == spec.Restart && s.path == d.SecretPath && slices.Equal(s.further, d.Paths()[1:]) && s.spec.Place(d.Name) == spec.Place(d.Name)
+	return s.spec.Restart == spec.Restart && s.path == d.SecretPath && slices.Equal(s.further, d.Paths()[1:]) && s.claims(spec, d)
+}
+
+// claims reports whether it has the places that a definition wants at spec.
+func (s *selection) claims(spec definition.Target, d definition.Definition) bool {
+	return s.asks.merges() == d.Shape.Merges() && s.spec.Place(d.Name) == spec.Place(d.Name)
 }
 
 // all yields the targets of a definition: those it names, and those it selects.
@@ -82,15 +87,15 @@ func (d *followed) all() iter.Seq[*target] {
 	}
 }
 
-// deselect ends the selections of a definition that are not among those of now. Its
-// Secrets stay. t.mu is held.
+// deselect ends the selections of a definition whose places it does not want any more;
+// see withdraw. Its Secrets stay. t.mu is held.
 func (t *tenant) deselect(d *followed, now definition.Definition) {
 	if d.selections == nil {
 		return
 	}
 	kept := make([]*selection, 0, len(d.selections))
 	for _, s := range d.selections {
-		if slices.ContainsFunc(now.Sync, func(spec definition.Target) bool { return s.is(spec, now) }) {
+		if slices.ContainsFunc(now.Sync, func(spec definition.Target) bool { return s.claims(spec, now) }) {
 			kept = append(kept, s)
 			continue
 		}
@@ -134,6 +139,11 @@ func (t *tenant) choose(d *followed, now definition.Definition, asks *asked, com
 	}
 	t.index(d)
 	t.expand(d, nil)
+	for _, s := range before {
+		if !slices.Contains(d.selections, s) {
+			t.end(s)
+		}
+	}
 }
 
 // index keeps where a definition selects, so that a namespace that changes costs no

@@ -133,7 +133,7 @@ func TestHowLongToWait(t *testing.T) {
 }
 
 func TestEveryRefusalHasAName(t *testing.T) {
-	if len(refusalNames) != int(Kept)+1 {
+	if len(refusalNames) != int(Newer)+1 {
 		t.Error("a refusal has no name")
 	}
 	if RefusalOf(context.Canceled) != Unavailable || RefusalOf(nil) != None {

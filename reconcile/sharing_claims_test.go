@@ -1,0 +1,67 @@
+package reconcile
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/share"
+)
+
+// While a commit is taken in, one that waits for a key sees each definition that has it
+// at work, however much else the commit changes.
+func TestAKeyStaysWithTheDefinitionThatHasItThroughALargeCommit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("first", map[string]any{"k": "first", "a": "a"})
+	w.put("another", map[string]any{"k": "another", "b": "b"})
+	w.put("bulk", map[string]any{"x": "1"})
+	w.share("first", "", "a", "k")
+	w.synced("first")
+	w.share("another", "", "b", "k")
+	w.status("another", ReasonKeyConflict)
+	for round := range 6 {
+		files := make(map[string]*string)
+		for i := range 800 {
+			name := fmt.Sprintf("a%d", i)
+			files[fileOf(name)] = new(fmt.Sprintf("name: %s\nsecretPath: bulk%d\nsync: [{cluster: production, namespace: %s}]\n", name, round, w.namespace))
+		}
+		files[fileOf("first")] = new(strings.Replace(*w.merging("first", "", "a", "k"), "secretName: app", fmt.Sprintf("secretName: app\n    restart: [deployment/r%d]", round), 1))
+		w.push(files)
+		w.statusWhere("first", "taken in", func(s Status) bool {
+			return len(s.Targets) == 1 && s.Targets[0].Observed == w.repo.Snapshot().Head() && s.Targets[0].Reason != ReasonQueued
+		})
+		if s := w.get(app); string(s.Data["k"]) != "first" {
+			t.Fatalf("round %d: %s has taken it", round, s.Data["k"])
+		}
+	}
+}
+
+// A selection goes on where nothing of its place changes, but not across a change of mode.
+func TestADefinitionThatSelectsNamespacesComesToShareAndBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("db", map[string]any{"a": "1", "b": "2"})
+	w.label("production", w.namespace, `{"team":"`+w.name+`"}`)
+	says := func(more string) {
+		t.Helper()
+		w.push(map[string]*string{fileOf("db"): new("name: db\nsecretPath: db\n" + more + "sync: [{cluster: production, namespaceSelector: {matchLabels: {team: \"" + w.name + "\"}}, secretName: app}]\n")})
+	}
+	says("")
+	w.app(map[string]string{"a": "1", "b": "2"})
+	says("mode: Merge\ndata: {a: {key: a}}\n")
+	s := w.until(app, "shared", func(s *corev1.Secret) bool { return s != nil && s.Annotations[share.Annotation("db")] != "" })
+	if len(s.Data) != 1 || s.Labels[kube.LabelName] != "" {
+		t.Errorf("%v %v", s.Labels, s.Data)
+	}
+	w.edit(app, func(s *corev1.Secret) { s.Data["theirs"] = []byte("t") })
+	w.put("db", map[string]any{"a": "2", "b": "2"})
+	w.app(map[string]string{"a": "2", "theirs": "t"})
+	w.edit(app, func(s *corev1.Secret) { delete(s.Data, "theirs") })
+	says("")
+	w.app(map[string]string{"a": "2", "b": "2"})
+	w.stands("db", "/Synced")
+}
