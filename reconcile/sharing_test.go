@@ -317,6 +317,8 @@ func TestAnotherTenantsSecretIsNotShared(t *testing.T) {
 
 	// Nor are keys that another tenant's definition has by its record, though somebody
 	// labelled the Secret as ours: by us as a field manager it was written either way.
+	w.remove("db") // or it would be there first
+	w.weighed()
 	w.delete(app)
 	s.ResourceVersion, s.UID = "", ""
 	s.Labels[kube.LabelTenant] = w.name
@@ -324,6 +326,7 @@ func TestAnotherTenantsSecretIsNotShared(t *testing.T) {
 	s.Data = map[string][]byte{"a": []byte("theirs")}
 	_, err := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{FieldManager: kube.FieldManager})
 	w.must(err)
+	w.share("db", "", "a")
 	if x := w.status("db", ReasonKeyConflict); strings.Contains(x.Message, "secret-plan") {
 		t.Errorf("%+v", x)
 	}

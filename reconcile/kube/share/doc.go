@@ -30,6 +30,9 @@
 //	is listed nowhere                                    of who manages it; free where the Secret
 //	                                                     allows the definition to take it over
 //
+// What a record of a newer format lists is not known: while one stands on a Secret,
+// nothing on it passes to anybody.
+//
 // An edit of an entry of ours by hand, which managed fields show as an update, is
 // drift, and is put right. Who declares a field by server-side apply will do so again:
 // that is left alone.
