@@ -53,7 +53,11 @@ func useRemote(t *testing.T, store *gitstoretest.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.MustRepository("far").MustCreate(d)
+	r := store.MustRepository("far")
+	if err := r.Asked(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.MustCreate(d)
 }
 
 // TestTheDashboardAsksForMetricsThatAreThere holds it to what a server that has done
