@@ -26,7 +26,7 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 		"not there":                       {fmt.Errorf("secret x: %w", gitstore.ErrNotFound), 404, "secret x", ""},
 		"already there":                   {fmt.Errorf("secret x: %w", gitstore.ErrExists), 409, "secret x", ""},
 		"a conflict with an invalid file": {fmt.Errorf("%w: %w", &definition.FileError{Path: "secrets/x.yaml", Line: 3, Cause: "bad"}, gitstore.ErrConflict), 409, "secrets/x.yaml:3: bad", ""},
-		"a conflict":                      {fmt.Errorf("held by y: %w", gitstore.ErrConflict), 409, `"held by y"}`, ""},
+		"a conflict":                      {fmt.Errorf("held by y: %w", gitstore.ErrConflict), 409, "held by y", ""},
 		"a stale ETag":                    {fmt.Errorf("at abc: %w", gitstore.ErrPrecondition), 412, "GET it again", "at abc"},
 		"a store that can't write":        {fmt.Errorf("%s: %w", inner, gitstore.ErrUnavailable), 503, "nothing was changed", inner},
 		"a write that may stand":          {fmt.Errorf("%s: %w: %w", inner, gitstore.ErrUnavailable, gitstore.ErrUnsettled), 503, "may have been made", inner},
@@ -44,6 +44,9 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 			}
 			if !strings.Contains(p.sentence, c.says) {
 				t.Errorf("sentence %q does not say %q", p.sentence, c.says)
+			}
+			if strings.HasSuffix(p.sentence, ": conflict") {
+				t.Errorf("sentence %q ends in its kind", p.sentence)
 			}
 			if (errors.Is(c.err, gitstore.ErrUnsettled) || errors.Is(c.err, gitstore.ErrUnproven) || errors.Is(c.err, apikey.ErrUnproven)) && strings.Contains(p.sentence, "nothing was changed") {
 				t.Errorf("sentence %q tells what is not known", p.sentence)
