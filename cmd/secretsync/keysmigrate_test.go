@@ -165,9 +165,9 @@ func TestAMigrationThatIsKilledIsFinishedByTheNext(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// Each is killed a little later than the one before, till one is fast enough.
+		// Each is killed later than the one before by a quarter, till one is fast enough.
 		killed, out := 0, ""
-		for after := 10 * time.Millisecond; ; after += 7 * time.Millisecond {
+		for after := 10 * time.Millisecond; ; after += after / 4 {
 			ctx, cancel := context.WithTimeout(t.Context(), after)
 			out, err = w.migrate(ctx, to)
 			ended := ctx.Err() == nil
