@@ -110,6 +110,7 @@ func (a *atlas) move(c *connection, from, to *site) {
 			if t.connection == c {
 				from.release(t)
 				to.claim(t)
+				t.begin()
 			}
 		}
 	}

@@ -151,6 +151,9 @@ func (t *tenant) take(snapshot *gitstore.Snapshot) {
 	for _, c := range changes {
 		t.withdraw(c)
 	}
+	// Who has a place is known when all who want it have claimed it: till then none is
+	// worked on for a claim that is new.
+	t.entering = true
 	for _, c := range changes {
 		if c.New == nil {
 			continue
@@ -161,6 +164,10 @@ func (t *tenant) take(snapshot *gitstore.Snapshot) {
 		}
 	}
 	t.taken = snapshot
+	for _, n := range t.entered {
+		n.begin()
+	}
+	t.entering, t.entered = false, nil
 	t.mu.Unlock()
 	t.tidyAgain()
 	t.announce()
@@ -262,7 +269,20 @@ func (t *tenant) target(d definition.Definition, spec definition.Target, asks *a
 		n.further.origins[i] = t.originOf(n, path)
 	}
 	t.atlas.claim(n)
+	if t.entering {
+		t.entered = append(t.entered, n)
+	} else {
+		n.begin()
+	}
 	return n
+}
+
+// begin has a target that has claimed its place worked on. While the cluster takes no
+// work there is nothing to do: at the end of an outage everything is looked at.
+func (t *target) begin() {
+	if t.connection.outage() == nil {
+		t.due()
+	}
 }
 
 // originOf follows a path for a target. t.mu is held.

@@ -77,8 +77,9 @@ func (f *fight) pause() time.Duration {
 	return min(pauseMost, pauseFirst<<min(f.count-freeRepairs-1, 20))
 }
 
-// pauses reports whether a repair has to wait.
-func (f *fight) pauses(now time.Time) bool { return f != nil && f.until.After(now) }
+// pauses reports whether a repair has to wait. Who asks for a status may have looked at
+// the clock before the disturbance did, which makes no pause of a repair that has none.
+func (f *fight) pauses(now time.Time) bool { return f.contended() && f.until.After(now) }
 
 // over is when a copy that stands undisturbed is no longer Contended.
 func (f *fight) over() time.Time {

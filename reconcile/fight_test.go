@@ -16,6 +16,9 @@ func TestAFightIsFoughtWithGrowingPauses(t *testing.T) {
 			for range freeRepairs + 12 {
 				f = f.disturbed(now, testStamp, nil)
 				pauses = append(pauses, f.until.Sub(now))
+				if !f.contended() && f.pauses(now.Add(-time.Microsecond)) {
+					t.Fatal("a repair that is made at once waits for who looked at the clock before")
+				}
 				now = f.until
 				f = f.settled(now)
 				if f.contended() && !f.lasts(now.Add(reaction)) {

@@ -65,3 +65,54 @@ func TestADefinitionThatSelectsNamespacesComesToShareAndBack(t *testing.T) {
 	w.app(map[string]string{"a": "2", "b": "2"})
 	w.stands("db", "/Synced")
 }
+
+// A start takes a tenant's definitions in one after the other. A lesser name that waits for
+// a place does not get it before the one that has it has claimed it.
+func TestAStartLeavesAPlaceWithTheDefinitionThatHasIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("holder", map[string]any{"k": "holder"})
+	w.put("another", map[string]any{"k": "another"})
+	w.push(map[string]*string{fileOf("holder"): w.yaml("holder", "", "whole")})
+	w.live("holder", "whole")
+	w.push(map[string]*string{fileOf("another"): w.yaml("another", "", "whole")})
+	w.status("another", ReasonTargetConflict)
+	files := make(map[string]*string) // between the two in the order of names
+	for i := range 800 {
+		name := fmt.Sprintf("b%d", i)
+		files[fileOf(name)] = new(fmt.Sprintf("name: %s\nsecretPath: none\nsync: [{cluster: production, namespace: %s}]\n", name, w.namespace))
+	}
+	w.push(files)
+	before := w.get("production/./whole")
+	// The cluster is known already when the tenant comes again.
+	tenants := w.config.Tenants
+	for range 5 {
+		w.config.Tenants = nil
+		w.must(w.r.Reconfigure(w.config))
+		w.config.Tenants = tenants
+		w.must(w.r.Reconfigure(w.config))
+		w.synced("holder")
+		w.status("another", ReasonTargetConflict)
+	}
+	if s := w.get("production/./whole"); s.ResourceVersion != before.ResourceVersion {
+		t.Errorf("it was written: %s", s.Data["k"])
+	}
+}
+
+// A Secret may allow several definitions to take keys of it.
+func TestASecretCanBeHandedToSeveralDefinitions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("db", map[string]any{"a": "1"})
+	w.put("mail", map[string]any{"b": "2"})
+	w.theirs(map[string]string{"a": "theirs", "b": "theirs", "c": "theirs"})
+	w.share("db", "", "a")
+	w.share("mail", "", "b")
+	w.status("db", ReasonKeyConflict)
+	w.status("mail", ReasonKeyConflict)
+	w.edit(app, func(s *corev1.Secret) {
+		s.Annotations = map[string]string{kube.AnnotationAdopt: w.name + "/db, " + w.name + "/mail"}
+	})
+	w.synced("db", "mail")
+	w.app(map[string]string{"a": "1", "b": "2", "c": "theirs"})
+}

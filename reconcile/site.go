@@ -124,7 +124,8 @@ func (s *site) later(p *place, after time.Duration) {
 	}
 }
 
-// claim enters a target's wish for its place. atlas.mu is held for reading.
+// claim enters a target's wish for its place, which is not worked on for that yet; see
+// target.begin. atlas.mu is held for reading.
 func (s *site) claim(t *target) {
 	s.mu.Lock()
 	p := s.slot(t)
@@ -133,11 +134,6 @@ func (s *site) claim(t *target) {
 	t.place.Store(p)
 	p.mu.Unlock()
 	s.mu.Unlock()
-	// While the cluster takes no work there is nothing to do: at the end of an
-	// outage everything is looked at.
-	if t.connection.outage() == nil {
-		p.due()
-	}
 }
 
 // release withdraws it. The copy stays. Others that wish for the same look again

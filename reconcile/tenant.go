@@ -33,6 +33,8 @@ type tenant struct {
 	ended       bool               // it is no longer configured: nothing is taken in
 	definitions map[definition.Name]*followed
 	origins     map[definition.SecretPath]*origin
+	entering    bool                                   // a snapshot is being taken in
+	entered     []*target                              // that claimed their places meanwhile
 	choosing    map[*followed]struct{}                 // those with selections
 	selecting   map[*connection]map[*followed]struct{} // the same by where they select
 

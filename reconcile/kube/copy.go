@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"strings"
 	"time"
 	"unique"
 )
@@ -32,8 +33,9 @@ const (
 	// AnnotationFormat says how all of these are to be read; see [Format].
 	AnnotationFormat = "secretsync.dev/format"
 
-	// AnnotationAdopt on a Secret that is not ours allows one definition,
-	// written <tenant>/<definition>, to take it over.
+	// AnnotationAdopt on a Secret that is not ours allows one definition, written
+	// <tenant>/<definition>, to take it over; or several, with commas between, to take
+	// each its keys.
 	AnnotationAdopt = "secretsync.dev/adopt"
 
 	// ManagedBy is the value of LabelManagedBy, FieldManager the name under
@@ -133,7 +135,8 @@ type Copy struct {
 	// Deleting: somebody deleted it, and Finalizers keep it.
 	Deleting   bool
 	Finalizers []string
-	// Adopt is the owner, as text, that its annotation allows to take it over.
+	// Adopt are the owners, as text with commas between, that its annotation allows to
+	// take it over.
 	Adopt string
 	// Manager is who made the last change of what is ours on it, if that was
 	// somebody else; nil where it was us or nobody can tell.
@@ -181,7 +184,17 @@ func (c *Copy) String() string {
 }
 
 // Adoptable reports whether the Secret itself allows o to take it over.
-func (c *Copy) Adoptable(o Owner) bool { return c != nil && c.Adopt == o.String() }
+func (c *Copy) Adoptable(o Owner) bool {
+	if c == nil || c.Adopt == "" {
+		return false
+	}
+	for allowed := range strings.SplitSeq(c.Adopt, ",") {
+		if strings.TrimSpace(allowed) == o.String() {
+			return true
+		}
+	}
+	return false
+}
 
 // Manager is who changed a copy beside us, as its managed fields tell.
 type Manager struct {

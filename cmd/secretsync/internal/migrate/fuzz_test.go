@@ -64,7 +64,7 @@ func FuzzReadAndConvert(f *testing.F) {
 	})
 }
 
-var known = map[string]bool{"": true, "#": true, "change": true, "let_go": true, "drop": true, "adopt": true, "if": true, "for": true, "curl": true, "done": true, "fi": true}
+var known = map[string]bool{"": true, "#": true, "change": true, "let_go": true, "drop": true, "adopt": true, "share": true, "if": true, "for": true, "curl": true, "done": true, "fi": true}
 
 func handoverHeadOf(p *Plan) string {
 	head, _, _ := strings.Cut(p.Handover(), "\n\n# given:")

@@ -71,6 +71,16 @@ adopt() {
     kubectl -n "$1" annotate --overwrite secret "$2" "secretsync.dev/adopt=%[1]s/$3"
   fi
 }
+
+# share NAMESPACE SECRET DEFINITION: allows this definition to take its keys of the
+# Secret, beside those that may already.
+share() {
+  if there -n "$1" secret "$2"; then
+    allowed=$(kubectl -n "$1" get secret "$2" --ignore-not-found -o 'jsonpath={.metadata.annotations.secretsync\.dev/adopt}')
+    case ",$allowed," in *",%[1]s/$3,"*) return ;; esac
+    kubectl -n "$1" annotate --overwrite secret "$2" "secretsync.dev/adopt=${allowed:+$allowed,}%[1]s/$3"
+  fi
+}
 `
 
 const handoverTail = `
@@ -129,7 +139,16 @@ func (m moving) one(patch, kind string) string {
 	return fmt.Sprintf("change %s -n %s %s %s\n", patch, namespace, kind, m.object) +
 		fmt.Sprintf("let_go %s %s\n", namespace, m.secret) +
 		fmt.Sprintf("drop -n %s %s %s\n", namespace, kind, m.object) +
-		fmt.Sprintf("adopt %s %s %s\n", namespace, m.secret, m.definition)
+		m.adopt(namespace)
+}
+
+// adopt lets the definition take the Secret, or its keys of it.
+func (m moving) adopt(namespace string) string {
+	verb := "adopt"
+	if m.shape.Merges() {
+		verb = "share"
+	}
+	return fmt.Sprintf("%s %s %s %s\n", verb, namespace, m.secret, m.definition)
 }
 
 // clusterExternal hands over a Secret in each namespace. The controller passes the
@@ -145,7 +164,7 @@ func (m moving) clusterExternal() string {
 	fmt.Fprintf(&b, "drop %s %s\n", resourceClusterExternal, m.from.name)
 	for _, namespace := range m.namespaces {
 		fmt.Fprintf(&b, "drop -n %s %s %s\n", namespace, resourceExternal, m.object)
-		fmt.Fprintf(&b, "adopt %s %s %s\n", namespace, m.secret, m.definition)
+		b.WriteString(m.adopt(namespace))
 	}
 	return b.String()
 }

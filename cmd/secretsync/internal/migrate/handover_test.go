@@ -24,7 +24,7 @@ func TestASharedSecretIsHandedOverLikeAnyOther(t *testing.T) {
 			if len(plan.Definitions) != 1 || !plan.Definitions[0].Definition.Shape.Merges() {
 				t.Fatalf("%+v", plan.Definitions)
 			}
-			for _, line := range []string{"\nlet_go web shared\n", "\nadopt web shared " + plan.Definitions[0].Definition.Name.String() + "\n"} {
+			for _, line := range []string{"\nlet_go web shared\n", "\nshare web shared " + plan.Definitions[0].Definition.Name.String() + "\n"} {
 				if !strings.Contains(script, line) {
 					t.Errorf("no line %q in\n%s", line, strings.TrimPrefix(script, handoverHead))
 				}
