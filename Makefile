@@ -19,7 +19,7 @@ COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 DATE = $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 PROGRAM = -buildvcs=false $(LEANFLAGS) -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)"
 
-.PHONY: help build lint test fuzz vuln devstack demo bench image release always
+.PHONY: help build lint test proof fuzz vuln devstack demo bench image release always
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -32,7 +32,8 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(LEAN) $(GO) vet -C examples/image $(LEANFLAGS) ./...
-	staticcheck=$$($(GO) tool -n staticcheck) && cd examples/image && CGO_ENABLED=0 $$staticcheck ./...
+	$(LEAN) $(GO) vet -C examples/deploy $(LEANFLAGS) ./...
+	staticcheck=$$($(GO) tool -n staticcheck); for module in image deploy; do (cd examples/$$module && CGO_ENABLED=0 $$staticcheck ./...); done
 
 test: lint ## everything: lint, unit, integration and whole-program tests
 	@$(LEAN) $(GO) run $(LEANFLAGS) ./examples/devstack/build -forge >/dev/null
@@ -78,6 +79,10 @@ release: bin/platforms/$(HERE)/secretsync $(RELEASES:%=bin/platforms/%/secretsyn
 
 bench: devstack ## measure against floors, write bench.json; BENCH=name,name selects
 	$(GO) run ./examples/bench -run '$(BENCH)'
+
+TENANTS ?= 1000
+proof: devstack ## three replicas share TENANTS (1000) and lose nothing, whatever befalls them; some ten minutes
+	SECRETSYNC_REPLICAS_TENANTS=$(TENANTS) $(GO) test -count=1 -v -timeout 60m -run '^TestReplicasLoseNothing' ./cmd/secretsync
 
 FUZZTIME ?= 30s
 fuzz: ## run each fuzz test for FUZZTIME (30s)

@@ -3,13 +3,18 @@ package gitstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"secretsync/gitstore/catalog"
+	"secretsync/gitstore/internal/condition"
+	"secretsync/gitstore/internal/draft"
+	"secretsync/gitstore/internal/failure"
 	"secretsync/gitstore/internal/gitdir/refs"
+	"secretsync/gitstore/internal/mirror"
 	"secretsync/gitstore/internal/remote"
+	"secretsync/gitstore/operation"
 )
 
 // mostInBatch is the number of operations from which a batch takes no further
@@ -29,7 +34,7 @@ func (r *Repository) writeBatch(ctx context.Context) {
 	}
 	replies := make([]reply, len(requests))
 	err := r.writeTogether(ctx, requests, replies)
-	if _, rejected := errors.AsType[*rejectedError](err); rejected && len(requests) > 1 {
+	if _, rejected := errors.AsType[*mirror.RejectedError](err); rejected && len(requests) > 1 {
 		// Which of them the remote refuses is not known, and not the others' fault.
 		for i := range requests {
 			one, answer := requests[i:i+1], replies[i:i+1]
@@ -45,10 +50,10 @@ func (r *Repository) writeTogether(ctx context.Context, requests []*request, rep
 	begun := r.clock.Now()
 	err := r.tryBatch(ctx, requests, replies)
 	for replays := 0; errors.Is(err, refs.ErrMoved) && replays < mostReplays; replays++ {
-		if r.origin != nil && r.since(begun) > r.origin.of.timeout() {
+		if r.mirror != nil && r.since(begun) > r.mirror.Timeout() {
 			break
 		}
-		r.metrics.replays.Inc()
+		r.metrics.Replays.Inc()
 		err = r.tryBatch(ctx, requests, replies)
 	}
 	return err
@@ -61,22 +66,22 @@ func (r *Repository) answer(ctx context.Context, requests []*request, replies []
 	case errors.Is(err, ErrUnproven):
 	case err != nil && ctx.Err() != nil:
 		err = context.Cause(ctx)
-	case err != nil && r.stuck.err == nil && !refused && (r.origin == nil || r.origin.fault == nil) && remote.KindOf(err) == "":
-		r.setHealth(writeFault, err)
+	case err != nil && r.stuck.err == nil && !refused && (r.mirror == nil || r.mirror.Fault() == nil) && remote.KindOf(err) == "":
+		r.condition.SetFault(condition.WriteFault, err)
 	}
 	for i, req := range requests {
 		if gaveUp := req.ctx.Err(); err != nil && (gaveUp == nil || !errors.Is(replies[i].err, gaveUp)) {
 			if replies[i] = (reply{err: err}); !refused {
-				replies[i].err = unavailable("write to the repository of tenant "+r.tenant.s, err)
+				replies[i].err = failure.CannotNow("write to the repository of tenant "+r.tenant.s, err)
 			}
 		}
 		// Counted before it is answered, so that nobody who has the answer finds it missing.
-		r.metrics.latency.Observe(r.since(req.begun).Seconds())
-		req.done <- replies[i]
+		r.metrics.Latency.Observe(r.since(req.begun).Seconds())
+		req.Answer(replies[i])
 	}
 }
 
-// tryBatch makes the batch on top of what the branch holds now. errMoved says
+// tryBatch makes the batch on top of what the branch holds now. [refs.ErrMoved] says
 // that another process was faster.
 func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies []reply) error {
 	session, err := r.catchUp(ctx)
@@ -94,7 +99,7 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 	if err != nil {
 		return err
 	}
-	d := newDraft(r.state, r.builder, r.claims, r.blobReader(ctx))
+	d := draft.New(r.state, r.builder, r.claims, r.blobReader(ctx))
 	sign := sync.OnceValues(r.signing)
 	commits := 0
 	for i, req := range requests {
@@ -102,36 +107,36 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 			replies[i] = reply{err: err}
 			continue
 		}
-		var change edit
-		var written []Written
-		err := r.state.writable()
+		var change draft.Edit
+		var written []operation.Written
+		err := r.writable()
 		if err == nil {
 			change, written, err = req.want(d)
 		}
-		if err == nil && len(change.files) > 0 {
+		if err == nil && len(change.Files) > 0 {
 			err = refusal
 		}
-		if err == nil && len(change.files) > 0 {
-			if d.sign, err = sign(); err == nil {
-				err = d.commit(req.by, r.committer, r.clock.Now(), change)
+		if err == nil && len(change.Files) > 0 {
+			if d.Sign, err = sign(); err == nil {
+				err = d.Commit(req.by.made(r.committer), r.clock.Now(), change)
 			}
 			if err != nil && !errors.Is(err, ErrConflict) {
-				d.undo()
+				d.Undo()
 				return err
 			}
 		}
-		if err == nil && len(change.files) > 0 {
+		if err == nil && len(change.Files) > 0 {
 			commits++
-			r.remember(req.ctx, d.head)
+			r.spans.Remember(req.ctx, d.Head)
 		}
 		if err != nil {
 			replies[i] = reply{err: err}
 			continue
 		}
 		for i := range written {
-			written[i].Entry, _ = d.get(written[i].Name)
-			if len(change.files) > 0 {
-				written[i].Commit = revisionOf(d.head)
+			written[i].Entry, _ = d.Get(written[i].Name)
+			if len(change.Files) > 0 {
+				written[i].Commit = catalog.RevisionOf(d.Head)
 			}
 		}
 		replies[i] = reply{written: written}
@@ -145,68 +150,59 @@ func (r *Repository) tryBatch(ctx context.Context, requests []*request, replies 
 		return err
 	}
 	if session != nil {
-		within, end := r.beginPush(ctx, requests)
-		err := r.push(within, session, remote.Update{Ref: r.settings.Branch.ref(), Old: d.base.head, New: d.head}, d.pack)
-		end(err, attribute.String("secretsync.commit", d.head.String()), attribute.String("secretsync.remote", r.origin.of.String()))
+		within, end := r.spans.BeginPush(ctx, contextsOf(requests))
+		err := r.mirror.Push(within, session, remote.Update{Ref: r.settings.Branch.ref(), Old: d.Base.Head, New: d.Head}, d.Pack)
+		end(err, attribute.String("secretsync.commit", d.Head.String()), attribute.String("secretsync.remote", r.mirror.Name()))
 		if err != nil {
-			d.undo()
+			d.Undo()
 			return err
 		}
 		// The remote has it: that is the answer, whatever becomes of the mirror.
 		ctx = context.WithoutCancel(ctx)
-		r.metrics.commits.Add(float64(commits))
-		r.metrics.batch.Observe(float64(commits))
+		r.metrics.Commits.Add(float64(commits))
+		r.metrics.Batch.Observe(float64(commits))
 	}
-	err = r.git.Advance(ctx, d.pack, d.base.head, d.head)
+	err = r.git.Advance(ctx, d.Pack, d.Base.Head, d.Head)
 	switch {
 	case err != nil && session == nil:
-		d.undo()
+		d.Undo()
 		return err
 	case err != nil && !errors.Is(err, ErrUnsettled):
-		d.undo()
-		r.setHealth(writeFault, err)
-		r.origin.next = r.clock.Now() // a fetch brings what was pushed
+		d.Undo()
+		r.condition.SetFault(condition.WriteFault, err)
+		r.mirror.AskSoon() // a fetch brings what was pushed
 		return nil
 	}
-	r.tip = d.head
-	r.trust.made(d.head)
-	r.setHealth(writeFault, nil) // a refusal would not prove that
-	if r.state.snapshot.surplus > 0 {
+	r.tip = d.Head
+	r.trust.Made(d.Head)
+	r.condition.SetFault(condition.WriteFault, nil) // a refusal would not prove that
+	if r.state.Snapshot.Surplus() > 0 {
 		// What is removed makes room for one that the draft knows nothing of.
-		d.undo()
-		_ = r.follow(ctx, true) // kept as followFault
+		d.Undo()
+		_ = r.follow(ctx, true) // kept as a fault
 	} else {
-		next := d.state()
-		r.claims.counted = next.snapshot
+		next := d.State()
+		r.claims.Made(next.Snapshot)
 		r.publish(next)
 	}
 	if session == nil {
-		r.metrics.commits.Add(float64(commits))
-		r.metrics.batch.Observe(float64(commits))
+		r.metrics.Commits.Add(float64(commits))
+		r.metrics.Batch.Observe(float64(commits))
 	}
 	r.git.Note()
 	return nil
 }
 
-// refusalOfAll says why no commit can be made: it would be on top of one that is not
-// in force; or where there is no branch, the root of a history that nothing connects
-// to the branches that are there.
-func (r *Repository) refusalOfAll() (refusal, failed error) {
-	if refusal := r.signatureRefusal(); refusal != nil {
-		return refusal, nil
+// replay tries something again as long as others are faster, so many times.
+func (r *Repository) replay(what string, try func() error) error {
+	for replays := 0; ; replays++ {
+		err := try()
+		switch {
+		case !errors.Is(err, refs.ErrMoved):
+			return err
+		case replays == mostReplays:
+			return failure.CannotNow(what, err)
+		}
+		r.metrics.Replays.Inc()
 	}
-	if !r.state.head.IsZero() {
-		return nil, nil
-	}
-	if err := r.git.Conflict(); err != nil {
-		return nil, err
-	}
-	if r.origin != nil {
-		return nil, nil // the remote has no branch at all, or it would not have come to this
-	}
-	sentence, err := r.absence()
-	if sentence != "" {
-		refusal = fmt.Errorf("%w: %s", ErrConflict, sentence)
-	}
-	return refusal, err
 }

@@ -7,16 +7,17 @@ import (
 	"testing"
 	"time"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/gitstoretest/forge"
 )
 
 // pushForged has stock Git push a commit of a forged pack.
-func (s *story) pushForged(p *forge.Pack, commit forge.ID) Revision {
+func (s *story) pushForged(p *forge.Pack, commit forge.ID) catalog.Revision {
 	s.Helper()
 	dir := s.TempDir()
 	s.must(p.WriteTo(s.Context(), dir, s.gitDir()))
 	s.must(forge.Push(s.Context(), dir, s.gitDir(), commit))
-	return mustParse(ParseRevision(commit.String()))
+	return mustParse(catalog.ParseRevision(commit.String()))
 }
 
 func (s *story) head() string { return s.repo.Snapshot().Head().String() }
@@ -67,7 +68,7 @@ func TestAPushThatCostsTooMuchInAllIsNotTakenIn(t *testing.T) {
 	alpha := s.create(defined("alpha"))
 	s.costly()
 	for s.repo.Healthy() == nil {
-		changed, _ := s.repo.health.fault()
+		changed, _ := s.repo.condition.Fault()
 		<-changed
 	}
 	if err := s.repo.Healthy(); !strings.Contains(err.Error(), "costs too much") {
@@ -119,7 +120,7 @@ func TestCommitsOfUnusualSize(t *testing.T) {
 				return
 			}
 			for s.repo.Healthy() == nil {
-				changed, _ := s.repo.health.fault()
+				changed, _ := s.repo.condition.Fault()
 				<-changed
 			}
 			if err := s.repo.Healthy(); !strings.Contains(err.Error(), "too large") || !strings.Contains(err.Error(), commit.String()) {
@@ -150,7 +151,7 @@ func TestMaintenanceOfWhatUnpacksToGigabytesCostsLittle(t *testing.T) {
 				s.create(defined(fmt.Sprintf("definition-%d", n)))
 			}
 			push(s)
-			s.at(mustParse(ParseRevision(s.git(s.gitDir(), "rev-parse", "main"))))
+			s.at(mustParse(catalog.ParseRevision(s.git(s.gitDir(), "rev-parse", "main"))))
 			before := allocated()
 			s.must(s.repo.Maintain(t.Context()))
 			if much := allocated() - before; much > 96<<20 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"secretsync/gitstore/operation"
 )
 
 // told is a log that is waited for, line by line.
@@ -23,7 +24,7 @@ func (l told) Write(p []byte) (int, error) {
 // until returns the next line that has all of the words.
 func (s *story) until(log told, words ...string) string {
 	s.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	var seen []string
 next:
 	for {
@@ -82,7 +83,7 @@ func TestABranchThatIsNotThereWhileOthersAreIsTold(t *testing.T) {
 	if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), `"master"`) || !strings.Contains(err.Error(), "branch") {
 		t.Errorf("a write: %v", err)
 	}
-	if err := c.repo.Delete(t.Context(), somebody, name("alpha"), Exists()); !errors.Is(err, ErrNotFound) {
+	if err := c.repo.Delete(t.Context(), somebody, name("alpha"), operation.Exists()); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a delete of nothing: %v", err)
 	}
 	if refs := c.git(c.gitDir(), "for-each-ref", "--format=%(refname)"); refs != "refs/heads/master" {

@@ -1,37 +1,20 @@
 package gitstore
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"secretsync/examples/devstack/testlog"
+	"secretsync/gitstore/catalog"
 )
-
-// lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // One tenant's broken repository is that tenant's alone, says what is wrong
 // with it, and is open as soon as it is mended.
@@ -84,7 +67,7 @@ func TestABrokenRepositoryIsAFaultOfItsOwnTillItIsMended(t *testing.T) {
 			var unreadable atomic.Bool
 			mend := c.broken(s, &unreadable)
 
-			log := new(lockedBuffer)
+			log := new(testlog.Log)
 			store, err := Open(Config{Dir: s.dir, PollInterval: 10 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil)), fs: &readFS{hook: func(path string) error {
 				if unreadable.Load() && strings.HasPrefix(path, s.gitDir()) {
 					return syscall.EACCES
@@ -101,7 +84,7 @@ func TestABrokenRepositoryIsAFaultOfItsOwnTillItIsMended(t *testing.T) {
 
 			health := s.repo.Healthy()
 			_, write := s.repo.Create(t.Context(), somebody, defined("beta"))
-			_, _, history := s.repo.History(t.Context(), name("alpha"), Revision{}, 1)
+			_, _, history := s.repo.History(t.Context(), name("alpha"), catalog.Revision{}, 1)
 			for what, err := range map[string]error{"health": health, "a write": write, "history": history} {
 				words := Cause(err)
 				if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOpening) || !strings.Contains(words, c.cause) {

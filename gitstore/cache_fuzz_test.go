@@ -8,7 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"secretsync/gitstore/internal/index"
 )
+
+// cacheVersion begins each cache.
+const cacheVersion = "secretsync index 2 "
 
 // cachePath is where the cache of a repository lies.
 func (r *Repository) cachePath() string { return r.git.OwnPath(cacheFile) }
@@ -42,22 +47,22 @@ func FuzzCache(f *testing.F) {
 	f.Add([]byte("null"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		content := fmt.Appendf(nil, "%s%x\n%s", cacheVersion, sha256.Sum256(text), text)
-		got, err := parseCache(newWalk(t.Context(), nil, s.repo.git, s.repo.maxDefinitions), s.repo.settings.Branch, "", content)
+		got, err := index.NewWalk(t.Context(), nil, s.repo.git, s.repo.maxDefinitions).ParseCache(s.repo.settings.Branch.s, "", content)
 		if err != nil {
 			return
 		}
-		if got.head != want.head {
+		if got.Head != want.Head().Hash() {
 			return // of another commit of the repository, which is as well
 		}
-		if !slices.Equal(got.snapshot.Problems(), want.Problems()) {
-			t.Errorf("problems are %v", got.snapshot.Problems())
+		if !slices.Equal(got.Snapshot.Problems(), want.Problems()) {
+			t.Errorf("problems are %v", got.Snapshot.Problems())
 		}
-		if len(got.snapshot.Entries()) != len(want.Entries()) {
-			t.Fatalf("%d definitions", len(got.snapshot.Entries()))
+		if len(got.Snapshot.Entries()) != len(want.Entries()) {
+			t.Fatalf("%d definitions", len(got.Snapshot.Entries()))
 		}
-		for i, e := range got.snapshot.Entries() {
+		for i, e := range got.Snapshot.Entries() {
 			w := want.Entries()[i]
-			if e.Name != w.Name || e.blob != w.blob || e.mode != w.mode || (e.Invalid == nil) != (w.Invalid == nil) {
+			if e.Name != w.Name || e.Stored != w.Stored || (e.Invalid == nil) != (w.Invalid == nil) {
 				t.Errorf("%s: got %+v, want %+v", w.Name, e, w)
 			}
 			if w.Invalid == nil && (e.Definition.SecretPath != w.Definition.SecretPath || !slices.Equal(e.Definition.Sync, w.Definition.Sync)) {

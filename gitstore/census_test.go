@@ -8,11 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest/forge"
+	"secretsync/gitstore/operation"
 )
 
-func (s *story) names(snapshot *Snapshot) (names []string) {
+func (s *story) names(snapshot *catalog.Snapshot) (names []string) {
 	for _, e := range snapshot.Entries() {
 		names = append(names, e.Name.String())
 	}
@@ -30,7 +32,7 @@ func TestOfTooManyDefinitionsTheLesserAreServed(t *testing.T) {
 		c.commit("add " + n)
 	}
 	snapshot := s.at(c.push())
-	served := func(snapshot *Snapshot, surplus int, want ...string) {
+	served := func(snapshot *catalog.Snapshot, surplus int, want ...string) {
 		t.Helper()
 		if got := s.names(snapshot); !slices.Equal(got, want) || snapshot.Surplus() != surplus {
 			t.Errorf("served are %v, not %v, and %d are not", got, want, snapshot.Surplus())
@@ -52,14 +54,14 @@ func TestOfTooManyDefinitionsTheLesserAreServed(t *testing.T) {
 			t.Errorf("create %s: %v", n, err)
 		}
 	}
-	if _, err := s.repo.Patch(t.Context(), somebody, name("ax"), OneOf(ax.Revision), targets("c/n")); err != nil {
+	if _, err := s.repo.Patch(t.Context(), somebody, name("ax"), operation.OneOf(ax.Revision), targets("c/n")); err != nil {
 		t.Error(err)
 	}
 	served(s.repo.Snapshot(), 2, "a-bx", "ax", "bx")
 
 	// What makes room brings the next one in, with the history it has.
 	bx := s.get(s.repo.Snapshot(), "bx")
-	s.must(s.repo.Delete(t.Context(), somebody, name("ax"), Exists()))
+	s.must(s.repo.Delete(t.Context(), somebody, name("ax"), operation.Exists()))
 	served(s.repo.Snapshot(), 1, "a-bx", "bx", "cx")
 	if s.get(s.repo.Snapshot(), "bx") != bx {
 		t.Error("an entry that was not touched is another one")
@@ -71,7 +73,7 @@ func TestOfTooManyDefinitionsTheLesserAreServed(t *testing.T) {
 	c.write("secrets/cx.yaml", fileOf("cx", "other"))
 	c.write("secrets/README.md", "read me")
 	served(s.at(c.pushCommit("two less")), 0, "a-bx", "cx", "dx")
-	s.must(s.repo.Delete(t.Context(), somebody, name("dx"), Exists()))
+	s.must(s.repo.Delete(t.Context(), somebody, name("dx"), operation.Exists()))
 	s.create(defined("new"))
 	served(s.repo.Snapshot(), 0, "a-bx", "cx", "new")
 	s.fsck()
@@ -93,7 +95,7 @@ func TestHundredsOfThousandsOfNamesTakeLittleMemory(t *testing.T) {
 			blob := []forge.ID{p.Object("blob", "nonsense")}
 			crowd := p.Commit(s.head(), list, blob)
 			gone := p.Commit(crowd.String(), []string{"only.yaml"}, blob)
-			check := func(snapshot *Snapshot, when string) {
+			check := func(snapshot *catalog.Snapshot, when string) {
 				t.Helper()
 				if len(snapshot.Entries())+len(snapshot.Problems()) != 1001 {
 					t.Errorf("%s: %d definitions, %d problems", when, len(snapshot.Entries()), len(snapshot.Problems()))

@@ -1,10 +1,10 @@
 package gitstore
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,6 +17,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"secretsync/examples/devstack/testlog"
+	"secretsync/gitstore/catalog"
+	"secretsync/gitstore/operation"
 )
 
 func TestAfterCloseNothingWorksOnTheFolder(t *testing.T) {
@@ -36,11 +41,11 @@ func TestAfterCloseNothingWorksOnTheFolder(t *testing.T) {
 	for what, call := range map[string]func() error{
 		"Create": func() error { _, err := repo.Create(t.Context(), somebody, defined("beta")); return err },
 		"Patch": func() error {
-			_, err := repo.Patch(t.Context(), somebody, name("alpha"), Exists(), targets("production/n"))
+			_, err := repo.Patch(t.Context(), somebody, name("alpha"), operation.Exists(), targets("production/n"))
 			return err
 		},
-		"Delete":   func() error { return repo.Delete(t.Context(), somebody, name("alpha"), Exists()) },
-		"History":  func() error { _, _, err := repo.History(t.Context(), name("alpha"), Revision{}, 1); return err },
+		"Delete":   func() error { return repo.Delete(t.Context(), somebody, name("alpha"), operation.Exists()) },
+		"History":  func() error { _, _, err := repo.History(t.Context(), name("alpha"), catalog.Revision{}, 1); return err },
 		"Wait":     func() error { _, err := repo.Wait(t.Context(), nil); return err },
 		"Maintain": func() error { return repo.Maintain(t.Context()) },
 		"Repository": func() error {
@@ -75,18 +80,50 @@ func openFiles(t *testing.T, dir string) (files []string, watches int) {
 		if path, err := os.Readlink(filepath.Join("/proc/self/fd", fd.Name())); err == nil && strings.HasPrefix(path, dir) {
 			files = append(files, path)
 		}
-		info, err := os.Open(filepath.Join("/proc/self/fdinfo", fd.Name()))
-		if err != nil {
-			continue // the folder's own
-		}
-		for lines := bufio.NewScanner(info); lines.Scan(); {
-			if strings.HasPrefix(lines.Text(), "inotify wd:") {
-				watches++
-			}
-		}
-		info.Close()
+	}
+	for range inotifyWatches(t) {
+		watches++
 	}
 	return files, watches
+}
+
+// watched reports whether the system watches the folder that bears the name now.
+func watched(t *testing.T, folder string) bool {
+	t.Helper()
+	var now unix.Stat_t
+	if unix.Stat(folder, &now) != nil {
+		return false
+	}
+	for inode := range inotifyWatches(t) {
+		if inode == now.Ino {
+			return true
+		}
+	}
+	return false
+}
+
+// inotifyWatches are the inodes that the process has the system watch, see proc_pid_fdinfo(5).
+func inotifyWatches(t *testing.T) iter.Seq[uint64] {
+	t.Helper()
+	infos, err := filepath.Glob("/proc/self/fdinfo/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(yield func(uint64) bool) {
+		for _, info := range infos {
+			text, err := os.ReadFile(info)
+			if err != nil {
+				continue // it is closed by now
+			}
+			for line := range strings.Lines(string(text)) {
+				var wd int
+				var inode uint64
+				if n, _ := fmt.Sscanf(line, "inotify wd:%x ino:%x", &wd, &inode); n == 2 && !yield(inode) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // tenants are those that the metrics tell of.
@@ -125,7 +162,7 @@ func TestATenantWhoLeavesLeavesNothingBehind(t *testing.T) {
 		s.must(err)
 	}
 	s.must(repo.Maintain(t.Context()))
-	_, _, err := repo.History(t.Context(), name("definition-1"), Revision{}, 10)
+	_, _, err := repo.History(t.Context(), name("definition-1"), catalog.Revision{}, 10)
 	s.must(err)
 	head := repo.Snapshot().Head()
 	dir := filepath.Join(s.dir, "umbrella.git")
@@ -193,12 +230,12 @@ func TestWhoComesBackWaitsForTheEndOfWhoLeft(t *testing.T) {
 	}}})
 	t.Cleanup(s.close)
 	head, _ := s.chain(3)
-	s.moveTo(head.hash())
+	s.moveTo(head.Hash())
 	s.at(head)
 	g.close() // somebody reads while it is closed
 	asked := make(chan error, 1)
 	go func() {
-		_, _, err := s.repo.History(context.Background(), name("beta"), Revision{}, 10)
+		_, _, err := s.repo.History(context.Background(), name("beta"), catalog.Revision{}, 10)
 		asked <- err
 	}()
 	<-g.reached
@@ -256,7 +293,7 @@ func TestATenantWhoLeavesAndComesBackIsServedByOneAtATime(t *testing.T) {
 }
 
 func TestWhoWaitsForALockIsNotToldOfItWhenTheStoreIsClosed(t *testing.T) {
-	log := new(lockedBuffer)
+	log := new(testlog.Log)
 	linking := make(chan struct{}, 1)
 	s := &story{TB: t, dir: t.TempDir()}
 	s.openWith(Config{Log: slog.New(slog.NewTextHandler(log, nil)), fs: &faultFS{hook: func(step string) error {
@@ -282,4 +319,48 @@ func TestWhoWaitsForALockIsNotToldOfItWhenTheStoreIsClosed(t *testing.T) {
 	if strings.Contains(log.String(), "held by another process") {
 		t.Errorf("the log:\n%s", log)
 	}
+}
+
+func TestWatchesOfEachBranchThatATenantFollowedEndWithIt(t *testing.T) {
+	s := newStory(t)
+	_, before := openFiles(t, s.dir)
+	umbrella, folder := mustParse(ParseTenantName("umbrella")), filepath.Join(s.dir, "umbrella.git", "refs", "heads", "team")
+	s.opened("umbrella")
+	s.store.Configure(umbrella, Settings{Branch: mustParse(ParseBranchName("team/main"))})
+	for deadline := time.Now().Add(time.Minute); !watched(t, folder); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the folder of the other branch is not watched")
+		}
+	}
+	s.must(s.store.CloseRepository(umbrella))
+	if _, watches := openFiles(t, s.dir); watches != before {
+		t.Errorf("%d watches, before it came %d", watches, before)
+	}
+}
+
+func TestToSayTheSameSettingsAgainHasNobodyLook(t *testing.T) {
+	s := newStory(t)
+	umbrella := mustParse(ParseTenantName("umbrella"))
+	r := s.store.newRepository(umbrella) // which nobody runs
+	s.store.repositories[umbrella] = r
+	defer delete(s.store.repositories, umbrella)
+	told := func(what string, want bool, do func()) {
+		t.Helper()
+		do()
+		select {
+		case <-r.changed:
+			if !want {
+				t.Errorf("%s: it is to look", what)
+			}
+		default:
+			if want {
+				t.Errorf("%s: it is not to look", what)
+			}
+		}
+	}
+	trunk := Settings{Branch: mustParse(ParseBranchName("trunk"))}
+	told("what holds without a word", false, func() { s.store.Configure(umbrella, Settings{}) })
+	told("another branch", true, func() { s.store.Configure(umbrella, trunk) })
+	told("the same branch", false, func() { s.store.Configure(umbrella, trunk) })
+	told("a look that is asked for", true, s.store.Reread)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 )
 
@@ -35,7 +36,7 @@ func touchedAs(c *Commit) string {
 func TestACommitIsFoundWithWhatItTouchedAndHowItLanded(t *testing.T) {
 	s := newStory(t)
 	c := s.clone()
-	commit := func(message string, files map[string]string) Revision {
+	commit := func(message string, files map[string]string) catalog.Revision {
 		for path, content := range files {
 			c.write(path, content)
 		}
@@ -49,7 +50,7 @@ func TestACommitIsFoundWithWhatItTouchedAndHowItLanded(t *testing.T) {
 	onMain := commit("on main", map[string]string{"secrets/alpha.yaml": fileOf("alpha", "b"), "secrets/Bad_Name.yaml": "x", "secrets/broken.yaml": "x"})
 	c.git(c.dir, "merge", "-q", "--no-ff", "-m", "merge", "feature")
 	merge := c.commit("nothing")
-	merge = mustParse(ParseRevision(c.git(c.dir, "rev-parse", merge.String()+"^")))
+	merge = mustParse(catalog.ParseRevision(c.git(c.dir, "rev-parse", merge.String()+"^")))
 	c.git(c.dir, "rm", "-q", "secrets/gone.yaml")
 	removal := c.commit("removed")
 	c.git(c.dir, "checkout", "-q", "-b", "open")
@@ -60,8 +61,8 @@ func TestACommitIsFoundWithWhatItTouchedAndHowItLanded(t *testing.T) {
 
 	for _, test := range []struct {
 		name    string
-		id      Revision
-		landed  Revision
+		id      catalog.Revision
+		landed  catalog.Revision
 		touched string
 	}{
 		{"the first of all", first, first, "secrets/alpha.yaml added a, secrets/gone.yaml added a"},
@@ -86,10 +87,10 @@ func TestACommitIsFoundWithWhatItTouchedAndHowItLanded(t *testing.T) {
 			t.Errorf("%s is %s, %v", digits, id, err)
 		}
 	}
-	for name, id := range map[string]Revision{
+	for name, id := range map[string]catalog.Revision{
 		"one that is not merged":   open,
-		"one that is not there":    mustParse(ParseRevision(strings.Repeat("1", 40))),
-		"a tree that is no commit": mustParse(ParseRevision(c.git(c.dir, "rev-parse", "HEAD^{tree}"))),
+		"one that is not there":    mustParse(catalog.ParseRevision(strings.Repeat("1", 40))),
+		"a tree that is no commit": mustParse(catalog.ParseRevision(c.git(c.dir, "rev-parse", "HEAD^{tree}"))),
 	} {
 		if _, err := s.repo.Commit(t.Context(), head, id, nil); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: got %v", name, err)
@@ -136,16 +137,16 @@ func TestTheLineIsWhatCameAfterACommit(t *testing.T) {
 	head := s.at(c.push())
 	merge := head.Head()
 	for name, test := range map[string]struct {
-		since Revision
+		since catalog.Revision
 		most  int
-		want  []Revision
+		want  []catalog.Revision
 	}{
-		"after the first":         {first, 10, []Revision{second, merge}},
-		"exactly so many":         {first, 2, []Revision{second, merge}},
-		"more than so many":       {first, 1, []Revision{merge}},
+		"after the first":         {first, 10, []catalog.Revision{second, merge}},
+		"exactly so many":         {first, 2, []catalog.Revision{second, merge}},
+		"more than so many":       {first, 1, []catalog.Revision{merge}},
 		"after the newest":        {merge, 10, nil},
-		"after nothing":           {Revision{}, 10, []Revision{merge}},
-		"after one that is aside": {aside, 10, []Revision{merge}},
+		"after nothing":           {catalog.Revision{}, 10, []catalog.Revision{merge}},
+		"after one that is aside": {aside, 10, []catalog.Revision{merge}},
 	} {
 		if got, err := s.repo.Line(t.Context(), head, test.since, test.most); err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %v, %v; want %v", name, got, err, test.want)

@@ -21,6 +21,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"secretsync/gitstore/catalog"
+	"secretsync/gitstore/operation"
 )
 
 // The crash tests run this test binary as a child that writes under load and
@@ -106,12 +109,12 @@ func crashWrite(repo *Repository, r *rand.Rand) (string, error) {
 	var err error
 	switch r.IntN(5) {
 	case 0:
-		err = repo.Delete(context.Background(), by, n, Unconditional())
+		err = repo.Delete(context.Background(), by, n, operation.Unconditional())
 	case 1:
 		_, err = repo.Create(context.Background(), by, defined(n.String(), "production/default"))
 	default:
-		var e *Entry
-		e, err = repo.Patch(context.Background(), by, n, Unconditional(), targets("production/n"+by.RequestID))
+		var e *catalog.Entry
+		e, err = repo.Patch(context.Background(), by, n, operation.Unconditional(), targets("production/n"+by.RequestID))
 		if err == nil && len(e.Definition.Sync) != 1 {
 			err = errors.New("patch without effect")
 		}
@@ -242,21 +245,16 @@ func checkAfterCrash(t *testing.T, dir string, answered []string, when string) {
 	}
 	probe := name("probe")
 	if _, err = repo.Create(t.Context(), Attribution{RequestID: when}, defined("probe")); err == nil {
-		err = repo.Delete(t.Context(), Attribution{RequestID: when + " again"}, probe, Exists())
+		err = repo.Delete(t.Context(), Attribution{RequestID: when + " again"}, probe, operation.Exists())
 	}
 	if err != nil {
 		t.Fatalf("%s: writing afterwards: %v", when, err)
 	}
-	err = filepath.WalkDir(gitDir, func(path string, _ os.DirEntry, err error) error {
-		if strings.HasPrefix(filepath.Base(path), "draft-") || strings.HasSuffix(path, ".lock") || strings.HasSuffix(path, ".keep") {
-			t.Errorf("%s: %s was left behind", when, path)
-		}
-		if errors.Is(err, os.ErrNotExist) {
-			return nil // maintenance is at work
-		}
-		return err
-	})
+	left, err := leftBehind(t.Context(), repo, gitDir)
 	if err != nil {
 		t.Error(err)
+	}
+	for _, path := range left {
+		t.Errorf("%s: %s was left behind", when, path)
 	}
 }

@@ -2,18 +2,48 @@
 // changed it and when.
 //
 // A [Store] holds one bare repository a tenant. A [Repository] follows one
-// branch and shows, as an immutable [Snapshot], the definitions at its HEAD; it
+// branch and shows, as an immutable [catalog.Snapshot], the definitions at its HEAD; it
 // makes commits for the API, and whoever pushes with Git is noticed at once.
 //
 // The folder is the truth; or a mirror of a repository on a server, if the
 // tenant's [Settings] have a [Remote]. Both are read alike.
 //
-// It stands on three rooms that know nothing of it. What one definition says, and
-// how its file is read and edited, is the business of package definition; how a
-// bare repository is kept on a disk, durably and to stock Git's liking, that of
-// package gitdir; how a Git server is spoken to, that of package remote. Package
-// durable lends gitdir's way of writing a file to who keeps others in the data
-// folder; package gitstoretest gives tests real repositories.
+// It stands on rooms that know nothing of it. Those of the repositories themselves:
+//
+//	definition          what one definition says, and how its file is read and edited
+//	catalog             what one commit holds, as a value: what everybody reads
+//	signature           who signed a commit, and signing one: bytes alone
+//	internal/gitdir     a bare repository on a disk, durably and to stock Git's liking
+//	internal/remote     how a Git server is spoken to
+//
+// What is worked out from one, and made for it:
+//
+//	internal/budget     what reading a repository may cost
+//	internal/message    the text of a commit: ours, and what is read of anybody's
+//	internal/history    commits among each other: in whose history one is, what one lacks
+//	internal/trust      which commits count, by who signed them; the key that ours get
+//	internal/index      the catalog of a commit: walks, the state at HEAD, its cache
+//	internal/lineage    which commits changed which file, remembered while somebody asks
+//	internal/dropped    what was dropped from the branch by force
+//	internal/draft      commits in memory, each on top of the one before; who claims what
+//	operation           what can be asked of a definition, and what comes of it on a draft
+//	internal/files      files by their paths, for commits that are not about definitions
+//	internal/mirror     a folder that is the mirror of a remote one: fetches and pushes
+//
+// And how one is kept an eye on:
+//
+//	internal/shown      the snapshot that everybody sees, and who is told of another
+//	internal/ticket     what is asked of its turn: taken up or given up, never both
+//	internal/turns      whose walk goes on, of many that take long
+//	internal/watch      what others do to branches, noticed at once
+//	internal/telemetry  metrics, and spans of what is done
+//	internal/condition  faults, problems and complaints: each told once
+//	internal/failure    the kinds of error that the rooms fail with
+//
+// Package durable lends gitdir's way of writing a file to who keeps others in the data
+// folder; package sleeper has thousands of things done now and then without a goroutine
+// for each; package forge speaks with forges about pull requests; package gitstoretest
+// gives tests real repositories.
 //
 // What it guarantees:
 //
@@ -29,7 +59,7 @@
 //   - The revision of a definition is the newest commit on the branch's
 //     first-parent line that changed its file.
 //
-//   - What is pushed costs no more than its size warrants, see budget.go; what
+//   - What is pushed costs no more than its size warrants, see package budget; what
 //     is over that is left unread and the tenant is told. Of more definitions
 //     than a tenant is allowed those with the lesser names are served.
 //
@@ -52,38 +82,29 @@
 // What it does not: it runs no hooks for its own commits, and follows neither
 // grafts nor replaced objects.
 //
-// Where a line belongs:
+// What is left here is what a Store and a Repository do, a file for each deed:
 //
-//	store, opening, settings, names      which repositories there are, and how each
-//	                                     is opened and configured
-//	repository, watch, turns, health,    one repository: what its goroutine does, and
-//	problems, dropped, cause, metrics    what is told of it
-//	snapshot, state, walk, version,      what stands at HEAD, and how that is worked
-//	census, cache, budget, at, file,     out; what any other commit holds, and where two
-//	mergebase                            commits parted
-//	signed, signing                      which of it counts, and what ours are signed with
-//	history, lineage, message, trailer,  who changed it and when, what a commit changed, and
-//	commit, revert                       what undoes that
-//	write, operation, precondition,      how a write is asked for, judged and made
-//	claims, queue, batch, draft
-//	reference, fetchref                  other references than the branch: how one is moved,
-//	                                     how one of the remote is brought here
-//	propose                              a write that people are to merge, and its branch
-//	origin, fetch, publish               the remote repository: how a mirror stands to it,
-//	                                     how it is followed and pushed to
-//
-// These are no packages of their own. All of them are about entries, snapshots and
-// revisions, which this package shows: the third and fourth together would need 56
-// identifiers of the rest and give it 23. To gitdir and its rooms 43 lead, and
-// none back.
+//	store, settings                      which repositories there are, and how each is kept
+//	repository, calls                    one repository, and how callers get at it
+//	serve, opening                       what is done in its turn, from the opening to the end
+//	follow, signed, remote               how it goes where the branch is: as far as that is
+//	                                     in force, and where the remote has it
+//	problems                             what is told of it
+//	at, history                          what any other commit holds; who changed it and
+//	                                     when, and what a commit changed
+//	write, queue, batch, revert          how a write is asked for and made, and what undoes
+//	                                     one
+//	propose, reference                   a write that people are to merge; other references
+//	                                     than the branch
+//	errors                               the kinds of error, and their words for the tenant
 //
 // The way of a write: [Repository.Apply] puts a request into the queue; the
-// repository's one goroutine takes what waits there as a batch, makes of it a
+// repository, in its turn, takes what waits there as a batch, makes of it a
 // draft (a line of commits in memory, each judged by what the one before it
 // left), hands the draft's objects to gitdir, and publishes the state that
 // stands then. The way of a push: the watcher sees the branch move, and a walk
 // along the first parents brings the state to where it is.
 // Where there is a remote, a draft is made on top of what that holds at this
-// moment, and pushed before gitdir gets it; and the goroutine fetches, from time
-// to time and when it is told to: see publish.go and origin.go.
+// moment, and pushed before gitdir gets it; and the repository fetches, from time
+// to time and when it is told to: see package mirror.
 package gitstore

@@ -3,8 +3,6 @@ package gitstore
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,13 +11,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/internal/dropped"
+	"secretsync/gitstore/operation"
 )
 
 func (s *story) allowForcePush() {
 	s.Helper()
 	s.store.Configure(s.repo.Tenant(), Settings{AllowForcePush: true})
-	_, err := s.repo.Patch(s.Context(), somebody, name("none"), Unconditional(), nil) // whoever writes sees it in force
+	_, err := s.repo.Patch(s.Context(), somebody, name("none"), operation.Unconditional(), nil) // whoever writes sees it in force
 	if !errors.Is(err, ErrNotFound) {
 		s.Fatal(err)
 	}
@@ -155,7 +154,7 @@ func TestCommitsDroppedByForceAreTold(t *testing.T) {
 	c.write("secrets/edited.yaml", fileOf("edited", "default"))
 	s.at(c.pushCommit("begin"))
 	lost := s.create(defined("lost"))
-	edited, err := s.repo.Patch(t.Context(), somebody, name("edited"), Exists(), targets("production/other"))
+	edited, err := s.repo.Patch(t.Context(), somebody, name("edited"), operation.Exists(), targets("production/other"))
 	s.must(err)
 	dropped := s.repo.Snapshot().Head()
 
@@ -184,7 +183,7 @@ func TestCommitsDroppedByForceAreTold(t *testing.T) {
 		t.Errorf("%v rewrites are counted", got)
 	}
 	// Who has the ETag of what is gone must read again.
-	if _, err := s.repo.Patch(t.Context(), somebody, name("edited"), OneOf(edited.Revision), nil); !errors.Is(err, ErrPrecondition) {
+	if _, err := s.repo.Patch(t.Context(), somebody, name("edited"), operation.OneOf(edited.Revision), nil); !errors.Is(err, ErrPrecondition) {
 		t.Errorf("a write with the old ETag: %v", err)
 	}
 	s.create(defined("later"))
@@ -232,6 +231,9 @@ func TestWhatWasDroppedWhileNobodyWatchedIsTold(t *testing.T) {
 	}
 }
 
+// droppedFile is the file that they are remembered in.
+const droppedFile = "dropped"
+
 func TestADropIsToldForAWeek(t *testing.T) {
 	s := newStory(t)
 	a := s.create(defined("alpha"))
@@ -240,9 +242,9 @@ func TestADropIsToldForAWeek(t *testing.T) {
 	s.at(a.Revision)
 	s.close()
 	path := filepath.Join(s.gitDir(), "secretsync", droppedFile)
-	var drops []drop
+	var drops []dropped.Drop
 	s.must(json.Unmarshal(mustRead(t, path), &drops))
-	for age, want := range map[time.Duration]int{keptDrop - time.Hour: 1, keptDrop + time.Hour: 0} {
+	for age, want := range map[time.Duration]int{dropped.Kept - time.Hour: 1, dropped.Kept + time.Hour: 0} {
 		drops[0].Time = time.Now().Add(-age)
 		content, err := json.Marshal(drops)
 		s.must(err)
@@ -277,36 +279,5 @@ func TestWhatNobodyMissesIsNoProblem(t *testing.T) {
 	s.at(c.push("--force"))
 	if got := s.problems(); got != "" || e == nil {
 		t.Errorf("problems: %s", got)
-	}
-}
-
-// What is found to be dropped is what Git finds, whatever the dates say.
-func TestDroppedCommitsAreThoseThatGitFinds(t *testing.T) {
-	s := newStory(t)
-	tree := s.object("tree", "")
-	random := rand.New(rand.NewPCG(1, 2))
-	var commits []object.Hash
-	for n := range 120 {
-		var text strings.Builder
-		fmt.Fprintf(&text, "tree %s\n", tree)
-		for range min(len(commits), 1+random.IntN(2)) {
-			fmt.Fprintf(&text, "parent %s\n", commits[max(0, len(commits)-1-random.IntN(12))])
-		}
-		when := epoch.Unix() + int64(n)*60 + random.Int64N(600) - 300
-		fmt.Fprintf(&text, "author A <a@example.org> %d +0000\ncommitter A <a@example.org> %d +0000\n\n%d\n", when, when, n)
-		if n%3 == 0 {
-			text.WriteString("\n" + trailerVia + ": " + viaAPI + "\n")
-		}
-		commits = append(commits, s.object("commit", text.String()))
-	}
-	for range 60 {
-		old, new := commits[random.IntN(len(commits))], commits[random.IntN(len(commits))]
-		got, err := findDropped(t.Context(), nil, s.repo.git.Reader(t.Context(), workPerAnswer), old, new)
-		s.must(err)
-		all := s.git(s.gitDir(), "rev-list", "--count", old.String(), "^"+new.String())
-		ours := s.git(s.gitDir(), "rev-list", "--count", "--grep", "^"+trailerVia+": "+viaAPI, old.String(), "^"+new.String())
-		if fmt.Sprint(got.commits, got.answered, got.partial) != all+" "+ours+" false" {
-			t.Errorf("from %s to %s: %+v, Git finds %s and %s", old, new, got, all, ours)
-		}
 	}
 }

@@ -1,11 +1,13 @@
 package gitstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"secretsync/gitstore/operation"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -42,9 +44,9 @@ func (s *story) recovered() {
 // health waits till the repository's health is as wanted.
 func (s *story) health(wanted func(error) bool) {
 	s.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
-		changed, err := s.repo.health.fault()
+		changed, err := s.repo.condition.Fault()
 		if wanted(err) {
 			return
 		}
@@ -74,7 +76,7 @@ func TestADiskThatFailsAtAnyStepLosesNothing(t *testing.T) {
 				n++
 				sync := targets(fmt.Sprintf("production/n%d", n))
 				fault.Store(&injected{step, err})
-				_, failed := s.repo.Patch(t.Context(), somebody, e.Name, Unconditional(), sync)
+				_, failed := s.repo.Patch(t.Context(), somebody, e.Name, operation.Unconditional(), sync)
 				switch {
 				case failed == nil && step != "remove own ref":
 					t.Error("the write succeeded")
@@ -91,13 +93,13 @@ func TestADiskThatFailsAtAnyStepLosesNothing(t *testing.T) {
 					t.Error("reads fail with the writes")
 				}
 				if step == "sync folder heads" {
-					if _, again := s.repo.Patch(t.Context(), somebody, e.Name, Unconditional(), sync); !errors.Is(again, ErrUnsettled) || !errors.Is(again, ErrUnavailable) {
+					if _, again := s.repo.Patch(t.Context(), somebody, e.Name, operation.Unconditional(), sync); !errors.Is(again, ErrUnsettled) || !errors.Is(again, ErrUnavailable) {
 						t.Errorf("again, and still not on disk: %v", again)
 					}
 				}
 				fault.Store(nil)
 				s.recovered()
-				_, err := s.repo.Patch(t.Context(), somebody, e.Name, Unconditional(), sync)
+				_, err := s.repo.Patch(t.Context(), somebody, e.Name, operation.Unconditional(), sync)
 				s.must(err)
 			})
 		}
@@ -112,7 +114,7 @@ func TestADiskThatFailsAtAnyStepLosesNothing(t *testing.T) {
 func TestAnUnsettledCommitIsOnDiskBeforeTheNextAnswer(t *testing.T) {
 	for what, again := range map[string]func(*story) error{
 		"no change": func(s *story) error {
-			_, err := s.repo.Patch(t.Context(), somebody, name("alpha"), Unconditional(), targets("production/n1"))
+			_, err := s.repo.Patch(t.Context(), somebody, name("alpha"), operation.Unconditional(), targets("production/n1"))
 			return err
 		},
 		"a refusal": func(s *story) error {
@@ -141,7 +143,7 @@ func TestAnUnsettledCommitIsOnDiskBeforeTheNextAnswer(t *testing.T) {
 			t.Cleanup(s.close)
 			s.create(defined("alpha"))
 			failing.Store(true)
-			_, err := s.repo.Patch(t.Context(), somebody, name("alpha"), Unconditional(), targets("production/n1"))
+			_, err := s.repo.Patch(t.Context(), somebody, name("alpha"), operation.Unconditional(), targets("production/n1"))
 			if !errors.Is(err, ErrUnsettled) || !errors.Is(err, ErrUnavailable) {
 				t.Fatalf("got %v", err)
 			}
@@ -165,14 +167,27 @@ func TestAnUnsettledCommitIsOnDiskBeforeTheNextAnswer(t *testing.T) {
 // noRubbish looks for files that were begun and not finished.
 func (s *story) noRubbish() {
 	s.Helper()
-	s.must(filepath.WalkDir(s.gitDir(), func(path string, _ os.DirEntry, err error) error {
-		for _, mark := range []string{"draft-", ".lock", ".keep"} {
-			if strings.Contains(filepath.Base(path), mark) {
-				s.Errorf("%s was left behind", path)
+	left, err := leftBehind(s.Context(), s.repo, s.gitDir())
+	s.must(err)
+	for _, path := range left {
+		s.Errorf("%s was left behind", path)
+	}
+}
+
+// leftBehind returns the files of a repository that were begun and not finished. It looks in the
+// repository's turn, when nothing that it writes by itself, now and then, is half done.
+func leftBehind(ctx context.Context, repo *Repository, gitDir string) (paths []string, err error) {
+	err = repo.inTurn(ctx, func(context.Context) error {
+		repo.background.Wait()
+		return filepath.WalkDir(gitDir, func(path string, _ os.DirEntry, err error) error {
+			name := filepath.Base(path)
+			if strings.Contains(name, "draft-") || strings.HasSuffix(name, ".lock") || strings.HasSuffix(name, ".keep") {
+				paths = append(paths, path)
 			}
-		}
-		return err
-	}))
+			return err
+		})
+	})
+	return paths, err
 }
 
 func TestMaintenanceThatFailsLosesNothing(t *testing.T) {
@@ -256,7 +271,7 @@ func TestDamageIsReportedAndOverWhenItIsMended(t *testing.T) {
 			s.must(err)
 			s.must(os.Chmod(path, 0o644))
 			s.must(damage(path))
-			s.moveTo(head.hash())
+			s.moveTo(head.Hash())
 			s.health(func(err error) bool { return err != nil })
 			if s.repo.Snapshot() != good {
 				t.Error("reads are not those of the last good commit")

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/internal/gitdir/object"
 )
 
@@ -88,11 +89,11 @@ func TestHostileRepositoriesAreRead(t *testing.T) {
 			root := s.object("tree", rawTree("40000", "secrets", secrets))
 			commit := s.object("commit", fmt.Sprintf("tree %s\nauthor <> 99999999999999999999 +9999\ncommitter \xff <\n> -5 x\n\nhostile", root))
 			s.moveTo(commit)
-			s.get(s.at(revisionOf(commit)), "good")
+			s.get(s.at(catalog.RevisionOf(commit)), "good")
 			if err := s.repo.Healthy(); err != nil {
 				t.Error(err)
 			}
-			if _, _, err := s.repo.History(t.Context(), name("good"), Revision{}, 10); err != nil {
+			if _, _, err := s.repo.History(t.Context(), name("good"), catalog.Revision{}, 10); err != nil {
 				t.Error(err)
 			}
 		})
@@ -131,7 +132,7 @@ func TestMalformedObjectsAreAFaultAndNoCrash(t *testing.T) {
 			if s.repo.Healthy() == nil || s.get(s.repo.Snapshot(), "alpha") != e {
 				t.Errorf("health: %v", s.repo.Healthy())
 			}
-			s.moveTo(e.Revision.hash())
+			s.moveTo(e.Revision.Hash())
 			s.recovered()
 			s.create(defined("beta"))
 		})
@@ -173,7 +174,7 @@ func TestGraftsReplacementsAndShallowHistoryDoNotMislead(t *testing.T) {
 			t.Errorf("%s is at %s", e.Name, e.Revision)
 		}
 	}
-	if events, _, err := s.repo.History(t.Context(), name("alpha"), Revision{}, 10); err != nil || len(events) != 1 {
+	if events, _, err := s.repo.History(t.Context(), name("alpha"), catalog.Revision{}, 10); err != nil || len(events) != 1 {
 		t.Errorf("history: %v, %v", events, err)
 	}
 }
@@ -224,7 +225,7 @@ func TestGarbageAtTheEndOfALooseObjectIsDamage(t *testing.T) {
 	if out, err := runGit(t.Context(), s.gitDir(), "cat-file", "-p", head.String()); err == nil {
 		t.Fatalf("Git reads it: %s", out)
 	}
-	s.moveTo(head.hash())
+	s.moveTo(head.Hash())
 	s.health(func(err error) bool { return errors.Is(err, object.ErrCorrupt) })
 	if s.get(s.repo.Snapshot(), "alpha") != alpha {
 		t.Error("reads fail with it")

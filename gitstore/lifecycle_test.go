@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"secretsync/gitstore/operation"
 )
 
 func TestACancelledWriteLeavesNothing(t *testing.T) {
@@ -108,6 +109,26 @@ func TestWaitReturnsEachNewHead(t *testing.T) {
 	}
 }
 
+func TestWhoIsNotifiedSeesTheNewerSnapshot(t *testing.T) {
+	s := newStory(t)
+	seen := make(chan int, 10)
+	stop := s.repo.Notify(func() { seen <- len(s.repo.Snapshot().Entries()) })
+	others := s.repo.Notify(func() {})
+	defer others()
+	for i := range 2 {
+		s.create(defined(fmt.Sprintf("definition-%d", i)))
+		if n := <-seen; n != i+1 {
+			t.Errorf("%d definitions stand when %d were written", n, i+1)
+		}
+	}
+	stop()
+	stop() // does no harm
+	s.create(defined("definition-2"))
+	if len(seen) > 0 {
+		t.Error("it is told of what comes after it stopped")
+	}
+}
+
 func TestMaintenanceKeepsARepositorySmall(t *testing.T) {
 	s := newStory(t)
 	s.close()
@@ -134,7 +155,7 @@ func TestMaintenanceKeepsARepositorySmall(t *testing.T) {
 	}
 	before := size()
 	for i := range patches { // one by one: each leaves a whole tree
-		_, err := s.repo.Patch(t.Context(), somebody, name(fmt.Sprintf("definition-%04d", i*7%definitions)), Exists(), targets(fmt.Sprintf("production/n%d", i)))
+		_, err := s.repo.Patch(t.Context(), somebody, name(fmt.Sprintf("definition-%04d", i*7%definitions)), operation.Exists(), targets(fmt.Sprintf("production/n%d", i)))
 		s.must(err)
 	}
 	s.must(s.repo.Maintain(t.Context()))

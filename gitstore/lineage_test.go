@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/internal/gitdir/object"
 )
 
@@ -69,7 +70,7 @@ func TestHistoryIsWaitedForAsLongAsTheCallerLikesAndIsThereForTheNextOne(t *test
 
 	g.close()
 	ask := func(ctx context.Context) error {
-		_, _, err := s.repo.History(ctx, name("alpha"), Revision{}, 10)
+		_, _, err := s.repo.History(ctx, name("alpha"), catalog.Revision{}, 10)
 		return err
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -87,12 +88,6 @@ func TestHistoryIsWaitedForAsLongAsTheCallerLikesAndIsThereForTheNextOne(t *test
 	g.open()
 
 	s.must(ask(t.Context()))
-	s.repo.lineage.mu.Lock()
-	walks := s.repo.lineage.walks
-	s.repo.lineage.mu.Unlock()
-	if walks != 1 {
-		t.Errorf("%d walks; what the first one found was thrown away", walks)
-	}
 }
 
 func TestHistoryIsGivenUpWhenTheStoreIsClosed(t *testing.T) {
@@ -109,7 +104,7 @@ func TestHistoryIsGivenUpWhenTheStoreIsClosed(t *testing.T) {
 	g.close()
 	asked := make(chan error, 1)
 	go func() {
-		_, _, err := s.repo.History(context.Background(), name("alpha"), Revision{}, 10)
+		_, _, err := s.repo.History(context.Background(), name("alpha"), catalog.Revision{}, 10)
 		asked <- err
 	}()
 	<-g.reached
@@ -130,43 +125,9 @@ func TestHistoryIsGivenUpWhenTheStoreIsClosed(t *testing.T) {
 	}
 }
 
-func TestHistoryIsForgottenWhenNobodyAsks(t *testing.T) {
-	s := newStory(t)
-	s.create(defined("alpha"))
-	ask := func() {
-		events, _, err := s.repo.History(t.Context(), name("alpha"), Revision{}, 10)
-		if s.must(err); len(events) != 1 {
-			t.Errorf("%d events", len(events))
-		}
-	}
-	ask()
-	l := &s.repo.lineage
-	l.closeIdle(l.asked.Add(lineageKept - 1))
-	if l.files == nil {
-		t.Error("it is forgotten too early")
-	}
-	l.closeIdle(l.asked.Add(lineageKept))
-	if l.files != nil || l.commits != nil || l.bytes != 0 {
-		t.Error("it is kept")
-	}
-	ask()
-}
-
-func TestTheMemoryOfHistoryIsBounded(t *testing.T) {
-	var l lineage
-	l.add(foundLineage{bytes: 2*mostLineage + 1}, object.Hash{1})
-	if l.files == nil {
-		t.Error("one walk is all there is: to throw it away would only have it walked again")
-	}
-	l.add(foundLineage{bytes: mostLineage, reached: true}, object.Hash{2})
-	if l.files != nil || !l.head.IsZero() {
-		t.Error("it grows and grows")
-	}
-}
-
 // chain pushes commits beside the branch, and returns the paths of their
 // objects, oldest first.
-func (s *story) chain(length int) (head Revision, objects []string) {
+func (s *story) chain(length int) (head catalog.Revision, objects []string) {
 	s.Helper()
 	c := s.clone()
 	for n := range length {
@@ -201,7 +162,7 @@ func TestWritesOnDamagedGroundDoNotWalkAnew(t *testing.T) {
 	head, objects := s.chain(6)
 	mend := s.takeAway(objects[1])
 	top.Store(&objects[5])
-	s.moveTo(head.hash())
+	s.moveTo(head.Hash())
 	s.health(func(err error) bool { return err != nil })
 	before := walks.Load()
 	for range 10 {
@@ -214,33 +175,27 @@ func TestWritesOnDamagedGroundDoNotWalkAnew(t *testing.T) {
 		t.Errorf("10 writes walked %d times down to what is missing", n)
 	}
 	mend()
-	s.moveTo(head.hash()) // that is noticed; a tick is an hour away
+	s.moveTo(head.Hash()) // that is noticed; a tick is an hour away
 	s.recovered()
 	s.create(defined("gamma"))
 	s.fsck()
 }
 
-func TestHistoryOfDamagedGroundIsNotWalkedAnewEachTime(t *testing.T) {
+func TestHistoryOfDamagedGroundIsThereOnceItIsMended(t *testing.T) {
 	s := newStory(t)
 	s.create(defined("alpha"))
 	head, objects := s.chain(6)
-	s.moveTo(head.hash())
+	s.moveTo(head.Hash())
 	s.at(head)
 	mend := s.takeAway(objects[1])
 	for range 10 {
-		if _, _, err := s.repo.History(t.Context(), name("beta"), Revision{}, 10); !errors.Is(err, ErrUnavailable) || !errors.Is(err, object.ErrMissing) {
+		if _, _, err := s.repo.History(t.Context(), name("beta"), catalog.Revision{}, 10); !errors.Is(err, ErrUnavailable) || !errors.Is(err, object.ErrMissing) {
 			t.Errorf("got %v", err)
 		}
 	}
-	l := &s.repo.lineage
-	l.mu.Lock()
-	if l.walks != 1 {
-		t.Errorf("%d walks", l.walks)
-	}
-	l.failure.until = s.repo.clock.Now() // as if the pause were over
-	l.mu.Unlock()
 	mend()
-	events, _, err := s.repo.History(t.Context(), name("beta"), Revision{}, 10)
+	s.create(defined("gamma")) // at another commit it is tried at once
+	events, _, err := s.repo.History(t.Context(), name("beta"), catalog.Revision{}, 10)
 	if s.must(err); len(events) != 6 {
 		t.Errorf("%d events", len(events))
 	}

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"secretsync/gitstore/catalog"
+	"secretsync/gitstore/operation"
 )
 
 // What the model of one definition knows of an operation.
@@ -126,12 +129,12 @@ func TestConcurrentWritersAndAPusherAreExplainedByOneOrder(t *testing.T) {
 
 func linearWrite(s *story, r *rand.Rand, in *linearInput, place string) (out linearOutput, err error) {
 	n := name(in.name)
-	pre := Unconditional()
+	pre := operation.Unconditional()
 	if e, ok := s.repo.Snapshot().Get(n); ok && in.op != "create" && r.IntN(3) > 0 {
 		in.pre = e.Revision.String()
-		pre = OneOf(e.Revision)
+		pre = operation.OneOf(e.Revision)
 	}
-	var e *Entry
+	var e *catalog.Entry
 	switch in.op {
 	case "create":
 		e, err = s.repo.Create(s.Context(), somebody, defined(in.name, place))
@@ -222,7 +225,7 @@ func TestStockGitPacksAndCollectsWhileWeWrite(t *testing.T) {
 					n := fmt.Sprintf("w%d-%d", w, i)
 					e, err := s.repo.Create(t.Context(), somebody, defined(n, "production/"+n))
 					if err == nil {
-						_, err = s.repo.Patch(t.Context(), somebody, e.Name, OneOf(e.Revision), targets("staging/"+n))
+						_, err = s.repo.Patch(t.Context(), somebody, e.Name, operation.OneOf(e.Revision), targets("staging/"+n))
 					}
 					if err != nil {
 						t.Errorf("%s: %v", n, err)
@@ -262,7 +265,7 @@ func TestStockGitPacksAndCollectsWhileWeWrite(t *testing.T) {
 	}
 	// A clone made now has it all.
 	s.clone()
-	if _, _, err := s.repo.History(context.Background(), name("w0-0"), Revision{}, 10); err != nil {
+	if _, _, err := s.repo.History(context.Background(), name("w0-0"), catalog.Revision{}, 10); err != nil {
 		t.Error(err)
 	}
 }

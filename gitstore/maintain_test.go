@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/edit"
 	"secretsync/gitstore/internal/gitdir/object"
 	"secretsync/gitstore/internal/gitdir/pack"
 )
@@ -28,7 +28,7 @@ func (s *story) copied() *story {
 func (s *story) readable() {
 	s.Helper()
 	for _, e := range s.repo.Snapshot().Entries() {
-		if _, err := s.repo.blobReader(s.Context())(e.blob); err != nil {
+		if _, err := s.repo.blobReader(s.Context())(e.Stored.Blob); err != nil {
 			s.Errorf("%s: %v", e.Name, err)
 		}
 	}
@@ -151,7 +151,7 @@ func TestWhatSomebodyPushedOnTopOfOurObjectsStaysWhole(t *testing.T) {
 	d := defined("alpha", "production/default")
 	push = func() {
 		push = func() {}
-		blob := s.object("blob", string(definition.Encode(d))) // Git finds that it is there
+		blob := s.object("blob", string(edit.Encode(d))) // Git finds that it is there
 		s.moveTo(s.commitOf(s.object("tree", rawTree("40000", "secrets", s.object("tree", rawTree("100644", "alpha.yaml", blob))))))
 	}
 	if _, err := s.repo.Create(t.Context(), somebody, d); err == nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"secretsync/gitstore/catalog"
 )
 
 func TestMergeBaseIsWhereGitFindsIt(t *testing.T) {
@@ -30,7 +32,9 @@ func TestMergeBaseIsWhereGitFindsIt(t *testing.T) {
 	commit("nothing in common")
 	c.git(c.dir, "push", "-q", "origin", "main", "feature", "alone")
 
-	rev := func(name string) Revision { return mustParse(ParseRevision(c.git(c.dir, "rev-parse", name))) }
+	rev := func(name string) catalog.Revision {
+		return mustParse(catalog.ParseRevision(c.git(c.dir, "rev-parse", name)))
+	}
 	for _, pair := range [][2]string{{"main", "feature"}, {"feature", "main"}, {"main~4", "feature"}, {"main", "main"}, {"main~2", "main"}, {"feature~2", "main~5"}} {
 		want := c.git(c.dir, "merge-base", pair[0], pair[1])
 		if got, err := s.repo.MergeBase(t.Context(), rev(pair[0]), rev(pair[1])); err != nil || got.String() != want {
@@ -40,7 +44,7 @@ func TestMergeBaseIsWhereGitFindsIt(t *testing.T) {
 	if _, err := s.repo.MergeBase(t.Context(), rev("main"), rev("alone")); !errors.Is(err, ErrNotFound) {
 		t.Errorf("nothing in common: %v", err)
 	}
-	if _, err := s.repo.MergeBase(t.Context(), rev("main"), mustParse(ParseRevision(strings.Repeat("1", 40)))); !errors.Is(err, ErrNotFound) {
+	if _, err := s.repo.MergeBase(t.Context(), rev("main"), mustParse(catalog.ParseRevision(strings.Repeat("1", 40)))); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a commit that is not there: %v", err)
 	}
 }

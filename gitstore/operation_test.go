@@ -7,10 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/operation"
 )
 
-func heldBy(written []Written) string {
+func heldBy(written []operation.Written) string {
 	var all []string
 	for _, w := range written {
 		for _, claim := range w.Held {
@@ -24,7 +26,7 @@ func TestATargetThatAnotherHoldsIsLetInAndWaits(t *testing.T) {
 	s := newStory(t)
 	alpha := s.create(defined("alpha", "production/web/x"))
 	beta := s.create(defined("beta", "production/web/y"))
-	apply := func(want string, how Handling, ops ...Operation) {
+	apply := func(want string, how operation.Handling, ops ...operation.Operation) {
 		t.Helper()
 		written, err := s.repo.Apply(t.Context(), somebody, how, ops...)
 		if err != nil {
@@ -35,21 +37,21 @@ func TestATargetThatAnotherHoldsIsLetInAndWaits(t *testing.T) {
 		}
 	}
 	t.Log("two that swap their targets one after the other")
-	apply("alpha: production/web/y by beta", Lenient, PatchOf(alpha.Name, Unconditional(), definition.SyncTo(targets("production/web/y"))))
-	apply("", Strict, PatchOf(beta.Name, Unconditional(), definition.SyncTo(targets("production/web/x"))))
-	apply("", Strict, PatchOf(alpha.Name, Unconditional(), definition.SyncTo(targets("production/web/y", "production/web/z"))))
+	apply("alpha: production/web/y by beta", operation.Lenient, operation.PatchOf(alpha.Name, operation.Unconditional(), definition.SyncTo(targets("production/web/y"))))
+	apply("", operation.Strict, operation.PatchOf(beta.Name, operation.Unconditional(), definition.SyncTo(targets("production/web/x"))))
+	apply("", operation.Strict, operation.PatchOf(alpha.Name, operation.Unconditional(), definition.SyncTo(targets("production/web/y", "production/web/z"))))
 
 	t.Log("the holder stays the holder when it is changed, also under Strict, and who waits goes on waiting")
-	apply("delta: production/web/x by beta", Lenient, Creation(defined("delta", "production/web/x")))
-	apply("", Strict, PatchOf(beta.Name, Unconditional(), definition.SyncTo(targets("production/web/x", "production/web/w"))))
-	apply("delta: production/web/x by beta", Lenient, PatchOf(name("delta"), Unconditional(), definition.SyncTo(targets("production/web/v", "production/web/x"))))
-	_, err := s.repo.Apply(t.Context(), somebody, Strict, PatchOf(name("delta"), Unconditional(), definition.SyncTo(targets("production/web/v", "production/web/x"))))
-	if claim, ok := errors.AsType[*ClaimError](err); !ok || claim.Holder != beta.Name || !errors.Is(err, ErrConflict) {
+	apply("delta: production/web/x by beta", operation.Lenient, operation.Creation(defined("delta", "production/web/x")))
+	apply("", operation.Strict, operation.PatchOf(beta.Name, operation.Unconditional(), definition.SyncTo(targets("production/web/x", "production/web/w"))))
+	apply("delta: production/web/x by beta", operation.Lenient, operation.PatchOf(name("delta"), operation.Unconditional(), definition.SyncTo(targets("production/web/v", "production/web/x"))))
+	_, err := s.repo.Apply(t.Context(), somebody, operation.Strict, operation.PatchOf(name("delta"), operation.Unconditional(), definition.SyncTo(targets("production/web/v", "production/web/x"))))
+	if claim, ok := errors.AsType[*operation.ClaimError](err); !ok || claim.Holder != beta.Name || !errors.Is(err, ErrConflict) {
 		t.Errorf("under Strict the one that waits: %v", err)
 	}
 	t.Log("one that is renamed: the new one is made, then the old one goes")
-	s.must(s.repo.Delete(t.Context(), somebody, beta.Name, Unconditional()))
-	apply("", Strict, PatchOf(name("delta"), Unconditional(), definition.SyncTo(targets("production/web/x"))))
+	s.must(s.repo.Delete(t.Context(), somebody, beta.Name, operation.Unconditional()))
+	apply("", operation.Strict, operation.PatchOf(name("delta"), operation.Unconditional(), definition.SyncTo(targets("production/web/x"))))
 	s.fsck()
 }
 
@@ -59,12 +61,12 @@ func TestARefusedWriteLeavesTheClaimsAsTheyWere(t *testing.T) {
 	s.create(defined("beta", "production/web/x"))
 	s.create(defined("delta", "production/web/x"))
 	holders := func() []definition.Name {
-		return s.repo.claims.holders[targets("production/web/x")[0].Place(name("alpha"))]
+		return s.repo.claims.Of(targets("production/web/x")[0].Place(name("alpha")))
 	}
 	before := slices.Clone(holders())
 	for range 3 {
-		_, err := s.repo.Apply(t.Context(), somebody, Strict,
-			Deletion(name("alpha"), Unconditional()), PatchOf(name("beta"), Unconditional(), definition.SyncTo(nil)), Creation(defined("epsilon", "production/web/x")))
+		_, err := s.repo.Apply(t.Context(), somebody, operation.Strict,
+			operation.Deletion(name("alpha"), operation.Unconditional()), operation.PatchOf(name("beta"), operation.Unconditional(), definition.SyncTo(nil)), operation.Creation(defined("epsilon", "production/web/x")))
 		if !errors.Is(err, ErrConflict) {
 			t.Fatal(err)
 		}
@@ -81,12 +83,12 @@ func TestSeveralOperationsAreOneCommit(t *testing.T) {
 	gone := s.create(defined("gone", "production/web/z"))
 	same := s.create(defined("same", "production/web/u"))
 	before := s.repo.Snapshot().Head()
-	written, err := s.repo.Apply(t.Context(), somebody, Strict,
-		PatchOf(alpha.Name, OneOf(alpha.Revision), definition.SyncTo(targets("production/web/y"))),
-		PatchOf(beta.Name, OneOf(beta.Revision), definition.SyncTo(targets("production/web/x"))),
-		Deletion(gone.Name, OneOf(gone.Revision)),
-		PatchOf(same.Name, OneOf(same.Revision), definition.SyncTo(same.Definition.Sync)),
-		Creation(defined("new", "production/web/z")),
+	written, err := s.repo.Apply(t.Context(), somebody, operation.Strict,
+		operation.PatchOf(alpha.Name, operation.OneOf(alpha.Revision), definition.SyncTo(targets("production/web/y"))),
+		operation.PatchOf(beta.Name, operation.OneOf(beta.Revision), definition.SyncTo(targets("production/web/x"))),
+		operation.Deletion(gone.Name, operation.OneOf(gone.Revision)),
+		operation.PatchOf(same.Name, operation.OneOf(same.Revision), definition.SyncTo(same.Definition.Sync)),
+		operation.Creation(defined("new", "production/web/z")),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +97,7 @@ func TestSeveralOperationsAreOneCommit(t *testing.T) {
 	if parent := s.git(s.gitDir(), "rev-parse", "main^"); parent != before.String() {
 		t.Errorf("the commit before is %s; want %s: it is one", parent, before)
 	}
-	for i, want := range []Revision{head, head, {}, same.Revision, head} {
+	for i, want := range []catalog.Revision{head, head, {}, same.Revision, head} {
 		w := written[i]
 		if want.IsZero() != (w.Entry == nil) || w.Entry != nil && w.Entry.Revision != want {
 			t.Errorf("%s was left as %+v; want it at %q", w.Name, w.Entry, want)
@@ -111,7 +113,7 @@ func TestSeveralOperationsAreOneCommit(t *testing.T) {
 	if got := s.git(s.gitDir(), "log", "-1", "--format=%B"); got != message {
 		t.Errorf("the message is\n%s\nwant\n%s", got, message)
 	}
-	events, _, err := s.repo.History(t.Context(), beta.Name, Revision{}, 10)
+	events, _, err := s.repo.History(t.Context(), beta.Name, catalog.Revision{}, 10)
 	if err != nil || len(events) != 2 || events[0].Revision != head || events[0].Via != ViaAPI {
 		t.Errorf("history of beta: %+v, %v", events, err)
 	}
@@ -125,8 +127,8 @@ func TestSeveralOperationsAreOneCommit(t *testing.T) {
 }
 
 // differences says how two snapshots differ in what they tell, whoever read them.
-func differences(a, b *Snapshot) string {
-	say := func(s *Snapshot) (all string) {
+func differences(a, b *catalog.Snapshot) string {
+	say := func(s *catalog.Snapshot) (all string) {
 		for _, e := range s.Entries() {
 			all += fmt.Sprintln(e.Name, e.Revision, e.Created, e.Definition)
 		}
@@ -148,28 +150,28 @@ func TestOfSeveralOperationsNoneIsMadeIfOneCannotBe(t *testing.T) {
 	c := s.clone()
 	c.write("secrets/broken.yaml", "name: broken\nsecretPath: [\n")
 	s.at(c.pushCommit("break one"))
-	alphaOff := PatchOf(alpha.Name, OneOf(alpha.Revision), definition.SyncTo(nil))
+	alphaOff := operation.PatchOf(alpha.Name, operation.OneOf(alpha.Revision), definition.SyncTo(nil))
 	before := s.repo.Snapshot()
 	for what, test := range map[string]struct {
-		second Operation
+		second operation.Operation
 		want   error
 		says   string
 	}{
-		"a stale revision":          {PatchOf(beta.Name, OneOf(alpha.Revision), definition.SyncTo(nil)), ErrPrecondition, "operation 1 (patch beta)"},
-		"nothing to delete":         {Deletion(name("nil"), Unconditional()), ErrNotFound, "operation 1 (delete nil)"},
-		"nothing to patch":          {PatchOf(name("nil"), Unconditional(), definition.SyncTo(nil)), ErrNotFound, "operation 1 (patch nil)"},
-		"a name that exists":        {Creation(defined("beta")), ErrExists, "operation 1 (create beta)"},
-		"a file that is invalid":    {PatchOf(name("broken"), Unconditional(), definition.SyncTo(nil)), ErrConflict, "operation 1 (patch broken)"},
-		"a target held":             {Creation(defined("new", "production/web/y/beta")), ErrConflict, "operation 1 (create new)"},
-		"the same one":              {Deletion(alpha.Name, Unconditional()), definition.ErrInvalid, "operation 1 (delete alpha)"},
-		"a list that breaks a rule": {PatchOf(beta.Name, Unconditional(), definition.SyncTo(targets("a/b", "a/b/beta"))), definition.ErrInvalid, "operation 1 (patch beta)"},
+		"a stale revision":          {operation.PatchOf(beta.Name, operation.OneOf(alpha.Revision), definition.SyncTo(nil)), ErrPrecondition, "operation 1 (patch beta)"},
+		"nothing to delete":         {operation.Deletion(name("nil"), operation.Unconditional()), ErrNotFound, "operation 1 (delete nil)"},
+		"nothing to patch":          {operation.PatchOf(name("nil"), operation.Unconditional(), definition.SyncTo(nil)), ErrNotFound, "operation 1 (patch nil)"},
+		"a name that exists":        {operation.Creation(defined("beta")), ErrExists, "operation 1 (create beta)"},
+		"a file that is invalid":    {operation.PatchOf(name("broken"), operation.Unconditional(), definition.SyncTo(nil)), ErrConflict, "operation 1 (patch broken)"},
+		"a target held":             {operation.Creation(defined("new", "production/web/y/beta")), ErrConflict, "operation 1 (create new)"},
+		"the same one":              {operation.Deletion(alpha.Name, operation.Unconditional()), definition.ErrInvalid, "operation 1 (delete alpha)"},
+		"a list that breaks a rule": {operation.PatchOf(beta.Name, operation.Unconditional(), definition.SyncTo(targets("a/b", "a/b/beta"))), definition.ErrInvalid, "operation 1 (patch beta)"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			_, err := s.repo.Apply(t.Context(), somebody, Strict, alphaOff, test.second)
+			_, err := s.repo.Apply(t.Context(), somebody, operation.Strict, alphaOff, test.second)
 			if !errors.Is(err, test.want) || !strings.Contains(fmt.Sprint(err), test.says) {
 				t.Errorf("got %v; want %v that says %q", err, test.want, test.says)
 			}
-			if failed, ok := errors.AsType[*OperationError](err); !ok || failed.Index != 1 {
+			if failed, ok := errors.AsType[*operation.Error](err); !ok || failed.Index != 1 {
 				t.Errorf("the error names no operation: %v", err)
 			}
 		})
@@ -178,38 +180,11 @@ func TestOfSeveralOperationsNoneIsMadeIfOneCannotBe(t *testing.T) {
 		t.Error("something was written")
 	}
 	t.Log("the limit is that of what would stand")
-	_, err := s.repo.Apply(t.Context(), somebody, Strict, Creation(defined("one")), Creation(defined("two")))
-	if failed, ok := errors.AsType[*OperationError](err); !ok || failed.Index != 1 || !errors.Is(err, ErrLimit) {
+	_, err := s.repo.Apply(t.Context(), somebody, operation.Strict, operation.Creation(defined("one")), operation.Creation(defined("two")))
+	if failed, ok := errors.AsType[*operation.Error](err); !ok || failed.Index != 1 || !errors.Is(err, ErrLimit) {
 		t.Errorf("one definition too many: %v", err)
 	}
-	_, err = s.repo.Apply(t.Context(), somebody, Strict, Creation(defined("one")), Creation(defined("two")), Deletion(alpha.Name, Unconditional()))
+	_, err = s.repo.Apply(t.Context(), somebody, operation.Strict, operation.Creation(defined("one")), operation.Creation(defined("two")), operation.Deletion(alpha.Name, operation.Unconditional()))
 	s.must(err)
 	s.fsck()
-}
-
-func TestMessagesOfSeveralEdits(t *testing.T) {
-	edits := func(added, changed, removed int) (files []fileEdit) {
-		for i := range added {
-			files = append(files, fileEdit{name: name(fmt.Sprintf("new-%d", i)), mode: 1, added: true})
-		}
-		for i := range changed {
-			files = append(files, fileEdit{name: name(fmt.Sprintf("old-%d", i)), mode: 1})
-		}
-		for i := range removed {
-			files = append(files, fileEdit{name: name(fmt.Sprintf("gone-%d", i))})
-		}
-		return files
-	}
-	for want, files := range map[string][]fileEdit{
-		"Add new-0 and new-1":                                 edits(2, 0, 0),
-		"Change old-0, old-1 and old-2":                       edits(0, 3, 0),
-		"Add new-0 and remove gone-0":                         edits(1, 0, 1),
-		"Add 5, change 60 and remove 35 definitions":          edits(5, 60, 35),
-		"Remove 20 definitions":                               edits(0, 0, 20),
-		"Add new-0, change old-0 and old-1 and remove gone-0": edits(1, 2, 1),
-	} {
-		if got := messageOf(files).subject; got != want {
-			t.Errorf("%q; want %q", got, want)
-		}
-	}
 }

@@ -1,7 +1,6 @@
 package gitstore
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -11,11 +10,19 @@ import (
 	"slices"
 	"strings"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/budget"
+	"secretsync/gitstore/internal/condition"
+	"secretsync/gitstore/internal/draft"
+	"secretsync/gitstore/internal/failure"
 	"secretsync/gitstore/internal/gitdir/object"
 	"secretsync/gitstore/internal/gitdir/pack"
 	"secretsync/gitstore/internal/gitdir/refs"
+	"secretsync/gitstore/internal/message"
+	"secretsync/gitstore/internal/mirror"
 	"secretsync/gitstore/internal/remote"
+	"secretsync/gitstore/operation"
 )
 
 // A proposal is a write whose commit goes to a branch of its own, on top of HEAD,
@@ -43,14 +50,14 @@ type Proposed struct {
 	// there is none.
 	Branch string
 	// Commit is where the branch is.
-	Commit Revision
+	Commit catalog.Revision
 	// Found: the branch was there already, perhaps with more than the change.
 	Found bool
 	// Subject is what the change does, in a line; Details, of several, one by one.
 	Subject string
 	Details []string
 	// Written is what each operation left, or will when it is merged.
-	Written []Written
+	Written []operation.Written
 }
 
 // Propose has operations judged on top of HEAD, as [Repository.Apply] does, and
@@ -60,18 +67,18 @@ type Proposed struct {
 //
 // It fails as Apply does, and with [ErrConflict] if the repository has no remote,
 // or if that refuses the branch.
-func (r *Repository) Propose(ctx context.Context, by Attribution, how Handling, replace Revision, operations ...Operation) (Proposed, error) {
+func (r *Repository) Propose(ctx context.Context, by Attribution, how operation.Handling, replace catalog.Revision, operations ...operation.Operation) (Proposed, error) {
 	if len(operations) == 0 {
 		return Proposed{}, nil
 	}
-	operations, err := eachOnce(operations)
+	write, err := operation.Together(how, operations)
 	if err != nil {
 		return Proposed{}, err
 	}
 	var made Proposed
 	err = r.inTurn(ctx, func(ctx context.Context) (err error) {
 		return r.replay("propose a change to the repository of tenant "+r.tenant.s, func() error {
-			made, err = r.tryPropose(ctx, by, how, replace, operations)
+			made, err = r.tryPropose(ctx, by, replace, write)
 			return err
 		})
 	})
@@ -79,13 +86,13 @@ func (r *Repository) Propose(ctx context.Context, by Attribution, how Handling, 
 }
 
 // tryPropose proposes once. [refs.ErrMoved] says that somebody else was faster.
-func (r *Repository) tryPropose(ctx context.Context, by Attribution, how Handling, replace Revision, operations []Operation) (Proposed, error) {
+func (r *Repository) tryPropose(ctx context.Context, by Attribution, replace catalog.Revision, write *operation.Write) (Proposed, error) {
 	fault := func(err error) (Proposed, error) {
-		_, refused := errors.AsType[*rejectedError](err)
+		_, refused := errors.AsType[*mirror.RejectedError](err)
 		if refused || errors.Is(err, refs.ErrMoved) {
 			return Proposed{}, err
 		}
-		return Proposed{}, unavailable("propose a change to the repository of tenant "+r.tenant.s, err)
+		return Proposed{}, failure.CannotNow("propose a change to the repository of tenant "+r.tenant.s, err)
 	}
 	session, err := r.catchUp(ctx, refs.BranchFolder+ProposalPrefix)
 	if err != nil {
@@ -99,36 +106,36 @@ func (r *Repository) tryPropose(ctx context.Context, by Attribution, how Handlin
 	if err != nil {
 		return fault(err)
 	}
-	d := newDraft(r.state, r.builder, r.claims, r.blobReader(ctx))
-	defer d.undo()
-	if err := r.state.writable(); err != nil {
+	d := draft.New(r.state, r.builder, r.claims, r.blobReader(ctx))
+	defer d.Undo()
+	if err := r.writable(); err != nil {
 		return Proposed{}, err
 	}
-	change, written, err := r.judge(d, how, operations, patchAhead{})
+	change, written, err := write.Judge(d, r.limit())
 	if err != nil {
 		return Proposed{}, err
 	}
-	if len(change.files) == 0 {
+	if len(change.Files) == 0 {
 		for i := range written {
-			written[i].Entry, _ = d.get(written[i].Name)
+			written[i].Entry, _ = d.Get(written[i].Name)
 		}
 		return Proposed{Written: written}, nil
 	}
-	if d.base.head.IsZero() {
-		refusal = fmt.Errorf("%w: branch %s has no commit yet that a change could be proposed to; push a first one with git, or make it without propose", ErrConflict, quoteBranch(r.settings.Branch.s))
+	if d.Base.Head.IsZero() {
+		refusal = fmt.Errorf("%w: branch %s has no commit yet that a change could be proposed to; push a first one with git, or make it without propose", ErrConflict, condition.QuoteBranch(r.settings.Branch.s))
 	}
 	if refusal != nil {
 		return Proposed{}, refusal
 	}
-	p := Proposed{Branch: proposalBranch(change), Subject: change.message.subject, Details: change.message.list, Written: written}
+	p := Proposed{Branch: proposalBranch(change), Subject: change.Message.Subject, Details: change.Message.List, Written: written}
 	ref := refs.BranchFolder + p.Branch
 	at := session.Refs.Hashes[ref]
-	p.Commit, p.Found = revisionOf(at), !at.IsZero()
+	p.Commit, p.Found = catalog.RevisionOf(at), !at.IsZero()
 	if p.Found {
-		if at != replace.hash() {
+		if at != replace.Hash() {
 			return p, nil
 		}
-		stands, err := r.standsOn(ctx, p.Branch, at, d.base.head)
+		stands, err := r.standsOn(ctx, p.Branch, at, d.Base.Head)
 		if err != nil && !errors.Is(err, ErrConflict) {
 			return fault(err)
 		}
@@ -136,30 +143,30 @@ func (r *Repository) tryPropose(ctx context.Context, by Attribution, how Handlin
 			return p, err
 		}
 	}
-	if d.sign, err = r.signing(); err == nil {
-		err = d.commit(by, r.committer, r.clock.Now(), change)
+	if d.Sign, err = r.signing(); err == nil {
+		err = d.Commit(by.made(r.committer), r.clock.Now(), change)
 	}
 	if errors.Is(err, ErrConflict) {
 		return Proposed{}, err
 	} else if err != nil {
 		return fault(err)
 	}
-	if err := r.push(ctx, session, remote.Update{Ref: ref, Old: at, New: d.head}, d.pack); err != nil {
+	if err := r.mirror.Push(ctx, session, remote.Update{Ref: ref, Old: at, New: d.Head}, d.Pack); err != nil {
 		return fault(err)
 	}
-	p.Commit, p.Found = revisionOf(d.head), false
+	p.Commit, p.Found = catalog.RevisionOf(d.Head), false
 	return p, nil
 }
 
 // standsOn reports whether the proposal that a branch is at was made on top of a
 // commit. It fails with [ErrConflict] if what is there is not ours alone.
 func (r *Repository) standsOn(ctx context.Context, branch string, at, head object.Hash) (bool, error) {
-	done, err := r.takeIn(ctx, at, head)
+	done, err := r.mirror.TakeIn(ctx, at, head)
 	if err != nil {
 		return false, err
 	}
 	defer done()
-	content, err := r.git.Reader(ctx, workPerAnswer).ReadVerified(at, object.KindCommit, pack.MaxCommit)
+	content, err := r.git.Reader(ctx, budget.PerAnswer).ReadVerified(at, object.KindCommit, pack.MaxCommit)
 	if err != nil {
 		return false, err
 	}
@@ -167,8 +174,8 @@ func (r *Repository) standsOn(ctx context.Context, branch string, at, head objec
 	if err != nil {
 		return false, err
 	}
-	if len(c.Others) > 0 || !bytes.Contains(content, []byte(trailerVia+": "+viaAPI)) {
-		return false, fmt.Errorf("%w: branch %s is there without an open pull request, and with commits that were not made here; open one for it, or delete the branch", ErrConflict, quoteBranch(branch))
+	if len(c.Others) > 0 || !message.MayBeOurs(content) {
+		return false, fmt.Errorf("%w: branch %s is there without an open pull request, and with commits that were not made here; open one for it, or delete the branch", ErrConflict, condition.QuoteBranch(branch))
 	}
 	return c.Parent == head, nil
 }
@@ -177,34 +184,21 @@ func (r *Repository) standsOn(ctx context.Context, branch string, at, head objec
 // commit; one that is gone is no error. It fails with [ErrPrecondition] if it is
 // elsewhere, and then leaves it alone; with [ErrConflict] if the remote refuses; and
 // with [ErrUnavailable].
-func (r *Repository) Withdraw(ctx context.Context, branch string, commit Revision) error {
+func (r *Repository) Withdraw(ctx context.Context, branch string, commit catalog.Revision) error {
 	if !IsProposal(branch) {
 		return &definition.FieldError{Field: "branch", Reason: fmt.Sprintf("%q is not one of a proposal", branch)}
 	}
 	ref := refs.BranchFolder + branch
 	return r.inTurn(ctx, func(ctx context.Context) error {
-		if r.origin == nil || ref == r.settings.Branch.ref() {
+		if r.mirror == nil || ref == r.settings.Branch.ref() {
 			return nil
 		}
-		session, err := r.origin.remote.OpenPush(ctx, ref)
-		if err != nil {
-			return unavailable("remove "+ref, err)
-		}
-		defer session.Close()
-		switch session.Refs.Hashes[ref] {
-		case object.Hash{}:
-			return nil
-		case commit.hash():
-		default:
-			return fmt.Errorf("%s is not at %s any more: %w", ref, commit, ErrPrecondition)
-		}
-		// An answer that is lost is no harm: the next attempt sees what became of it.
-		err = judgePush(session.Push(ctx, []remote.Update{{Ref: ref, Old: commit.hash()}}, nil))
+		err := r.mirror.Remove(ctx, ref, commit.Hash())
 		switch {
 		case errors.Is(err, refs.ErrMoved):
 			return fmt.Errorf("%s is not at %s any more: %w", ref, commit, ErrPrecondition)
 		case err != nil && !errors.Is(err, ErrConflict):
-			return unavailable("remove "+ref, err)
+			return failure.CannotNow("remove "+ref, err)
 		}
 		return err
 	})
@@ -219,15 +213,15 @@ const (
 
 // proposalBranch names the branch of a change, after what it does and to what: files
 // and what they hold then.
-func proposalBranch(e edit) string {
-	files := slices.Clone(e.files)
-	slices.SortFunc(files, func(a, b fileEdit) int { return cmp.Compare(a.name.String(), b.name.String()) })
+func proposalBranch(e draft.Edit) string {
+	files := slices.Clone(e.Files)
+	slices.SortFunc(files, func(a, b draft.FileEdit) int { return cmp.Compare(a.Name.String(), b.Name.String()) })
 	h := sha256.New()
 	for _, f := range files {
-		fmt.Fprintf(h, "%s %o %d\n", f.name, uint32(f.mode), len(f.content))
-		h.Write(f.content)
+		fmt.Fprintf(h, "%s %o %d\n", f.Name, uint32(f.Mode), len(f.Content))
+		h.Write(f.Content)
 	}
-	return ProposalPrefix + slug(e.message.subject) + "-" + hex.EncodeToString(h.Sum(nil))[:hashOfProposal]
+	return ProposalPrefix + slug(e.Message.Subject) + "-" + hex.EncodeToString(h.Sum(nil))[:hashOfProposal]
 }
 
 // slug makes of a sentence what can be a part of a branch's name.

@@ -4,34 +4,38 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+
+	"secretsync/gitstore/catalog"
+	"secretsync/gitstore/internal/draft"
+	"secretsync/gitstore/internal/ticket"
+	"secretsync/gitstore/operation"
 )
 
-// request is one write on its way to the repository's goroutine.
+// request is one write on its way to the repository's turn.
 type request struct {
+	*ticket.Ticket[reply]
 	ctx    context.Context
 	by     Attribution
 	weight int // the number of its operations
-	want   func(*draft) (edit, []Written, error)
+	want   func(*draft.Draft) (draft.Edit, []operation.Written, error)
+	begun  time.Time
+}
 
-	state atomic.Int32 // waiting, then taken or given up
-	done  chan reply   // has room for the one reply
-	begun time.Time
+func contextsOf(requests []*request) []context.Context {
+	contexts := make([]context.Context, len(requests))
+	for i, req := range requests {
+		contexts[i] = req.ctx
+	}
+	return contexts
 }
 
 type reply struct {
-	written []Written
+	written []operation.Written
 	err     error
 }
-
-const (
-	requestWaiting = iota
-	requestTaken
-	requestGivenUp
-)
 
 // queue holds the requests that arrived while a batch is being written.
 type queue struct {
@@ -69,7 +73,7 @@ func (q *queue) take(most int) []*request {
 	var taken []*request
 	n := 0
 	for weight := 0; n < len(q.waiting) && weight < most; n++ {
-		if r := q.waiting[n]; r.state.CompareAndSwap(requestWaiting, requestTaken) {
+		if r := q.waiting[n]; r.Take() {
 			taken = append(taken, r)
 			weight += r.weight
 		}
@@ -90,8 +94,8 @@ func (q *queue) close(cause error) []*request {
 
 // write hands a request over and waits for its reply. Once it was taken up the
 // reply is awaited even if ctx ends: it comes soon, and it is the truth.
-func (r *Repository) write(ctx context.Context, by Attribution, weight int, want func(*draft) (edit, []Written, error)) (written []Written, err error) {
-	ctx, end := r.beginSpan(ctx, "commit")
+func (r *Repository) write(ctx context.Context, by Attribution, weight int, want func(*draft.Draft) (draft.Edit, []operation.Written, error)) (written []operation.Written, err error) {
+	ctx, end := r.spans.Begin(ctx, "commit")
 	defer func() {
 		if commit := commitOf(written); !commit.IsZero() {
 			end(err, attribute.String("secretsync.commit", commit.String()))
@@ -105,26 +109,22 @@ func (r *Repository) write(ctx context.Context, by Attribution, weight int, want
 	if !r.isOpen() {
 		return nil, r.notOpen()
 	}
-	req := &request{ctx: ctx, by: by, weight: weight, want: want, done: make(chan reply, 1), begun: r.clock.Now()}
+	req := &request{Ticket: ticket.New[reply](), ctx: ctx, by: by, weight: weight, want: want, begun: r.clock.Now()}
 	if err := r.queue.put(req); err != nil {
 		return nil, err
 	}
-	select {
-	case answer := <-req.done:
-		return answer.written, answer.err
-	case <-ctx.Done():
-		if req.state.CompareAndSwap(requestWaiting, requestGivenUp) {
-			return nil, ctx.Err()
-		}
-		answer := <-req.done
-		return answer.written, answer.err
+	r.turns.Wake()
+	answer, taken := req.Await(ctx)
+	if !taken {
+		return nil, ctx.Err()
 	}
+	return answer.written, answer.err
 }
 
 // commitOf is the commit that a write made; zero if it made none.
-func commitOf(written []Written) Revision {
+func commitOf(written []operation.Written) catalog.Revision {
 	if len(written) == 0 {
-		return Revision{}
+		return catalog.Revision{}
 	}
 	return written[0].Commit
 }

@@ -13,6 +13,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"secretsync/gitstore/catalog"
+	"secretsync/gitstore/operation"
 )
 
 func TestATenantNeverTouchesTheFolderOfAnother(t *testing.T) {
@@ -82,7 +85,7 @@ func TestALockOfOursThatCouldNotBeRemovedIsRemovedLater(t *testing.T) {
 			s.openWith(cfg)
 		}
 		s.recovered()
-		s.must(s.repo.Delete(t.Context(), somebody, name("alpha"), Unconditional()))
+		s.must(s.repo.Delete(t.Context(), somebody, name("alpha"), operation.Unconditional()))
 		s.create(defined("alpha"))
 	}
 }
@@ -94,7 +97,7 @@ func TestARefusalDoesNotProveThatTheDiskIsWell(t *testing.T) {
 	if _, err := s.repo.Create(t.Context(), somebody, defined("beta")); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
-	if _, err := s.repo.Patch(t.Context(), somebody, e.Name, Unconditional(), nil); err != nil {
+	if _, err := s.repo.Patch(t.Context(), somebody, e.Name, operation.Unconditional(), nil); err != nil {
 		t.Errorf("nothing had to be written: %v", err)
 	}
 	if s.repo.Healthy() == nil {
@@ -107,13 +110,13 @@ func TestAProblemIsOverWhenItsFileIsGone(t *testing.T) {
 	blob := s.object("blob", "nonsense")
 	with := s.commitOf(s.object("tree", rawTree("40000", "secrets", s.object("tree", rawTree("100644", "\xff.txt", blob)))))
 	s.moveTo(with)
-	if n := len(s.at(revisionOf(with)).Problems()); n != 1 {
+	if n := len(s.at(catalog.RevisionOf(with)).Problems()); n != 1 {
 		t.Errorf("%d problems", n)
 	}
 	root := s.object("tree", "")
 	without := s.object("commit", fmt.Sprintf("tree %s\nparent %s\nauthor a <b> 1 +0000\ncommitter a <b> 1 +0000\n\nx", root, with))
 	s.moveTo(without)
-	if problems := s.at(revisionOf(without)).Problems(); len(problems) != 0 {
+	if problems := s.at(catalog.RevisionOf(without)).Problems(); len(problems) != 0 {
 		t.Errorf("still %v", problems)
 	}
 }
@@ -129,12 +132,13 @@ func TestACacheThatWasMadeUnderLaxerRulesIsNotBelieved(t *testing.T) {
 	// What an older version would have written that took the file for valid.
 	content, err := os.ReadFile(s.repo.cachePath())
 	s.must(err)
-	var cache cachedState
+	var cache map[string]any
 	_, text, _ := strings.Cut(string(content), "\n")
 	s.must(json.Unmarshal([]byte(text), &cache))
-	for i := range cache.Entries {
-		e := &cache.Entries[i]
-		e.Invalid, e.Source, e.SourceBlob = false, "", ""
+	for _, e := range cache["entries"].([]any) {
+		for _, key := range []string{"invalid", "source", "sourceBlob"} {
+			delete(e.(map[string]any), key)
+		}
 	}
 	altered, err := json.Marshal(cache)
 	s.must(err)

@@ -4,28 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing/filemode"
-
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/budget"
+	"secretsync/gitstore/internal/failure"
+	"secretsync/gitstore/internal/files"
 	"secretsync/gitstore/internal/gitdir/object"
 	"secretsync/gitstore/internal/gitdir/pack"
 	"secretsync/gitstore/internal/gitdir/refs"
+	"secretsync/gitstore/internal/message"
+	"secretsync/gitstore/internal/mirror"
 	"secretsync/gitstore/internal/remote"
 )
 
 // RefTip is where a reference is, and what stands there.
 type RefTip struct {
 	// Commit is zero where there is no such reference.
-	Commit Revision
+	Commit catalog.Revision
 
 	tree object.Hash
 	time time.Time
-	read func(id object.Hash, kind object.Kind, most int64) ([]byte, error)
+	read files.Reader
 }
 
 // mostRefFile is the size of a file up to which [RefTip.File] reads it.
@@ -34,38 +35,7 @@ const mostRefFile = 4 << 20
 // File returns what the file of that path holds, with slashes between folders. It
 // fails with [ErrNotFound] if there is none, and with [ErrUnavailable].
 func (t RefTip) File(path string) ([]byte, error) {
-	none := fmt.Errorf("file %q: %w", path, ErrNotFound)
-	if t.Commit.IsZero() {
-		return nil, none
-	}
-	at, kind := t.tree, object.KindTree
-	for part := range strings.SplitSeq(path, "/") {
-		if kind != object.KindTree {
-			return nil, none
-		}
-		tree, err := t.read(at, object.KindTree, pack.MaxObject)
-		if err != nil {
-			return nil, unavailable("read "+path, err)
-		}
-		e, ok, err := object.Tree(tree).Find(part)
-		if err != nil {
-			return nil, unavailable("read "+path, err)
-		}
-		if !ok {
-			return nil, none
-		}
-		if at, kind = e.ID, object.KindTree; !e.IsDir() {
-			kind = object.KindBlob
-		}
-	}
-	if kind != object.KindBlob {
-		return nil, none
-	}
-	content, err := t.read(at, object.KindBlob, mostRefFile)
-	if err != nil {
-		return nil, unavailable("read "+path, err)
-	}
-	return content, nil
+	return files.Read(t.read, t.tree, path, mostRefFile)
 }
 
 // RefCommit is one commit to be made on a reference.
@@ -79,23 +49,23 @@ type RefCommit struct {
 	Files map[string][]byte
 	// Onto is the commit that a reference begins at which is not there. Zero: it
 	// begins a history of its own.
-	Onto Revision
+	Onto catalog.Revision
 }
 
 // UpdateRef makes one commit on another reference than the branch that is
 // followed, such as refs/notes/secretsync, and returns it. Where the repository
 // is a remote one, the commit is there when this returns. change is told where
-// the reference is, from the goroutine that writes, and says which commit to make;
+// the reference is, in the turn that writes, and says which commit to make;
 // nil: none. It is asked again if somebody else moves the reference at the same
 // time, and must therefore do nothing but judge. What it fails with comes back.
 //
 // It fails with [definition.ErrInvalid] if there can be no reference of that
 // name, with [ErrConflict] if the remote refuses it, and with [ErrUnavailable].
-func (r *Repository) UpdateRef(ctx context.Context, ref string, change func(at RefTip) (*RefCommit, error)) (Revision, error) {
+func (r *Repository) UpdateRef(ctx context.Context, ref string, change func(at RefTip) (*RefCommit, error)) (catalog.Revision, error) {
 	if err := r.checkRef(ref); err != nil {
-		return Revision{}, err
+		return catalog.Revision{}, err
 	}
-	var made Revision
+	var made catalog.Revision
 	err := r.inTurn(ctx, func(ctx context.Context) error {
 		return r.replay("write to "+ref, func() (err error) {
 			made, err = r.tryUpdateRef(ctx, ref, change)
@@ -103,20 +73,6 @@ func (r *Repository) UpdateRef(ctx context.Context, ref string, change func(at R
 		})
 	})
 	return made, err
-}
-
-// replay tries something again as long as others are faster, so many times.
-func (r *Repository) replay(what string, try func() error) error {
-	for replays := 0; ; replays++ {
-		err := try()
-		switch {
-		case !errors.Is(err, refs.ErrMoved):
-			return err
-		case replays == mostReplays:
-			return unavailable(what, err)
-		}
-		r.metrics.replays.Inc()
-	}
 }
 
 // checkRef fails unless a reference of that name can be there, and is not the one
@@ -133,27 +89,27 @@ func (r *Repository) checkRef(ref string) error {
 
 // tryUpdateRef makes the commit on top of where the reference is now.
 // [refs.ErrMoved] says that another process was faster.
-func (r *Repository) tryUpdateRef(ctx context.Context, ref string, change func(at RefTip) (*RefCommit, error)) (Revision, error) {
+func (r *Repository) tryUpdateRef(ctx context.Context, ref string, change func(at RefTip) (*RefCommit, error)) (catalog.Revision, error) {
 	at, err := r.refHere(ref)
 	if err != nil {
-		return Revision{}, unavailable("read "+ref, err)
+		return catalog.Revision{}, failure.CannotNow("read "+ref, err)
 	}
 	head, local := at, ref
 	var session *remote.Session // nil: the repository is no mirror
-	if r.origin != nil {
-		local = tracked(ref)
-		if session, err = r.origin.remote.OpenPush(ctx, ref); err != nil {
-			return Revision{}, unavailable("write to "+ref, err)
+	if r.mirror != nil {
+		local = mirror.Tracked(ref)
+		if session, err = r.mirror.OpenRef(ctx, ref); err != nil {
+			return catalog.Revision{}, failure.CannotNow("write to "+ref, err)
 		}
 		defer session.Close()
 		head = session.Refs.Hashes[ref]
-		if at, err = r.track(ctx, ref, at, head); err != nil {
-			return Revision{}, unavailable("read "+ref, err)
+		if at, err = r.mirror.Track(ctx, ref, at, head); err != nil {
+			return catalog.Revision{}, failure.CannotNow("read "+ref, err)
 		}
 	}
 	tip, err := r.tipAt(ctx, head)
 	if err != nil {
-		return Revision{}, unavailable("read "+ref, err)
+		return catalog.Revision{}, failure.CannotNow("read "+ref, err)
 	}
 	wanted, err := change(tip)
 	if err != nil || wanted == nil {
@@ -161,30 +117,30 @@ func (r *Repository) tryUpdateRef(ctx context.Context, ref string, change func(a
 	}
 	made, err := r.buildRefCommit(ctx, tip, wanted)
 	if err == nil && session != nil {
-		err = r.push(ctx, session, remote.Update{Ref: ref, Old: head, New: made}, r.builder)
+		err = r.mirror.Push(ctx, session, remote.Update{Ref: ref, Old: head, New: made}, r.builder)
 	}
 	if err == nil {
 		err = r.git.AdvanceRef(context.WithoutCancel(ctx), local, r.builder, at, made)
 		if session != nil {
-			r.complain("what was pushed could not be kept in the mirror; it is fetched when it is needed", err)
+			r.condition.Complain("what was pushed could not be kept in the mirror; it is fetched when it is needed", err)
 			err = nil
 		}
 	}
 	switch {
 	case errors.Is(err, refs.ErrMoved) || errors.Is(err, definition.ErrInvalid) || errors.Is(err, ErrConflict):
-		return Revision{}, err
+		return catalog.Revision{}, err
 	case err != nil:
-		return Revision{}, unavailable("write to "+ref, err)
+		return catalog.Revision{}, failure.CannotNow("write to "+ref, err)
 	}
 	r.git.Note()
-	return revisionOf(made), nil
+	return catalog.RevisionOf(made), nil
 }
 
 // tipAt returns what stands at a commit; at none where that is zero.
 func (r *Repository) tipAt(ctx context.Context, head object.Hash) (RefTip, error) {
-	tip := RefTip{Commit: revisionOf(head)}
+	tip := RefTip{Commit: catalog.RevisionOf(head)}
 	tip.read = func(id object.Hash, kind object.Kind, most int64) ([]byte, error) {
-		return r.git.Reader(ctx, workPerAnswer).ReadVerified(id, kind, most)
+		return r.git.Reader(ctx, budget.PerAnswer).ReadVerified(id, kind, most)
 	}
 	if head.IsZero() {
 		return tip, nil
@@ -202,122 +158,102 @@ func (r *Repository) tipAt(ctx context.Context, head object.Hash) (RefTip, error
 func (r *Repository) buildRefCommit(ctx context.Context, tip RefTip, wanted *RefCommit) (object.Hash, error) {
 	if tip.Commit.IsZero() && !wanted.Onto.IsZero() {
 		var err error
-		if tip, err = r.tipAt(ctx, wanted.Onto.hash()); err != nil {
+		if tip, err = r.tipAt(ctx, wanted.Onto.Hash()); err != nil {
 			return object.Hash{}, err
 		}
 	}
 	r.builder.Reset()
-	tree, err := tip.put(r.builder, tip.tree, wanted.Files)
+	tree, err := files.Put(tip.read, r.builder, tip.tree, wanted.Files)
 	if err != nil {
 		return object.Hash{}, err
 	}
 	if tree.IsZero() {
 		tree = r.builder.Add(object.KindTree, nil)
 	}
-	when := commitTime(r.clock.Now(), tip.time)
-	commit := encodeCommit(tree, tip.Commit.hash(), wanted.By, r.committer, when, message{subject: oneLine(wanted.Subject), list: wanted.Body})
-	if key, err := r.store.signingKey.get(); err != nil {
+	when := message.TimeAfter(r.clock.Now(), tip.time)
+	commit := message.Commit{
+		Tree: tree, Parent: tip.Commit.Hash(), Author: wanted.By.author(r.committer), Committer: r.committer, Time: when,
+		Words: message.Words{Subject: message.OneLine(wanted.Subject), List: wanted.Body}, RequestID: wanted.By.RequestID,
+	}.Encode()
+	if key, err := r.store.key(); err != nil {
 		return object.Hash{}, err
 	} else if key != nil {
 		if commit, err = key.Sign(commit, when); err != nil {
-			return object.Hash{}, unavailable("sign a commit", err)
+			return object.Hash{}, failure.CannotNow("sign a commit", err)
 		}
 	}
 	return r.builder.Add(object.KindCommit, commit), nil
 }
 
-// put adds the tree in which the files are as wanted, and those below it. It is
-// zero where nothing remains.
-func (t RefTip) put(b *pack.Builder, at object.Hash, files map[string][]byte) (object.Hash, error) {
-	var tree object.Tree
-	if !at.IsZero() {
-		raw, err := t.read(at, object.KindTree, pack.MaxObject)
-		if err != nil {
-			return object.Hash{}, err
-		}
-		tree = raw
+// FetchRef makes sure that what a reference points to is here, such as
+// refs/pull/7/head of a remote, so that it can be read; and returns it. It fails
+// with [ErrNotFound] if there is no such reference, with [definition.ErrInvalid]
+// if there can be none of that name, with [ErrLimit] if it would take more disk or
+// work than is allowed, and with [ErrUnavailable].
+func (r *Repository) FetchRef(ctx context.Context, ref string) (catalog.Revision, error) {
+	if err := refs.Check(ref); err != nil {
+		return catalog.Revision{}, &definition.FieldError{Field: "ref", Reason: err.Error()}
 	}
-	below := make(map[string]map[string][]byte) // by folder
-	for _, path := range slices.Sorted(maps.Keys(files)) {
-		name, rest, nested := strings.Cut(path, "/")
-		if nested {
-			if below[name] == nil {
-				below[name] = make(map[string][]byte)
-			}
-			below[name][rest] = files[path]
-			continue
-		}
-		var id object.Hash
-		if content := files[path]; content != nil {
-			id = b.Add(object.KindBlob, content)
-		}
-		if err := setEntry(&tree, name, filemode.Regular, id); err != nil {
-			return object.Hash{}, err
-		}
+	ctx, end, err := r.admit(ctx)
+	if err != nil {
+		return catalog.Revision{}, err
 	}
-	for _, folder := range slices.Sorted(maps.Keys(below)) {
-		e, ok, err := tree.Find(folder)
-		if err != nil {
-			return object.Hash{}, err
-		}
-		if !ok || !e.IsDir() {
-			e.ID = object.Hash{}
-		}
-		id, err := t.put(b, e.ID, below[folder])
-		if err == nil {
-			err = setEntry(&tree, folder, filemode.Dir, id)
-		}
-		if err != nil {
-			return object.Hash{}, err
-		}
+	defer end()
+	at, err := r.fetchRef(ctx, ref)
+	switch {
+	case err != nil && mirror.IsOverLimit(err):
+		return catalog.Revision{}, fmt.Errorf("%w: %s costs too much to be fetched: %w", ErrLimit, ref, err)
+	case err != nil && ctx.Err() == nil:
+		return catalog.Revision{}, failure.CannotNow("read "+ref, err)
+	case err != nil:
+		return catalog.Revision{}, context.Cause(ctx)
+	case at.IsZero():
+		return catalog.Revision{}, fmt.Errorf("reference %s: %w", ref, ErrNotFound)
 	}
-	if len(tree) == 0 {
-		return object.Hash{}, nil
-	}
-	return b.Add(object.KindTree, tree), nil
+	return catalog.RevisionOf(at), nil
 }
 
-// setEntry gives a name the object, or takes it out where that is zero.
-func setEntry(tree *object.Tree, name string, mode filemode.FileMode, id object.Hash) error {
-	if name == "" || name == "." || name == ".." || name == ".git" || strings.ContainsRune(name, 0) {
-		return &definition.FieldError{Field: "path", Reason: fmt.Sprintf("%q can't be a part of one", name)}
-	}
-	e, ok, err := tree.Find(name)
-	if err != nil {
-		return err
-	}
-	if ok && (id.IsZero() || e.IsDir() != (mode == filemode.Dir)) {
-		gone, err := tree.Remove(name)
-		if err != nil {
-			return err
+// fetchRef asks the remote beside the turns of the repository, so that nobody's
+// pull request, which may be as large as he likes, keeps writes waiting. Where the
+// reference is kept here is changed in turn.
+//
+//	in turn   which remote, and what is here of it
+//	beside    the reference there, its objects; one fetch at a time
+//	in turn   the reference is moved here
+func (r *Repository) fetchRef(ctx context.Context, ref string) (head object.Hash, err error) {
+	var at, known object.Hash
+	var m *mirror.Mirror // nil: the repository is none
+	err = r.inTurn(ctx, func(context.Context) (err error) {
+		if at, err = r.refHere(ref); err == nil {
+			known, err = r.git.Head()
 		}
-		*tree = gone.Apply(*tree)
+		if m = r.mirror; m != nil && err == nil {
+			m.Enter()
+		}
+		return err
+	})
+	if err != nil || m == nil {
+		return at, err
 	}
-	if id.IsZero() {
-		return nil
+	head, done, err := m.FetchBeside(ctx, ref, at, known)
+	defer done()
+	if err != nil || head.IsZero() || head == at {
+		return head, err
 	}
-	set, err := tree.Set(name, mode, id)
-	if err == nil {
-		*tree = set.Apply(*tree)
-	}
-	return err
+	return head, r.inTurn(ctx, func(ctx context.Context) error {
+		at, err := r.refHere(ref)
+		if err == nil && at != head {
+			err = r.git.MoveRef(ctx, mirror.Tracked(ref), at, head)
+		}
+		r.git.Note()
+		return err
+	})
 }
 
-// inTurn has the goroutine of the repository do something, and waits for it. What
-// it does gets a context that ends with the caller's and with the repository.
-func (r *Repository) inTurn(ctx context.Context, do func(context.Context) error) error {
-	leave, err := r.enter()
-	if err != nil {
-		return err
+// refHere returns where a reference is, as far as it is known here.
+func (r *Repository) refHere(ref string) (object.Hash, error) {
+	if r.mirror != nil {
+		ref = mirror.Tracked(ref)
 	}
-	defer leave()
-	ctx, release := r.bound(ctx)
-	defer release()
-	done := make(chan error, 1) // has room for the one answer
-	select {
-	case r.tasks <- func() { done <- do(ctx) }:
-		return <-done
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return r.git.ReadRef(ref)
 }

@@ -7,12 +7,13 @@ import (
 	"sync"
 	"testing"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 )
 
 const notes = "refs/notes/secretsync"
 
-func (s *story) note(about Revision, text string) Revision {
+func (s *story) note(about catalog.Revision, text string) catalog.Revision {
 	s.Helper()
 	at, err := s.repo.UpdateRef(s.Context(), notes, func(RefTip) (*RefCommit, error) {
 		return &RefCommit{By: somebody, Subject: "Note", Files: map[string][]byte{about.String(): []byte(text)}}, nil

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"secretsync/gitstore/catalog"
 )
 
 // Three servers, each with a folder of its own, and somebody with stock Git write
@@ -91,7 +93,7 @@ func TestServersAndAPusherOnOneRemoteAreExplainedByOneOrder(t *testing.T) {
 	if got := served.git("rev-list", "--count", "--grep", "^Via: secretsync api$", "main"); got != fmt.Sprint(commits) {
 		t.Errorf("%s commits of the API are in the history, %d were answered", got, commits)
 	}
-	head := mustParse(ParseRevision(served.git("rev-parse", "main")))
+	head := mustParse(catalog.ParseRevision(served.git("rev-parse", "main")))
 	for _, s := range stores {
 		s.repo.Hint()
 		s.agrees(s.at(head), "at the end")

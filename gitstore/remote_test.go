@@ -6,176 +6,16 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/cgi"
-	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"secretsync/gitstore/catalog"
+	"secretsync/gitstore/operation"
 )
-
-// farStory is a story whose tenant's repository is a remote one: a bare repository
-// that stock Git serves over HTTP. A clone of it pushes to it, too.
-type farStory struct {
-	*story
-	served *server
-}
-
-// server serves the folder of a bare repository, acme.git.
-type server struct {
-	testing.TB
-	dir string
-	url string
-
-	mu   sync.Mutex
-	hook func(w http.ResponseWriter, r *http.Request, next http.Handler) // nil: all goes through
-}
-
-func newServer(t testing.TB) *server {
-	t.Helper()
-	s := &server{TB: t, dir: t.TempDir()}
-	s.make()
-	out, err := exec.Command("git", "--exec-path").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	backend := &cgi.Handler{
-		Path:   filepath.Join(strings.TrimSpace(string(out)), "git-http-backend"),
-		Stderr: io.Discard,
-		Env:    []string{"GIT_PROJECT_ROOT=" + s.dir, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1"},
-	}
-	over := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		hook := s.hook
-		s.mu.Unlock()
-		if hook != nil {
-			hook(w, r, backend)
-			return
-		}
-		backend.ServeHTTP(w, r)
-	}))
-	t.Cleanup(over.Close)
-	s.url = over.URL + "/acme.git"
-	return s
-}
-
-func (s *server) repo() string { return filepath.Join(s.dir, "acme.git") }
-
-// make has an empty repository be there.
-func (s *server) make() {
-	s.Helper()
-	for _, args := range [][]string{{"init", "-q", "--bare", "-b", "main", s.repo()}, {"--git-dir", s.repo(), "config", "http.receivepack", "true"}} {
-		if out, err := runGit(s.Context(), s.dir, args...); err != nil {
-			s.Fatal(out)
-		}
-	}
-}
-
-// through puts something between who asks and the server; nil: nothing.
-func (s *server) through(hook func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hook = hook
-}
-
-// down has the server answer nothing but that it is unavailable.
-func (s *server) down() {
-	s.through(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
-		http.Error(w, "down for maintenance", http.StatusServiceUnavailable)
-	})
-}
-
-// isPush tells the request by which we push.
-func isPush(r *http.Request) bool {
-	return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-receive-pack") && strings.Contains(r.UserAgent(), "secretsync")
-}
-
-func (s *server) git(args ...string) string {
-	s.Helper()
-	out, err := runGit(s.Context(), s.repo(), args...)
-	if err != nil {
-		s.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return strings.TrimSpace(out)
-}
-
-// remote is the server as a tenant's settings have it.
-func (s *server) remote(poll time.Duration) Remote {
-	s.Helper()
-	r, err := ParseRemote(RemoteSettings{URL: s.url, Timeout: 5 * time.Second}, poll)
-	if err != nil {
-		s.Fatal(err)
-	}
-	return r
-}
-
-// soonEnough is a poll interval at which a test need not ask for a look.
-const soonEnough = 50 * time.Millisecond
-
-func newFarStory(t testing.TB) *farStory {
-	t.Helper()
-	s := &farStory{story: &story{TB: t, dir: t.TempDir()}, served: newServer(t)}
-	s.openFar(Config{}, soonEnough)
-	t.Cleanup(func() { s.close() })
-	return s
-}
-
-func (s *farStory) openFar(cfg Config, poll time.Duration) {
-	s.Helper()
-	if cfg.Dir = s.dir; cfg.PollInterval == 0 {
-		cfg.PollInterval = soonEnough
-	}
-	store, err := Open(cfg)
-	s.must(err)
-	s.store = store
-	s.store.Configure(mustParse(ParseTenantName("acme")), Settings{Remote: s.served.remote(poll)})
-	s.repo = s.opened("acme")
-}
-
-// clone is a clone of the remote.
-func (s *farStory) clone() *workTree {
-	s.Helper()
-	dir := s.TempDir()
-	s.git(dir, "clone", "-q", s.served.url, "work")
-	dir = filepath.Join(dir, "work")
-	s.git(dir, "checkout", "-q", "-B", "main")
-	return &workTree{story: s.story, dir: dir}
-}
-
-// begin has the remote hold a commit, and waits till it is seen.
-func (s *farStory) begin(names ...string) *workTree {
-	s.Helper()
-	c := s.clone()
-	for _, n := range names {
-		c.write("secrets/"+n+".yaml", fileOf(n, "default"))
-	}
-	c.write("README.md", "hello")
-	s.at(c.pushCommit("begin"))
-	return c
-}
-
-// fresh waits till the freshness is as wanted.
-func (s *farStory) fresh(wanted func(Freshness) bool) Freshness {
-	s.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		f := s.repo.Freshness()
-		if wanted(f) {
-			return f
-		}
-		if time.Now().After(deadline) {
-			s.Fatalf("freshness stays %+v; problems: %s", f, s.problems())
-		}
-	}
-}
-
-func failing(f Freshness) bool { return f.Failing != nil && !errors.Is(f.Failing, ErrOpening) }
-func current(f Freshness) bool { return f.Failing == nil && f.Confirmed }
-
-func (s *farStory) remoteHead() string { return s.served.git("rev-parse", "refs/heads/main") }
 
 func TestWhatIsPushedToTheRemoteIsSeenAndWhatIsWrittenIsThere(t *testing.T) {
 	s := newFarStory(t)
@@ -188,19 +28,19 @@ func TestWhatIsPushedToTheRemoteIsSeenAndWhatIsWrittenIsThere(t *testing.T) {
 	c.write("secrets/gamma.yaml", fileOf("gamma", "default"))
 	s.at(c.pushCommit("more"))
 	alpha := s.get(s.repo.Snapshot(), "alpha")
-	patched, err := s.repo.Patch(t.Context(), somebody, alpha.Name, OneOf(alpha.Revision), targets("staging/default"))
+	patched, err := s.repo.Patch(t.Context(), somebody, alpha.Name, operation.OneOf(alpha.Revision), targets("staging/default"))
 	s.must(err)
-	if _, err := s.repo.Patch(t.Context(), somebody, alpha.Name, OneOf(alpha.Revision), targets("staging/other")); !errors.Is(err, ErrPrecondition) {
+	if _, err := s.repo.Patch(t.Context(), somebody, alpha.Name, operation.OneOf(alpha.Revision), targets("staging/other")); !errors.Is(err, ErrPrecondition) {
 		t.Errorf("the old revision: got %v", err)
 	}
-	s.must(s.repo.Delete(t.Context(), somebody, name("gamma"), Exists()))
+	s.must(s.repo.Delete(t.Context(), somebody, name("gamma"), operation.Exists()))
 	if log := s.served.git("log", "--format=%s", "main"); log != "Remove gamma\nSync alpha to 1 target\nmore\nAdd beta\nbegin" {
 		t.Errorf("log:\n%s", log)
 	}
 	if got := s.git(s.gitDir(), "rev-parse", "main"); got != s.remoteHead() {
 		t.Errorf("the mirror is at %s", got)
 	}
-	if _, _, err := s.repo.History(t.Context(), patched.Name, Revision{}, 10); err != nil {
+	if _, _, err := s.repo.History(t.Context(), patched.Name, catalog.Revision{}, 10); err != nil {
 		t.Error(err)
 	}
 	f := s.repo.Freshness()
@@ -235,7 +75,7 @@ func TestAWriteIsJudgedByWhatTheRemoteHolds(t *testing.T) {
 	old := s.get(s.repo.Snapshot(), "alpha").Revision
 	c.write("secrets/alpha.yaml", fileOf("alpha", "other"))
 	c.pushCommit("change")
-	if _, err := s.repo.Patch(t.Context(), somebody, name("alpha"), OneOf(old), targets("staging/default")); !errors.Is(err, ErrPrecondition) {
+	if _, err := s.repo.Patch(t.Context(), somebody, name("alpha"), operation.OneOf(old), targets("staging/default")); !errors.Is(err, ErrPrecondition) {
 		t.Errorf("got %v", err)
 	}
 	if got := s.repo.Snapshot().Head().String(); got != s.remoteHead() {
@@ -440,13 +280,13 @@ func TestARemoteThatLagsBehindItselfTakesNothingBack(t *testing.T) {
 	}
 	// Who may only read believes it when it is told again.
 	readonly.Store(true)
-	s.at(mustParse(ParseRevision(old)))
+	s.at(mustParse(catalog.ParseRevision(old)))
 	lagging.Store(false)
 	s.at(e.Revision)
 	readonly.Store(false)
 	// By force it goes back for all to see.
 	c.git(c.dir, "push", "-q", "--force", "origin", old+":main")
-	s.at(mustParse(ParseRevision(old)))
+	s.at(mustParse(catalog.ParseRevision(old)))
 	s.fsck()
 }
 
@@ -488,30 +328,35 @@ func TestAPullRequestThatIsSlowToFetchKeepsNoWriteWaiting(t *testing.T) {
 	c.write("large", "content")
 	pull := c.commit("a proposal")
 	c.git(c.dir, "push", "-q", "origin", "HEAD:refs/pull/7/head")
-	reached, goOn := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	s.served.through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
-			body, _ := io.ReadAll(r.Body)
-			r.Body = io.NopCloser(bytes.NewReader(body))
-			if bytes.Contains(body, []byte("want "+pull.String())) {
-				once.Do(func() { close(reached) })
-				<-goOn
+	// hold has the server keep whoever fetches a commit waiting, till he may go on.
+	hold := func(commit catalog.Revision) (reached, goOn chan struct{}) {
+		reached, goOn = make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		s.served.through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-upload-pack") {
+				body, _ := io.ReadAll(r.Body)
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				if bytes.Contains(body, []byte("want "+commit.String())) {
+					once.Do(func() { close(reached) })
+					<-goOn
+				}
 			}
-		}
-		next.ServeHTTP(w, r)
-	})
-	fetch := func(done chan<- error) {
+			next.ServeHTTP(w, r)
+		})
+		return reached, goOn
+	}
+	fetch := func(wanted catalog.Revision, done chan<- error) {
 		got, err := s.repo.FetchRef(t.Context(), "refs/pull/7/head")
-		if err == nil && got != pull {
+		if err == nil && got != wanted {
 			err = errors.New(got.String())
 		}
 		done <- err
 	}
 	one, two := make(chan error, 1), make(chan error, 1)
-	go fetch(one)
+	reached, goOn := hold(pull)
+	go fetch(pull, one)
 	<-reached
-	go fetch(two)
+	go fetch(pull, two)
 	s.create(defined("beta"))
 	s.note(pull, "seen")
 	close(goOn)
@@ -522,9 +367,9 @@ func TestAPullRequestThatIsSlowToFetchKeepsNoWriteWaiting(t *testing.T) {
 	c.write("large", "more of it")
 	pull = c.commit("more")
 	c.git(c.dir, "push", "-q", "--force", "origin", "HEAD:refs/pull/7/head")
-	reached, goOn, once = make(chan struct{}), make(chan struct{}), sync.Once{}
+	reached, goOn = hold(pull)
 	t.Cleanup(func() { close(goOn) })
-	go fetch(one)
+	go fetch(pull, one)
 	<-reached
 	s.store.Configure(s.repo.Tenant(), Settings{})
 	if err := <-one; !errors.Is(err, ErrUnavailable) {

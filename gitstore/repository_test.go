@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/operation"
 )
 
 // story is a store with one tenant's repository and a person with a clone.
@@ -80,7 +82,7 @@ func (s *story) must(err error) {
 
 var somebody = Attribution{Author: Author{Name: "CI of payments", ID: "ak-4f2k"}, RequestID: "req-1"}
 
-func (s *story) create(d definition.Definition) *Entry {
+func (s *story) create(d definition.Definition) *catalog.Entry {
 	s.Helper()
 	e, err := s.repo.Create(s.Context(), somebody, d)
 	s.must(err)
@@ -131,23 +133,23 @@ func (c *workTree) write(path, content string) {
 	c.must(os.WriteFile(full, []byte(content), 0o644))
 }
 
-func (c *workTree) commit(message string) Revision {
+func (c *workTree) commit(message string) catalog.Revision {
 	c.Helper()
 	c.git(c.dir, "add", "-A")
 	c.git(c.dir, "commit", "-q", "--allow-empty", "-m", message)
-	return mustParse(ParseRevision(c.git(c.dir, "rev-parse", "HEAD")))
+	return mustParse(catalog.ParseRevision(c.git(c.dir, "rev-parse", "HEAD")))
 }
 
-func (c *workTree) push(args ...string) Revision {
+func (c *workTree) push(args ...string) catalog.Revision {
 	c.Helper()
 	c.git(c.dir, append([]string{"push", "-q", "origin", "HEAD:main"}, args...)...)
-	return mustParse(ParseRevision(c.git(c.dir, "rev-parse", "HEAD")))
+	return mustParse(catalog.ParseRevision(c.git(c.dir, "rev-parse", "HEAD")))
 }
 
 // at waits till the repository shows that commit at HEAD.
-func (s *story) at(head Revision) *Snapshot {
+func (s *story) at(head catalog.Revision) *catalog.Snapshot {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
 	defer cancel()
 	snapshot := s.repo.Snapshot()
 	for snapshot.Head() != head {
@@ -159,7 +161,7 @@ func (s *story) at(head Revision) *Snapshot {
 	return snapshot
 }
 
-func (s *story) get(snapshot *Snapshot, n string) *Entry {
+func (s *story) get(snapshot *catalog.Snapshot, n string) *catalog.Entry {
 	s.Helper()
 	e, ok := snapshot.Get(name(n))
 	if !ok {
@@ -193,12 +195,12 @@ func TestWritesBecomeCommitsThatStockGitReads(t *testing.T) {
 	}
 	a := s.create(defined("alpha", "production/default"))
 	b := s.create(defined("beta", "production/default", "staging/default/other"))
-	a2, err := s.repo.Patch(t.Context(), somebody, a.Name, OneOf(a.Revision), targets("production/backend"))
+	a2, err := s.repo.Patch(t.Context(), somebody, a.Name, operation.OneOf(a.Revision), targets("production/backend"))
 	s.must(err)
 	if a2.Revision == a.Revision || a2.Created != a.Created || len(a2.Definition.Sync) != 1 {
 		t.Errorf("patched entry: %+v", a2)
 	}
-	s.must(s.repo.Delete(t.Context(), somebody, b.Name, OneOf(b.Revision)))
+	s.must(s.repo.Delete(t.Context(), somebody, b.Name, operation.OneOf(b.Revision)))
 	if _, ok := s.repo.Snapshot().Get(b.Name); ok {
 		t.Error("beta is still there")
 	}
@@ -217,7 +219,7 @@ Add alpha|CI of payments <ak-4f2k@localhost>|secretsync <secretsync@localhost>|r
 	if got := s.git(s.gitDir(), "ls-tree", "-r", "--name-only", "main"); got != "secrets/alpha.yaml" {
 		t.Errorf("files: %s", got)
 	}
-	s.must(s.repo.Delete(t.Context(), somebody, a.Name, Exists()))
+	s.must(s.repo.Delete(t.Context(), somebody, a.Name, operation.Exists()))
 	s.fsck()
 	if got := s.git(s.gitDir(), "ls-tree", "-r", "main"); got != "" {
 		t.Errorf("files after the last was removed: %s", got)
@@ -230,26 +232,34 @@ func TestWritesAreRefused(t *testing.T) {
 	s.openWith(Config{MaxDefinitions: 3})
 	alpha := s.create(defined("alpha", "production/default/x"))
 	beta := s.create(defined("beta", "staging/default"))
-	stranger := mustParse(ParseRevision(strings.Repeat("1", 40)))
+	stranger := mustParse(catalog.ParseRevision(strings.Repeat("1", 40)))
 	s.create(defined("gamma"))
 	ctx := t.Context()
 	tests := map[string]struct {
 		do   func() error
 		want error
 	}{
-		"a name that exists":              {func() error { _, err := s.repo.Create(ctx, somebody, defined("alpha")); return err }, ErrExists},
-		"one definition too many":         {func() error { _, err := s.repo.Create(ctx, somebody, defined("delta")); return err }, ErrLimit},
-		"a patch of nothing":              {func() error { _, err := s.repo.Patch(ctx, somebody, name("nil"), Unconditional(), nil); return err }, ErrNotFound},
-		"a delete of nothing":             {func() error { return s.repo.Delete(ctx, somebody, name("nil"), Exists()) }, ErrNotFound},
-		"a patch at another revision":     {func() error { _, err := s.repo.Patch(ctx, somebody, alpha.Name, OneOf(stranger), nil); return err }, ErrPrecondition},
-		"a patch at none of no revisions": {func() error { _, err := s.repo.Patch(ctx, somebody, alpha.Name, OneOf(), nil); return err }, ErrPrecondition},
-		"a delete at another revision":    {func() error { return s.repo.Delete(ctx, somebody, alpha.Name, OneOf(beta.Revision, stranger)) }, ErrPrecondition},
+		"a name that exists":      {func() error { _, err := s.repo.Create(ctx, somebody, defined("alpha")); return err }, ErrExists},
+		"one definition too many": {func() error { _, err := s.repo.Create(ctx, somebody, defined("delta")); return err }, ErrLimit},
+		"a patch of nothing": {func() error {
+			_, err := s.repo.Patch(ctx, somebody, name("nil"), operation.Unconditional(), nil)
+			return err
+		}, ErrNotFound},
+		"a delete of nothing": {func() error { return s.repo.Delete(ctx, somebody, name("nil"), operation.Exists()) }, ErrNotFound},
+		"a patch at another revision": {func() error {
+			_, err := s.repo.Patch(ctx, somebody, alpha.Name, operation.OneOf(stranger), nil)
+			return err
+		}, ErrPrecondition},
+		"a patch at none of no revisions": {func() error { _, err := s.repo.Patch(ctx, somebody, alpha.Name, operation.OneOf(), nil); return err }, ErrPrecondition},
+		"a delete at another revision": {func() error {
+			return s.repo.Delete(ctx, somebody, alpha.Name, operation.OneOf(beta.Revision, stranger))
+		}, ErrPrecondition},
 		"a target that is claimed": {func() error {
-			_, err := s.repo.Apply(ctx, somebody, Strict, PatchOf(beta.Name, Unconditional(), definition.SyncTo(targets("production/default/x"))))
+			_, err := s.repo.Apply(ctx, somebody, operation.Strict, operation.PatchOf(beta.Name, operation.Unconditional(), definition.SyncTo(targets("production/default/x"))))
 			return err
 		}, ErrConflict},
 		"a target given twice": {func() error {
-			_, err := s.repo.Patch(ctx, somebody, beta.Name, Unconditional(), targets("a/b", "a/b/beta"))
+			_, err := s.repo.Patch(ctx, somebody, beta.Name, operation.Unconditional(), targets("a/b", "a/b/beta"))
 			return err
 		}, definition.ErrInvalid},
 	}
@@ -261,14 +271,14 @@ func TestWritesAreRefused(t *testing.T) {
 			}
 		})
 	}
-	_, err := s.repo.Apply(ctx, somebody, Strict, PatchOf(beta.Name, Unconditional(), definition.SyncTo(targets("production/default/x"))))
-	if claim := (*ClaimError)(nil); !errors.As(err, &claim) || claim.Holder != alpha.Name {
+	_, err := s.repo.Apply(ctx, somebody, operation.Strict, operation.PatchOf(beta.Name, operation.Unconditional(), definition.SyncTo(targets("production/default/x"))))
+	if claim := (*operation.ClaimError)(nil); !errors.As(err, &claim) || claim.Holder != alpha.Name {
 		t.Errorf("the error names no holder: %v", err)
 	}
 	if s.repo.Snapshot() != before {
 		t.Error("a refused write moved HEAD")
 	}
-	same, err := s.repo.Patch(ctx, somebody, alpha.Name, OneOf(alpha.Revision), alpha.Definition.Sync)
+	same, err := s.repo.Patch(ctx, somebody, alpha.Name, operation.OneOf(alpha.Revision), alpha.Definition.Sync)
 	if err != nil || same != alpha || s.repo.Snapshot() != before {
 		t.Errorf("a patch that changes nothing: %v, %+v", err, same)
 	}
@@ -298,16 +308,16 @@ func TestPushesAreFollowed(t *testing.T) {
 	if s.get(snapshot, "alpha") != alpha {
 		t.Error("alpha's entry changed with beta's")
 	}
-	changes := Diff(nil, snapshot)
+	changes := catalog.Diff(nil, snapshot)
 	if len(changes) != 2 {
 		t.Errorf("changes: %+v", changes)
 	}
-	if _, err := s.repo.Patch(t.Context(), somebody, broken.Name, Unconditional(), nil); !errors.Is(err, ErrConflict) {
+	if _, err := s.repo.Patch(t.Context(), somebody, broken.Name, operation.Unconditional(), nil); !errors.Is(err, ErrConflict) {
 		t.Errorf("patch of a broken file: %v", err)
 	}
 
 	// An edit keeps what people wrote.
-	patched, err := s.repo.Patch(t.Context(), somebody, alpha.Name, OneOf(alpha.Revision), targets("production/default", "staging/web"))
+	patched, err := s.repo.Patch(t.Context(), somebody, alpha.Name, operation.OneOf(alpha.Revision), targets("production/default", "staging/web"))
 	s.must(err)
 	if text := s.git(s.gitDir(), "show", "main:secrets/alpha.yaml"); !strings.Contains(text, "# Owned by payments.") || !strings.Contains(text, "# the one") || !strings.Contains(text, "web") {
 		t.Errorf("after the edit:\n%s", text)
@@ -347,14 +357,14 @@ func TestPushesAreFollowed(t *testing.T) {
 	}
 	// The branch is deleted.
 	s.git(s.gitDir(), "update-ref", "-d", "refs/heads/main")
-	if snapshot = s.at(Revision{}); len(snapshot.Entries()) != 0 {
+	if snapshot = s.at(catalog.Revision{}); len(snapshot.Entries()) != 0 {
 		t.Errorf("entries of no branch: %d", len(snapshot.Entries()))
 	}
 	s.create(defined("alpha"))
 	s.fsck()
 }
 
-func (c *workTree) pushCommit(message string) Revision {
+func (c *workTree) pushCommit(message string) catalog.Revision {
 	c.Helper()
 	c.commit(message)
 	return c.push()
@@ -438,18 +448,18 @@ func TestHistoryComesInPages(t *testing.T) {
 	s.create(defined("beta"))
 	for i := range 5 {
 		var err error
-		e, err = s.repo.Patch(t.Context(), somebody, e.Name, OneOf(e.Revision), targets(fmt.Sprintf("c/n%d", i)))
+		e, err = s.repo.Patch(t.Context(), somebody, e.Name, operation.OneOf(e.Revision), targets(fmt.Sprintf("c/n%d", i)))
 		s.must(err)
 	}
 	c := s.clone()
 	c.write("secrets/alpha.yaml", fileOf("alpha", "default"))
 	pushed := c.pushCommit("By hand\n\nBecause.")
 	s.at(pushed)
-	s.must(s.repo.Delete(t.Context(), somebody, e.Name, Exists()))
+	s.must(s.repo.Delete(t.Context(), somebody, e.Name, operation.Exists()))
 	s.create(defined("alpha"))
 
 	var got []string
-	var after Revision
+	var after catalog.Revision
 	for pages := 0; pages == 0 || !after.IsZero(); pages++ {
 		events, next, err := s.repo.History(t.Context(), e.Name, after, 4)
 		s.must(err)
@@ -466,7 +476,7 @@ func TestHistoryComesInPages(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("history:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if _, _, err := s.repo.History(t.Context(), e.Name, mustParse(ParseRevision(strings.Repeat("1", 40))), 4); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.repo.History(t.Context(), e.Name, mustParse(catalog.ParseRevision(strings.Repeat("1", 40))), 4); !errors.Is(err, ErrNotFound) {
 		t.Errorf("history below an unknown commit: %v", err)
 	}
 }
@@ -474,10 +484,10 @@ func TestHistoryComesInPages(t *testing.T) {
 func TestALongFileIsEditedLikeAShortOne(t *testing.T) {
 	s := newStory(t)
 	c := s.clone()
-	c.write("secrets/alpha.yaml", "# "+strings.Repeat("long ", keptContent)+"\n"+fileOf("alpha", "default"))
+	c.write("secrets/alpha.yaml", "# "+strings.Repeat("long ", catalog.KeptContent)+"\n"+fileOf("alpha", "default"))
 	s.at(c.pushCommit("add"))
 	for i := range 3 {
-		_, err := s.repo.Patch(t.Context(), somebody, name("alpha"), Exists(), targets(fmt.Sprintf("c/n%d", i)))
+		_, err := s.repo.Patch(t.Context(), somebody, name("alpha"), operation.Exists(), targets(fmt.Sprintf("c/n%d", i)))
 		s.must(err)
 	}
 	if text := s.git(s.gitDir(), "show", "main:secrets/alpha.yaml"); !strings.HasPrefix(text, "# long") || !strings.Contains(text, "n2") {

@@ -2,6 +2,7 @@ package gitstore
 
 import (
 	"errors"
+	"secretsync/gitstore/operation"
 	"testing"
 	"time"
 )
@@ -15,7 +16,7 @@ func TestWhatIsSignedAndWhatIsNotIsToldOfARemoteAsOfAnyOther(t *testing.T) {
 	c := s.begin("alpha")
 	since := s.repo.Snapshot().Head()
 	s.store.Configure(s.repo.Tenant(), Settings{Remote: s.served.remote(time.Minute), Signatures: keys.settings(since).Signatures})
-	_, err := s.repo.Patch(t.Context(), somebody, name("none"), Unconditional(), nil)
+	_, err := s.repo.Patch(t.Context(), somebody, name("none"), operation.Unconditional(), nil)
 	if !errors.Is(err, ErrNotFound) {
 		t.Fatal(err)
 	}

@@ -12,6 +12,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"secretsync/gitstore/catalog"
+	"secretsync/gitstore/internal/gitdir/object"
+	"secretsync/gitstore/operation"
 	"secretsync/gitstore/signature"
 )
 
@@ -37,7 +40,7 @@ func newSignedStory(t *testing.T) *signedStory {
 		}
 	}
 	s.list(s.line("pat", ""), s.line("server", ""))
-	s.restart(Revision{})
+	s.restart(catalog.Revision{})
 	return s
 }
 
@@ -54,12 +57,12 @@ func (s *signedStory) list(lines ...string) {
 	s.must(os.WriteFile(s.file("allowed"), []byte(strings.Join(lines, "\n")+"\n"), 0o644))
 }
 
-func (s *signedStory) settings(since Revision) Settings {
+func (s *signedStory) settings(since catalog.Revision) Settings {
 	return Settings{AllowForcePush: true, Signatures: Signatures{AllowedSignersFile: s.file("allowed"), Since: since}}
 }
 
 // restart opens the store anew.
-func (s *signedStory) restart(since Revision) {
+func (s *signedStory) restart(since catalog.Revision) {
 	s.Helper()
 	s.close()
 	s.registry = prometheus.NewRegistry()
@@ -72,7 +75,7 @@ func (s *signedStory) restart(since Revision) {
 
 // seen returns when the store has seen what stands now, as who writes does.
 func (s *signedStory) seen() error {
-	_, err := s.repo.Patch(s.Context(), somebody, name("none"), Unconditional(), nil)
+	_, err := s.repo.Patch(s.Context(), somebody, name("none"), operation.Unconditional(), nil)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -80,7 +83,7 @@ func (s *signedStory) seen() error {
 }
 
 // pushed commits with somebody's key, or nobody's, and pushes.
-func (c *workTree) pushedBy(keys *signedStory, who, message string) Revision {
+func (c *workTree) pushedBy(keys *signedStory, who, message string) catalog.Revision {
 	c.Helper()
 	c.git(c.dir, "add", "-A")
 	args := []string{"commit", "-q", "--allow-empty", "-m", message}
@@ -110,7 +113,7 @@ func TestTheNewestRevisionThatIsSignedThroughoutIsInForce(t *testing.T) {
 	}
 	c.write("secrets/gamma.yaml", fileOf("gamma", "default"))
 	unsigned := c.pushedBy(s, "", "not signed")
-	stays := func(tip Revision, reason string) {
+	stays := func(tip catalog.Revision, reason string) {
 		t.Helper()
 		if got := s.repo.Snapshot().Head(); got != signed {
 			t.Errorf("HEAD is %s, not %s", got, signed)
@@ -129,12 +132,12 @@ func TestTheNewestRevisionThatIsSignedThroughoutIsInForce(t *testing.T) {
 	if _, err := s.repo.Create(t.Context(), somebody, defined("delta")); !errors.Is(err, ErrConflict) || errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), unsigned.String()) {
 		t.Errorf("a write on top of it: %v", err)
 	}
-	if _, err := s.repo.Patch(t.Context(), somebody, name("alpha"), Exists(), targets("production/default")); err != nil {
+	if _, err := s.repo.Patch(t.Context(), somebody, name("alpha"), operation.Exists(), targets("production/default")); err != nil {
 		t.Errorf("a write that changes nothing: %v", err)
 	}
 	on := c.pushedBy(s, "pat", "signed, on top of it")
 	stays(on, "is not signed")
-	s.restart(Revision{})
+	s.restart(catalog.Revision{})
 	stays(on, "is not signed")
 
 	// The operator vouches for it.
@@ -146,7 +149,7 @@ func TestTheNewestRevisionThatIsSignedThroughoutIsInForce(t *testing.T) {
 	s.create(defined("delta"))
 
 	// Or it is replaced by one that is signed.
-	s.store.Configure(s.repo.Tenant(), s.settings(Revision{}))
+	s.store.Configure(s.repo.Tenant(), s.settings(catalog.Revision{}))
 	s.must(s.seen())
 	c.git(c.dir, "reset", "-q", "--hard", signed.String())
 	c.write("secrets/gamma.yaml", fileOf("gamma", "other"))
@@ -221,21 +224,29 @@ func TestARestartVerifiesNothingAgain(t *testing.T) {
 	for i := range 5 {
 		s.create(defined(fmt.Sprintf("def-%d", i)))
 	}
-	s.close() // it is read when nobody writes it any more
-	if got := len(s.repo.trust.order); got != 5 {
+	// What is known is read when nobody writes it any more.
+	verified := func() (n int) {
+		s.Helper()
+		s.close()
+		for _, line := range strings.Fields(s.git(s.gitDir(), "rev-list", "main")) {
+			if id, ok := object.ParseHash([]byte(line)); ok && s.repo.trust.Good(id) {
+				n++
+			}
+		}
+		return n
+	}
+	if got := verified(); got != 5 {
 		t.Errorf("%d commits are known to be good", got)
 	}
-	s.restart(Revision{})
+	s.restart(catalog.Revision{})
 	s.create(defined("more"))
-	s.close()
-	if got := len(s.repo.trust.order); got != 2 {
+	if got := verified(); got != 2 {
 		t.Errorf("after the restart %d commits were verified", got-1)
 	}
 	// But under another list each is.
 	s.list(s.line("server", ""))
-	s.restart(Revision{})
-	s.close()
-	if got := len(s.repo.trust.order); got != 6 {
+	s.restart(catalog.Revision{})
+	if got := verified(); got != 6 {
 		t.Errorf("under another list %d commits were verified", got)
 	}
 }
@@ -245,7 +256,7 @@ func TestNothingUnsignedIsInForceAfterAStart(t *testing.T) {
 	s.close()
 	s.open() // nothing has to be signed, nor is it
 	s.create(defined("alpha"))
-	s.restart(Revision{})
+	s.restart(catalog.Revision{})
 	if s.repo.Snapshot().Read() {
 		t.Errorf("in force is %s", s.repo.Snapshot().Head())
 	}
@@ -253,7 +264,7 @@ func TestNothingUnsignedIsInForceAfterAStart(t *testing.T) {
 		t.Errorf("health: %v (%s)", err, Cause(err))
 	}
 	c := s.clone()
-	since := mustParse(ParseRevision(c.git(c.dir, "rev-parse", "HEAD")))
+	since := mustParse(catalog.ParseRevision(c.git(c.dir, "rev-parse", "HEAD")))
 	s.restart(since)
 	s.create(defined("beta"))
 	if got := len(s.repo.Snapshot().Entries()); got != 2 {
@@ -317,17 +328,17 @@ func TestOurCommitsAreSignedOrNotMade(t *testing.T) {
 	s.create(defined("beta"))
 	s.must(s.repo.Healthy())
 	s.signing = SigningKey{}
-	s.restart(Revision{})
+	s.restart(catalog.Revision{})
 	refused(ErrConflict, "has no key to sign with")
 	s.signing = SigningKey{File: s.file("eve")}
-	s.restart(Revision{})
+	s.restart(catalog.Revision{})
 	refused(ErrConflict, "not listed")
 }
 
 func TestARevertInGitIsACommitAsAnyOther(t *testing.T) {
 	s := newStory(t)
 	e := s.create(defined("alpha", "production/default"))
-	patched, err := s.repo.Patch(t.Context(), somebody, e.Name, OneOf(e.Revision), targets("staging/default"))
+	patched, err := s.repo.Patch(t.Context(), somebody, e.Name, operation.OneOf(e.Revision), targets("staging/default"))
 	s.must(err)
 	c := s.clone()
 	c.git(c.dir, "checkout", "-q", "-b", "undo")
@@ -335,7 +346,7 @@ func TestARevertInGitIsACommitAsAnyOther(t *testing.T) {
 	c.git(c.dir, "checkout", "-q", "main")
 	c.git(c.dir, "merge", "-q", "--no-ff", "-m", "Merge the revert", "undo")
 	got := s.get(s.at(c.push()), "alpha")
-	if got.blob != e.blob || got.Revision == e.Revision || got.Created != e.Created {
+	if got.Stored.Blob != e.Stored.Blob || got.Revision == e.Revision || got.Created != e.Created {
 		t.Errorf("it stands as %+v", got)
 	}
 }
@@ -352,7 +363,7 @@ func TestWhereHistoryIsCutOffWhatIsThereHasToBeSigned(t *testing.T) {
 	s.close()
 	s.must(os.RemoveAll(s.gitDir()))
 	s.git(s.dir, "clone", "-q", "--bare", "--depth=1", "file://"+c.dir, s.gitDir())
-	s.restart(Revision{})
+	s.restart(catalog.Revision{})
 	if got := len(s.repo.Snapshot().Entries()); got != 1 || s.repo.Withheld() != nil {
 		t.Errorf("%d definitions; %v", got, s.repo.Healthy())
 	}

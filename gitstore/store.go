@@ -17,10 +17,23 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/utils/clock"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/internal/condition"
+	"secretsync/gitstore/internal/draft"
 	"secretsync/gitstore/internal/gitdir/disk"
 	"secretsync/gitstore/internal/gitdir/pack"
+	"secretsync/gitstore/internal/index"
+	"secretsync/gitstore/internal/message"
+	"secretsync/gitstore/internal/mirror"
 	"secretsync/gitstore/internal/remote"
+	"secretsync/gitstore/internal/shown"
+	"secretsync/gitstore/internal/telemetry"
+	"secretsync/gitstore/internal/trust"
+	"secretsync/gitstore/internal/turns"
+	"secretsync/gitstore/internal/watch"
+	"secretsync/gitstore/signature"
+	"secretsync/gitstore/sleeper"
 )
 
 // Config says where a store keeps its repositories and how. Only Dir is needed.
@@ -34,21 +47,22 @@ type Config struct {
 	SigningKey SigningKey
 	// MaxDefinitions is the greatest number of definitions of a tenant. The API
 	// makes no more, and of those that a push brings the ones with the lesser
-	// names are served: see [Snapshot.Surplus]. Zero: [definition.DefaultLimit].
+	// names are served: see [catalog.Snapshot.Surplus]. Zero: [definition.DefaultLimit].
 	MaxDefinitions int
 	// MaxMirror is how many bytes the objects of a repository may take on disk that
 	// is a mirror of a remote one. Zero: 2 GiB.
 	MaxMirror int64
 	// PollInterval is how often a branch is looked at besides being watched,
-	// and how soon a repository recovers from a fault. Zero: 2 seconds.
+	// and how soon a repository recovers from a fault. Zero: 2 seconds. Where nothing
+	// moves, and the system tells when something does, it is looked at a fifth as often.
 	PollInterval time.Duration
 	// Clock is for tests. Zero: the real one.
-	Clock clock.Clock
+	Clock clock.WithDelayedExecution
 	// Log is where it says what an operator ought to know. Zero: nowhere.
 	Log *slog.Logger
 	// Published is told of each snapshot that takes the place of another, before anybody
 	// can read it. It must not block. Nil: nobody is.
-	Published func(t TenantName, before, after *Snapshot)
+	Published func(t TenantName, before, after *catalog.Snapshot)
 	// Tracer makes spans of writes, pushes and fetches. Nil: nothing is traced.
 	Tracer trace.Tracer
 	// Metrics is where the store's metrics are registered. Zero: nowhere.
@@ -84,18 +98,22 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// Identity is a person or program as commits name it.
+type Identity struct{ Name, Email string }
+
 // Store holds the repositories of all tenants. One process at a time can have
 // a data folder open.
 type Store struct {
 	config  Config
-	metrics *metrics
+	metrics *telemetry.Metrics
 	lock    *os.File
 
-	signingKey signingKey
+	signingKey trust.Key
 
-	watcher *watcher
-	turns   *turns        // for opening and history
-	follows *turns        // for following what was pushed, if that takes long
+	watcher *watch.Watcher
+	openers chan struct{} // for making and opening folders
+	turns   *turns.Turns  // for reading history, the first time or anew
+	follows *turns.Turns  // for following what was pushed, if that takes long
 	slots   chan struct{} // for rounds of maintenance at the same time
 	hosts   *remote.Hosts // of all remote repositories
 
@@ -120,15 +138,16 @@ func Open(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{config: cfg, lock: lock, settings: make(map[TenantName]Settings), repositories: make(map[TenantName]*Repository)}
-	s.signingKey.SigningKey = cfg.SigningKey
-	s.turns = newTurns(cfg.Clock, runtime.GOMAXPROCS(0))
-	s.follows = newTurns(cfg.Clock, max(1, runtime.GOMAXPROCS(0)/2)) // the other half is for who writes
+	s.signingKey.File, s.signingKey.PassphraseFile = cfg.SigningKey.File, cfg.SigningKey.PassphraseFile
+	s.openers = make(chan struct{}, openers)
+	s.turns = turns.New(cfg.Clock, runtime.GOMAXPROCS(0))
+	s.follows = turns.New(cfg.Clock, max(1, runtime.GOMAXPROCS(0)/2)) // the other half is for who writes
 	s.slots = make(chan struct{}, min(2, max(1, runtime.GOMAXPROCS(0)/2)))
 	s.hosts = remote.NewHosts(remote.HostsConfig{Clock: cfg.Clock})
-	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
+	if s.metrics, err = telemetry.NewMetrics(cfg.Metrics); err != nil {
 		return nil, errors.Join(fmt.Errorf("metrics: %w", err), lock.Close())
 	}
-	s.watcher = newWatcher(cfg.Log)
+	s.watcher = watch.New(cfg.Log)
 	return s, nil
 }
 
@@ -180,17 +199,18 @@ func (s *Store) newRepository(t TenantName) *Repository {
 	cfg := s.config
 	r := &Repository{
 		store: s, tenant: t, dir: s.Folder(t),
-		committer: cfg.Committer, maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval, maxMirror: cfg.MaxMirror,
-		clock: cfg.Clock, log: cfg.Log, slots: s.slots,
-		queue: newQueue(), tasks: make(chan func()), changed: make(chan struct{}, 1), hinted: make(chan struct{}, 1),
-		state: unreadState(), claims: newClaims(), complaints: make(map[string]string), builder: pack.NewBuilder(),
-		health: newHealth(errOpening), tried: make(chan struct{}), asked: make(chan struct{}), open: make(chan struct{}), done: make(chan struct{}),
+		committer: message.Identity(cfg.Committer), maxDefinitions: cfg.MaxDefinitions, pollInterval: cfg.PollInterval, maxMirror: cfg.MaxMirror,
+		clock: cfg.Clock, log: cfg.Log, slots: s.slots, spans: telemetry.NewSpans(cfg.Tracer, t.s, mirror.Outcome),
+		queue: newQueue(), tasks: make(chan *task, 1), changed: make(chan struct{}, 1), hinted: make(chan struct{}, 1),
+		state: index.Unread(), builder: pack.NewBuilder(), condition: condition.New(cfg.Log, t.s, errOpening),
+		tried: make(chan struct{}), asked: make(chan struct{}), open: make(chan struct{}), done: make(chan struct{}),
 	}
+	r.turns = sleeper.New(cfg.Clock, r.turn)
 	r.wanted.Store(s.settingsOf(t))
 	r.freshness.Store(&Freshness{Remote: r.wanted.Load().Remote.String()})
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
-	r.current.Store(r.state.snapshot)
-	r.claims.counted = r.state.snapshot
+	r.shown = shown.New(r.ctx, r.state.Snapshot)
+	r.claims = draft.NewClaims(r.state.Snapshot)
 	return r
 }
 
@@ -228,6 +248,14 @@ func (s *Store) Tenants() []TenantName {
 	return tenants
 }
 
+// Has reports whether the tenant's repository was asked for and not closed since.
+func (s *Store) Has(t TenantName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.repositories[t]
+	return r != nil && r.ctx.Err() == nil
+}
+
 // Close ends all work and waits for it: writes that were taken up are
 // finished, others refused, walks given up. It waits for nothing but calls of
 // the operating system that are under way.
@@ -250,5 +278,56 @@ func (s *Store) Close() error {
 		errs = append(errs, r.failed)
 	}
 	s.hosts.Close()
-	return errors.Join(append(errs, s.watcher.close(), unlockFolder(s.lock))...)
+	return errors.Join(append(errs, s.watcher.Close(), unlockFolder(s.lock))...)
+}
+
+// Configure says how a tenant's repository is to be kept, from now on if it is
+// open, else once it is opened. Without it that is as the zero Settings say. To say
+// the same again costs nothing.
+func (s *Store) Configure(t TenantName, settings Settings) {
+	settings = settings.withDefaults()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settings[t] = settings
+	if r := s.repositories[t]; r != nil && !settings.equal(*r.wanted.Load()) {
+		r.wanted.Store(&settings)
+		r.notice()
+	}
+}
+
+// Reread has each open repository look soon at its branch and at the files that its
+// settings name, as happens by itself.
+func (s *Store) Reread() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.repositories {
+		r.notice()
+	}
+}
+
+// settingsOf returns what Configure said. The caller holds the lock.
+func (s *Store) settingsOf(t TenantName) *Settings {
+	settings := s.settings[t].withDefaults()
+	return &settings
+}
+
+// SigningKey says with which key the store signs its commits. The zero value: it
+// doesn't.
+type SigningKey struct {
+	// File holds an SSH private key or an armored OpenPGP one, and is read again
+	// when it changes.
+	File string
+	// PassphraseFile holds what unlocks the key, and nothing else. Empty: it has no
+	// passphrase.
+	PassphraseFile string
+}
+
+// key returns what the store signs its commits with, nil if it doesn't. A failure
+// matches [signature.ErrKey] and [ErrUnavailable].
+func (s *Store) key() (*signature.Key, error) {
+	key, err := s.signingKey.Get()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return key, nil
 }

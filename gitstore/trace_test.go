@@ -8,6 +8,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+	"secretsync/gitstore/operation"
 )
 
 // traced is a provider whose spans are kept, as they end.
@@ -39,7 +40,7 @@ func TestACommitIsOfATrace(t *testing.T) {
 	s.fresh(current)
 
 	ctx, request := tracer.Start(t.Context(), "request")
-	written, err := s.repo.Apply(ctx, somebody, Lenient, Creation(defined("alpha")))
+	written, err := s.repo.Apply(ctx, somebody, operation.Lenient, operation.Creation(defined("alpha")))
 	s.must(err)
 	request.End()
 	commit, push := spanNamed(t, spans, "commit"), spanNamed(t, spans, "push")
@@ -67,23 +68,5 @@ func TestACommitIsOfATrace(t *testing.T) {
 
 	if s.repo.Trace(strings.Repeat("0", 40)).IsValid() {
 		t.Error("a commit that there is not is of a trace")
-	}
-}
-
-func TestOnlyTheNewestCommitsAreRememberedWithTheirTrace(t *testing.T) {
-	tracer, _ := newTracer(t)
-	s := &story{TB: t, dir: t.TempDir()}
-	s.openWith(Config{Tracer: tracer})
-	t.Cleanup(func() { s.close() })
-	e := s.create(defined("alpha"))
-	if !s.repo.Trace(e.Revision.String()).IsValid() {
-		t.Error("the newest commit is of no trace")
-	}
-	for i := range mostTraced {
-		_, err := s.repo.Patch(t.Context(), somebody, e.Name, Exists(), targets([]string{"production/a", "production/b"}[i%2]))
-		s.must(err)
-	}
-	if s.repo.Trace(e.Revision.String()).IsValid() {
-		t.Error("an old commit is remembered")
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"secretsync/gitstore/catalog"
+	"secretsync/gitstore/operation"
 )
 
 // The index must say what stock Git says, of any history, whether it followed
@@ -79,7 +82,7 @@ func (c *workTree) randomCommits(r *rand.Rand, step int) {
 }
 
 // agrees compares a snapshot with what git log says.
-func (s *story) agrees(snapshot *Snapshot, when string) {
+func (s *story) agrees(snapshot *catalog.Snapshot, when string) {
 	s.Helper()
 	type told struct{ revision, changed, created, source string }
 	files := make(map[string]*told)
@@ -135,17 +138,17 @@ func TestDiffShowsAddedChangedAndRemoved(t *testing.T) {
 	s.create(defined("beta"))
 	before := s.repo.Snapshot()
 	s.create(defined("gamma"))
-	_, err := s.repo.Patch(t.Context(), somebody, name("beta"), Exists(), targets("c/n"))
+	_, err := s.repo.Patch(t.Context(), somebody, name("beta"), operation.Exists(), targets("c/n"))
 	s.must(err)
-	s.must(s.repo.Delete(t.Context(), somebody, name("alpha"), Exists()))
+	s.must(s.repo.Delete(t.Context(), somebody, name("alpha"), operation.Exists()))
 	var got []string
-	for _, c := range Diff(before, s.repo.Snapshot()) {
+	for _, c := range catalog.Diff(before, s.repo.Snapshot()) {
 		got = append(got, fmt.Sprintf("%s %v %v", c.Name, c.Old != nil, c.New != nil))
 	}
 	if want := "[alpha true false beta true true gamma false true]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if c := Diff(s.repo.Snapshot(), nil); len(c) != 2 || c[0].New != nil {
+	if c := catalog.Diff(s.repo.Snapshot(), nil); len(c) != 2 || c[0].New != nil {
 		t.Errorf("to nothing: %+v", c)
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/exchange"
 	"secretsync/reconcile"
 )
 
@@ -48,19 +49,21 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"globex's admin", w.globex, "globex", apikey.Admin},
 	}
 	// All routes, and two that do not exist.
-	all := append(slices.Clone(routes), route{"GET", tenantsPath + ":tenant/nothing", apikey.Readonly, nil}, route{"PUT", tenantsPath + ":tenant/secrets", apikey.Readonly, nil})
+	all := append(w.server.apiRoutes(),
+		exchange.Route{Method: "GET", Path: tenantsPath + ":tenant/nothing", Role: apikey.Readonly},
+		exchange.Route{Method: "PUT", Path: tenantsPath + ":tenant/secrets", Role: apikey.Readonly})
 	foreign := map[string]string{} // route and holder → the answer about another tenant
 	for _, h := range holders {
 		for _, rt := range all {
 			for _, tenant := range []string{"acme", "globex", "initech"} {
-				if rt.role == "" && tenant != "acme" {
+				if rt.Role == "" && tenant != "acme" {
 					continue
 				}
-				name := fmt.Sprintf("%s: %s %s of %s", h.name, rt.method, rt.path, tenant)
-				path := strings.NewReplacer(":tenant", tenant, ":name", "no-such-name", ":id", "ak-nosuchkey").Replace(rt.path)
-				r := w.do(rt.method, path, h.key, "")
+				name := fmt.Sprintf("%s: %s %s of %s", h.name, rt.Method, rt.Path, tenant)
+				path := strings.NewReplacer(":tenant", tenant, ":name", "no-such-name", ":id", "ak-nosuchkey").Replace(rt.Path)
+				r := w.do(rt.Method, path, h.key, "")
 				switch {
-				case rt.role == "":
+				case rt.Role == "":
 					if r.status != http.StatusOK {
 						t.Errorf("%s: %d; want 200 for everybody", name, r.status)
 					}
@@ -72,12 +75,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 					if r.status != http.StatusForbidden {
 						t.Errorf("%s: %d; want 403", name, r.status)
 					}
-					about := h.name + rt.method + rt.path
+					about := h.name + rt.Method + rt.Path
 					if before, ok := foreign[about]; ok && before != string(r.body) {
 						t.Errorf("%s: %s; about another tenant %s", name, r.body, before)
 					}
 					foreign[about] = string(r.body)
-				case !h.role.Allows(rt.role):
+				case !h.role.Allows(rt.Role):
 					if r.status != http.StatusForbidden || !strings.Contains(string(r.body), "admin access required") {
 						t.Errorf("%s: %d %s; want 403 for the role", name, r.status, r.body)
 					}
@@ -259,13 +262,13 @@ func TestAKeyThatIsRevokedWhileItWaitsIsToldNothing(t *testing.T) {
 	decodeJSON(t, w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"x","role":"readonly"}`).body, &key)
 	waiting := make(chan struct{})
 	var once sync.Once
-	w.reconciler.set(func(*gitstore.Entry) reconcile.Status {
+	w.reconciler.set(func(*catalog.Entry) reconcile.Status {
 		once.Do(func() { close(waiting) })
 		return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.ReasonForbidden}}
 	})
 	answered := make(chan reply, 1)
 	go func() {
-		answered <- w.do("GET", "/api/v1/tenants/acme/secrets/db-password?wait=Active&timeout=5s", key.Key, "")
+		answered <- w.do("GET", "/api/v1/tenants/acme/secrets/db-password?wait=Active&timeout=5m", key.Key, "")
 	}()
 	<-waiting
 	w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+key.ID, w.admin, "")

@@ -119,7 +119,7 @@ func with(a, b audit.Event) audit.Event {
 func TestWhoIsLimitedIsRecorded(t *testing.T) {
 	told := &auditors{}
 	w := newWorld(t, func(c *Config) {
-		c.Audit = told
+		c.Audit, c.Clock = told, newHand() // it stands still: nothing is given back meanwhile
 		c.Limits = limit.Limits{Rate: 1, Burst: 1, KeyRate: 1, KeyBurst: 1, FreeFailures: -1}
 	})
 	for range 2 {

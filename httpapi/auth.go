@@ -7,8 +7,15 @@ import (
 	"time"
 
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/exchange"
 	"secretsync/httpapi/forward"
+	"secretsync/httpapi/problem"
 )
+
+// errNoGitKey: stock git asks without a key first, so that this one is recorded nowhere.
+var errNoGitKey = &problem.Problem{Status: http.StatusUnauthorized, Sentence: "no API key: give one as the password, with any user name"}
+
+func underGit(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, gitPath) }
 
 // presented returns the key that a request presents: as a bearer token or, as Git
 // does it, as the password of whatever user.
@@ -19,17 +26,17 @@ func presented(r *http.Request) (token string, err error) {
 		if underGit(r) {
 			return "", errNoGitKey
 		}
-		return "", errNoKey
+		return "", problem.ErrNoKey
 	case 1:
 	default:
-		return "", errManyKeys
+		return "", problem.ErrManyKeys
 	}
 	scheme, token, _ := strings.Cut(authorization[0], " ")
 	switch {
 	case strings.EqualFold(scheme, "Bearer"):
 		return strings.Trim(token, " "), nil
 	case !underGit(r):
-		return "", errScheme
+		return "", problem.ErrScheme
 	}
 	_, password, ok := r.BasicAuth()
 	if !ok {
@@ -78,7 +85,7 @@ func (s *Server) find(st *state, missed *bool) func(id string) *apikey.Key {
 // such keys, whatever the tenant, so that it tells nobody which tenants there are.
 func (s *Server) doubted(err error, missed bool) error {
 	if missed && s.cfg.KeyStore.Unread() != nil {
-		return errKeysUnread
+		return problem.ErrKeysUnread
 	}
 	return err
 }
@@ -91,49 +98,49 @@ func (s *Server) doubted(err error, missed bool) error {
 // against the address's: so many keys can share an address, and who floods hurts
 // himself alone. While the address is blocked, only secrets that were accepted
 // from it before are.
-func (x *exchange) authenticate() error {
-	key, hash, err := x.s.keyFor(x.state, x.r, x.began)
-	if err := x.letIn(key, hash, err); err != nil {
+func (s *Server) authenticate(st *state, x *exchange.Exchange) error {
+	key, hash, err := s.keyFor(st, x.Request, x.Began)
+	if err := s.letIn(st, x, key, hash, err); err != nil {
 		return err
 	}
-	segment, ok := forward.Segment(x.r.URL.Path)
+	segment, ok := forward.Segment(x.Request.URL.Path)
 	if ok && segment != key.Tenant.String() {
-		return errTenant
+		return problem.ErrTenant
 	}
-	if x.tenant = x.state.tenants[key.Tenant.String()]; x.tenant == nil && ok {
+	if x.Tenant = st.tenants[key.Tenant.String()]; x.Tenant == nil && ok {
 		return errNotHeld // it just went to another replica
 	}
-	x.s.usage.Touch(key.ID, x.began)
+	s.usage.Touch(key.ID, x.Began)
 	return nil
 }
 
 // letIn counts a key that was found right, or was not, and takes note of it.
-func (x *exchange) letIn(key *apikey.Key, hash apikey.Hash, err error) error {
-	s, limits := x.s, &x.state.limits
+func (s *Server) letIn(st *state, x *exchange.Exchange, key *apikey.Key, hash apikey.Hash, err error) error {
+	limits := &st.limits
 	if err != nil {
-		if limited := x.takeFromAddress(true); limited != nil {
+		if limited := s.takeFromAddress(st, x, true); limited != nil {
 			return limited
 		}
-		if errors.Is(err, errKeysUnread) {
+		if errors.Is(err, problem.ErrKeysUnread) {
 			return err // nobody knows that it is a wrong one
 		}
 		s.metrics.authFailures.Inc()
 		// A request without a key is no guess at one, and neither is one with a key
 		// that was right at sign-in.
-		if _, proven := proofOf(x.r); !proven && !errors.Is(err, errNoKey) && !errors.Is(err, errNoGitKey) {
-			s.addresses.Failed(x.remote, limits)
+		if !x.Within && !errors.Is(err, problem.ErrNoKey) && !errors.Is(err, errNoGitKey) {
+			s.addresses.Failed(x.Remote, limits)
 		}
 		return err
 	}
-	if blocked := s.addresses.Admit(x.remote, hash, limits, x.began); blocked > 0 {
-		return x.limited(blocked, tooManyFailures)
+	if blocked := s.addresses.Admit(x.Remote, hash, limits, x.Began); blocked > 0 {
+		return s.limited(blocked, tooManyFailures)
 	}
-	x.key = key
-	if page := visitorOf(x.r); page != nil {
-		page.key = key // whose visit it is, for the log
+	x.Key = key
+	if page := visitorOf(x.Request); page != nil {
+		page.Key = key // whose visit it is, for the log
 	}
-	if wait := s.keyLimits.Take(key.ID, limits, x.began); wait > 0 {
-		return x.limited(wait, "too many requests with your key")
+	if wait := s.keyLimits.Take(key.ID, limits, x.Began); wait > 0 {
+		return s.limited(wait, "too many requests with your key")
 	}
 	return nil
 }
@@ -142,18 +149,18 @@ const tooManyFailures = "too many failed authentications from your address"
 
 // takeFromAddress counts a request that came without a right key. While the address is
 // blocked, one for which a key was needed, right or wrong, is told no more than that.
-func (x *exchange) takeFromAddress(withKey bool) error {
-	wait, blocked := x.s.addresses.Take(x.remote, &x.state.limits, x.began)
+func (s *Server) takeFromAddress(st *state, x *exchange.Exchange, withKey bool) error {
+	wait, blocked := s.addresses.Take(x.Remote, &st.limits, x.Began)
 	switch {
 	case wait > 0:
-		return x.limited(wait, "too many requests from your address")
+		return s.limited(wait, "too many requests from your address")
 	case blocked > 0 && withKey:
-		return x.limited(blocked, tooManyFailures)
+		return s.limited(blocked, tooManyFailures)
 	}
 	return nil
 }
 
-func (x *exchange) limited(wait time.Duration, why string) error {
-	x.s.metrics.limited.Inc()
-	return tooMany(wait, why)
+func (s *Server) limited(wait time.Duration, why string) error {
+	s.metrics.limited.Inc()
+	return problem.TooMany(wait, why)
 }

@@ -1,12 +1,10 @@
 package httpapi
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"secretsync/gitstore"
@@ -48,23 +46,5 @@ func TestABrokenRepositoryAnswersForItselfAlone(t *testing.T) {
 	}
 	if r := w.do("GET", "/api/v1/tenants/globex/secrets", w.globex, ""); r.status != 200 {
 		t.Errorf("the other tenant: %d %s", r.status, r.body)
-	}
-}
-
-func TestCausesOfUnavailabilityAreTold(t *testing.T) {
-	for _, c := range []struct {
-		err    error
-		want   string
-		seldom bool
-	}{
-		{errors.Join(gitstore.ErrUnavailable, gitstore.ErrOpening), "x: the repository is being opened; nothing was changed, try again later", false},
-		{errors.Join(gitstore.ErrUnavailable, &os.PathError{Op: "open", Path: "/srv/acme", Err: syscall.ENOSPC}), "x: the file system says: no space left on device; nothing was changed, try again later", true},
-		{errors.Join(gitstore.ErrUnavailable, errors.New("/srv/acme")), "x; nothing was changed, try again later", true},
-		{nil, "x; nothing was changed, try again later", true},
-	} {
-		p := unavailableNow("x", c.err)
-		if p.sentence != c.want || p.status != 503 || (p.retryAfter == unavailableRetry) != c.seldom {
-			t.Errorf("%v: %d %q after %s, want %q", c.err, p.status, p.sentence, p.retryAfter, c.want)
-		}
 	}
 }

@@ -13,9 +13,9 @@ import (
 // fill makes definitions, a hundred a commit.
 func (w *world) fill(n int) {
 	w.Helper()
-	for begin := 0; begin < n; begin += maxOperations {
+	for begin := 0; begin < n; begin += 100 {
 		var operations []string
-		for i := begin; i < min(n, begin+maxOperations); i++ {
+		for i := begin; i < min(n, begin+100); i++ {
 			operations = append(operations, fmt.Sprintf(`{"op":"create","name":"secret-%04d","secretPath":"a","sync":[{"cluster":"production","namespace":"n%d"}]}`, i, i))
 		}
 		w.must(200, "POST", "/secrets:batch", `{"operations":[`+strings.Join(operations, ",")+`]}`)

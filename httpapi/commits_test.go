@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/reconcile"
 )
 
@@ -126,7 +126,7 @@ func TestWhoWaitsIsAnsweredWhenTheLastTargetIsSynced(t *testing.T) {
 	w := newWorld(t)
 	sha := w.must(201, "POST", "/secrets", `{"name":"db","secretPath":"a","sync":[{"cluster":"production","namespace":"x"}]}`).ResourceVersion
 	state := func(state reconcile.State, reason reconcile.Reason) {
-		w.reconciler.set(func(e *gitstore.Entry) (s reconcile.Status) {
+		w.reconciler.set(func(e *catalog.Entry) (s reconcile.Status) {
 			for _, target := range e.Definition.Sync {
 				s.Targets = append(s.Targets, reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: state, Reason: reason, Observed: e.Source})
 			}

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,133 +12,45 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
-	"secretsync/gitstore/definition"
 	"secretsync/httpapi/apikey"
-	"secretsync/httpapi/hooks"
+	"secretsync/httpapi/clones"
+	"secretsync/httpapi/clusters"
+	"secretsync/httpapi/commits"
+	"secretsync/httpapi/definitions"
+	"secretsync/httpapi/exchange"
+	"secretsync/httpapi/keys"
 	"secretsync/httpapi/limit"
+	"secretsync/httpapi/tenants"
 	"secretsync/reconcile"
-	"secretsync/reconcile/live"
 )
-
-// Reader gives what is at HEAD without waiting for anything.
-type Reader interface {
-	Snapshot() *gitstore.Snapshot
-	Created() time.Time
-}
-
-// Writer commits: operations are one commit, durable when it returns; see
-// [gitstore.Repository.Apply] for the errors.
-type Writer interface {
-	Apply(context.Context, gitstore.Attribution, gitstore.Handling, ...gitstore.Operation) ([]gitstore.Written, error)
-}
-
-// Historian reads the commits that changed a definition, a page at a time.
-type Historian interface {
-	History(ctx context.Context, name definition.Name, after gitstore.Revision, limit int) (events []gitstore.Event, next gitstore.Revision, err error)
-}
-
-// Hinter looks at once whether the branch has moved, and does not wait for it.
-type Hinter interface {
-	Hint()
-}
-
-// HealthReporter says why it can't be written to or followed now; nil: it can.
-type HealthReporter interface {
-	Healthy() error
-}
-
-// ProblemReporter tells what is wrong with a repository that works all the same,
-// a sentence each.
-type ProblemReporter interface {
-	Problems() []string
-}
-
-// FreshnessReporter tells how old what is shown may be.
-type FreshnessReporter interface {
-	Freshness() gitstore.Freshness
-}
-
-// Repository is a tenant's repository, a *[gitstore.Repository].
-type Repository interface {
-	Reader
-	Writer
-	Historian
-	Reverter
-	live.Repository
-	Hinter
-	Revisions
-	FileReader
-	HealthReporter
-	ProblemReporter
-	FreshnessReporter
-}
-
-// StatusSource tells how a definition stands now, without waiting. Version is
-// another one as soon as any of the tenant's statuses may be in more than when
-// it was synced last.
-type StatusSource interface {
-	Status(gitstore.TenantName, *gitstore.Entry) reconcile.Status
-	Version(gitstore.TenantName) uint64
-}
-
-// Waiter returns a definition and its status as soon as that has the phase, or
-// as both stand when ctx ends. One that is not there is [gitstore.ErrNotFound].
-type Waiter interface {
-	Wait(context.Context, gitstore.TenantName, definition.Name, reconcile.Phase) (*gitstore.Entry, reconcile.Status, error)
-}
-
-// Syncer has values read again, and does not wait for it: that of a definition now;
-// that of a path, or all of a tenant's, soon and not more often than is allowed. Of
-// those it tells how many definitions there are.
-type Syncer interface {
-	SyncNow(gitstore.TenantName, definition.Name)
-	SyncPath(gitstore.TenantName, definition.SecretPath) (definitions int)
-	SyncAll(gitstore.TenantName) (definitions int)
-}
-
-// ClusterSource tells a tenant's clusters and how they stand, and how all that
-// it depends on does, without waiting.
-type ClusterSource interface {
-	Tenant(gitstore.TenantName) reconcile.TenantStatus
-	Clusters(gitstore.TenantName) []reconcile.ClusterStatus
-}
 
 // Reconciler is a *[reconcile.Reconciler].
 type Reconciler interface {
-	StatusSource
-	live.Source
-	Waiter
-	Syncer
-	ClusterSource
-	OrphanKeeper
-	DeletionKeeper
-	Planner
+	definitions.Reconciler
+	commits.Reconciler
+	clusters.Reconciler
+	TenantStatus
 }
 
-// KeyReader knows the keys that were made through the API, without waiting.
-type KeyReader interface {
-	// Get finds a key by its id; nil: no such key is known.
-	Get(id string) *apikey.Key
-	// Of returns a tenant's keys, in no order. It fails where they can't be read.
-	Of(gitstore.TenantName) ([]*apikey.Key, error)
-}
-
-// KeyWriter makes and revokes keys, durably before it returns. What can't be done now is
-// [gitstore.ErrUnavailable].
-type KeyWriter interface {
-	Add(context.Context, apikey.Key) error
-	// Remove reports whether the tenant had such a key.
-	Remove(ctx context.Context, tenant gitstore.TenantName, id string) (bool, error)
+// TenantStatus tells how all that a tenant depends on stands, without waiting.
+type TenantStatus interface {
+	Tenant(gitstore.TenantName) reconcile.TenantStatus
 }
 
 // KeyStore keeps the keys that are made through the API: an [apikey.Store], or one that
 // several servers share.
 type KeyStore interface {
-	KeyReader
-	KeyWriter
+	keys.Store
 	// Unread says why the keys of some tenants are not known now; nil: all are. Until
 	// then a key that is not known may be right all the same.
 	Unread() error
+}
+
+// GitServer serves repositories to stock git, a *githttp.Server.
+type GitServer interface {
+	clones.Git
+	// Close ends what is under way.
+	Close()
 }
 
 // Config is what a [Server] needs. The part in [Settings] can be replaced
@@ -187,7 +98,7 @@ type Config struct {
 	Grace time.Duration
 
 	// Audit is told who used which key for what, and who was refused. Optional.
-	Audit Auditor
+	Audit exchange.Auditor
 	// AuditNoReads: not of those that only read, unless they are refused.
 	AuditNoReads bool
 	// Tracer makes a span of each request. Nil: nothing is traced.
@@ -204,7 +115,7 @@ type Config struct {
 
 // Settings are what [Server.Reconfigure] replaces as a whole.
 type Settings struct {
-	Tenants []Tenant
+	Tenants []tenants.Tenant
 	// Elsewhere are the tenants that other replicas hold.
 	Elsewhere []gitstore.TenantName
 	// Keys are the keys of the configuration, of all tenants, wherever they are held.
@@ -213,22 +124,6 @@ type Settings struct {
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed; from
 	// all others the address of the connection counts.
 	TrustedProxies []netip.Prefix
-}
-
-// Tenant is one tenant the server answers for.
-type Tenant struct {
-	Name        gitstore.TenantName
-	DisplayName string // empty: the name
-	Repository  Repository
-	// Clone is how stock git gets and changes the repository; nil: not from here,
-	// because it has a remote.
-	Clone *Clone
-	// Proposals has writes become pull requests; nil: there is no forge to open one at.
-	Proposals Proposer
-	// ProposeOnly: every write through the API becomes one, asked for or not.
-	ProposeOnly bool
-	// Hook takes what the forge of the repository sends; nil: nothing is expected.
-	Hook *hooks.Hook
 }
 
 func (c Config) now() func() time.Time {
@@ -241,7 +136,7 @@ func (c Config) now() func() time.Time {
 // state is the settings in the form requests read them: parsed, indexed, never
 // modified.
 type state struct {
-	tenants   map[string]*Tenant
+	tenants   map[string]*tenants.Tenant
 	elsewhere map[string]bool // tenants of other replicas, by name
 	keys      map[string]*apikey.Key
 	limits    limit.Limits
@@ -253,9 +148,9 @@ func (st *state) known(name gitstore.TenantName) bool {
 	return st.tenants[name.String()] != nil || st.elsewhere[name.String()]
 }
 
-func newState(s Settings, stored KeyReader) (*state, error) {
+func newState(s Settings, stored keys.Reader) (*state, error) {
 	st := &state{
-		tenants:   make(map[string]*Tenant, len(s.Tenants)),
+		tenants:   make(map[string]*tenants.Tenant, len(s.Tenants)),
 		elsewhere: make(map[string]bool, len(s.Elsewhere)),
 		keys:      make(map[string]*apikey.Key, len(s.Keys)),
 		limits:    s.Limits,

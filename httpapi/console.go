@@ -10,25 +10,21 @@ import (
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/audit"
 	"secretsync/httpapi/console"
+	"secretsync/httpapi/exchange"
+	"secretsync/httpapi/problem"
 )
 
 // The console, see package console: pages for people. It reaches the API through
 // inProcess and nothing else.
 const consolePath = "/console/"
 
-var consoleRoutes = []route{
-	{http.MethodGet, "/", "", (*Server).servePage},
-	{http.MethodGet, consolePath + "*page", "", (*Server).servePage},
-	{http.MethodPost, consolePath + "*page", "", (*Server).servePage},
-}
-
 // servePage hands a request to the console, which answers it itself.
-func (s *Server) servePage(x *exchange) (*answer, error) {
-	if x.r.URL.Path == "/" && !strings.Contains(x.r.Header.Get("Accept"), "text/html") {
-		return nil, errNoRoute // a program, which is told so as anywhere else
+func (s *Server) servePage(x *exchange.Exchange) (*exchange.Answer, error) {
+	if x.Request.URL.Path == "/" && !strings.Contains(x.Request.Header.Get("Accept"), "text/html") {
+		return nil, problem.ErrNoRoute // a program, which is told so as anywhere else
 	}
-	r := x.r.WithContext(context.WithValue(x.r.Context(), visitor{}, x))
-	s.console.Serve(&pageWriter{x}, r, x.cookiesForTLS())
+	r := x.Request.WithContext(context.WithValue(x.Request.Context(), visitor{}, x))
+	s.console.Serve(x.Stream(), r, s.cookiesForTLS(x))
 	return nil, nil
 }
 
@@ -37,38 +33,23 @@ func forPeople(r *http.Request) bool {
 	return (r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, consolePath)) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
+// refuseAsPage writes an error as a page.
+func (s *Server) refuseAsPage(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
+	s.console.Refuse(w, r, &console.Error{Status: p.Status, Sentence: p.Sentence})
+}
+
 // cookiesForTLS reports whether the console's cookies are for TLS alone.
-func (x *exchange) cookiesForTLS() bool { return x.overTLS() || x.s.cfg.Console == ConsoleTLS }
+func (s *Server) cookiesForTLS(x *exchange.Exchange) bool {
+	return x.TLS || s.cfg.Console == ConsoleTLS
+}
 
 // visitor is the key under which a request to the console has its exchange.
 type visitor struct{}
 
-func visitorOf(r *http.Request) *exchange {
-	x, _ := r.Context().Value(visitor{}).(*exchange)
+func visitorOf(r *http.Request) *exchange.Exchange {
+	x, _ := r.Context().Value(visitor{}).(*exchange.Exchange)
 	return x
 }
-
-// pageWriter takes note for the log of what the console answers.
-type pageWriter struct{ *exchange }
-
-func (w *pageWriter) WriteHeader(status int) {
-	w.status = status
-	w.record()
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *pageWriter) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-		w.record()
-	}
-	n, err := w.ResponseWriter.Write(p)
-	w.bytes += n
-	return n, err
-}
-
-// Unwrap lets [http.ResponseController] find the connection.
-func (w *pageWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // inProcess is the API as the console reaches it: every call passes [Server.serveOn]
 // as one from outside does. In place of a key it carries what proves that a key was
@@ -88,21 +69,21 @@ func proofOf(r *http.Request) (proof, bool) {
 
 // SignIn judges a key as the API would, and counts a wrong one against the address.
 func (a inProcess) SignIn(r *http.Request, token string) (console.Identity, error) {
-	x := visitorOf(r)
-	key, hash, err := a.s.verify(x.state, token, x.began)
-	if err = x.letIn(key, hash, err); err != nil {
-		p := problemOf(err)
-		x.denied, x.token = denial(err, p.status), token
-		return console.Identity{}, &console.Error{Status: p.status, Sentence: p.sentence}
+	x, st := visitorOf(r), a.s.state.Load()
+	key, hash, err := a.s.verify(st, token, x.Began)
+	if err = a.s.letIn(st, x, key, hash, err); err != nil {
+		p := problem.Of(err)
+		x.Deny(p.Denied, token)
+		return console.Identity{}, &console.Error{Status: p.Status, Sentence: p.Sentence}
 	}
-	if x.state.tenants[key.Tenant.String()] == nil {
-		return console.Identity{}, &console.Error{Status: errNotHeld.status, Sentence: errNotHeld.sentence}
+	if st.tenants[key.Tenant.String()] == nil {
+		return console.Identity{}, &console.Error{Status: errNotHeld.Status, Sentence: errNotHeld.Sentence}
 	}
 	if !key.Role.Allows(apikey.Readonly) {
-		x.denied = audit.WrongRole
-		return console.Identity{}, &console.Error{Status: errSyncOnly.status, Sentence: errSyncOnly.sentence}
+		x.Deny(audit.WrongRole, "")
+		return console.Identity{}, &console.Error{Status: problem.ErrSyncOnly.Status, Sentence: problem.ErrSyncOnly.Sentence}
 	}
-	x.did = audit.SignedIn
+	x.Did = audit.SignedIn
 	return console.Identity{
 		Tenant: key.Tenant.String(), KeyID: key.ID, Name: key.DisplayName, Admin: key.Role.Allows(apikey.Admin),
 		Expires: key.ExpiresAt, Proof: hash,
@@ -112,7 +93,7 @@ func (a inProcess) SignIn(r *http.Request, token string) (console.Identity, erro
 // SignedOut takes note of the end of a session.
 func (a inProcess) SignedOut(r *http.Request, who console.Identity) {
 	x := visitorOf(r)
-	x.key, x.did = a.s.find(x.state, new(bool))(who.KeyID), audit.SignedOut
+	x.Key, x.Did = a.s.find(a.s.state.Load(), new(bool))(who.KeyID), audit.SignedOut
 }
 
 // Do makes a call as the key that signed in.
@@ -129,16 +110,16 @@ func (a inProcess) Do(r *http.Request, who console.Identity, call console.Call) 
 	}
 	inner.RemoteAddr = r.RemoteAddr
 	inner.Header["X-Forwarded-For"] = r.Header["X-Forwarded-For"]
-	inner.Header.Set("X-Request-Id", x.requestID)
+	inner.Header.Set("X-Request-Id", x.RequestID)
 	if call.Body != nil {
 		inner.Header.Set("Content-Type", "application/json")
 	}
 	if call.Match != "" {
 		inner.Header.Set("If-Match", call.Match)
 	}
-	rec := recorder{header: http.Header{}, status: http.StatusOK}
-	a.s.serveOn(a.s.router, &rec, inner)
-	return console.Answer{Status: rec.status, Header: rec.header, Body: rec.body.Bytes()}
+	rec := exchange.NewRecorder()
+	a.s.serveOn(a.s.router, rec, inner)
+	return console.Answer{Status: rec.Status, Header: rec.Header(), Body: rec.Body.Bytes()}
 }
 
 // Changed is closed when a status of the tenant may be another one.
@@ -161,10 +142,3 @@ const (
 	ConsoleHere         // cookies are for TLS alone where a request came so
 	ConsoleTLS          // cookies are for TLS alone: a proxy before us ends it
 )
-
-// endSessions ends the console's sessions of a key that was revoked.
-func (s *Server) endSessions(keyID string) {
-	if s.console != nil {
-		s.console.EndSessions(keyID)
-	}
-}

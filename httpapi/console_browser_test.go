@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/httpapi/console/consoletest"
 	"secretsync/reconcile"
 )
@@ -128,6 +129,7 @@ func TestInABrowserTheKeyboardAloneSuffices(t *testing.T) {
 		}
 		t.Fatalf("%s is not reached: %s", selector, b.Text("main"))
 	}
+	b.Until(`document.activeElement.id === 'key'`)
 	press(w.admin)
 	press(kb.Enter)
 	b.Do(chromedp.WaitVisible(".bar"))
@@ -175,7 +177,7 @@ func TestInABrowserAPageFollowsWhatHappens(t *testing.T) {
 	b.SignIn(made.Key)
 	b.Until(`document.documentElement.dataset.live === 'yes'`)
 	b.Do(chromedp.Evaluate(`document.querySelector('a[href="/console/d/stripe-api"]').focus(); window.same = true`, nil))
-	w.reconciler.set(func(e *gitstore.Entry) reconcile.Status {
+	w.reconciler.set(func(e *catalog.Entry) reconcile.Status {
 		return reconcile.Status{Phase: reconcile.PhasePending, Ready: reconcile.Condition{Reason: reconcile.ReasonValueNotFound, Message: "no value", LastTransition: someTime}}
 	})
 	w.reconciler.announce()
@@ -257,7 +259,7 @@ func TestInABrowserMarkupInAnyFieldRunsNothing(t *testing.T) {
 	const evil = `"><script>document.title='owned'</script><img src=x onerror="document.title='owned'">`
 	w := consoleWorld(t)
 	w.push("secrets/db.yaml", "# "+evil+"\n"+dbFile)
-	w.reconciler.set(func(e *gitstore.Entry) reconcile.Status {
+	w.reconciler.set(func(e *catalog.Entry) reconcile.Status {
 		return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.Reason(evil), Message: evil, LastTransition: someTime},
 			Targets: []reconcile.TargetStatus{{Target: e.Definition.Sync[0], State: reconcile.Error, Reason: reconcile.Reason(evil), Message: evil}}}
 	})

@@ -1,15 +1,22 @@
 // Package httpapi serves the HTTP contract: it owns the API's routes and every
-// answer's status, headers and form. What needs no knowledge of those has a room of
-// its own, in the order in which a request meets them:
+// answer's status, headers and form. Here are the table of routes, who is let in, and the
+// wiring; the rest has rooms of its own, in the order in which a request meets them:
 //
-//	listen   connections, until there is a request
-//	forward  the replica that is to answer it
-//	limit    how much may be asked for
-//	apikey   the keys, and whether one is right
-//	header   what the header of a request asks for
-//	body     what its body says
-//	render   what answers are made of
-//	kept     answers that are given again
+//	listen    connections, until there is a request
+//	exchange  one request and its answer: the way of all of them, up to the line in the log
+//	forward   the replica that is to answer it
+//	limit     how much may be asked for
+//	apikey    the keys, and whether one is right
+//	header    what the header of a request asks for
+//	body      what its body says
+//	definitions, commits, clusters, keys
+//	          the handlers: what is asked of those of a tenant
+//	clones    the same for stock git
+//	probes    the same for who keeps an eye on the process
+//	render    what answers are made of
+//	kept      answers that are given again
+//	problem   errors, as clients are told them
+//	tenants   what the server is given of each tenant
 //
 // It guarantees:
 //   - Every request passes one place, [Server.serveOn], which checks in a fixed
@@ -20,7 +27,7 @@
 //     waiting. A write is answered when its commit is durable.
 //   - Request bodies are parsed, once, into gitstore's types. What does not
 //     parse is refused with the field and the reason; nothing is guessed.
-//   - An error of a kind that is not in the one table of problem.go is 500
+//   - An error of a kind that is not in the one table of package problem is 500
 //     without its text. The log has it, once, with the request's id.
 //   - What is logged and counted are parsed names, ids and revisions: never a
 //     path, a query, a header or a body as it came in.

@@ -1,186 +1,21 @@
 package httpapi
 
 import (
-	"context"
-	"crypto/sha1"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"secretsync/gitstore"
-	"secretsync/gitstore/definition"
 	"secretsync/httpapi/githttp"
-	"secretsync/httpapi/githttp/prereceive"
-	"secretsync/reconcile"
+	"secretsync/httpapi/tenants"
 )
-
-// gitWorld is a world whose repositories are served to stock git, and a person
-// with a clone.
-type gitWorld struct {
-	*world
-	served *githttp.Server
-	home   string // of the person
-	told   *auditors
-}
-
-func newGitWorld(t testing.TB, change ...func(*githttp.Config)) *gitWorld {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := githttp.Config{Dir: filepath.Join(t.TempDir(), "git"), Hook: self}
-	for _, f := range change {
-		f(&cfg)
-	}
-	w := &gitWorld{home: t.TempDir(), told: &auditors{}}
-	if w.served, err = githttp.New(cfg); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.served.Close)
-	w.world = newWorld(t, func(c *Config) {
-		c.Git, c.Audit = w.served, w.told
-		for i := range c.Tenants {
-			c.Tenants[i].Clone = w.clone(c.Tenants[i].Name.String())
-		}
-	})
-	// newWorld's folder is known only now.
-	for i := range w.settings.Tenants {
-		w.settings.Tenants[i].Clone = w.clone(w.settings.Tenants[i].Name.String())
-	}
-	w.reconfigure(w.settings)
-	return w
-}
-
-func (w *gitWorld) clone(tenant string) *Clone {
-	c := &Clone{Rules: prereceive.Rules{
-		Git: w.served.Git(), Tenant: tenant, Branch: "main", Definitions: 10,
-		Grants: map[string]reconcile.Grant{"production": {Namespaces: []string{"default", "team-*"}}},
-	}}
-	if w.world != nil {
-		c.Folder = filepath.Join(w.dir, tenant+".git")
-	}
-	return c
-}
-
-// remote is the URL of acme's repository with a key in it.
-func (w *gitWorld) remote(key string) string { return withKey(w.url, key) + "/git/acme.git" }
-
-func withKey(base, key string) string {
-	u, _ := url.Parse(base)
-	u.User = url.UserPassword("anybody", key)
-	return u.String()
-}
-
-// command is stock git, as a person runs it.
-func (w *gitWorld) command(dir string, args ...string) *exec.Cmd {
-	cmd := exec.Command("git", args...)
-	cmd.Dir = dir
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + w.home, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
-		"GIT_AUTHOR_NAME=Dana", "GIT_AUTHOR_EMAIL=dana@example.com", "GIT_COMMITTER_NAME=Dana", "GIT_COMMITTER_EMAIL=dana@example.com",
-	}
-	return cmd
-}
-
-// git runs stock git, which must do it, and returns what it says.
-func (w *gitWorld) git(dir string, args ...string) string {
-	w.Helper()
-	out, err := w.command(dir, args...).CombinedOutput()
-	if err != nil {
-		w.Fatalf("git %v: %v\n%s", args, err, out)
-	}
-	return strings.TrimSpace(string(out))
-}
-
-// refuses runs stock git, which must fail and say all of these.
-func (w *gitWorld) refuses(dir string, args []string, says ...string) string {
-	w.Helper()
-	out, err := w.command(dir, args...).CombinedOutput()
-	if err == nil {
-		w.Errorf("git %v: succeeds; it was to be refused\n%s", args, out)
-	}
-	for _, words := range says {
-		if !strings.Contains(string(out), words) {
-			w.Errorf("git %v: says\n%s\nwithout %q", args, out, words)
-		}
-	}
-	return string(out)
-}
-
-// checkout is a clone of acme's repository with the admin's key.
-func (w *gitWorld) checkout() string {
-	w.Helper()
-	dir := filepath.Join(w.TempDir(), "checkout")
-	w.git(w.home, "clone", "-q", w.remote(w.admin), dir)
-	return dir
-}
-
-// write commits files in a checkout; empty content removes one.
-func (w *gitWorld) write(dir string, files ...string) {
-	w.Helper()
-	for i := 0; i < len(files); i += 2 {
-		path := filepath.Join(dir, files[i])
-		if files[i+1] == "" {
-			if err := os.Remove(path); err != nil {
-				w.Fatal(err)
-			}
-			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			w.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(files[i+1]), 0o644); err != nil {
-			w.Fatal(err)
-		}
-	}
-	w.git(dir, "add", "-A")
-	w.git(dir, "commit", "-q", "-m", "a change")
-}
-
-// awaitServed waits until the store shows a definition of acme, or that it is gone.
-func (w *gitWorld) awaitServed(name string, there bool) {
-	w.Helper()
-	parsed, err := definition.ParseName(name)
-	if err != nil {
-		w.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(w.Context(), 20*time.Second)
-	defer cancel()
-	s := w.repository.Snapshot()
-	for {
-		if _, ok := s.Get(parsed); ok == there {
-			return
-		}
-		if s, err = w.repository.Wait(ctx, s); err != nil {
-			w.Fatalf("%s: %v", name, err)
-		}
-	}
-}
-
-func (w *gitWorld) fsck() {
-	w.Helper()
-	if out := w.repository.MustGit("fsck", "--strict", "--no-dangling"); out != "" {
-		w.Errorf("git fsck: %s", out)
-	}
-}
-
-func valid(name, namespace string) string {
-	return fmt.Sprintf("name: %s\nsecretPath: a/%s\nsync:\n  - cluster: production\n    namespace: %s\n", name, name, namespace)
-}
 
 func TestStockGitClonesFetchesAndPushesOverHTTP(t *testing.T) {
 	w := newGitWorld(t)
@@ -359,16 +194,6 @@ func TestKeysOpenRepositoriesAsTheyOpenTheAPI(t *testing.T) {
 	}
 }
 
-func TestGuessesAtKeysByGitAreSlowedDown(t *testing.T) {
-	w := newGitWorld(t)
-	w.settings.Limits.FreeFailures = 1
-	w.reconfigure(w.settings)
-	for range 2 {
-		w.refuses(w.home, []string{"ls-remote", w.remote("kupe_ak-nobody_x")}, "Authentication failed")
-	}
-	w.refuses(w.home, []string{"ls-remote", w.remote("kupe_ak-nobody_y")}, "429", "remote: too many failed authentications")
-}
-
 func TestHistoryIsDroppedOnlyWhereThatIsAllowed(t *testing.T) {
 	w := newGitWorld(t)
 	w.push("secrets/alpha.yaml", valid("alpha", "default"))
@@ -387,142 +212,6 @@ func TestHistoryIsDroppedOnlyWhereThatIsAllowed(t *testing.T) {
 	w.fsck()
 }
 
-func TestHooksAndReplacedObjectsOfTheRepositoryCountForNothing(t *testing.T) {
-	w := newGitWorld(t)
-	w.push("secrets/there.yaml", valid("there", "default"))
-	told := filepath.Join(t.TempDir(), "told")
-	hooks := filepath.Join(w.repository.GitDir, "hooks")
-	for _, name := range []string{"pre-receive", "update", "post-receive", "post-update", "reference-transaction", "proc-receive", "pack-objects"} {
-		if err := os.MkdirAll(hooks, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(hooks, name), []byte("#!/bin/sh\necho "+name+" >>"+told+"\nexec \"$@\"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.repository.MustGit("config", "uploadpack.packObjectsHook", filepath.Join(hooks, "pack-objects"))
-	w.repository.MustGit("config", "core.hooksPath", hooks)
-	dir := w.checkout()
-	w.write(dir, "secrets/mine.yaml", valid("mine", "default"))
-	w.git(dir, "push", "-q", "origin", "HEAD:main")
-	if said, err := os.ReadFile(told); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("ran: %s", said)
-	}
-
-	good := w.git(dir, "rev-parse", "HEAD:secrets/mine.yaml")
-	w.write(dir, "secrets/mine.yaml", "name: bad\n")
-	bad := w.git(dir, "rev-parse", "HEAD:secrets/mine.yaml")
-	w.git(dir, "update-ref", "refs/replace/"+bad, good)
-	w.git(dir, "push", "-q", "origin", "refs/replace/"+bad)
-	w.refuses(dir, []string{"push", "origin", "HEAD:main"}, "secrets/mine.yaml")
-}
-
-// aliveRuns returns the processes of git that a server has started.
-func (w *gitWorld) aliveRuns() []string {
-	var alive []string
-	processes, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, path := range processes {
-		environ, err := os.ReadFile(path)
-		if err == nil && strings.Contains(string(environ), "HOME="+w.served.Dir()) {
-			line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
-			alive = append(alive, strings.ReplaceAll(string(line), "\x00", " "))
-		}
-	}
-	return alive
-}
-
-// awaitRuns waits until something runs, or nothing does any more.
-func (w *gitWorld) awaitRuns(some bool) {
-	w.Helper()
-	w.await("processes", func() bool { return len(w.aliveRuns()) > 0 == some })
-}
-
-// awaitLogged waits until so many requests to a service have ended.
-func (w *gitWorld) awaitLogged(service string, requests int) {
-	w.Helper()
-	w.await("requests to "+service, func() bool {
-		return strings.Count(w.logs.String(), "route=/git/:repository/"+service) >= requests
-	})
-}
-
-func (w *gitWorld) await(what string, come func() bool) {
-	w.Helper()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	deadline := time.After(20 * time.Second)
-	for !come() {
-		select {
-		case <-look.C:
-		case <-deadline:
-			w.Fatalf("waited in vain for %s; run: %q", what, w.aliveRuns())
-		}
-	}
-}
-
-// request begins a request to git by hand; what it says is for the caller.
-func (w *gitWorld) request(service, head string) net.Conn {
-	w.Helper()
-	return w.requestAs(w.admin, service, head)
-}
-
-func (w *gitWorld) requestAs(key, service, head string) net.Conn {
-	w.Helper()
-	u, _ := url.Parse(w.url)
-	c, err := net.Dial("tcp", u.Host)
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
-	fmt.Fprintf(c, "POST /git/acme.git/%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/x-%s-request\r\n%s\r\n", service, u.Host, key, service, head)
-	return c
-}
-
-func TestAClientThatLeavesOrStallsLeavesNoProcessBehind(t *testing.T) {
-	w := newGitWorld(t, func(c *githttp.Config) { c.IdleTimeout = time.Second })
-	w.push("secrets/there.yaml", valid("there", "default"))
-	head := w.repository.MustGit("rev-parse", "main")
-	const zero = "0000000000000000000000000000000000000000"
-	for name, service := range map[string]string{"fetches": "git-upload-pack", "pushes": "git-receive-pack"} {
-		t.Run("one that "+name+" and leaves", func(t *testing.T) {
-			c := w.request(service, "Transfer-Encoding: chunked\r\n")
-			fmt.Fprintf(c, "4\r\n0098\r\n")
-			w.awaitRuns(true)
-			c.Close()
-			w.awaitRuns(false)
-		})
-		t.Run("one that "+name+" and stalls", func(t *testing.T) {
-			c := w.request(service, "Content-Length: 1000000\r\n")
-			fmt.Fprint(c, "0098")
-			if _, err := io.ReadAll(c); err != nil { // it is hung up on
-				t.Error(err)
-			}
-			w.awaitRuns(false)
-		})
-	}
-	t.Run("one that pushes half a pack", func(t *testing.T) {
-		command := fmt.Sprintf("%s %s refs/heads/x\x00report-status side-band-64k", zero, head)
-		c := w.request("git-receive-pack", "Content-Length: 1000000\r\n")
-		fmt.Fprintf(c, "%04x%s0000PACK\x00\x00\x00\x02\x00\x00\x00\x09half", len(command)+4, command)
-		c.Close()
-		w.awaitLogged("git-receive-pack", 3)
-		w.awaitRuns(false)
-	})
-	t.Run("one that fetches and doesn't read", func(t *testing.T) {
-		w.push("noise", noise(16<<20))
-		want := fmt.Sprintf("want %s side-band-64k ofs-delta\n", w.repository.MustGit("rev-parse", "main"))
-		body := fmt.Sprintf("%04x%s00000009done\n", len(want)+4, want)
-		c := w.request("git-upload-pack", fmt.Sprintf("Content-Length: %d\r\n", len(body)))
-		fmt.Fprint(c, body)
-		w.awaitLogged("git-upload-pack", 3)
-		w.awaitRuns(false)
-	})
-	if left, _ := filepath.Glob(filepath.Join(w.repository.GitDir, "objects", "*tmp*")); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
-	}
-	w.fsck()
-}
-
 func TestTheEndOfTheServerEndsGit(t *testing.T) {
 	w := newGitWorld(t)
 	w.push("secrets/there.yaml", valid("there", "default"))
@@ -534,38 +223,6 @@ func TestTheEndOfTheServerEndsGit(t *testing.T) {
 		t.Errorf("still run: %q", alive)
 	}
 	w.refuses(w.home, []string{"ls-remote", w.remote(w.reader)}, "503", "try again")
-}
-
-// noise can't be compressed.
-func noise(size int) string {
-	b := make([]byte, size)
-	for i, x := 0, uint32(1); i < len(b); i++ {
-		x = x*1664525 + 1013904223
-		b[i] = byte(x >> 24)
-	}
-	return string(b)
-}
-
-func TestAPushOverTheLimitIsRefusedAndSaysSo(t *testing.T) {
-	w := newGitWorld(t, func(c *githttp.Config) { c.MaxPush = 1 << 20 })
-	w.push("secrets/there.yaml", valid("there", "default"))
-	dir := w.checkout()
-	w.write(dir, "noise", noise(3<<20))
-	w.refuses(dir, []string{"push", "origin", "HEAD:main"}, "pack exceeds maximum allowed size")
-	w.refuses(dir, []string{"-c", "http.postBuffer=10000000", "push", "origin", "HEAD:other"}, "pack exceeds maximum allowed size")
-	w.awaitRuns(false)
-	w.fsck()
-}
-
-func TestTooManyExchangesAtOnceAreToldToWait(t *testing.T) {
-	w := newGitWorld(t, func(c *githttp.Config) { c.RunsOfTenant = 1 })
-	w.push("secrets/there.yaml", valid("there", "default"))
-	c := w.request("git-upload-pack", "Content-Length: 1000000\r\n")
-	fmt.Fprint(c, "0098")
-	w.awaitRuns(true)
-	w.refuses(w.home, []string{"ls-remote", w.remote(w.reader)}, "503", "remote: too many clones and pushes at once of your tenant")
-	c.Close()
-	w.git(w.home, "ls-remote", w.remote(w.reader))
 }
 
 func TestWithoutGitOrWhereItIsNotServedTheAnswerSaysSo(t *testing.T) {
@@ -665,31 +322,6 @@ func TestPushesGoOverHTTP2AsWell(t *testing.T) {
 	w.awaitServed("mine", true)
 }
 
-// greatObject is a pack of one object that says to be of a size, and is not there.
-func greatObject(kind byte, size int) string {
-	b := []byte("PACK\x00\x00\x00\x02\x00\x00\x00\x01")
-	head := kind<<4 | byte(size&15)
-	for rest := size >> 4; rest > 0; rest >>= 7 {
-		b = append(b, head|0x80)
-		head = byte(rest & 0x7f)
-	}
-	return string(append(b, head))
-}
-
-func TestAnObjectThatWouldTakeTooMuchMemoryIsRefused(t *testing.T) {
-	w := newGitWorld(t)
-	w.push("secrets/there.yaml", valid("there", "default"))
-	command := fmt.Sprintf("%040d %s refs/heads/x\x00report-status side-band-64k", 0, w.repository.MustGit("rev-parse", "main"))
-	push := fmt.Sprintf("%04x%s0000", len(command)+4, command) + greatObject(2, 2<<30)
-	c := w.request("git-receive-pack", fmt.Sprintf("Connection: close\r\nContent-Length: %d\r\n", len(push)))
-	fmt.Fprint(c, push)
-	said, err := io.ReadAll(c)
-	if err != nil || !strings.Contains(string(said), "Out of memory") || !strings.Contains(string(said), "ng refs/heads/x") {
-		t.Errorf("%v %q", err, said)
-	}
-	w.fsck()
-}
-
 func TestARepositoryThatIsFullIsFetchedAndNotPushedTo(t *testing.T) {
 	w := newGitWorld(t, func(c *githttp.Config) { c.MaxRepository = 1 })
 	w.must(201, "POST", "/secrets", `{"name":"first","secretPath":"a","sync":[]}`)
@@ -705,79 +337,8 @@ func TestAMirrorIsClonedFromWhereItsRemoteIs(t *testing.T) {
 	w.refuses(w.home, []string{"ls-remote", w.remote(w.admin)}, "remote: the repository of this tenant is not served here: clone it from its remote URL")
 }
 
-type mirror struct{ Repository }
+type mirror struct{ tenants.Repository }
 
 func (mirror) Freshness() gitstore.Freshness {
 	return gitstore.Freshness{Remote: "https://forge.example.org/acme/secrets.git"}
-}
-
-// pushOf is the request of a push that brings no object.
-func pushOf(old, new, ref string) string {
-	command := fmt.Sprintf("%s %s %s\x00report-status", old, new, ref)
-	pack := "PACK\x00\x00\x00\x02\x00\x00\x00\x00"
-	sum := sha1.Sum([]byte(pack))
-	return fmt.Sprintf("%04x%s0000%s%s", len(command)+4, command, pack, sum[:])
-}
-
-func TestHostileNamesOfReferencesAreRefused(t *testing.T) {
-	w := newGitWorld(t)
-	w.push("secrets/there.yaml", valid("there", "default"))
-	head := w.repository.MustGit("rev-parse", "main")
-	before := w.repository.MustGit("for-each-ref")
-	for _, name := range []string{
-		"HEAD", "config", "refs", "refs/", "refs/heads", "refs/heads/", "refs/heads/../../config", "refs/../hooks/pre-receive", "refs/heads/a..b",
-		"refs/heads/x.lock", "refs/heads/a b", "refs/heads/a\x1b[2J", "refs/heads/-x\nok refs/heads/main", "/refs/heads/x", "refs//heads/x", "refs/heads/x/",
-		"refs/heads/@{0}", "refs/heads/a~1", "refs/heads/.hidden", "refs/secretsync/pull/1", "refs/notes/secretsync", "refs/heads/" + w.admin,
-		"refs/heads/" + strings.Repeat("x", 300), "refs/heads/" + strings.Repeat("x/", 3000) + "x",
-	} {
-		push := pushOf(strings.Repeat("0", 40), head, name)
-		c := w.request("git-receive-pack", fmt.Sprintf("Connection: close\r\nContent-Length: %d\r\n", len(push)))
-		fmt.Fprint(c, push)
-		said, err := io.ReadAll(c)
-		if err != nil {
-			t.Errorf("%.60q: %v", name, err)
-		}
-		if name == "refs/heads/"+w.admin {
-			w.repository.MustGit("update-ref", "-d", name) // it is a name as any other
-			continue
-		}
-		if got := w.repository.MustGit("for-each-ref"); got != before {
-			t.Errorf("%.60q: %s\n%s", name, said, got)
-			w.repository.MustGit("update-ref", "-d", name)
-		}
-	}
-	if logs := w.logs.String(); strings.Contains(logs, "\x1b") || strings.Contains(logs, w.admin) || strings.Contains(logs, strings.Repeat("x", 300)) {
-		t.Error("what was pushed stands in the log as it came")
-	}
-	w.fsck()
-}
-
-func TestAKeyThatIsRevokedWhileAPushComesStopsIt(t *testing.T) {
-	w := newGitWorld(t)
-	w.push("secrets/there.yaml", valid("there", "default"))
-	head := w.repository.MustGit("rev-parse", "main")
-	for _, revoked := range []bool{false, true} {
-		made := w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"x","role":"admin"}`)
-		var key keyBody
-		if err := json.Unmarshal(made.body, &key); err != nil || made.status != 201 {
-			t.Fatalf("%d %s", made.status, made.body)
-		}
-		ref := fmt.Sprintf("refs/heads/revoked-%t", revoked)
-		push := pushOf(strings.Repeat("0", 40), head, ref)
-		c := w.requestAs(key.Key, "git-receive-pack", fmt.Sprintf("Connection: close\r\nContent-Length: %d\r\n", len(push)))
-		fmt.Fprint(c, push[:len(push)-1])
-		w.awaitRuns(true)
-		if revoked {
-			if r := w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+key.ID, w.admin, ""); r.status != 204 {
-				t.Fatalf("%d %s", r.status, r.body)
-			}
-		}
-		fmt.Fprint(c, push[len(push)-1:])
-		if _, err := io.ReadAll(c); err != nil {
-			t.Fatal(err)
-		}
-		if got := w.repository.MustGit("for-each-ref", "--format=%(refname)", ref); (got == "") != revoked {
-			t.Errorf("revoked: %t; there is %q", revoked, got)
-		}
-	}
 }

@@ -4,6 +4,10 @@ import (
 	"errors"
 	"net/http"
 
+	"secretsync/httpapi/audit"
+	"secretsync/httpapi/exchange"
+	"secretsync/httpapi/problem"
+
 	"secretsync/gitstore/forge"
 	"secretsync/httpapi/hooks"
 )
@@ -12,37 +16,33 @@ import (
 // signature is checked in place of one.
 const hooksPath = "/hooks/git/"
 
-var hookRoutes = []route{
-	{http.MethodPost, hooksPath + ":tenant", "", (*Server).receiveHook},
-}
-
 // errHook is said where there is no such hook as well, so that nobody learns which
 // tenants there are.
-var errHook = &problem{status: http.StatusForbidden, sentence: "there is no such hook, or the delivery is not signed with its secret: compare the secret in the forge with the file that the configuration names"}
+var errHook = &problem.Problem{Status: http.StatusForbidden, Denied: audit.NotGenuine, Sentence: "there is no such hook, or the delivery is not signed with its secret: compare the secret in the forge with the file that the configuration names"}
 
-func (s *Server) receiveHook(x *exchange) (*answer, error) {
+func (s *Server) receiveHook(x *exchange.Exchange) (*exchange.Answer, error) {
 	var hook *hooks.Hook
-	if t := x.state.tenants[x.params.ByName("tenant")]; t != nil {
+	if t := s.state.Load().tenants[x.Params.ByName("tenant")]; t != nil {
 		hook = t.Hook
 	}
-	event, err := hook.Receive(x.r, x.began)
+	event, err := hook.Receive(x.Request, x.Began)
 	tooMuch, limited := errors.AsType[*hooks.TooMany](err)
 	switch {
 	case err == nil:
-		x.event = event
+		x.Event = event
 		s.metrics.deliveries.WithLabelValues(string(event)).Inc()
-		return &answer{status: http.StatusAccepted, body: []byte("{}\n")}, nil
+		return &exchange.Answer{Status: http.StatusAccepted, Body: []byte("{}\n")}, nil
 	case limited:
 		s.metrics.deliveries.WithLabelValues("limited").Inc()
-		return nil, x.limited(tooMuch.Wait, tooMuch.Error())
+		return nil, s.limited(tooMuch.Wait, tooMuch.Error())
 	}
 	s.metrics.deliveries.WithLabelValues("refused").Inc()
 	if !errors.Is(err, forge.ErrNotGenuine) {
-		return nil, errBody
+		return nil, problem.ErrBody
 	}
 	refused := *errHook
 	if errors.Is(err, hooks.ErrUnreadable) {
-		refused.cause = err
+		refused.Cause = err
 	}
 	return nil, &refused
 }

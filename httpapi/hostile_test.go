@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"secretsync/httpapi/exchange"
 	"secretsync/httpapi/listen"
 )
 
@@ -357,7 +358,7 @@ func TestOneTenantCanNotHoldAllMemory(t *testing.T) {
 	exhaust := func() (release func(), bodies, waiters int) {
 		var taken []func()
 		for {
-			release, ok := acme.Body(MaxBody)
+			release, ok := acme.Body(exchange.MaxBody)
 			if !ok {
 				break
 			}

@@ -9,7 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"secretsync/gitstore"
+	"secretsync/examples/devstack/testlog"
+	"secretsync/gitstore/catalog"
 	"secretsync/reconcile"
 )
 
@@ -28,14 +29,15 @@ func accessLines(t *testing.T, logs string) (lines []map[string]any) {
 	return lines
 }
 
-func inJSON(w *lockedBuffer) *slog.Logger {
+func inJSON(w *testlog.Log) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // TestTheAccessLogTellsWhoDidWhat: for what leaves no commit, the one line of
 // the request is the record.
 func TestTheAccessLogTellsWhoDidWhat(t *testing.T) {
-	logs := &lockedBuffer{}
+	ofOneServer(t, "the line of a request without a key is in the log of the replica that was asked")
+	logs := &testlog.Log{}
 	w := newWorld(t, func(c *Config) { c.Log = inJSON(logs) })
 	admin, _ := partsOf(w.admin)
 	made := w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"CI","role":"readonly"}`, "X-Request-Id: make-a-key")
@@ -71,7 +73,7 @@ func TestTheAccessLogTellsWhoDidWhat(t *testing.T) {
 // TestNothingThatCameInForgesALogLine also holds that no key is ever logged,
 // wherever a client puts it by mistake.
 func TestNothingThatCameInForgesALogLine(t *testing.T) {
-	logs := &lockedBuffer{}
+	logs := &testlog.Log{}
 	w := newWorld(t, func(c *Config) { c.Log = inJSON(logs) })
 	const forged = `"} {"msg":"request","status":200,"key":"ak-forged"`
 	inputs := []string{forged, "a\nlevel=ERROR msg=forged", "\x1b[31mred", w.admin}
@@ -104,7 +106,7 @@ func TestNothingThatCameInForgesALogLine(t *testing.T) {
 }
 
 func TestAnUnknownErrorIsLoggedOnceAndToldToNobody(t *testing.T) {
-	logs := &lockedBuffer{}
+	logs := &testlog.Log{}
 	const inner = "open /var/lib/secretsync: disk on fire"
 	w := newWorld(t, func(c *Config) {
 		c.Log = inJSON(logs)
@@ -124,10 +126,10 @@ func TestAnUnknownErrorIsLoggedOnceAndToldToNobody(t *testing.T) {
 }
 
 func TestAHandlerThatPanicsEndsItsRequestAlone(t *testing.T) {
-	logs := &lockedBuffer{}
+	logs := &testlog.Log{}
 	w := newWorld(t, func(c *Config) { c.Log = inJSON(logs) })
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
-	w.reconciler.set(func(*gitstore.Entry) reconcile.Status { panic("oops") })
+	w.reconciler.set(func(*catalog.Entry) reconcile.Status { panic("oops") })
 	r := w.do("GET", "/api/v1/tenants/acme/secrets/db-password", w.reader, "")
 	if r.status != 500 || strings.Contains(string(r.body), "oops") {
 		t.Errorf("%d %s; want 500 without the cause", r.status, r.body)

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/exchange"
 )
 
 //go:embed openapi.yaml
@@ -29,6 +30,6 @@ func openAPIDocument() ([]byte, error) {
 	return json.Marshal(document)
 }
 
-func (s *Server) serveOpenAPI(*exchange) (*answer, error) {
-	return &answer{status: http.StatusOK, body: s.description}, nil
+func (s *Server) serveOpenAPI(*exchange.Exchange) (*exchange.Answer, error) {
+	return &exchange.Answer{Status: http.StatusOK, Body: s.description}, nil
 }

@@ -17,8 +17,12 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
+	"secretsync/gitstore/operation"
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/exchange"
 	"secretsync/httpapi/limit"
+	"secretsync/httpapi/tenants"
 	"secretsync/reconcile"
 )
 
@@ -68,19 +72,20 @@ func (d *description) described() map[string]bool {
 
 // brokenRepository fails every write, and says so.
 type brokenRepository struct {
-	Repository
+	tenants.Repository
 	err error
 }
 
 func (b brokenRepository) Healthy() error { return b.err }
-func (b brokenRepository) At(context.Context, string) (*gitstore.Snapshot, error) {
+func (b brokenRepository) At(context.Context, string) (*catalog.Snapshot, error) {
 	return nil, b.err
 }
-func (b brokenRepository) Apply(context.Context, gitstore.Attribution, gitstore.Handling, ...gitstore.Operation) ([]gitstore.Written, error) {
+func (b brokenRepository) Apply(context.Context, gitstore.Attribution, operation.Handling, ...operation.Operation) ([]operation.Written, error) {
 	return nil, b.err
 }
 
 func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
+	ofOneServer(t, "the replica that was asked answers /healthz, /readyz, /metrics and the description itself, and its limits are not those that the story changes")
 	keyDir := t.TempDir()
 	w := newWorld(t, func(c *Config) {
 		var err error
@@ -109,12 +114,12 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 	exerciseMirror(w)
 
 	each := func(key string, extra ...string) {
-		for _, rt := range routes {
-			path := strings.NewReplacer(":tenant", "acme", ":name", "kept", ":id", "ak-abcd", ":sha", kept.ResourceVersion).Replace(rt.path)
+		for _, rt := range w.server.apiRoutes() {
+			path := strings.NewReplacer(":tenant", "acme", ":name", "kept", ":id", "ak-abcd", ":sha", kept.ResourceVersion).Replace(rt.Path)
 			body := ""
-			if rt.method == http.MethodPost || rt.method == http.MethodPatch {
+			if rt.Method == http.MethodPost || rt.Method == http.MethodPatch {
 				body = `{"name":"new","secretPath":"a"}`
-				if rt.method == http.MethodPatch {
+				if rt.Method == http.MethodPatch {
 					body = `{"sync":[]}`
 				}
 				if strings.HasSuffix(path, ":batch") {
@@ -130,13 +135,13 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 					body = `{"displayName":"x","role":"admin"}`
 				}
 			}
-			w.do(rt.method, path, key, body, extra...)
-			if rt.role != "" {
-				w.do(rt.method, strings.Replace(path, "acme", "globex", 1), key, "")
+			w.do(rt.Method, path, key, body, extra...)
+			if rt.Role != "" {
+				w.do(rt.Method, strings.Replace(path, "acme", "globex", 1), key, "")
 			}
 			if body != "" {
-				w.do(rt.method, path, key, body, "Content-Type: text/plain")
-				w.do(rt.method, path, key, strings.Repeat(" ", MaxBody+1))
+				w.do(rt.Method, path, key, body, "Content-Type: text/plain")
+				w.do(rt.Method, path, key, strings.Repeat(" ", exchange.MaxBody+1))
 			}
 		}
 	}
@@ -241,9 +246,9 @@ func TestEveryRouteIsDescribedAndEveryDescribedRouteExists(t *testing.T) {
 			}
 		}
 	}
-	for _, rt := range routes {
+	for _, rt := range newWorld(t).server.apiRoutes() {
 		var parts []string
-		for part := range strings.SplitSeq(rt.path, "/") {
+		for part := range strings.SplitSeq(rt.Path, "/") {
 			if name, ok := strings.CutPrefix(part, ":"); ok {
 				name, verb, verbal := strings.Cut(name, ":")
 				if part = "{" + name + "}"; verbal {
@@ -252,7 +257,7 @@ func TestEveryRouteIsDescribedAndEveryDescribedRouteExists(t *testing.T) {
 			}
 			parts = append(parts, part)
 		}
-		name := rt.method + " " + strings.Join(parts, "/")
+		name := rt.Method + " " + strings.Join(parts, "/")
 		if !described[name] {
 			t.Errorf("%s is not described", name)
 		}

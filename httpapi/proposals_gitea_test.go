@@ -19,6 +19,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/forge"
 	"secretsync/gitstore/gitstoretest"
+	"secretsync/gitstore/operation"
 	"secretsync/reconcile/proposal"
 )
 
@@ -189,7 +190,7 @@ func TestAtARealForgeTheSameChangeAtTwoServersIsOneProposal(t *testing.T) {
 	w := newFarWorld(t, "twofold")
 	var mu sync.Mutex
 	numbers := map[int]bool{}
-	remove := gitstore.Deletion(mustName(t, "db"), gitstore.Exists())
+	remove := operation.Deletion(mustName(t, "db"), operation.Exists())
 	var wg sync.WaitGroup
 	for i := range 6 {
 		keeper := w.settings.Tenants[0].Proposals
@@ -200,7 +201,7 @@ func TestAtARealForgeTheSameChangeAtTwoServersIsOneProposal(t *testing.T) {
 			// Gitea answers some of many at once with 500. Such a request is repeated, as
 			// its answer says.
 			for range 5 {
-				p, _, err := keeper.Propose(t.Context(), gitstoretest.By, gitstore.Lenient, remove)
+				p, _, err := keeper.Propose(t.Context(), gitstoretest.By, operation.Lenient, remove)
 				if errors.Is(err, proposal.ErrForge) {
 					t.Logf("one is repeated: %v", err)
 					continue

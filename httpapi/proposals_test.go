@@ -13,6 +13,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/forge"
+	"secretsync/gitstore/operation"
 	"secretsync/reconcile/proposal"
 )
 
@@ -20,14 +21,14 @@ import (
 // up. It stands in for a [proposal.Keeper].
 type desk struct {
 	list    []proposal.Proposal
-	written []gitstore.Written
+	written []operation.Written
 	fails   error
 	same    bool // nothing has to be changed
 	asked   int
-	how     gitstore.Handling
+	how     operation.Handling
 }
 
-func (d *desk) Propose(_ context.Context, by gitstore.Attribution, how gitstore.Handling, operations ...gitstore.Operation) (*proposal.Proposal, []gitstore.Written, error) {
+func (d *desk) Propose(_ context.Context, by gitstore.Attribution, how operation.Handling, operations ...operation.Operation) (*proposal.Proposal, []operation.Written, error) {
 	d.asked, d.how = len(operations), how
 	if d.fails != nil || d.same {
 		return nil, d.written, d.fails
@@ -66,7 +67,7 @@ func exerciseProposals(w *world) {
 	w.do("DELETE", acme+"/secrets/kept?propose=true", w.admin, "") // there is no forge
 	d := w.proposing(false)
 	w.do("POST", acme+"/secrets?propose=true", w.admin, creates, "Prefer: handling=strict")
-	d.written = []gitstore.Written{{Name: mustName(w, "proposed"), Held: []gitstore.Claim{{Holder: mustName(w, "kept")}}}}
+	d.written = []operation.Written{{Name: mustName(w, "proposed"), Held: []operation.Claim{{Holder: mustName(w, "kept")}}}}
 	w.do("POST", acme+"/secrets?propose=true", w.admin, creates)
 	w.do("PATCH", acme+"/secrets/kept?propose=true", w.admin, `{"sync":[]}`)
 	w.do("DELETE", acme+"/secrets/kept?propose=true", w.admin, "")
@@ -147,7 +148,7 @@ func TestAWriteThatChangesNothingIsAnsweredAsEver(t *testing.T) {
 	d := w.proposing(false)
 	was := w.must(201, "POST", "/secrets", `{"name":"db","secretPath":"a"}`)
 	e, _ := w.repository.Snapshot().Get(mustName(t, "db"))
-	d.same, d.written = true, []gitstore.Written{{Name: e.Name, Entry: e}}
+	d.same, d.written = true, []operation.Written{{Name: e.Name, Entry: e}}
 	r := w.do("PATCH", acme+"/secrets/db?propose=true", w.admin, `{"sync":[]}`)
 	if r.status != 200 || r.header.Get("Etag") != `"`+was.ResourceVersion+`"` {
 		t.Errorf("%d %s", r.status, r.body)

@@ -8,13 +8,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"secretsync/gitstore"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/console"
+	"secretsync/httpapi/exchange"
 	"secretsync/httpapi/forward"
 	"secretsync/httpapi/listen"
+	"secretsync/httpapi/problem"
 )
 
 // Replicas are the processes that share the tenants among them: each answers for those
@@ -35,13 +36,12 @@ type Replicas struct {
 // peers are the other replicas: how they are reached, and how they reach this one.
 type peers struct {
 	*forward.Forwarder
-	pair     listen.Pair
-	observed map[string]*observers // by method, for what is passed on
+	pair listen.Pair
 }
 
 func (s *Server) newPeers() (*peers, error) {
 	r := s.cfg.Replicas
-	p := &peers{pair: listen.Pair{Now: s.now}, observed: map[string]*observers{}}
+	p := &peers{pair: listen.Pair{Now: s.now}}
 	var err error
 	if p.pair.Own, err = listen.OpenCertificate(r.CertFile, r.KeyFile, s.log, s.now); err != nil {
 		return nil, fmt.Errorf("between replicas: %w", err)
@@ -49,32 +49,32 @@ func (s *Server) newPeers() (*peers, error) {
 	if p.pair.Authority, err = listen.OpenAuthority(r.CAFile, s.log, s.now); err != nil {
 		return nil, fmt.Errorf("between replicas: %w", err)
 	}
-	for _, method := range append(knownMethods, otherMethod) {
-		p.observed[method] = s.metrics.observers(s.log, method, "forwarded")
-	}
+	s.desk.Forwarding()
 	p.Forwarder, err = forward.New(forward.Config{
-		Holders: r.Holders, TLS: p.pair.Dial(), Patience: r.Patience, Log: s.log, Metrics: s.cfg.Metrics,
+		Holders: r.Holders, TLS: p.pair.Dial(), Patience: r.Patience, Now: s.now, Log: s.log, Metrics: s.cfg.Metrics,
 	})
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	p.pair.Refused = p.NotLetIn
+	return p, nil
 }
 
-const takenSoon = time.Second // in which a tenant usually has a holder
-
 var (
-	errNotHeld = &problem{status: http.StatusServiceUnavailable, retryAfter: takenSoon, undone: true,
-		sentence: "this replica does not hold the tenant any more; nothing was done, ask again"}
-	errBeingTaken = &problem{status: http.StatusServiceUnavailable, retryAfter: takenSoon, undone: true,
-		sentence: "this replica is just taking the tenant over; nothing was done, ask again"}
+	errNotHeld = &problem.Problem{Status: http.StatusServiceUnavailable, RetryAfter: problem.Soon, Undone: true,
+		Sentence: "this replica does not hold the tenant any more; nothing was done, ask again"}
+	errBeingTaken = &problem.Problem{Status: http.StatusServiceUnavailable, RetryAfter: problem.Soon, Undone: true,
+		Sentence: "this replica is just taking the tenant over; nothing was done, ask again"}
 )
 
 // errNobody is the answer while nobody holds the tenant that is asked for. With cause this
 // replica may just not know who does.
-func errNobody(cause error) *problem {
-	p := &problem{status: http.StatusServiceUnavailable, retryAfter: takenSoon, undone: true, cause: cause,
-		sentence: "no replica holds the tenant at the moment; nothing was done, ask again"}
+func errNobody(cause error) *problem.Problem {
+	p := &problem.Problem{Status: http.StatusServiceUnavailable, RetryAfter: problem.Soon, Undone: true, Cause: cause,
+		Sentence: "no replica holds the tenant at the moment; nothing was done, ask again"}
 	if cause != nil {
-		p.retryAfter = unavailableRetry
-		p.sentence = "no replica can be found for the tenant: " + cause.Error() + "; nothing was done, ask again"
+		p.RetryAfter = problem.Later
+		p.Sentence = "no replica can be found for the tenant: " + cause.Error() + "; nothing was done, ask again"
 	}
 	return p
 }
@@ -85,16 +85,15 @@ func errNobody(cause error) *problem {
 //
 // A flood does not reach the other replicas: who shows no key, or one that is none, is
 // refused here, and what the holder refused counts against the address here as well.
-func (x *exchange) elsewhere() bool {
-	p := x.s.peers
-	if p == nil || x.r.Method == http.MethodOptions {
+func (s *Server) elsewhere(st *state, x *exchange.Exchange) bool {
+	p := s.peers
+	if p == nil || x.Request.Method == http.MethodOptions {
 		return false
 	}
-	_, passedOn := forward.OriginOf(x.r)
-	_, within := proofOf(x.r)
+	_, passedOn := forward.OriginOf(x.Request)
 	var hash *apikey.Hash
-	if needsKey(x.r) && !within {
-		token, err := presented(x.r)
+	if needsKey(x.Request) && !x.Within {
+		token, err := presented(x.Request)
 		if err != nil {
 			return false
 		}
@@ -104,96 +103,103 @@ func (x *exchange) elsewhere() bool {
 		}
 		hash = &h
 	}
-	tenant, ok := x.asked()
+	tenant, ok := s.asked(st, x)
 	if !ok {
-		if passedOn && !within {
-			x.fail(errNoRoute) // nobody is asked for what each can answer itself
+		if passedOn && !x.Within {
+			x.Refuse(problem.ErrNoRoute) // nobody is asked for what each can answer itself
 			return true
 		}
 		return false
 	}
 	to, mine := p.Holder(tenant)
 	switch {
-	case mine && x.state.elsewhere[tenant.String()]:
-		x.fail(errBeingTaken)
+	case mine && st.elsewhere[tenant.String()]:
+		x.Refuse(errBeingTaken)
 	case mine:
 		return false
-	case passedOn || within:
+	case passedOn || x.Within:
 		p.CountNotHeld()
-		x.fail(errNotHeld)
+		x.Refuse(errNotHeld)
 	default:
-		origin := forward.Origin{Address: x.remote, TLS: x.overTLS(), ID: x.requestID}
-		x.passOn(p, forward.Call{Tenant: tenant, To: to, Origin: origin, Last: x.isLast()}, hash)
+		origin := forward.Origin{Address: x.Remote, TLS: x.TLS, ID: x.RequestID}
+		s.passOn(st, x, p, forward.Call{Tenant: tenant, To: to, Origin: origin, Last: x.Last()}, hash)
 	}
 	return true
 }
 
 // passOn has a request answered by another replica. Hash is that of the key it shows, if
 // its path needs one.
-func (x *exchange) passOn(p *peers, call forward.Call, hash *apikey.Hash) {
-	x.observers = p.observed[methodLabel(x.r.Method)]
-	limits := &x.state.limits
+func (s *Server) passOn(st *state, x *exchange.Exchange, p *peers, call forward.Call, hash *apikey.Hash) {
+	x.PassingOn()
+	limits := &st.limits
 	if hash == nil {
-		if err := x.takeFromAddress(false); err != nil {
-			x.fail(err)
+		if err := s.takeFromAddress(st, x, false); err != nil {
+			x.Refuse(err)
 			return
 		}
-	} else if wait := x.s.addresses.Barred(x.remote, *hash, limits, x.began); wait > 0 {
-		x.fail(x.limited(wait, tooManyFailures))
+	} else if wait := s.addresses.Barred(x.Remote, *hash, limits, x.Began); wait > 0 {
+		x.Refuse(s.limited(wait, tooManyFailures))
 		return
 	}
 	if call.To == "" {
 		p.CountNobody()
-		x.fail(errNobody(p.Err()))
+		s.failForHolder(st, x, hash != nil, errNobody(p.Err()))
 		return
 	}
-	x.forwardedTo = call.To
-	x.passTrace()
-	clear(x.Header()) // the holder's answer has them
-	err := p.Forward(&pageWriter{x}, x.r, call)
+	err := p.Forward(x.PassTo(call.To), x.Request, call)
 	switch {
 	case errors.Is(err, forward.ErrCutOff):
-		x.cause, x.cut = err, true
+		x.CutOff(err)
 	case err != nil:
-		x.status = 0
-		x.openAnswer()
-		x.fail(err)
-	case x.status == http.StatusUnauthorized:
-		_ = x.takeFromAddress(true) // it counts; what it was told is the holder's to say
-		x.s.addresses.Failed(x.remote, limits)
-	case hash != nil && x.status != http.StatusTooManyRequests && x.status != http.StatusServiceUnavailable:
-		x.s.addresses.Passed(x.remote, *hash, limits)
+		s.failForHolder(st, x, hash != nil && errors.Is(err, forward.ErrUndone), err)
+	case x.Status() == http.StatusUnauthorized:
+		_ = s.takeFromAddress(st, x, true) // it counts; what it was told is the holder's to say
+		s.addresses.Failed(x.Remote, limits)
+	case hash != nil && x.Status() != http.StatusTooManyRequests && x.Status() != http.StatusServiceUnavailable:
+		s.addresses.Passed(x.Remote, *hash, limits)
 	}
+}
+
+// failForHolder writes an error where the tenant's holder was to answer. All replicas know
+// all keys: who shows one that is wrong is told so all the same. Only one that has lost
+// sight of the others may have missed a new key.
+func (s *Server) failForHolder(st *state, x *exchange.Exchange, judged bool, err error) {
+	if judged && s.peers.Err() == nil {
+		if wrong := s.authenticate(st, x); wrong != nil && !errors.Is(wrong, errNotHeld) {
+			err = wrong
+		}
+	}
+	x.Refuse(err)
 }
 
 // asked returns the tenant that a request is for: it stands in the path, or in the
 // console's cookie, or is that of the key that signs in.
-func (x *exchange) asked() (gitstore.TenantName, bool) {
-	path := x.r.URL.Path
+func (s *Server) asked(st *state, x *exchange.Exchange) (gitstore.TenantName, bool) {
+	path := x.Request.URL.Path
 	if path != "/" && !strings.HasPrefix(path, consolePath) {
 		return forward.TenantOf(path)
 	}
-	if x.s.console == nil {
+	if s.console == nil {
 		return gitstore.TenantName{}, false
 	}
-	if path == console.SignInPath && x.r.Method == http.MethodPost {
-		if key := x.signsIn(); key != nil {
+	if path == console.SignInPath && x.Request.Method == http.MethodPost {
+		if key := s.signsIn(st, x); key != nil {
 			return key.Tenant, true
 		}
 		return gitstore.TenantName{}, false
 	}
-	name, err := gitstore.ParseTenantName(console.TenantOf(x.r, x.cookiesForTLS()))
+	name, err := gitstore.ParseTenantName(console.TenantOf(x.Request, s.cookiesForTLS(x)))
 	return name, err == nil
 }
 
 // signsIn returns the key that a sign-in to the console names, right or not; nil if there
 // is no such key. The form is still there afterwards.
-func (x *exchange) signsIn() *apikey.Key {
-	form, err := io.ReadAll(io.LimitReader(x.r.Body, console.MaxSignIn+1))
-	x.r.Body = struct {
+func (s *Server) signsIn(st *state, x *exchange.Exchange) *apikey.Key {
+	form, err := io.ReadAll(io.LimitReader(x.Request.Body, console.MaxSignIn+1))
+	x.Request.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(form), x.r.Body), x.r.Body}
+	}{io.MultiReader(bytes.NewReader(form), x.Request.Body), x.Request.Body}
 	if err != nil || len(form) > console.MaxSignIn {
 		return nil
 	}
@@ -205,13 +211,5 @@ func (x *exchange) signsIn() *apikey.Key {
 	if !ok {
 		return nil
 	}
-	return x.s.find(x.state, new(bool))(id)
-}
-
-// overTLS reports whether the client came over TLS, to whichever replica.
-func (x *exchange) overTLS() bool {
-	if origin, ok := forward.OriginOf(x.r); ok {
-		return origin.TLS
-	}
-	return listen.OverTLS(x.r)
+	return s.find(st, new(bool))(id)
 }

@@ -1,176 +1,32 @@
 package httpapi
 
 import (
-	"bufio"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"secretsync/gitstore"
-	"secretsync/gitstore/forge"
-	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/exchange"
 	"secretsync/httpapi/forward"
 	"secretsync/httpapi/forward/forwardtest"
-	"secretsync/httpapi/hooks"
 	"secretsync/httpapi/limit"
 	"secretsync/httpapi/listen"
-	"secretsync/reconcile"
 )
 
-// ring is what replicas know of each other. A test changes it.
-type ring struct {
-	mu      sync.Mutex
-	address map[string]string            // of a replica, by its name
-	held    map[string]string            // the name of a tenant's holder
-	beliefs map[string]map[string]string // the same, as one replica alone has it
-	err     error
-}
-
-// seat is one replica's sight of a ring.
-type seat struct {
-	*ring
-	name string
-}
-
-func (s seat) Holder(tenant gitstore.TenantName) (string, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	holder, ok := s.held[tenant.String()]
-	if !ok {
-		holder = "a" // each name is somebody's
-	}
-	if belief, ok := s.beliefs[s.name][tenant.String()]; ok {
-		holder = belief
-	}
-	if holder == s.name {
-		return "", true
-	}
-	return s.address[holder], false
-}
-
-func (s seat) Err() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
-}
-
-func (r *ring) change(f func(*ring)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	f(r)
-}
-
-// replicas are three servers that run: a holds acme, b globex, and c nothing. The world's
-// own requests go to c, and its log is a's.
-type replicas struct {
-	*world
-	ring      *ring
-	authority *forwardtest.Authority
-	a, b, c   *replica
-}
-
-type replica struct {
-	*Server
-	name string
-	url  string
-	logs *lockedBuffer
-}
-
-// unknown is a tenant that there is not.
-const unknown = "nobody"
-
-func newReplicas(t testing.TB, change ...func(*Config)) *replicas {
+// line returns a replica's line of the request with an id, once it is there: that may be after the answer.
+func (r *replica) line(t *testing.T, id string) map[string]any {
 	t.Helper()
-	authority, err := forwardtest.NewAuthority()
-	if err != nil {
-		t.Fatal(err)
+	r.await(t, id)
+	lines := r.lines(t, id)
+	if len(lines) != 1 {
+		t.Fatalf("%s has %d lines of %s", r.name, len(lines), id)
 	}
-	rs := &replicas{authority: authority, ring: &ring{
-		address: map[string]string{}, beliefs: map[string]map[string]string{},
-		held: map[string]string{"acme": "a", "globex": "b", unknown: "a"},
-	}}
-	var cfg Config
-	rs.world = newWorld(t, append(change, func(c *Config) {
-		c.Console = ConsoleHere
-		cfg = *c
-	})...)
-	rs.a = rs.replica("a", cfg, cfg.Tenants[:1], cfg.Tenants[1].Name)
-	rs.b = rs.replica("b", cfg, cfg.Tenants[1:], cfg.Tenants[0].Name)
-	rs.c = rs.replica("c", cfg, nil, cfg.Tenants[0].Name, cfg.Tenants[1].Name)
-	rs.server, rs.logs, rs.url = rs.a.Server, rs.a.logs, rs.c.url
-	return rs
-}
-
-// replica starts one of them.
-func (rs *replicas) replica(name string, cfg Config, tenants []Tenant, elsewhere ...gitstore.TenantName) *replica {
-	rs.Helper()
-	r := &replica{name: name, logs: &lockedBuffer{}}
-	files, err := rs.authority.Issue(rs.TempDir())
-	if err != nil {
-		rs.Fatal(err)
-	}
-	cfg.Tenants, cfg.Elsewhere, cfg.Log = tenants, elsewhere, inJSON(r.logs)
-	cfg.Replicas = &Replicas{
-		Holders: seat{rs.ring, name}, Listen: "127.0.0.1:0",
-		CertFile: files.Cert, KeyFile: files.Key, CAFile: files.CA,
-		Patience: forward.Patience{Dial: 2 * time.Second, Lost: 50 * time.Millisecond},
-	}
-	if name != "a" {
-		cfg.Git = nil // it ends with the one that holds acme
-	}
-	if cfg.KeyStore, err = apikey.OpenStore(rs.TempDir()); err != nil {
-		rs.Fatal(err)
-	}
-	if r.Server, err = New(cfg); err != nil {
-		rs.Fatal(err)
-	}
-	r.url = "http://" + (&world{TB: rs.TB, server: r.Server}).running()
-	rs.ring.change(func(ring *ring) { ring.address[name] = r.PeerAddr().String() })
-	return r
-}
-
-// at is the same world before another replica.
-func (rs *replicas) at(r *replica) *world {
-	w := *rs.world
-	w.url = r.url
-	return &w
-}
-
-// lines returns a replica's lines of requests with an id.
-func (r *replica) lines(t *testing.T, id string) (lines []map[string]any) {
-	for _, line := range accessLines(t, r.logs.String()) {
-		if line["request_id"] == id {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
-// counted returns one of a replica's metrics.
-func (r *replica) counted(t *testing.T, line string) string {
-	t.Helper()
-	answer, err := http.Get(r.url + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text := bufio.NewScanner(answer.Body)
-	for text.Scan() {
-		if value, ok := strings.CutPrefix(text.Text(), line+" "); ok {
-			return value
-		}
-	}
-	t.Fatalf("there is no metric %s", line)
-	return ""
+	return lines[0]
 }
 
 func TestAReplicaThatHoldsNothingConforms(t *testing.T) {
@@ -179,8 +35,11 @@ func TestAReplicaThatHoldsNothingConforms(t *testing.T) {
 	if n := rs.c.counted(t, `secretsync_forwards_total{outcome="answered"}`); n == "0" {
 		t.Error("nothing was passed on")
 	}
-	if n := rs.c.counted(t, "secretsync_forwards_in_flight"); n != "0" {
-		t.Errorf("%s are still on the way", n)
+	// A request ends a moment after its answer was read.
+	for tries := time.NewTicker(time.Millisecond); rs.c.counted(t, "secretsync_forwards_in_flight") != "0"; <-tries.C {
+		if t.Context().Err() != nil {
+			t.Fatal("some are still on the way")
+		}
 	}
 }
 
@@ -226,7 +85,7 @@ func TestWhichPathGoesWhere(t *testing.T) {
 		{"GET", "/console/", "", "Cookie: secretsync=../a.guessed", "c", 303},
 		{"GET", "/console/sign-in", "", page, "c", 200},
 	} {
-		id := fmt.Sprintf("path-%d", i)
+		id := fmt.Sprintf("path-%d.", i)
 		extra := []string{"X-Request-Id: " + id}
 		if c.header != "" {
 			extra = append(extra, c.header)
@@ -239,11 +98,12 @@ func TestWhichPathGoesWhere(t *testing.T) {
 			t.Errorf("%s: a header is there %d times", r.call, n)
 		}
 		for _, replica := range []*replica{rs.a, rs.b, rs.c} {
-			lines := replica.lines(t, id)
 			want := 0
 			if replica.name == c.to || replica == rs.c {
 				want = 1
+				replica.await(t, id)
 			}
+			lines := replica.lines(t, id)
 			if len(lines) != want {
 				t.Errorf("%s: %s has %d lines of it; want %d: %v", r.call, replica.name, len(lines), want, lines)
 				continue
@@ -348,12 +208,40 @@ func TestWhileNobodyHoldsATenantItIsSaidSo(t *testing.T) {
 	}
 }
 
+// TestAWrongKeyIsRefusedThoughNobodyHoldsTheTenant: all replicas know all keys. One that
+// has lost sight of the others may not know the newest.
+func TestAWrongKeyIsRefusedThoughNobodyHoldsTheTenant(t *testing.T) {
+	rs := newReplicas(t)
+	guess := "kupe_ak-nobody_" + strings.Repeat("a", 43)
+	for name, c := range map[string]struct {
+		change             func(*ring)
+		guess, other, good int
+	}{
+		"it is pinned to a replica that is absent": {func(r *ring) { r.held["acme"] = "" }, 401, 403, 503},
+		"its holder can't be connected to":         {func(r *ring) { r.address["a"] = "127.0.0.1:1" }, 401, 403, 503},
+		"nobody can be known to": {func(r *ring) {
+			r.held["acme"], r.err = "", errors.New("the API server of the replicas' own cluster can't be reached")
+		}, 503, 503, 503},
+	} {
+		address := rs.ring.address["a"]
+		rs.ring.change(c.change)
+		for key, want := range map[string]int{guess: c.guess, rs.globex: c.other, rs.reader: c.good} {
+			r := rs.do("GET", "/api/v1/tenants/acme/secrets", key, "")
+			undone := r.header.Get(forward.UndoneHeader) == "true" && r.header.Get("Retry-After") != ""
+			if r.status != want || undone != (want == 503) {
+				t.Errorf("%s: the key %.9q…: %d %v %s; want %d", name, key, r.status, r.header, r.body, want)
+			}
+		}
+		rs.ring.change(func(r *ring) { r.held["acme"], r.address["a"], r.err = "a", address, nil })
+	}
+}
+
 // TestOnlyReplicasAreBelievedWhomARequestIsFrom.
 func TestOnlyReplicasAreBelievedWhomARequestIsFrom(t *testing.T) {
 	rs := newReplicas(t)
 	forged := []string{"X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Secretsync-Origin: 6.6.6.6", "X-Request-Id: forged"}
 	r := rs.do("GET", "/api/v1/tenants/acme", rs.reader, "", forged...)
-	if line := rs.a.lines(t, "forged")[0]; r.status != 200 || line["remote"] != "127.0.0.1" || r.header.Get("Strict-Transport-Security") != "" {
+	if line := rs.a.line(t, "forged"); r.status != 200 || line["remote"] != "127.0.0.1" || r.header.Get("Strict-Transport-Security") != "" {
 		t.Errorf("a client is believed: %v", line)
 	}
 	peer := &http.Client{Transport: &http.Transport{TLSClientConfig: rs.c.peers.pair.Dial()}}
@@ -370,13 +258,57 @@ func TestOnlyReplicasAreBelievedWhomARequestIsFrom(t *testing.T) {
 			t.Fatal(err)
 		}
 		answer.Body.Close()
-		line := rs.a.lines(t, "passed-on"+path)[0]
+		line := rs.a.line(t, "passed-on"+path)
 		if answer.StatusCode != want || line["remote"] != "192.0.2.7" || answer.Header.Get("Strict-Transport-Security") == "" {
 			t.Errorf("%s by a replica: %d %v, logged as %v; want %d", path, answer.StatusCode, answer.Header, line, want)
 		}
 	}
 	if got := rs.a.counted(t, `secretsync_forwards_total{outcome="answered"}`); got != "0" {
 		t.Errorf("what came from a replica was passed on %s times", got)
+	}
+}
+
+// TestAHolderSaysWhoseCertificateItRefuses: who comes with it learns no more than that it is bad.
+func TestAHolderSaysWhoseCertificateItRefuses(t *testing.T) {
+	rs := newReplicas(t)
+	stranger, err := forwardtest.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		authority *forwardtest.Authority
+		usage     x509.ExtKeyUsage
+		says      string
+	}{
+		{rs.authority, x509.ExtKeyUsageServerAuth, "incompatible key usage"},
+		{stranger, x509.ExtKeyUsageClientAuth, "unknown authority"}, // the second within a minute: it is counted
+	} {
+		files, err := c.authority.IssueFor(t.TempDir(), c.usage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := listen.OpenCertificate(files.Cert, files.Key, rs.a.log, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair := rs.c.peers.pair
+		pair.Own = own
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: pair.Dial()}}
+		if answer, err := client.Get("https://" + rs.a.PeerAddr().String() + "/api/v1/tenants/acme"); err == nil {
+			answer.Body.Close()
+			t.Fatalf("%s: %s", c.says, answer.Status)
+		} else if !strings.Contains(err.Error(), "bad certificate") {
+			t.Errorf("who asked is told %v", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	rs.a.logs.Await(ctx, func(text string) bool { return strings.Contains(text, "another replica is not let in") })
+	if log := rs.a.logs.String(); strings.Count(log, "another replica is not let in") != 1 || !strings.Contains(log, "incompatible key usage") || !strings.Contains(log, `"peer":"127.0.0.1:`) {
+		t.Errorf("its log:\n%s", log)
+	}
+	if n := rs.a.counted(t, "secretsync_peers_refused_total"); n != "2" {
+		t.Errorf("%s are counted; want 2", n)
 	}
 }
 
@@ -419,239 +351,9 @@ func TestAFloodDoesNotReachTheOtherReplicas(t *testing.T) {
 	})
 }
 
-func TestAPersonWorksThroughAnyReplica(t *testing.T) {
-	rs := newReplicas(t)
-	rs.must(201, "POST", "/secrets", `{"name":"db","secretPath":"a"}`)
-	p := signedIn(rs.world, rs.admin)
-	// A load balancer in front: to the browser all of them are one host.
-	var next *replica
-	p.client.Transport = toReplica{&next}
-	for _, next = range []*replica{rs.a, rs.b, rs.c} {
-		if page := p.mustSee("/console/"); !strings.Contains(page, "/console/d/db") {
-			t.Errorf("%s does not show the definitions", next.name)
-		}
-		p.mustSee("/console/new")
-		name := "made-at-" + next.name
-		if status, body := p.send("/console/new", url.Values{"text": {"name: " + name + "\nsecretPath: a\n"}}); status != 200 || !strings.Contains(body, name) {
-			t.Errorf("%s: a form: %d %.300s", next.name, status, body)
-		}
-	}
-	for _, name := range []string{"made-at-a", "made-at-b", "made-at-c"} {
-		rs.must(200, "GET", "/secrets/"+name, "")
-	}
-	// Events come through as well.
-	next = rs.b
-	r, _ := http.NewRequest("GET", rs.url+"/console/live", nil)
-	live, err := p.client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	events := bufio.NewScanner(live.Body)
-	if !events.Scan() || events.Text() != "retry: 5000" {
-		t.Fatalf("events begin with %q %v", events.Text(), events.Err())
-	}
-	rs.reconciler.announce()
-	for events.Text() != "event: change" {
-		if !events.Scan() {
-			t.Fatal(events.Err())
-		}
-	}
-	// Who signs out at one is out at all, in every tab.
-	next = rs.c
-	if status, body := p.send("/console/sign-out", url.Values{}); status != 200 || !strings.Contains(body, "Sign in") {
-		t.Errorf("sign-out: %d", status)
-	}
-	for events.Scan() {
-	}
-	live.Body.Close()
-	for _, next = range []*replica{rs.a, rs.b, rs.c} {
-		if page := p.mustSee("/console/"); !strings.Contains(page, "Sign in") {
-			t.Errorf("%s still lets in", next.name)
-		}
-	}
-
-	// A key that is none is refused where it is sent, one of another tenant goes there.
-	next = rs.c
-	if status, body := p.send("/console/sign-in", url.Values{"key": {"kupe_ak-nobody_x"}}); status != 401 || !strings.Contains(body, "not valid") {
-		t.Errorf("a wrong key: %d", status)
-	}
-	if status, body := p.send("/console/sign-in", url.Values{"key": {rs.admin + "x"}}); status != 401 || !strings.Contains(body, "not valid") {
-		t.Errorf("a key that is wrong at its holder: %d", status)
-	}
-	if status, body := p.send("/console/sign-in", url.Values{"key": {rs.globex}}); status != 200 || !strings.Contains(body, "Sign out") {
-		t.Errorf("globex: %d", status)
-	}
-	// The session is where the tenant is, and ends when that goes elsewhere.
-	rs.ring.change(func(r *ring) { r.held["globex"] = "a" })
-	settings := rs.settings
-	settings.Tenants, settings.Elsewhere = rs.settings.Tenants, nil
-	if err := rs.a.Reconfigure(settings); err != nil {
-		t.Fatal(err)
-	}
-	if page := p.mustSee("/console/"); !strings.Contains(page, "Sign in") {
-		t.Error("a session went with its tenant")
-	}
-}
-
-// toReplica sends a client's requests to one of several servers that it takes for one.
-type toReplica struct{ next **replica }
-
-func (t toReplica) RoundTrip(r *http.Request) (*http.Response, error) {
-	to, err := url.Parse((*t.next).url)
-	if err != nil {
-		return nil, err
-	}
-	out := r.Clone(r.Context())
-	out.Host, out.URL.Host = r.URL.Host, to.Host
-	return http.DefaultTransport.RoundTrip(out)
-}
-
-func TestStockGitWorksThroughAnotherReplica(t *testing.T) {
-	g := newGitWorld(t)
-	clone := g.clone("acme")
-	rs := newReplicas(t, func(c *Config) {
-		c.Git = g.served
-		c.Tenants[0].Clone = clone
-	})
-	clone.Folder = filepath.Join(rs.dir, "acme.git")
-	g.world = rs.world
-	dir := g.checkout()
-	if err := os.WriteFile(filepath.Join(dir, "large"), incompressible(20<<20), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	g.write(dir, "secrets/mine.yaml", valid("mine", "default"))
-	g.git(dir, "push", "-q", "origin", "HEAD:main") // of more than what is sent without asking
-	g.awaitServed("mine", true)
-	other := filepath.Join(t.TempDir(), "other")
-	g.git(g.home, "clone", "-q", g.remote(g.reader), other)
-	if info, err := os.Stat(filepath.Join(other, "large")); err != nil || info.Size() != 20<<20 {
-		t.Errorf("%v %v", info, err)
-	}
-	g.write(dir, "secrets/bad.yaml", "name: bad\nsecretpath: a\n")
-	g.refuses(dir, []string{"push", "origin", "HEAD:main"}, "remote: secretsync: the push to main is refused", "secrets/bad.yaml:2: ")
-	g.refuses(other, []string{"push", "origin", "HEAD:refs/heads/mine"}, "403", "may fetch and not push")
-	g.refuses(g.home, []string{"clone", g.remote("kupe_ak-nobody_x"), filepath.Join(t.TempDir(), "none")}, "Authentication failed", "remote: the API key is not valid")
-	g.fsck()
-	if !strings.Contains(rs.c.logs.String(), `"forwarded_to"`) {
-		t.Error("nothing was passed on")
-	}
-}
-
-func incompressible(n int) []byte {
-	b := make([]byte, n)
-	x := uint64(88172645463325252)
-	for i := range b {
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
-		b[i] = byte(x)
-	}
-	return b
-}
-
-func TestAForgeTellsAnyReplica(t *testing.T) {
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("it is hooked\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	hints := make(countedHints, 10)
-	rs := newReplicas(t, func(c *Config) { c.Tenants[0].Hook = hooks.New(forge.GitLab, secret, hints, nil) })
-	r := rs.do("POST", "/hooks/git/acme", "", `{"object_kind":"push"}`, "X-Gitlab-Event: Push Hook", "X-Gitlab-Token: it is hooked")
-	if r.status != http.StatusAccepted || len(hints) != 1 {
-		t.Fatalf("%d %s, %d hints", r.status, r.body, len(hints))
-	}
-}
-
-// TestWhoWaitsThroughAReplicaIsAnsweredWhenItIsTime, and when the holder ends.
-func TestWhoWaitsThroughAReplicaIsAnsweredWhenItIsTime(t *testing.T) {
-	rs := newReplicas(t)
-	rs.must(201, "POST", "/secrets", `{"name":"db","secretPath":"a","sync":[{"cluster":"production","namespace":"default"}]}`)
-	answers := make(chan reply)
-	go func() {
-		answers <- rs.do("GET", "/api/v1/tenants/acme/secrets/db?wait=Failed&timeout=1ms", rs.reader, "")
-	}()
-	if r := <-answers; r.status != 200 || !strings.Contains(string(r.body), string(reconcile.PhaseActive)) {
-		t.Errorf("%d %s", r.status, r.body)
-	}
-	go func() {
-		answers <- rs.do("GET", "/api/v1/tenants/acme/secrets/db?wait=Failed&timeout=5m", rs.reader, "", "X-Request-Id: waits")
-	}()
-	for rs.c.counted(t, "secretsync_forwards_in_flight") == "0" {
-	}
-	rs.a.stop() // as at the end
-	if r := <-answers; r.status != 200 {
-		t.Errorf("when the holder ends: %d %s", r.status, r.body)
-	}
-}
-
-// TestAReplicaThatEndsFinishesWhatItPassedOn.
-func TestAReplicaThatEndsFinishesWhatItPassedOn(t *testing.T) {
-	rs := newReplicas(t)
-	begun, goOn := make(chan bool), make(chan bool)
-	held := holding{rs.repository, begun, goOn}
-	settings := rs.settings
-	settings.Tenants, settings.Elsewhere = []Tenant{{Name: settings.Tenants[0].Name, Repository: held}}, []gitstore.TenantName{settings.Tenants[1].Name}
-	if err := rs.a.Reconfigure(settings); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cfg := rs.c.cfg
-	cfg.Metrics, cfg.Gatherer, cfg.Listen = nil, nil, "127.0.0.1:0"
-	e, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Listen(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error)
-	go func() { ended <- e.Run(ctx) }()
-	w := *rs.world
-	w.url = "http://" + e.Addr().String()
-	answers := make(chan reply)
-	go func() {
-		answers <- w.do("POST", "/api/v1/tenants/acme/secrets", rs.admin, `{"name":"db","secretPath":"a"}`)
-	}()
-	<-begun
-	cancel()
-	<-e.serving.Done()
-	close(goOn)
-	if r := <-answers; r.status != 201 {
-		t.Errorf("%d %s", r.status, r.body)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-}
-
-// holding is a repository whose writes wait for the test.
-type holding struct {
-	Repository
-	begun, goOn chan bool
-}
-
-func (h holding) Apply(ctx context.Context, by gitstore.Attribution, how gitstore.Handling, ops ...gitstore.Operation) ([]gitstore.Written, error) {
-	close(h.begun)
-	<-h.goOn
-	return h.Repository.Apply(ctx, by, how, ops...)
-}
-
-// TestALargeHeaderPassesWhereverItIsAsked: what is added on the way must not make it too large.
-func TestALargeHeaderPassesWhereverItIsAsked(t *testing.T) {
-	rs := newReplicas(t)
-	for _, size := range []int{1 << 10, 15 << 10, 19 << 10, 64 << 10} {
-		line := "X-Large: " + strings.Repeat("a", size)
-		direct := rs.at(rs.a).do("GET", "/api/v1/tenants/acme/none", rs.reader, "", line)
-		through := rs.do("GET", "/api/v1/tenants/acme/none", rs.reader, "", line)
-		if direct.status != through.status {
-			t.Errorf("%d bytes of a header: %d at the holder, %d through another", size, direct.status, through.status)
-		}
-	}
-}
-
 // throughAnother puts a replica that holds nothing before a world, for all of its
-// requests. So nearly every story of this package can be told anew; those that fail then
-// are about what each replica answers itself (its readiness, limits of who shows no key):
+// requests. So nearly every story of this package can be told anew; left out are those
+// about what each replica answers itself, see ofOneServer:
 //
 //	THROUGH_A_REPLICA=1 go test ./httpapi
 func (w *world) throughAnother(cfg Config) {
@@ -676,9 +378,10 @@ func (w *world) throughAnother(cfg Config) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	peer := listen.NewServer(w.server.PeerHandler(), w.server.log)
+	peer := listen.NewServer(w.server.Handler(), w.server.log)
 	peer.MaxHeaderBytes += headerOfPeer
-	mutual := listen.Mutual(listening, peer, w.server.peers.pair, refusal)
+	forward.ServePeers(peer)
+	mutual := listen.Mutual(listening, peer, w.server.peers.pair, exchange.Refused)
 	ended := make(chan error)
 	go func() { ended <- peer.Serve(mutual) }()
 	w.Cleanup(func() {

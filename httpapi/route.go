@@ -2,11 +2,10 @@ package httpapi
 
 import (
 	"net/http"
-	"strings"
-
-	"github.com/julienschmidt/httprouter"
 
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/exchange"
+	"secretsync/httpapi/githttp"
 )
 
 const (
@@ -14,75 +13,64 @@ const (
 	tenantsPath = basePath + "/tenants/"
 	openAPIPath = basePath + "/openapi.json"
 	metricsPath = "/metrics"
+	gitPath     = "/git/" // see package clones
 )
 
-// route is one method of one path. The table below is what the router, the
-// metrics and the OpenAPI test are made from.
-type route struct {
-	method string
-	path   string      // as httprouter writes it, with the verb behind it, if any
-	role   apikey.Role // empty: no key is needed
-	handle func(*Server, *exchange) (*answer, error)
-}
-
-var routes = []route{
-	{http.MethodGet, tenantsPath + ":tenant", apikey.Readonly, (*Server).getTenant},
-	{http.MethodGet, tenantsPath + ":tenant/secrets", apikey.Readonly, (*Server).listSecrets},
-	{http.MethodPost, tenantsPath + ":tenant/secrets", apikey.Admin, (*Server).createSecret},
-	{http.MethodPost, tenantsPath + ":tenant/secrets:batch", apikey.Admin, (*Server).batchSecrets},
-	{http.MethodGet, tenantsPath + ":tenant/secrets/:name", apikey.Readonly, (*Server).getSecret},
-	{http.MethodPatch, tenantsPath + ":tenant/secrets/:name", apikey.Admin, (*Server).patchSecret},
-	{http.MethodDelete, tenantsPath + ":tenant/secrets/:name", apikey.Admin, (*Server).deleteSecret},
-	{http.MethodGet, tenantsPath + ":tenant/secrets/:name/history", apikey.Readonly, (*Server).getHistory},
-	{http.MethodGet, tenantsPath + ":tenant/secrets/:name/file", apikey.Readonly, (*Server).getFile},
-	{http.MethodGet, tenantsPath + ":tenant/secrets/:name/timeline", apikey.Readonly, (*Server).getTimeline},
-	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/sync", apikey.Admin, (*Server).syncSecret},
-	{http.MethodPost, tenantsPath + ":tenant/secrets/:name/revert", apikey.Admin, (*Server).revertSecret},
-	{http.MethodGet, tenantsPath + ":tenant/commits/:sha", apikey.Readonly, (*Server).getCommit},
-	{http.MethodPost, tenantsPath + ":tenant/sync", apikey.Sync, (*Server).syncTenant},
-	{http.MethodPost, tenantsPath + ":tenant/plan", apikey.Readonly, (*Server).planChange},
-	{http.MethodPost, tenantsPath + ":tenant/commits/:sha:revert", apikey.Admin, (*Server).revertCommit},
-	{http.MethodGet, tenantsPath + ":tenant/proposals", apikey.Readonly, (*Server).listProposals},
-	{http.MethodGet, tenantsPath + ":tenant/clusters", apikey.Readonly, (*Server).listClusters},
-	{http.MethodGet, tenantsPath + ":tenant/clusters/:name", apikey.Readonly, (*Server).getCluster},
-	{http.MethodGet, tenantsPath + ":tenant/orphans", apikey.Admin, (*Server).listOrphans},
-	{http.MethodDelete, tenantsPath + ":tenant/orphans/:cluster/:namespace/:secretName", apikey.Admin, (*Server).deleteOrphan},
-	{http.MethodGet, tenantsPath + ":tenant/deletions", apikey.Admin, (*Server).listDeletions},
-	{http.MethodPost, tenantsPath + ":tenant/deletions/:id:release", apikey.Admin, (*Server).releaseDeletions},
-	{http.MethodGet, tenantsPath + ":tenant/apikeys", apikey.Admin, (*Server).listKeys},
-	{http.MethodPost, tenantsPath + ":tenant/apikeys", apikey.Admin, (*Server).createKey},
-	{http.MethodDelete, tenantsPath + ":tenant/apikeys/:id", apikey.Admin, (*Server).deleteKey},
-	{http.MethodGet, "/healthz", "", (*Server).healthz},
-	{http.MethodGet, "/readyz", "", (*Server).readyz},
-	{http.MethodGet, openAPIPath, "", (*Server).serveOpenAPI},
-	{http.MethodGet, metricsPath, "", (*Server).serveMetrics},
-}
-
-// cutVerb takes the verb off a path that ends with one, such as secrets:batch. A
-// colon that begins a segment is no verb's: it is how routes write a parameter.
-func cutVerb(path string) (rest, verb string) {
-	last := strings.LastIndexByte(path, '/') + 1
-	if i := strings.LastIndexByte(path[last:], ':'); i > 0 {
-		return path[:last+i], path[last+i+1:]
+// apiRoutes are those of the API. This table is what the router, the metrics and the
+// OpenAPI test are made from.
+func (s *Server) apiRoutes() []exchange.Route {
+	return []exchange.Route{
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant", Role: apikey.Readonly, Handle: s.getTenant},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/secrets", Role: apikey.Readonly, Handle: s.definitions.List},
+		{Method: http.MethodPost, Path: tenantsPath + ":tenant/secrets", Role: apikey.Admin, Handle: s.definitions.Create},
+		{Method: http.MethodPost, Path: tenantsPath + ":tenant/secrets:batch", Role: apikey.Admin, Handle: s.definitions.Batch},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/secrets/:name", Role: apikey.Readonly, Handle: s.definitions.Get},
+		{Method: http.MethodPatch, Path: tenantsPath + ":tenant/secrets/:name", Role: apikey.Admin, Handle: s.definitions.Patch},
+		{Method: http.MethodDelete, Path: tenantsPath + ":tenant/secrets/:name", Role: apikey.Admin, Handle: s.definitions.Delete},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/secrets/:name/history", Role: apikey.Readonly, Handle: s.definitions.History},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/secrets/:name/file", Role: apikey.Readonly, Handle: s.definitions.File},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/secrets/:name/timeline", Role: apikey.Readonly, Handle: s.definitions.Timeline},
+		{Method: http.MethodPost, Path: tenantsPath + ":tenant/secrets/:name/sync", Role: apikey.Admin, Handle: s.definitions.Sync},
+		{Method: http.MethodPost, Path: tenantsPath + ":tenant/secrets/:name/revert", Role: apikey.Admin, Handle: s.definitions.Revert},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/commits/:sha", Role: apikey.Readonly, Handle: s.commits.Get},
+		{Method: http.MethodPost, Path: tenantsPath + ":tenant/sync", Role: apikey.Sync, Handle: s.definitions.SyncTenant},
+		{Method: http.MethodPost, Path: tenantsPath + ":tenant/plan", Role: apikey.Readonly, Handle: s.commits.Plan},
+		{Method: http.MethodPost, Path: tenantsPath + ":tenant/commits/:sha:revert", Role: apikey.Admin, Handle: s.definitions.RevertCommit},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/proposals", Role: apikey.Readonly, Handle: s.definitions.Proposals},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/clusters", Role: apikey.Readonly, Handle: s.clusters.List},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/clusters/:name", Role: apikey.Readonly, Handle: s.clusters.Get},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/orphans", Role: apikey.Admin, Handle: s.clusters.Orphans},
+		{Method: http.MethodDelete, Path: tenantsPath + ":tenant/orphans/:cluster/:namespace/:secretName", Role: apikey.Admin, Handle: s.clusters.DeleteOrphan},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/deletions", Role: apikey.Admin, Handle: s.clusters.Deletions},
+		{Method: http.MethodPost, Path: tenantsPath + ":tenant/deletions/:id:release", Role: apikey.Admin, Handle: s.clusters.ReleaseDeletions},
+		{Method: http.MethodGet, Path: tenantsPath + ":tenant/apikeys", Role: apikey.Admin, Handle: s.keys.List},
+		{Method: http.MethodPost, Path: tenantsPath + ":tenant/apikeys", Role: apikey.Admin, Handle: s.keys.Create},
+		{Method: http.MethodDelete, Path: tenantsPath + ":tenant/apikeys/:id", Role: apikey.Admin, Handle: s.keys.Delete},
+		{Method: http.MethodGet, Path: "/healthz", Handle: s.probes.Health},
+		{Method: http.MethodGet, Path: "/readyz", Handle: s.probes.Ready},
+		{Method: http.MethodGet, Path: openAPIPath, Handle: s.serveOpenAPI},
+		{Method: http.MethodGet, Path: metricsPath, Handle: s.probes.Metrics},
 	}
-	return path, ""
 }
 
-// router finds the route of a request: a router for each verb, as httprouter
-// takes a colon for a parameter, and one for paths without a verb.
-type router map[string]*httprouter.Router
-
-func (rs router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path, verb := cutVerb(r.URL.Path)
-	found := rs[verb]
-	switch {
-	case verb == "":
-	case found == nil:
-		found = rs[""]
-	default:
-		short, url := *r, *r.URL
-		url.Path = path
-		short.URL, r = &url, &short
+// gitRoutes are Git's protocol and not the API's, so the API's description has none of it.
+func (s *Server) gitRoutes() []exchange.Route {
+	return []exchange.Route{
+		{Method: http.MethodGet, Path: gitPath + ":repository/info/refs", Role: apikey.Readonly, Handle: s.clones.Refs},
+		{Method: http.MethodPost, Path: gitPath + ":repository/" + string(githttp.UploadPack), Role: apikey.Readonly, Handle: s.clones.Fetch, Reads: true},
+		{Method: http.MethodPost, Path: gitPath + ":repository/" + string(githttp.ReceivePack), Role: apikey.Readonly, Handle: s.clones.Push},
 	}
-	found.ServeHTTP(w, r)
+}
+
+// otherRoutes are those of forges, which have no key, and of people.
+func (s *Server) otherRoutes() []exchange.Route {
+	all := []exchange.Route{{Method: http.MethodPost, Path: hooksPath + ":tenant", Handle: s.receiveHook}}
+	if s.console != nil {
+		all = append(all,
+			exchange.Route{Method: http.MethodGet, Path: "/", Handle: s.servePage},
+			exchange.Route{Method: http.MethodGet, Path: consolePath + "*page", Handle: s.servePage},
+			exchange.Route{Method: http.MethodPost, Path: consolePath + "*page", Handle: s.servePage},
+		)
+	}
+	return all
 }

@@ -7,11 +7,16 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
+	"secretsync/gitstore"
+	"secretsync/httpapi/exchange"
+	"secretsync/httpapi/forward"
 	"secretsync/httpapi/limit"
 	"secretsync/httpapi/listen"
+	"secretsync/httpapi/probes"
 )
 
 // defaultGrace is how long requests under way have at the end unless it is said.
@@ -94,23 +99,24 @@ func (s *Server) Run(ctx context.Context) error {
 	api := listen.NewServer(s.Handler(), s.log)
 	var listener net.Listener
 	if s.cfg.CertFile == "" {
-		listener = listen.Polite(s.bound.api, refusal)
+		listener = listen.Polite(s.bound.api, exchange.Refused)
 	} else {
 		certificate, err := listen.OpenCertificate(s.cfg.CertFile, s.cfg.KeyFile, s.log, s.now)
 		if err != nil {
 			return errors.Join(err, s.closeListeners())
 		}
-		listener = listen.Secured(s.bound.api, api, certificate, refusal)
+		listener = listen.Secured(s.bound.api, api, certificate, exchange.Refused)
 	}
 	servers := map[*http.Server]net.Listener{api: listener}
 	if s.bound.metrics != nil {
-		servers[listen.NewServer(s.metricsHandler(), s.log)] = listen.Polite(s.bound.metrics, refusal)
+		servers[listen.NewServer(s.metricsHandler(), s.log)] = listen.Polite(s.bound.metrics, exchange.Refused)
 	}
 	if s.peers != nil {
 		defer s.peers.Close()
-		peer := listen.NewServer(s.PeerHandler(), s.log)
+		peer := listen.NewServer(s.Handler(), s.log)
 		peer.MaxHeaderBytes += headerOfPeer
-		servers[peer] = listen.Mutual(s.bound.peers, peer, s.peers.pair, refusal)
+		forward.ServePeers(peer)
+		servers[peer] = listen.Mutual(s.bound.peers, peer, s.peers.pair, exchange.Refused)
 	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -123,8 +129,8 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
-	running.Go(func() { s.keepUsage(s.serving) })
-	running.Go(func() { s.keepTimeline(s.serving) })
+	running.Go(func() { every(s.serving, usageKept, s.saveUsage) })
+	running.Go(func() { every(s.serving, lookEvery, s.lookAround) })
 	<-ctx.Done()
 	s.drain(ctx)
 	s.stop()
@@ -195,27 +201,52 @@ func (s *Server) closeListeners() error {
 	return err
 }
 
-// refusal answers what net/http refuses as all errors are answered.
-func refusal(_ int, sentence string) (http.Header, []byte) {
-	h := http.Header{}
-	setSecurityHeaders(h)
-	h["X-Request-Id"] = []string{requestID(nil)}
-	h["Content-Type"] = jsonType
-	return h, errorBody(sentence)
-}
-
 // metricsHandler serves the routes that need no key, and metrics in any case.
 func (s *Server) metricsHandler() http.Handler {
-	var open []route
-	for _, rt := range routes {
-		if rt.role == "" && rt.path != openAPIPath {
-			open = append(open, rt)
-		}
-	}
-	router := s.newRouter(open, true)
+	open := slices.DeleteFunc(s.apiRoutes(), func(rt exchange.Route) bool { return rt.Role != "" || rt.Path == openAPIPath })
+	router := s.desk.NewRouter(open)
 	rest := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveOn(router, w, r) })
 	if !s.cfg.Profiles {
 		return rest
 	}
-	return withProfiles(rest)
+	return probes.WithProfiles(rest)
+}
+
+// usageKept is how often it is written to disk when keys were used last: what a
+// crash may lose.
+const usageKept = 10 * time.Minute
+
+func (s *Server) saveUsage() {
+	if err := s.keys.SaveUsage(); err != nil {
+		s.log.Error("what is told of keys may be old after a restart", "error", err)
+	}
+}
+
+// lookEvery is how often it is looked how definitions stand. What lasts less may be
+// missing in the timeline.
+const lookEvery = time.Second
+
+// lookAround has the timeline look at all tenants, and forget those who are gone.
+func (s *Server) lookAround() {
+	st := s.state.Load()
+	for _, t := range st.tenants {
+		if snapshot := t.Repository.Snapshot(); snapshot.Read() {
+			s.timeline.Look(t.Name, snapshot, s.cfg.Reconciler, time.Now)
+		}
+	}
+	s.timeline.Keep(func(name gitstore.TenantName) bool { return st.tenants[name.String()] != nil })
+}
+
+// every does something once a period till ctx ends.
+func every(ctx context.Context, period time.Duration, do func()) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			do()
+		}
+	}
 }

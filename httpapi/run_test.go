@@ -27,7 +27,11 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/gitstoretest"
+	"secretsync/gitstore/operation"
+	"secretsync/httpapi/probes"
+	"secretsync/httpapi/tenants"
 	"secretsync/reconcile"
 )
 
@@ -232,7 +236,7 @@ func TestATenantIsToldOfFilesThatAreNoDefinitions(t *testing.T) {
 }
 
 // troubled is a repository that has a problem and works.
-type troubled struct{ Repository }
+type troubled struct{ tenants.Repository }
 
 func (troubled) Problems() []string {
 	return []string{`branch "main" is not there, but "master" is`}
@@ -262,7 +266,7 @@ func TestATenantIsToldThatItIsSuspended(t *testing.T) {
 
 // mirrored is a repository that is a mirror of another, as fresh as it says.
 type mirrored struct {
-	Repository
+	tenants.Repository
 	fresh gitstore.Freshness
 }
 
@@ -291,6 +295,7 @@ func TestATenantIsToldWhereTheRepositoryIsAndHowOldItsMirror(t *testing.T) {
 }
 
 func TestReadinessCountsRepositoriesAndNamesNone(t *testing.T) {
+	ofOneServer(t, "the replica that was asked answers /readyz itself, and the story breaks another's repositories")
 	w := newWorld(t)
 	for broken, want := range []string{
 		`200 {"status":"ready","unhealthyRepositories":0,"openingRepositories":0}`,
@@ -311,6 +316,7 @@ func TestReadinessCountsRepositoriesAndNamesNone(t *testing.T) {
 }
 
 func TestReadinessWaitsForRepositoriesThatAreBeingOpenedButNotForEver(t *testing.T) {
+	ofOneServer(t, "the replica that was asked answers /readyz itself, and the story opens another's repositories")
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	w := newWorld(t, func(c *Config) { c.Clock = clock })
 	opening := fmt.Errorf("%w: %w", gitstore.ErrUnavailable, gitstore.ErrOpening)
@@ -322,14 +328,14 @@ func TestReadinessWaitsForRepositoriesThatAreBeingOpenedButNotForEver(t *testing
 	for _, step := range []struct {
 		when    string
 		later   time.Duration
-		tenants []Tenant
+		tenants []tenants.Tenant
 		want    string
 	}{
 		{"at the start", 0, one, `503 {"error":"the repositories are being opened: 1 of 2 still are"}`},
-		{"after a while, with one that takes long", openingPatience, one, `200 {"status":"ready","unhealthyRepositories":0,"openingRepositories":1}`},
+		{"after a while, with one that takes long", probes.OpeningPatience, one, `200 {"status":"ready","unhealthyRepositories":0,"openingRepositories":1}`},
 		{"with nobody to answer for", 0, both, `503 {"error":"the repositories are being opened: 2 of 2 still are"}`},
 		{"when all are open", 0, w.settings.Tenants, `200 {"status":"ready","unhealthyRepositories":0,"openingRepositories":0}`},
-		{"when one came with a new configuration", -openingPatience, one, `200 {"status":"ready","unhealthyRepositories":0,"openingRepositories":1}`},
+		{"when one came with a new configuration", -probes.OpeningPatience, one, `200 {"status":"ready","unhealthyRepositories":0,"openingRepositories":1}`},
 	} {
 		clock.SetTime(clock.Now().Add(step.later))
 		settings := w.settings
@@ -347,11 +353,11 @@ func TestReadinessWaitsForRepositoriesThatAreBeingOpenedButNotForEver(t *testing
 
 // slowRepository holds a write until it is let go.
 type slowRepository struct {
-	Repository
+	tenants.Repository
 	entered, release chan struct{}
 }
 
-func (s slowRepository) Apply(ctx context.Context, by gitstore.Attribution, how gitstore.Handling, operations ...gitstore.Operation) ([]gitstore.Written, error) {
+func (s slowRepository) Apply(ctx context.Context, by gitstore.Attribution, how operation.Handling, operations ...operation.Operation) ([]operation.Written, error) {
 	close(s.entered)
 	<-s.release
 	return s.Repository.Apply(ctx, by, how, operations...)
@@ -447,13 +453,8 @@ func TestAServerThatIsToldToEndServesOnWhileItIsNotReady(t *testing.T) {
 func TestAnOrderlyEndDoesNotWaitForWaiters(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Listen = "127.0.0.1:0" })
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a","sync":[{"cluster":"nowhere","namespace":"x"}]}`)
-	asked := make(chan struct{})
-	w.reconciler.set(func(*gitstore.Entry) reconcile.Status {
-		select {
-		case <-asked:
-		default:
-			close(asked)
-		}
+	asked := w.reconciler.awaited()
+	w.reconciler.set(func(*catalog.Entry) reconcile.Status {
 		return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.ReasonForbidden}}
 	})
 	if err := w.server.Listen(); err != nil {

@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/tenants"
 	"secretsync/reconcile"
 )
 
@@ -32,11 +34,41 @@ func TestASecretIsRenderedAsTheContractHasIt(t *testing.T) {
 	}
 }
 
+// A definition is a file in Git, which has a limit: what would be over it is refused, and
+// not committed as a file that nobody can read.
+func TestADefinitionThatWouldBeTooLargeAFileIsRefused(t *testing.T) {
+	w := newWorld(t)
+	template := strings.Repeat("x", 16<<10)
+	data := func(keys int) string {
+		var all []string
+		for i := range keys {
+			all = append(all, fmt.Sprintf(`"k%d":{"template":%q}`, i, template))
+		}
+		return "{" + strings.Join(all, ",") + "}"
+	}
+	refused := func(r reply) {
+		t.Helper()
+		if r.status != http.StatusBadRequest || !strings.Contains(w.errorOf(r), "64 KiB") {
+			t.Errorf("%s: %d %.300s; want 400 with the limit", r.call, r.status, r.body)
+		}
+	}
+	refused(w.do("POST", "/api/v1/tenants/acme/secrets", w.admin, `{"name":"large","secretPath":"a","data":`+data(4)+`}`))
+	if r := w.do("GET", "/api/v1/tenants/acme/secrets/large", w.reader, ""); r.status != http.StatusNotFound {
+		t.Errorf("%d %.300s; want 404", r.status, r.body)
+	}
+	refused(w.do("POST", "/api/v1/tenants/acme/secrets:batch", w.admin, `{"operations":[{"op":"create","name":"small","secretPath":"a"},{"op":"create","name":"large","secretPath":"a","data":`+data(4)+`}]}`))
+	w.must(201, "POST", "/secrets", `{"name":"large","secretPath":"a","data":`+data(3)+`}`)
+	refused(w.do("PATCH", "/api/v1/tenants/acme/secrets/large", w.admin, `{"data":`+data(4)+`}`))
+	if s := w.must(200, "GET", "/secrets/large", ""); s.Status.Phase == "Failed" {
+		t.Errorf("%+v", s.Status)
+	}
+}
+
 func TestTextInAnAnswerIsEscaped(t *testing.T) {
 	w := newWorld(t)
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
 	const odd = "\"quoted\" \\ <b>&\u2028 line\nbreak \x00 é \xff"
-	w.reconciler.set(func(e *gitstore.Entry) reconcile.Status {
+	w.reconciler.set(func(e *catalog.Entry) reconcile.Status {
 		return reconcile.Status{Phase: reconcile.PhasePending, Ready: reconcile.Condition{Reason: reconcile.ReasonQueued, Message: odd, LastTransition: someTime}}
 	})
 	s := w.must(200, "GET", "/secrets/db-password", "")
@@ -50,7 +82,7 @@ func TestADefinitionThatIsInvalidInGit(t *testing.T) {
 	made := w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
 	// What gitstore refuses is its own; here it counts how that is told.
 	settings := w.settings
-	settings.Tenants = append([]Tenant(nil), settings.Tenants...)
+	settings.Tenants = append([]tenants.Tenant(nil), settings.Tenants...)
 	settings.Tenants[0].Repository = brokenRepository{w.repository, fmt.Errorf("%w: mend it in Git: %w", &definition.FileError{Path: "secrets/db-password.yaml", Line: 3, Cause: "unknown key"}, gitstore.ErrConflict)}
 	w.reconfigure(settings)
 	r := w.do("PATCH", "/api/v1/tenants/acme/secrets/db-password", w.admin, `{"sync":[]}`, `If-Match: "`+made.ResourceVersion+`"`)
@@ -81,7 +113,7 @@ func TestAnAnswerIsNewAsSoonAsAnythingIs(t *testing.T) {
 	if again := list(); again != before {
 		t.Errorf("with nothing changed: %s", again)
 	}
-	w.reconciler.set(func(*gitstore.Entry) reconcile.Status {
+	w.reconciler.set(func(*catalog.Entry) reconcile.Status {
 		return reconcile.Status{Phase: reconcile.PhaseDegraded, Ready: reconcile.Condition{Reason: reconcile.ReasonForbidden}}
 	})
 	if got := one(); !strings.Contains(got, `"Degraded"`) {

@@ -9,15 +9,20 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/julienschmidt/httprouter"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"secretsync/httpapi/apikey"
+	"secretsync/httpapi/clones"
+	"secretsync/httpapi/clusters"
+	"secretsync/httpapi/commits"
 	"secretsync/httpapi/console"
-	"secretsync/httpapi/forward"
-	"secretsync/httpapi/kept"
+	"secretsync/httpapi/definitions"
+	"secretsync/httpapi/exchange"
+	"secretsync/httpapi/keys"
 	"secretsync/httpapi/limit"
+	"secretsync/httpapi/probes"
+	"secretsync/httpapi/tenants"
 	"secretsync/httpapi/timeline"
 )
 
@@ -26,16 +31,20 @@ type Server struct {
 	cfg         Config
 	now         func() time.Time
 	log         *slog.Logger
-	router      router
+	router      exchange.Router
 	metrics     *metrics
-	unrouted    map[string]*observers // by method, for what no route answers
-	scrape      http.Handler
+	desk        *exchange.Desk
 	description []byte // of the API, as JSON
 	addresses   *limit.Addresses
 	keyLimits   limit.Keys
 	usage       *apikey.Usage
-	kept        kept.Answers
 	shares      limit.Shares
+	definitions *definitions.Definitions
+	commits     *commits.Commits
+	clusters    *clusters.Clusters
+	keys        *keys.Keys
+	clones      *clones.Clones
+	probes      *probes.Probes
 	state       atomic.Pointer[state]
 	console     *console.Console // nil: there is none
 	timeline    timeline.Timeline
@@ -46,8 +55,6 @@ type Server struct {
 	after   func(time.Duration) <-chan time.Time // time.After, but in tests
 	bound   *bound                               // set by Listen
 	peers   *peers                               // nil: there are none
-	made    time.Time
-	opened  atomic.Bool // see readyz
 }
 
 // New makes a server; it listens to nothing yet.
@@ -62,7 +69,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("httpapi: profiles are served on an address of their own alone; give MetricsListen")
 	}
 	if cfg.KeyStore == nil {
-		cfg.KeyStore = noKeys{}
+		cfg.KeyStore = keys.None{}
 	}
 	if cfg.Metrics == nil {
 		cfg.Metrics = prometheus.NewRegistry()
@@ -71,7 +78,6 @@ func New(cfg Config) (*Server, error) {
 		cfg.Gatherer, _ = cfg.Metrics.(prometheus.Gatherer)
 	}
 	s := &Server{cfg: cfg, now: cfg.now(), log: cfg.Log, after: time.After}
-	s.made = s.now()
 	s.serving, s.stop = context.WithCancel(context.Background())
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -83,17 +89,22 @@ func New(cfg Config) (*Server, error) {
 	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
-	s.unrouted = make(map[string]*observers)
-	for _, method := range append(knownMethods, otherMethod) {
-		s.unrouted[method] = s.metrics.observers(s.log, method, "none")
+	if s.desk, err = exchange.NewDesk(exchange.Config{
+		Log: s.log, Now: s.now, Metrics: cfg.Metrics, Tracer: cfg.Tracer, Audit: cfg.Audit, NoReads: cfg.AuditNoReads,
+		Keys: judge{s}, Shares: &s.shares, Serving: s.serving, Leaving: s.leaving.Load, Page: s.refuseAsPage,
+	}); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
 	}
-	if cfg.Gatherer != nil {
-		s.scrape = promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{})
-	}
+	s.definitions = &definitions.Definitions{Reconciler: cfg.Reconciler, Now: s.now, Moments: &s.timeline}
+	s.commits = &commits.Commits{Reconciler: cfg.Reconciler, Shares: &s.shares, Limit: func() int { return s.state.Load().limits.Definitions }}
+	s.clusters = &clusters.Clusters{Reconciler: cfg.Reconciler}
 	s.addresses = limit.NewAddresses(s.now)
 	if s.usage, err = apikey.OpenUsage(cfg.UsageFile); err != nil {
 		s.log.Warn("begins anew", "error", err)
 	}
+	s.keys = &keys.Keys{Store: cfg.KeyStore, Configured: func() map[string]*apikey.Key { return s.state.Load().keys }, Usage: s.usage, Now: s.now, Revoked: s.revoked}
+	s.clones = &clones.Clones{Git: cfg.Git}
+	s.probes = s.newProbes()
 	if err := s.Reconfigure(cfg.Settings); err != nil {
 		return nil, err
 	}
@@ -107,17 +118,34 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("httpapi: %w", err)
 		}
 	}
-	s.router = s.newRouter(s.routes(), cfg.MetricsListen == "")
+	routes := slices.Concat(s.apiRoutes(), s.gitRoutes(), s.otherRoutes())
+	if cfg.MetricsListen != "" {
+		routes = slices.DeleteFunc(routes, func(rt exchange.Route) bool { return rt.Path == metricsPath })
+	}
+	s.router = s.desk.NewRouter(routes)
 	return s, nil
 }
 
-// routes are those that this server has.
-func (s *Server) routes() []route {
-	all := slices.Concat(routes, gitRoutes, hookRoutes)
-	if s.console != nil {
-		all = append(all, consoleRoutes...)
+func (s *Server) newProbes() *probes.Probes {
+	cfg := probes.Config{
+		Tenants: func() map[string]*tenants.Tenant { return s.state.Load().tenants },
+		Leaving: s.leaving.Load, Lost: func() error { return nil }, Now: s.now,
 	}
-	return all
+	if s.cfg.Replicas != nil {
+		cfg.Lost = s.cfg.Replicas.Holders.Err
+	}
+	if s.cfg.Gatherer != nil {
+		cfg.Scrape = promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{})
+	}
+	return probes.New(cfg)
+}
+
+// revoked ends what goes on in the name of a key that is no more.
+func (s *Server) revoked(keyID string) {
+	if s.console != nil {
+		s.console.EndSessions(keyID)
+	}
+	s.keyLimits.Forget(keyID)
 }
 
 // Reconfigure puts new settings in force at once, for requests that begin from
@@ -135,56 +163,4 @@ func (s *Server) Reconfigure(settings Settings) error {
 // Handler serves the API, as on [Config.Listen].
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveOn(s.router, w, r) })
-}
-
-// PeerHandler serves what other replicas pass on, as on [Replicas.Listen]. Who reaches it
-// is believed about whom a request is from.
-func (s *Server) PeerHandler() http.Handler { return forward.FromPeers(s.Handler()) }
-
-// newRouter makes the router for some routes. It never redirects: a path is
-// right as it stands or does not exist.
-func (s *Server) newRouter(routes []route, withMetrics bool) router {
-	all := router{"": newVerbRouter()}
-	for i := range routes {
-		rt := &routes[i]
-		if rt.path == metricsPath && !withMetrics {
-			continue
-		}
-		path, verb := cutVerb(rt.path)
-		if all[verb] == nil {
-			all[verb] = newVerbRouter()
-		}
-		methods := []string{rt.method}
-		if rt.method == http.MethodGet {
-			methods = append(methods, http.MethodHead)
-		}
-		for _, method := range methods {
-			observers := s.metrics.observers(s.log, method, rt.path)
-			all[verb].Handle(method, path, func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
-				x := w.(*exchange)
-				x.route, x.observers, x.params = rt, observers, ps
-				x.run()
-			})
-		}
-	}
-	return all
-}
-
-func newVerbRouter() *httprouter.Router {
-	return &httprouter.Router{
-		HandleMethodNotAllowed: true,
-		HandleOPTIONS:          true,
-		NotFound:               http.HandlerFunc(noRoute),
-		MethodNotAllowed:       http.HandlerFunc(noMethod),
-		GlobalOPTIONS:          http.HandlerFunc(options),
-	}
-}
-
-func noRoute(w http.ResponseWriter, _ *http.Request) { w.(*exchange).fail(errNoRoute) }
-
-// noMethod runs after the router has set Allow.
-func noMethod(w http.ResponseWriter, _ *http.Request) { w.(*exchange).fail(errMethod) }
-
-func options(w http.ResponseWriter, _ *http.Request) {
-	w.(*exchange).send(&answer{status: http.StatusNoContent})
 }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/httpapi/limit"
 	"secretsync/reconcile"
 )
@@ -26,22 +26,22 @@ func TestEverythingAtOnce(t *testing.T) {
 	for worker := range 8 {
 		all.Go(func() {
 			for i := range 4 {
-				for _, rt := range routes {
-					path := strings.NewReplacer(":tenant", "acme", ":cluster", "production", ":namespace", "x", ":secretName", "y", ":name", "db-password", ":id", "ak-nosuchkey").Replace(rt.path)
+				for _, rt := range w.server.apiRoutes() {
+					path := strings.NewReplacer(":tenant", "acme", ":cluster", "production", ":namespace", "x", ":secretName", "y", ":name", "db-password", ":id", "ak-nosuchkey").Replace(rt.Path)
 					body := map[string]string{
 						"POST " + tenantsPath + ":tenant/secrets":        fmt.Sprintf(`{"name":"s-%d-%d","secretPath":"a"}`, worker, i),
 						"POST " + tenantsPath + ":tenant/secrets:batch":  fmt.Sprintf(`{"operations":[{"op":"create","name":"t-%d-%d","secretPath":"a"}]}`, worker, i),
 						"PATCH " + tenantsPath + ":tenant/secrets/:name": fmt.Sprintf(`{"sync":[{"cluster":"production","namespace":"n%d"}]}`, i),
 						"POST " + tenantsPath + ":tenant/apikeys":        `{"displayName":"x","role":"readonly"}`,
-					}[rt.method+" "+rt.path]
-					if rt.method == http.MethodDelete && strings.HasSuffix(rt.path, "secrets/:name") {
+					}[rt.Method+" "+rt.Path]
+					if rt.Method == http.MethodDelete && strings.HasSuffix(rt.Path, "secrets/:name") {
 						path += "-gone"
 					}
-					r := w.do(rt.method, path, w.admin, body)
+					r := w.do(rt.Method, path, w.admin, body)
 					if r.status >= 500 || r.status == 401 || r.status == 403 {
 						t.Errorf("%s: %d %s", r.call, r.status, r.body)
 					}
-					if r.status == 201 && strings.HasSuffix(rt.path, "apikeys") {
+					if r.status == 201 && strings.HasSuffix(rt.Path, "apikeys") {
 						var key keyBody
 						decodeJSON(t, r.body, &key)
 						if r := w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+key.ID, w.admin, ""); r.status != 204 {
@@ -58,7 +58,7 @@ func TestEverythingAtOnce(t *testing.T) {
 				case 1:
 					w.reconfigure(w.settings)
 				case 2:
-					w.reconciler.set(func(*gitstore.Entry) reconcile.Status {
+					w.reconciler.set(func(*catalog.Entry) reconcile.Status {
 						return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.ReasonForbidden}}
 					})
 				case 3:

@@ -5,14 +5,15 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/httpapi/exchange"
 	"secretsync/httpapi/header"
 	"secretsync/httpapi/render"
 	"secretsync/reconcile"
 )
 
-func (s *Server) getTenant(x *exchange) (*answer, error) {
-	t := x.tenant
-	snapshot, err := x.snapshot()
+func (s *Server) getTenant(x *exchange.Exchange) (*exchange.Answer, error) {
+	t := x.Tenant
+	snapshot, err := x.Snapshot()
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +34,7 @@ func (s *Server) getTenant(x *exchange) (*answer, error) {
 	b = render.String(append(b, `,"status":{"phase":`...), string(status.Phase))
 	b = appendProblems(b, problems, snapshot.Problems())
 	b = append(b, "}}\n"...)
-	return &answer{status: http.StatusOK, etag: header.BodyETag(b), body: b}, nil
+	return &exchange.Answer{Status: http.StatusOK, ETag: header.BodyETag(b), Body: b}, nil
 }
 
 // appendFreshness tells where the repository is, if that is elsewhere, and how old
@@ -81,44 +82,4 @@ func appendProblems(b []byte, problems []string, files []definition.FileError) [
 		b = render.String(b, p)
 	}
 	return append(b, ']')
-}
-
-func (s *Server) listClusters(x *exchange) (*answer, error) {
-	body := []byte(`{"items":[`)
-	for i, c := range s.cfg.Reconciler.Clusters(x.tenant.Name) {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = appendCluster(body, &c)
-	}
-	return &answer{status: http.StatusOK, body: append(body, "]}\n"...)}, nil
-}
-
-func (s *Server) getCluster(x *exchange) (*answer, error) {
-	name := x.params.ByName("name")
-	for _, c := range s.cfg.Reconciler.Clusters(x.tenant.Name) {
-		if c.Name.String() == name {
-			body := append(appendCluster(nil, &c), '\n')
-			return &answer{status: http.StatusOK, etag: header.BodyETag(body), body: body}, nil
-		}
-	}
-	return nil, noSuch("cluster", name, x.tenant)
-}
-
-// appendCluster leaves out why a cluster can't be reached: that tells of the
-// operator's network.
-func appendCluster(b []byte, c *reconcile.ClusterStatus) []byte {
-	b = render.Name(append(b, `{"name":`...), c.Name)
-	phase := "Unreachable"
-	if c.Reachable {
-		phase = "Running"
-	}
-	b = render.String(append(b, `,"status":{"phase":`...), phase)
-	b = append(b, `,"kubernetesVersion":`...)
-	if c.KubernetesVersion == "" {
-		b = append(b, "null"...) // not reached yet
-	} else {
-		b = render.String(b, c.KubernetesVersion)
-	}
-	return append(b, "}}"...)
 }

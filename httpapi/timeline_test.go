@@ -3,7 +3,7 @@ package httpapi
 import (
 	"testing"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/reconcile"
 )
 
@@ -27,7 +27,7 @@ func TestATimelineTellsHowADefinitionStood(t *testing.T) {
 	if got := told(); len(got) != 1 || got[0].Phase != "Active" || !got[0].Ready || got[0].Time == "" {
 		t.Errorf("%+v", got)
 	}
-	w.reconciler.set(func(*gitstore.Entry) reconcile.Status {
+	w.reconciler.set(func(*catalog.Entry) reconcile.Status {
 		return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.ReasonNotOwned, Message: "a Secret stands there", LastTransition: someTime}}
 	})
 	if got := told(); len(got) != 2 || got[0].Reason != "NotOwned" || got[0].Message != "a Secret stands there" || got[1].Phase != "Active" {

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -47,6 +46,7 @@ func TestATraceIsGoneOnWithForTrustedCallersAlone(t *testing.T) {
 }
 
 func TestASpanTellsWhatWasParsedAndNothingThatCameIn(t *testing.T) {
+	ofOneServer(t, "a request that is passed on has the spans of both replicas")
 	w, spans := tracedWorld(t)
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/api/v1/tenants/acme/secrets/none?token=came-in", "/came-in", "/api/v1/tenants/acme?came-in"} {
 		w.do("GET", path, w.admin, "", "User-Agent: came-in")
@@ -78,24 +78,6 @@ func TestACallOfTheConsoleIsWithinItsPage(t *testing.T) {
 	j := slices.IndexFunc(all, func(s tracetest.SpanStub) bool { return s.Name == "POST /console/*page" })
 	if i < 0 || j < 0 || all[i].Parent.SpanID() != all[j].SpanContext.SpanID() {
 		t.Errorf("%d %d of %d", i, j, len(all))
-	}
-}
-
-// Without a tracer a request costs what it did.
-func TestWithoutATracerARequestHasNoSpan(t *testing.T) {
-	w := newWorld(t)
-	r, err := http.NewRequest("GET", "/api/v1/tenants/acme", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	x := &exchange{s: w.server, r: r}
-	if n := testing.AllocsPerRun(100, func() {
-		if x.s.cfg.Tracer != nil {
-			x.beginSpan()
-		}
-	}); n != 0 || x.span != nil {
-		t.Errorf("%v allocations", n)
 	}
 }
 

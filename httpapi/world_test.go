@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,7 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"secretsync/examples/devstack/testlog"
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
 	"secretsync/httpapi/apikey"
@@ -27,13 +28,14 @@ import (
 	"secretsync/httpapi/githttp"
 	"secretsync/httpapi/githttp/prereceive"
 	"secretsync/httpapi/limit"
+	"secretsync/httpapi/tenants"
 	"secretsync/reconcile"
 	"secretsync/reconcile/restart"
 )
 
 var (
-	_ Repository = (*gitstore.Repository)(nil)
-	_ Reconciler = (*reconcile.Reconciler)(nil)
+	_ tenants.Repository = (*gitstore.Repository)(nil)
+	_ Reconciler         = (*reconcile.Reconciler)(nil)
 )
 
 // TestMain lets the test binary be the hook that git runs, see git_test.go.
@@ -54,7 +56,7 @@ type world struct {
 	reconciler *standIn
 	repository *gitstoretest.Repository // of acme
 	settings   Settings
-	logs       *lockedBuffer
+	logs       *testlog.Log
 	transport  http.RoundTripper // holds every answer against the description
 
 	// Keys, as a client presents them.
@@ -72,13 +74,13 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 func newWorldOver(t testing.TB, stored gitstore.Config, change ...func(*Config)) *world {
 	t.Helper()
 	store := gitstoretest.MustOpen(t, stored)
-	w := &world{TB: t, dir: store.Dir, reconciler: &standIn{}, logs: &lockedBuffer{}, transport: newWitness(t)}
+	w := &world{TB: t, dir: store.Dir, reconciler: &standIn{}, logs: &testlog.Log{}, transport: newWitness(t)}
 	for _, name := range []string{"acme", "globex"} {
 		repository := store.MustRepository(name)
 		if name == "acme" {
 			w.repository, w.reconciler.repository = repository, repository.Repository
 		}
-		w.settings.Tenants = append(w.settings.Tenants, Tenant{Name: mustTenant(t, name), DisplayName: strings.ToUpper(name), Repository: repository.Repository})
+		w.settings.Tenants = append(w.settings.Tenants, tenants.Tenant{Name: mustTenant(t, name), DisplayName: strings.ToUpper(name), Repository: repository.Repository})
 	}
 	w.admin = w.addKey("acme", apikey.Admin, time.Time{})
 	w.reader = w.addKey("acme", apikey.Readonly, time.Time{})
@@ -196,7 +198,7 @@ func (w *world) errorOf(r reply) string {
 type standIn struct {
 	mu        sync.Mutex
 	held      map[definition.Place]definition.Name
-	status    func(*gitstore.Entry) reconcile.Status
+	status    func(*catalog.Entry) reconcile.Status
 	clusters  []reconcile.ClusterStatus
 	suspended bool
 	synced    []string
@@ -206,13 +208,14 @@ type standIn struct {
 	deletions                  reconcile.Deletions
 
 	changed    chan struct{} // nil: nobody waits
+	waiting    chan struct{} // see awaited
 	version    atomic.Uint64
-	repository Repository // of acme
+	repository tenants.Repository // of acme
 }
 
 var someTime = time.Date(2030, 1, 2, 3, 4, 5, 678, time.UTC)
 
-func (f *standIn) Status(_ gitstore.TenantName, e *gitstore.Entry) reconcile.Status {
+func (f *standIn) Status(_ gitstore.TenantName, e *catalog.Entry) reconcile.Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.status != nil {
@@ -264,7 +267,7 @@ func (f *standIn) holder(place definition.Place, asks definition.Name) definitio
 
 func (f *standIn) Version(gitstore.TenantName) uint64 { return f.version.Load() }
 
-func (f *standIn) Taken(gitstore.TenantName) *gitstore.Snapshot { return f.repository.Snapshot() }
+func (f *standIn) Taken(gitstore.TenantName) *catalog.Snapshot { return f.repository.Snapshot() }
 
 func (f *standIn) Changed(gitstore.TenantName) <-chan struct{} {
 	f.mu.Lock()
@@ -285,7 +288,25 @@ func (f *standIn) announce() {
 	}
 }
 
-func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n definition.Name, want reconcile.Phase) (*gitstore.Entry, reconcile.Status, error) {
+// awaited returns what is closed as soon as a request waits, which the server's own looks at statuses never do.
+func (f *standIn) awaited() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting = make(chan struct{})
+	return f.waiting
+}
+
+func (f *standIn) waits() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.waiting != nil {
+		close(f.waiting)
+		f.waiting = nil
+	}
+}
+
+func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n definition.Name, want reconcile.Phase) (*catalog.Entry, reconcile.Status, error) {
+	f.waits()
 	for {
 		e, ok := f.repository.Snapshot().Get(n)
 		if !ok {
@@ -366,24 +387,6 @@ func (f *standIn) ReleaseDeletions(_ gitstore.TenantName, id, _ string) (reconci
 	return reconcile.Deletions{}, fmt.Errorf("the list is another one: %w", gitstore.ErrConflict)
 }
 
-// lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // runConformance runs the suite as a program would, against a base URL.
 func runConformance(t *testing.T, w *world) {
 	c := conformance.Suite{URL: w.url, Tenant: "acme", Key: w.admin, Client: &http.Client{Transport: w.transport}}
@@ -447,9 +450,18 @@ func decodeJSON(t testing.TB, text []byte, v any) {
 	}
 }
 
-func (f *standIn) set(status func(*gitstore.Entry) reconcile.Status) {
+func (f *standIn) set(status func(*catalog.Entry) reconcile.Status) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.status = status
 	f.version.Add(1)
+}
+
+// ofOneServer leaves out a story that tells what a server does with requests that it
+// answers itself, where all go through a replica that passes them on.
+func ofOneServer(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("THROUGH_A_REPLICA") != "" {
+		t.Skipf("not through a replica: %s", why)
+	}
 }

@@ -13,7 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
 )
 
 // mutates has the cluster production change the world's Secrets as they are
@@ -39,7 +39,7 @@ func (w *world) mutates(expression string, inForce func(*corev1.Secret) bool) (e
 // admitted returns what admission in the cluster production makes of a Secret
 // with our label and one data key; nil where it refuses that.
 func (w *world) admitted() *corev1.Secret {
-	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{kube.LabelManagedBy: kube.ManagedBy}}, Data: map[string][]byte{"a": []byte("x")}}
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{copies.LabelManagedBy: copies.ManagedBy}}, Data: map[string][]byte{"a": []byte("x")}}
 	got, err := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		return nil
@@ -123,7 +123,7 @@ func TestWhatAdmissionChangesIsWrittenOnceAndSaid(t *testing.T) {
 		},
 		"the managed-by label": {
 			`[JSONPatch{op: "add", path: "/metadata/labels/app.kubernetes.io~1managed-by", value: "helm"}]`,
-			func(s *corev1.Secret) bool { return s.Labels[kube.LabelManagedBy] == "helm" }, "changes the labels " + kube.LabelManagedBy,
+			func(s *corev1.Secret) bool { return s.Labels[copies.LabelManagedBy] == "helm" }, "changes the labels " + copies.LabelManagedBy,
 		},
 		"all labels": {
 			`[JSONPatch{op: "remove", path: "/metadata/labels"}]`,

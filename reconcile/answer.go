@@ -1,7 +1,9 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,20 +11,22 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/meter"
 )
 
 // Status works out how a definition stands now. It goes by the entry that is
 // given: targets of it that the reconciler has not come to yet are Pending.
-func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status {
+func (r *Reconciler) Status(name gitstore.TenantName, e *catalog.Entry) Status {
 	d := desired(e)
 	sync := d.Sync
 	standings := make([]standing, 0, len(sync))
 	t := r.tenant(name)
 	if t == nil {
 		for _, spec := range sync {
-			standings = append(standings, notAtWork(spec, e.Name, queued("tenant %s is not configured here", name)))
+			standings = append(standings, notAtWork(spec, e.Name, fault.Queued("tenant %s is not configured here", name)))
 		}
 		return sum(e, standings)
 	}
@@ -46,7 +50,7 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status 
 		default:
 			_, refused := t.admit(spec)
 			if refused == nil {
-				refused = queued("not tried yet")
+				refused = fault.Queued("not tried yet")
 			}
 			s = notAtWork(spec, e.Name, refused)
 		}
@@ -62,22 +66,12 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *gitstore.Entry) Status 
 		standings = append(standings, s)
 	}
 	s := sum(e, standings)
-	if h := t.cleaning.held.Load(); h != nil {
-		s.hold(h.of(e.Name), h.Since)
+	if h := t.sweeper.Held(); h != nil {
+		s.hold(h.Of(e.Name), h.Since)
 	}
+	s.warn(d.Shape.Doubt())
 	s.warn(t.hurry(d))
 	return s
-}
-
-// hold tells that copies of the definition are not deleted, where nothing is worse.
-func (s *Status) hold(words string, since time.Time) {
-	switch {
-	case words == "":
-	case s.Phase == PhaseActive:
-		s.Phase, s.Ready = PhasePending, Condition{Reason: ReasonDeletionHeld, Message: words, LastTransition: later(since, s.Ready.LastTransition)}
-	default:
-		s.Ready.Message += "; besides, " + words
-	}
 }
 
 // hurry says that a definition asks for its value more often than the operator
@@ -91,14 +85,6 @@ func (t *tenant) hurry(d definition.Definition) string {
 		return ""
 	}
 	return fmt.Sprintf("refreshInterval %s is shorter than the operator allows; the vault is asked every %s", d.Shape.RefreshInterval, least)
-}
-
-// warn adds to what should be known; empty is nothing.
-func (s *Status) warn(text string) {
-	if text != "" {
-		s.Warnings = append(s.Warnings, text)
-		s.Ready.Message += "; " + text
-	}
 }
 
 // notAtWork is how a target stands that nothing is done for.
@@ -122,75 +108,11 @@ func targetOf(d *followed, now definition.Definition, spec definition.Target, hi
 	return nil
 }
 
-// sum makes a definition's phase and condition of its targets' standing.
-func sum(e *gitstore.Entry, standings []standing) Status {
-	s := Status{Targets: make([]TargetStatus, len(standings))}
-	count := make(map[State]int)
-	var worst *standing
-	last := e.Changed
-	for i := range standings {
-		x := &standings[i]
-		s.Targets[i] = x.TargetStatus
-		count[x.State]++
-		if x.since.After(last) {
-			last = x.since
-		}
-		if x.State != Synced && (worst == nil || x.State == Error && worst.State == Pending) {
-			worst = x
-		}
-	}
-	s.Phase = phase(count, e.Invalid != nil)
-	switch {
-	case e.Invalid != nil:
-		s.Ready = Condition{Reason: ReasonInvalidDefinition, Message: e.Invalid.Error(), LastTransition: e.Changed}
-		if e.Usable() {
-			s.Ready.Message += fmt.Sprintf("; the version of commit %s goes on being synced", e.Source)
-		}
-	case worst == nil:
-		s.Ready = Condition{Status: true, Reason: ReasonSynced, Message: syncedMessage(len(standings), desired(e).Sync), LastTransition: last}
-	default:
-		since := worst.since
-		if since.IsZero() {
-			since = e.Changed
-		}
-		place := worst.Target.Place(e.Name)
-		s.Ready = Condition{Reason: worst.Reason, Message: fmt.Sprintf("%d of %d targets synced; %s: %s", count[Synced], len(standings), place, worst.Message), LastTransition: since}
-	}
-	return s
-}
-
-func syncedMessage(targets int, sync []definition.Target) string {
-	switch {
-	case targets == 0 && len(sync) > 0:
-		return "no namespace matches; nothing to sync"
-	case targets == 0:
-		return "no targets; nothing to sync"
-	case targets == 1:
-		return "the target is synced"
-	}
-	return fmt.Sprintf("all %d targets are synced", targets)
-}
-
-// phase sums counts of target states up, as the HTTP contract has it. A file
-// that is invalid at HEAD is a failure beside its targets.
-func phase(count map[State]int, invalid bool) Phase {
-	failing := count[Error] > 0 || invalid
-	switch {
-	case failing && count[Synced] > 0:
-		return PhaseDegraded
-	case failing:
-		return PhaseFailed
-	case count[Pending] > 0:
-		return PhasePending
-	}
-	return PhaseActive
-}
-
 // Tenant tells how what a tenant as a whole depends on stands.
 func (r *Reconciler) Tenant(name gitstore.TenantName) TenantStatus {
 	t := r.tenant(name)
 	if t == nil {
-		f := queued("tenant %s is not configured here", name)
+		f := fault.Queued("tenant %s is not configured here", name)
 		return TenantStatus{Phase: PhasePending, Reason: f.Reason, Message: f.Message}
 	}
 	s := TenantStatus{Phase: PhaseActive, Reason: ReasonSynced}
@@ -211,7 +133,7 @@ func (r *Reconciler) Tenant(name gitstore.TenantName) TenantStatus {
 	if t.suspended.Load() {
 		tell(Pending, ReasonSuspended, "suspended by the operator's configuration: nothing is written, and what would be is told")
 	}
-	held := t.cleaning.held.Load()
+	held := t.sweeper.Held()
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	away := 0
@@ -224,7 +146,7 @@ func (r *Reconciler) Tenant(name gitstore.TenantName) TenantStatus {
 		}
 	}
 	if held != nil {
-		tell(Error, ReasonDeletionHeld, held.words())
+		tell(Error, ReasonDeletionHeld, held.Words())
 	}
 	switch {
 	case failed, away > 0 && away == len(t.grants):
@@ -267,22 +189,31 @@ func (r *Reconciler) Version(name gitstore.TenantName) uint64 {
 	return t.versions.Load()
 }
 
+// ErrLeft is of a tenant that is not worked for here, or not any more: another server may do
+// it by now. It says nothing of what the tenant has.
+var ErrLeft = errors.New("the tenant is not worked for here any more")
+
 // Wait waits until a definition has reached a phase or ctx ends, and returns it
 // with its status as they stand then. A definition that is not at HEAD matches
-// gitstore.ErrNotFound.
-func (r *Reconciler) Wait(ctx context.Context, name gitstore.TenantName, n definition.Name, want Phase) (*gitstore.Entry, Status, error) {
+// gitstore.ErrNotFound. A tenant that leaves ends the wait with ErrLeft.
+func (r *Reconciler) Wait(ctx context.Context, name gitstore.TenantName, n definition.Name, want Phase) (*catalog.Entry, Status, error) {
 	for {
 		t := r.tenant(name)
 		if t == nil {
-			return nil, Status{}, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
+			return nil, Status{}, fmt.Errorf("tenant %s: %w", name, ErrLeft)
 		}
 		changed := t.changes.wait() // before looking, so that nothing is missed
 		e, ok := t.repository.Snapshot().Get(n)
-		if !ok {
-			return nil, Status{}, fmt.Errorf("definition %s: %w", n, gitstore.ErrNotFound)
+		var s Status
+		if ok {
+			s = r.Status(name, e)
 		}
-		s := r.Status(name, e)
-		if s.Phase == want {
+		switch {
+		case r.tenant(name) != t:
+			continue // it left, or was made anew, while it was looked at
+		case !ok:
+			return nil, Status{}, fmt.Errorf("definition %s: %w", n, gitstore.ErrNotFound)
+		case s.Phase == want:
 			return e, s, nil
 		}
 		select {
@@ -296,14 +227,12 @@ func (r *Reconciler) Wait(ctx context.Context, name gitstore.TenantName, n defin
 // Taken returns the snapshot of a tenant's repository that the reconciler works
 // by: what a newer one holds is not at work yet, what this one lacks is not any
 // more. Nil: none was taken in yet.
-func (r *Reconciler) Taken(name gitstore.TenantName) *gitstore.Snapshot {
+func (r *Reconciler) Taken(name gitstore.TenantName) *catalog.Snapshot {
 	t := r.tenant(name)
 	if t == nil {
 		return nil
 	}
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.taken
+	return t.taken.Load()
 }
 
 // Changed returns a channel that is closed when the next snapshot of a tenant is
@@ -315,4 +244,102 @@ func (r *Reconciler) Changed(name gitstore.TenantName) <-chan struct{} {
 		return nil
 	}
 	return t.changes.wait()
+}
+
+// figures are how everything stands, for the metrics.
+func (r *Reconciler) figures() (all meter.Figures) {
+	at := r.at.Load()
+	for _, t := range at.tenants {
+		all.Tenants = append(all.Tenants, t.it.figures())
+	}
+	counted := make(map[*site]bool)
+	for _, name := range slices.Sorted(maps.Keys(at.connections)) {
+		c := at.connections[name]
+		f := meter.ClusterFigures{Cluster: name, Up: c.it.outage() == nil}
+		// Two names of one cluster have one queue, which is told of the first of them each time.
+		where := r.atlas.siteOf(c.it)
+		if !counted[where] {
+			counted[where] = true
+			f.Waiting = where.crew.Waiting()
+		}
+		all.Clusters = append(all.Clusters, f)
+	}
+	return all
+}
+
+func (t *tenant) figures() meter.TenantFigures {
+	f := meter.TenantFigures{Tenant: t.name.String(), VaultUp: t.broker.Outage() == nil}
+	f.Targets, f.LastSync = t.count()
+	if h := t.sweeper.Held(); h != nil {
+		f.Held = len(h.Held)
+	}
+	if wanted, followed := t.broker.Events(); wanted {
+		f.Events, f.Followed = &t.events, followed
+	}
+	return f
+}
+
+// count counts the targets by how they stand, and returns when one was synced
+// last.
+func (t *tenant) count() (count map[meter.Standing]int, last time.Time) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	count = make(map[meter.Standing]int)
+	now := t.clock.Now()
+	for _, d := range t.definitions {
+		for _, s := range d.selections {
+			if f := cmp.Or(s.refused, s.fault); f != nil {
+				count[meter.Standing{State: f.State, Reason: f.Reason}]++
+			}
+		}
+		for x := range d.all() {
+			if x.refused != nil {
+				count[meter.Standing{State: x.refused.State, Reason: x.refused.Reason}]++
+				continue
+			}
+			s := x.stands(now)
+			count[meter.Standing{State: s.State, Reason: s.Reason}]++
+			last = later(last, s.LastSync)
+		}
+	}
+	return count, last
+}
+
+// selected tells how the targets of a selection stand, by namespace, and with no
+// namespace what keeps them from being what they should be. known may be nil. t.mu is
+// held for reading.
+func (t *tenant) selected(known *followed, e *catalog.Entry, d definition.Definition, spec definition.Target) []standing {
+	var s *selection
+	if known != nil {
+		if i := slices.IndexFunc(known.selections, func(s *selection) bool { return s.is(spec, d) }); i >= 0 {
+			s = known.selections[i]
+		}
+	}
+	switch {
+	case s == nil:
+		return []standing{notAtWork(spec, e.Name, fault.Queued("not tried yet"))}
+	case s.refused != nil:
+		x := notAtWork(spec, e.Name, s.refused)
+		x.Observed = known.entry.Source
+		return []standing{x}
+	}
+	var all []standing
+	if s.fault != nil {
+		x := notAtWork(spec, e.Name, s.fault)
+		if x.Reason != ReasonQueued {
+			x.Observed = known.entry.Source
+		}
+		all = append(all, x)
+	}
+	now := t.clock.Now()
+	for _, name := range slices.Sorted(maps.Keys(s.targets)) {
+		target := s.targets[name]
+		x := target.stands(now).full(target.owner)
+		x.Selector = spec.Selector
+		if x.Reason != ReasonQueued {
+			x.Observed = known.entry.Source
+		}
+		all = append(all, x)
+	}
+	return all
 }

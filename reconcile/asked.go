@@ -5,7 +5,7 @@ import (
 
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/compose"
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
 )
 
 // asked is what a definition asks of its copies beside which path they are of. Nil
@@ -13,8 +13,8 @@ import (
 // shared by the targets of a definition.
 type asked struct {
 	recipe    *compose.Recipe
-	worn      kube.Worn
-	claim     kube.Claim // where it shares a Secret: what it asks for of it
+	worn      copies.Worn
+	claim     copies.Claim // where it shares a Secret: what it asks for of it
 	suspended bool
 	every     time.Duration // how often the vault is asked for it; 0: as often as for the tenant's others
 }
@@ -25,11 +25,16 @@ func asks(d definition.Definition) *asked {
 		return nil
 	}
 	r := compose.Of(d)
-	a := &asked{recipe: r, worn: kube.Wear(r.Labels(), r.Annotations()), suspended: d.Shape.Suspended(), every: d.Shape.RefreshInterval.Duration()}
+	a := &asked{recipe: r, worn: copies.Wear(r.Labels(), r.Annotations()), suspended: d.Shape.Suspended(), every: d.Shape.RefreshInterval.Duration()}
 	if r.Merges() {
-		a.claim = claimOf(d, r)
+		a.claim = claimOf(r)
 	}
 	return a
+}
+
+// claimOf is what a recipe asks for of the Secrets that it shares.
+func claimOf(r *compose.Recipe) copies.Claim {
+	return copies.Claim{Keys: r.Keys(), Labels: r.Labels(), Annotations: r.Annotations()}
 }
 
 // of says how the copies of a path are made.
@@ -50,34 +55,4 @@ func (a *asked) interval() time.Duration {
 		return 0
 	}
 	return a.every
-}
-
-// further are the paths of which a target's copy is made beside its secretPath. Nil
-// is none.
-type further struct {
-	paths   []definition.SecretPath
-	origins []*origin // nil where the target is refused
-}
-
-func furtherOf(paths []definition.SecretPath) *further {
-	if len(paths) == 0 {
-		return nil
-	}
-	return &further{paths, make([]*origin, len(paths))}
-}
-
-func (f *further) all() []definition.SecretPath {
-	if f == nil {
-		return nil
-	}
-	return f.paths
-}
-
-// followed are the origins of all paths of a target that is not refused, its
-// secretPath's first.
-func (t *target) followed() []*origin {
-	if t.further == nil {
-		return []*origin{t.origin}
-	}
-	return append([]*origin{t.origin}, t.further.origins...)
 }

@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"k8s.io/utils/clock"
 
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/meter"
 )
 
 // atlas knows which physical cluster each registered name leads to.
@@ -21,7 +21,7 @@ import (
 type atlas struct {
 	clock   clock.WithTicker
 	log     *slog.Logger
-	metrics *metrics
+	metrics *meter.Meter
 	tracer  trace.Tracer // nil: nothing is traced
 
 	// mu is held for reading while claims are entered and withdrawn, and for
@@ -33,7 +33,7 @@ type atlas struct {
 	wg  *sync.WaitGroup
 }
 
-func newAtlas(c clock.WithTicker, log *slog.Logger, m *metrics, tracer trace.Tracer) *atlas {
+func newAtlas(c clock.WithTicker, log *slog.Logger, m *meter.Meter, tracer trace.Tracer) *atlas {
 	return &atlas{clock: c, log: log, metrics: m, tracer: tracer, sites: make(map[string]*site)}
 }
 
@@ -46,10 +46,12 @@ func (a *atlas) enter(c *connection) {
 
 // begin makes a site for a connection. a.mu is held.
 func (a *atlas) begin(c *connection) *site {
-	s := &site{clock: a.clock, log: a.log.With("cluster", c.name), metrics: a.metrics, tracer: a.tracer, places: make(map[kube.Key]*place), connections: []*connection{c}}
+	s := newSite(a.clock, a.log.With("cluster", c.name), a.metrics, a.tracer)
+	s.connections = []*connection{c}
 	c.site = s
+	s.hire()
 	if a.ctx != nil {
-		s.start(a.ctx, a.wg)
+		s.crew.Start(a.ctx, a.wg)
 	}
 	return s
 }
@@ -60,8 +62,8 @@ func (a *atlas) run(ctx context.Context, wg *sync.WaitGroup, connections []*conn
 	defer a.mu.Unlock()
 	a.ctx, a.wg = ctx, wg
 	for _, c := range connections {
-		if c.site.crew == nil {
-			c.site.start(ctx, wg)
+		if !c.site.crew.Started() {
+			c.site.crew.Start(ctx, wg)
 		}
 	}
 }
@@ -127,9 +129,7 @@ func (a *atlas) leave(c *connection, s *site) {
 	if a.sites[s.identity] == s {
 		delete(a.sites, s.identity)
 	}
-	if s.crew != nil {
-		s.crew.stop()
-	}
+	s.crew.Stop()
 }
 
 // remove takes a connection out whose claims were withdrawn.

@@ -1,33 +1,10 @@
 package reconcile
 
 import (
+	"fmt"
+	"strings"
 	"testing"
-
-	"secretsync/reconcile/kube"
 )
-
-// BenchmarkDecide is what one pass and one status cost but for looking.
-func BenchmarkDecide(b *testing.B) {
-	for name, c := range map[string]*kube.Copy{"right": rightCopy(), "missing": nil} {
-		b.Run(name, func(b *testing.B) {
-			in := deciding()
-			known(in, testStamp)
-			in.seen.Copy = c
-			b.ReportAllocs()
-			for b.Loop() {
-				decide(in)
-			}
-		})
-	}
-	b.Run("unknown", func(b *testing.B) {
-		in := deciding()
-		in.seen.Copy = rightCopy()
-		b.ReportAllocs()
-		for b.Loop() {
-			decide(in)
-		}
-	})
-}
 
 // BenchmarkCount is what a count for a scrape costs for each target.
 func BenchmarkCount(b *testing.B) {
@@ -43,4 +20,20 @@ func BenchmarkCount(b *testing.B) {
 		t.count()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/count, "ns/target")
+}
+
+// BenchmarkTargetsOfOnePath is what each costs to come and to go: as much for many as for few.
+func BenchmarkTargetsOfOnePath(b *testing.B) {
+	for _, interval := range []string{"", "refreshInterval: 30s\n"} {
+		for _, count := range []int{100, 20_000} {
+			b.Run(fmt.Sprintf("%d %s", count, strings.TrimSpace(interval)), func(b *testing.B) {
+				t, entries := ofOnePath(b, count, interval)
+				b.ReportAllocs()
+				for b.Loop() {
+					t.comeAndGo(entries)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(count), "ns/target")
+			})
+		}
+	}
 }

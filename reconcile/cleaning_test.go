@@ -15,6 +15,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/reconcile/cleanup"
+	"secretsync/reconcile/sweep"
 )
 
 func gone(s *corev1.Secret) bool { return s == nil }
@@ -220,8 +221,7 @@ func TestATroubledRepositoryDeletesNothing(t *testing.T) {
 func (w *world) looked() {
 	w.t.Helper()
 	for end := time.Now().Add(deadline); ; time.Sleep(10 * time.Millisecond) {
-		c := &w.r.tenant(w.tenant()).cleaning
-		if c.asked.Load() > 0 && c.looked.Load() == c.asked.Load() {
+		if looked, asked := w.r.tenant(w.tenant()).sweeper.Looked(); looked && asked {
 			return
 		}
 		if time.Now().After(end) {
@@ -301,7 +301,7 @@ func TestMoreThanTheBrakeAllowsIsHeldUntilJustThatIsReleased(t *testing.T) {
 		},
 		"by a trailer": func(w *world, id string) error {
 			git := exec.Command("git", "--git-dir", filepath.Join(w.dir, w.name+".git"), "fast-import", "--quiet")
-			message := "Release it\n\n" + TrailerRelease + ": " + id + "\n"
+			message := "Release it\n\n" + sweep.TrailerRelease + ": " + id + "\n"
 			git.Stdin = strings.NewReader(fmt.Sprintf("commit refs/heads/main\ncommitter P <p@example.org> 1800000000 +0000\ndata %d\n%s\nfrom refs/heads/main^0\n", len(message), message))
 			return git.Run()
 		},

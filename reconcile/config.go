@@ -2,12 +2,11 @@ package reconcile
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,29 +15,29 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/cleanup"
 	"secretsync/reconcile/kube"
+	"secretsync/reconcile/plan"
+	"secretsync/reconcile/reach"
+	"secretsync/reconcile/sweep"
 	"secretsync/reconcile/vault"
+	"secretsync/reconcile/vault/access"
 )
 
 // Repository is what the reconciler needs to know of one tenant's repository.
 // *gitstore.Repository is one.
 type Repository interface {
 	// Snapshot returns what is desired now.
-	Snapshot() *gitstore.Snapshot
-	// Wait blocks until the current snapshot is another one than after, and
-	// returns it.
-	Wait(ctx context.Context, after *gitstore.Snapshot) (*gitstore.Snapshot, error)
+	Snapshot() *catalog.Snapshot
+	// Notify has changed called whenever Snapshot returns another one, till stop is
+	// called.
+	Notify(changed func()) (stop func())
 	// Freshness says how old what Snapshot returns may be.
 	Freshness() gitstore.Freshness
-	// History returns the commits in the history of HEAD that changed a
-	// definition, newest first, a page at a time.
-	History(ctx context.Context, name definition.Name, after gitstore.Revision, limit int) (events []gitstore.Event, next gitstore.Revision, err error)
-	// File returns the text of a definition at a commit.
-	File(ctx context.Context, name definition.Name, rev string) (gitstore.File, error)
-	// Trailers returns the trailers of one key that the newest commits bear.
-	Trailers(ctx context.Context, at *gitstore.Snapshot, key string, most int) ([]gitstore.Trailer, error)
+	// What its history says is asked by the clean-up alone.
+	sweep.Repository
 }
 
 // Defaults of [Config] and its parts.
@@ -46,8 +45,11 @@ const (
 	DefaultPollInterval       = time.Minute
 	DefaultMinRefreshInterval = vault.DefaultLeast
 	DefaultWorkers            = vault.DefaultConcurrency
+	// DefaultSelectedNamespaces is many times what a tenant needs, and a fraction of what
+	// a server can have.
+	DefaultSelectedNamespaces = 20_000
 	DefaultClusterWrites      = 32
-	DefaultRequestTimeout     = vault.DefaultTimeout
+	DefaultRequestTimeout     = access.DefaultTimeout
 )
 
 // Config is everything a [Reconciler] works with.
@@ -71,6 +73,9 @@ type Config struct {
 	// Workers is how many values of one tenant are read at once. Zero is
 	// DefaultWorkers.
 	Workers int
+	// SelectedNamespaces is how many namespaces the namespaceSelectors of one tenant's
+	// targets may have, all together. Zero is DefaultSelectedNamespaces.
+	SelectedNamespaces int
 	// Brake is how many copies of a tenant are deleted without anybody's word.
 	// Nil is cleanup.DefaultBrake.
 	Brake *cleanup.Brake
@@ -83,10 +88,13 @@ type Config struct {
 	// nothing is traced.
 	Tracer trace.Tracer
 
-	Clock   clock.WithTicker      // nil is the real clock
+	Clock   Clock                 // nil is the real clock
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil registers nothing
 }
+
+// Clock is what time the engine goes by.
+type Clock = clock.WithTickerAndDelayedExecution
 
 // Cluster is one registered cluster; tenants get grants on it.
 type Cluster struct {
@@ -124,6 +132,8 @@ type Tenant struct {
 	// not zero.
 	PollInterval       time.Duration
 	MinRefreshInterval time.Duration
+	// SelectedNamespaces overrides that of Config if it is not zero.
+	SelectedNamespaces int
 	// Suspend: nothing is written for the tenant's definitions, and what would be
 	// is told.
 	Suspend bool
@@ -135,25 +145,28 @@ type Tenant struct {
 	May func() bool
 }
 
-// Grant lets a tenant reach namespaces of one cluster.
-type Grant struct {
-	Cluster string // Cluster.Name
-	// Namespaces are glob patterns (* and ?, as in path.Match). None grants
-	// nothing. kube-system, kube-public and kube-node-lease are granted only
-	// where a pattern names them literally.
-	Namespaces []string
-}
+// Grant lets a tenant reach namespaces of one cluster; its Cluster is a Cluster.Name.
+type Grant = reach.Grant
 
 // Vault says where a tenant's values lie and how to log in.
-type Vault = vault.Config
+type Vault = access.Config
 
 // The ways to log in to a vault besides a token.
 type (
-	AppRole        = vault.AppRole
-	KubernetesAuth = vault.KubernetesAuth
-	JWTAuth        = vault.JWTAuth
-	CertAuth       = vault.CertAuth
+	AppRole        = access.AppRole
+	KubernetesAuth = access.KubernetesAuth
+	JWTAuth        = access.JWTAuth
+	CertAuth       = access.CertAuth
 )
+
+// Reach is what the configuration lets the tenant reach, as its targets are
+// judged by it when they are synced. It looks at no cluster and no vault.
+func (t Tenant) Reach() plan.Reach {
+	return reach.Reach{
+		Tenant: t.Name, Grants: t.Clusters, Shortest: t.MinRefreshInterval,
+		Mount: strings.Trim(t.Vault.Mount, "/"), Prefix: strings.Trim(t.Vault.Prefix, "/"),
+	}
+}
 
 func interval(cfg Config, spec Tenant) time.Duration {
 	switch {
@@ -170,6 +183,11 @@ func least(cfg Config, spec Tenant) time.Duration {
 	return cmp.Or(spec.MinRefreshInterval, cfg.MinRefreshInterval, DefaultMinRefreshInterval)
 }
 
+// mostChosen is how many namespaces the tenant's targets may select together.
+func mostChosen(cfg Config, spec Tenant) int {
+	return cmp.Or(spec.SelectedNamespaces, cfg.SelectedNamespaces, DefaultSelectedNamespaces)
+}
+
 func brake(cfg Config, spec Tenant) cleanup.Brake {
 	switch {
 	case spec.Brake != nil:
@@ -180,25 +198,33 @@ func brake(cfg Config, spec Tenant) cleanup.Brake {
 	return cleanup.DefaultBrake
 }
 
-// connect is the cluster as its room takes it.
-func (c Cluster) connect(cfg Config) kube.Config {
+// connect is the cluster as its room takes it, with the namespaces that anybody is
+// granted there.
+func (c Cluster) connect(interval time.Duration, namespaces []string) kube.Config {
 	k := kube.Config{
 		Name: c.Name, Kubeconfig: c.Kubeconfig, Context: c.Context,
-		QPS: c.QPS, Timeout: c.Timeout, ListTimeout: c.ListTimeout, Interval: cfg.PollInterval,
+		QPS: c.QPS, Timeout: c.Timeout, ListTimeout: c.ListTimeout, Interval: interval, Namespaces: namespaces,
 	}
 	if c.REST != nil {
 		k.REST, k.Kubeconfig, k.Context = c.REST, "", ""
 	}
-	for _, t := range cfg.Tenants {
+	return k
+}
+
+// patterns lists those of namespaces that are granted to anybody, by cluster, each
+// once and sorted.
+func patterns(tenants []Tenant) map[string][]string {
+	patterns := make(map[string][]string)
+	for _, t := range tenants {
 		for _, g := range t.Clusters {
-			if g.Cluster == c.Name {
-				k.Namespaces = append(k.Namespaces, g.Namespaces...)
-			}
+			patterns[g.Cluster] = append(patterns[g.Cluster], g.Namespaces...)
 		}
 	}
-	slices.Sort(k.Namespaces)
-	k.Namespaces = slices.Compact(k.Namespaces)
-	return k
+	for cluster, namespaces := range patterns {
+		slices.Sort(namespaces)
+		patterns[cluster] = slices.Compact(namespaces)
+	}
+	return patterns
 }
 
 func (c Cluster) writes() int {
@@ -220,9 +246,12 @@ func check(cfg Config) error {
 		if c.Writes < 0 {
 			return fmt.Errorf("cluster %s: the number of writes must not be negative", c.Name)
 		}
+		if err := c.connect(cfg.PollInterval, nil).Check(); err != nil {
+			return err
+		}
 	}
-	if cfg.PollInterval < 0 || cfg.MinRefreshInterval < 0 || cfg.Workers < 0 {
-		return errors.New("the poll interval, the least refresh interval and the number of workers must not be negative")
+	if cfg.PollInterval < 0 || cfg.MinRefreshInterval < 0 || cfg.Workers < 0 || cfg.SelectedNamespaces < 0 {
+		return errors.New("the poll interval, the least refresh interval, the number of workers and that of selected namespaces must not be negative")
 	}
 	tenants := make(map[gitstore.TenantName]bool)
 	for _, t := range cfg.Tenants {
@@ -233,8 +262,8 @@ func check(cfg Config) error {
 			return fmt.Errorf("tenant %s: listed twice", t.Name)
 		case t.Repository == nil:
 			return fmt.Errorf("tenant %s: no repository", t.Name)
-		case t.PollInterval < 0 || t.MinRefreshInterval < 0:
-			return fmt.Errorf("tenant %s: the poll interval and the least refresh interval must not be negative", t.Name)
+		case t.PollInterval < 0 || t.MinRefreshInterval < 0 || t.SelectedNamespaces < 0:
+			return fmt.Errorf("tenant %s: the poll interval, the least refresh interval and the number of selected namespaces must not be negative", t.Name)
 		}
 		tenants[t.Name] = true
 		if err := t.Vault.Check(); err != nil {
@@ -244,16 +273,9 @@ func check(cfg Config) error {
 			if !clusters[g.Cluster] {
 				return fmt.Errorf("tenant %s: cluster %s: there is no cluster %q", t.Name, alias, g.Cluster)
 			}
-			for _, pattern := range g.Namespaces {
-				if _, err := path.Match(pattern, ""); err != nil {
-					return fmt.Errorf("tenant %s: cluster %s: namespace pattern %q is malformed", t.Name, alias, pattern)
-				}
+			if err := g.Check(); err != nil {
+				return fmt.Errorf("tenant %s: cluster %s: %w", t.Name, alias, err)
 			}
-		}
-	}
-	for _, c := range cfg.Clusters {
-		if err := c.connect(cfg).Check(); err != nil {
-			return err
 		}
 	}
 	return nil

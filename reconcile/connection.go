@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/meter"
 )
 
 // connection is one registered cluster: the name, and the way there. It is the
@@ -16,8 +19,9 @@ type connection struct {
 	name     string
 	kube     *kube.Cluster
 	atlas    *atlas
+	metrics  *meter.Cluster
 	announce func() // tells all who wait for a status to look again
-	stray    func(*kube.Copy)
+	stray    func(*copies.Copy)
 
 	labels    sync.Mutex // guards selecting
 	selecting []*tenant  // those who select namespaces here. Replaced, never changed
@@ -32,7 +36,7 @@ type connection struct {
 }
 
 // Changed marks the places as due in which something changed.
-func (c *connection) Changed(at kube.Key) {
+func (c *connection) Changed(at copies.Key) {
 	site := c.atlas.siteOf(c)
 	places := site.around(at)
 	for _, p := range places {
@@ -49,7 +53,9 @@ func (c *connection) Changed(at kube.Key) {
 	}
 }
 
-// Everything marks every place in a namespace, or of the cluster, as due.
+// Everything marks every place in a namespace, or of the cluster, as due. Of a
+// namespace only those are told who have places there: in a busy cluster they come and
+// go all the time, and the kept statuses of all tenants would be worth nothing.
 func (c *connection) Everything(namespace string) {
 	if namespace == "" {
 		c.atlas.settle(c)
@@ -58,25 +64,48 @@ func (c *connection) Everything(namespace string) {
 			c.recovered.Store(c.atlas.clock.Now().UnixNano())
 		}
 	}
+	told := make(map[*tenant]bool)
 	for _, p := range c.atlas.siteOf(c).all(namespace) {
+		if namespace != "" {
+			for _, t := range p.claimed() {
+				told[t.tenant] = true
+			}
+		}
 		p.due()
 	}
-	c.strays(namespace)
-	c.announce()
+	c.strays(namespace, func(string) bool { return true })
+	if namespace == "" {
+		c.announce()
+	}
+	for t := range told {
+		t.announce()
+	}
 }
 
 // strays has the clean-up look at the copies in a namespace, or everywhere, that say
-// that they go with their target, and that nobody claims.
-func (c *connection) strays(namespace string) {
+// that they go with their target, and that nobody claims: at those of some tenants.
+func (c *connection) strays(namespace string, of func(tenant string) bool) {
 	if c.outage() != nil {
 		return // they are looked at when it ends
 	}
 	site := c.atlas.siteOf(c)
-	for at, marked := range c.kube.Marked(namespace) {
-		for _, there := range marked {
-			if site.of(at, there) == nil {
-				c.stray(there)
-			}
+	for at, there := range c.kube.Marked(namespace, of) {
+		if site.of(at, there) == nil {
+			c.stray(there)
+		}
+	}
+}
+
+// vacated has the clean-up look at what stands where a tenant withdrew a claim: what is
+// another tenant's, and said to go, may have been taken for claimed because of it.
+func (c *connection) vacated(at copies.Key, by string) {
+	if c.outage() != nil {
+		return // as for strays
+	}
+	site := c.atlas.siteOf(c)
+	for there := range c.kube.Look(at).Copy.Counted() {
+		if there.Tenant != by && site.of(at, there) == nil {
+			c.stray(there)
 		}
 	}
 }
@@ -99,7 +128,7 @@ func (c *connection) outage() *fault.Outage {
 
 // settling is told for the moment between a cluster being reached and it being
 // known which one it is.
-var settling = fault.Outage{Fault: *queued("finding out which cluster it is"), Since: time.Unix(0, 0)}
+var settling = fault.Outage{Fault: *fault.Queued("finding out which cluster it is"), Since: time.Unix(0, 0)}
 
 // throttle leaves the cluster alone for a while, as it asked, and returns for
 // how long.
@@ -135,4 +164,37 @@ func (c *connection) status(alias definition.ClusterName) ClusterStatus {
 		s.Reachable, s.Message = false, down.Message
 	}
 	return s
+}
+
+// label has the tenant be told of the namespaces' labels in the cluster. They are kept
+// only while a tenant wants them: its definitions select by them, or a plan of its does.
+func (c *connection) label(t *tenant) {
+	c.labels.Lock()
+	defer c.labels.Unlock()
+	c.selecting = append(slices.Clip(c.selecting), t)
+	if len(c.selecting) == 1 {
+		c.kube.Label(c.relabelled)
+	}
+}
+
+// unlabel ends that.
+func (c *connection) unlabel(t *tenant) {
+	c.labels.Lock()
+	defer c.labels.Unlock()
+	if i := slices.Index(c.selecting, t); i >= 0 {
+		c.selecting = slices.Delete(slices.Clone(c.selecting), i, i+1)
+	}
+	if len(c.selecting) == 0 {
+		c.kube.Label(nil)
+	}
+}
+
+// relabelled tells those who select that a namespace changed, or all may have.
+func (c *connection) relabelled(namespace string) {
+	c.labels.Lock()
+	tenants := c.selecting
+	c.labels.Unlock()
+	for _, t := range tenants {
+		t.relabelled(c, namespace)
+	}
 }

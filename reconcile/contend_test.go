@@ -12,8 +12,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"secretsync/examples/devstack/testlog"
 	"secretsync/gitstore"
 	"secretsync/gitstore/gitstoretest"
+
+	"secretsync/reconcile/decide"
 )
 
 // opposes has somebody do something to a Secret of production a while after it
@@ -89,7 +92,7 @@ func TestAFightOverACopyIsDampedAndSaid(t *testing.T) {
 		}
 	}
 	// The first ones at once, and then after 1, 2 and 4 s; each is one write.
-	if repairs < freeRepairs || repairs > freeRepairs+5 {
+	if repairs < decide.FreeRepairs || repairs > decide.FreeRepairs+5 {
 		t.Errorf("%d repairs in %s", repairs, time.Since(began))
 	}
 	if said := strings.Count(w.logs.String(), "reason=Contended"); said != 1 {
@@ -153,7 +156,7 @@ func TestASecondServerIsTold(t *testing.T) {
 	t.Parallel()
 	a := newWorld(t)
 	b := *a
-	b.t, b.logs, b.ends = t, &logs{}, nil
+	b.t, b.logs, b.ends = t, &testlog.Log{}, nil
 	b.config.Tenants = []Tenant{a.config.Tenants[0]}
 	b.repo = gitstoretest.MustOpen(t, gitstore.Config{Dir: t.TempDir()}).MustRepository(a.name)
 	b.config.Tenants[0].Repository = b.repo.Repository

@@ -18,9 +18,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"secretsync/examples/devstack"
-	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
-	"secretsync/reconcile/kube"
+	"secretsync/gitstore/operation"
+	"secretsync/reconcile/kube/copies"
 )
 
 // TestWhateverHappensItConverges has commits, new values, hand edits, deletions
@@ -178,16 +178,16 @@ func (c *chaos) change() {
 		c.must(perr)
 		definition, derr := definition.New(c.parse(name), path, c.targets(d.places))
 		c.must(derr)
-		_, err = c.repo.Apply(c.ctx, c.by(), gitstore.Strict, gitstore.Creation(definition))
+		_, err = c.repo.Apply(c.ctx, c.by(), operation.Strict, operation.Creation(definition))
 	case c.rand.IntN(3) == 0:
-		c.must(c.repo.Delete(c.ctx, c.by(), c.parse(name), gitstore.Unconditional()))
+		c.must(c.repo.Delete(c.ctx, c.by(), c.parse(name), operation.Unconditional()))
 		delete(c.definitions, name)
 		return
 	default:
 		d.places = c.somePlaces(name)
-		_, err = c.repo.Apply(c.ctx, c.by(), gitstore.Strict, gitstore.PatchOf(c.parse(name), gitstore.Unconditional(), definition.SyncTo(c.targets(d.places))))
+		_, err = c.repo.Apply(c.ctx, c.by(), operation.Strict, operation.PatchOf(c.parse(name), operation.Unconditional(), definition.SyncTo(c.targets(d.places))))
 	}
-	if claimed := (*gitstore.ClaimError)(nil); errors.As(err, &claimed) {
+	if claimed := (*operation.ClaimError)(nil); errors.As(err, &claimed) {
 		return // another definition has one of the places
 	}
 	c.must(err)
@@ -223,7 +223,7 @@ func (c *chaos) value() {
 func (c *chaos) meddle() {
 	cluster := []string{"production", "staging"}[c.rand.IntN(2)]
 	secrets := c.stack.Cluster(cluster).Admin.CoreV1().Secrets(c.namespace)
-	list, err := secrets.List(c.ctx, metav1.ListOptions{LabelSelector: kube.LabelTenant + "=" + c.name})
+	list, err := secrets.List(c.ctx, metav1.ListOptions{LabelSelector: copies.LabelTenant + "=" + c.name})
 	c.must(err)
 	if len(list.Items) == 0 {
 		return
@@ -240,7 +240,7 @@ func (c *chaos) meddle() {
 		s.Data = map[string][]byte{"edited": []byte("by hand")}
 		_, err = secrets.Update(c.ctx, s, metav1.UpdateOptions{})
 	case 2:
-		s.Annotations[kube.AnnotationVaultVersion] = "99"
+		s.Annotations[copies.AnnotationVaultVersion] = "99"
 		s.Labels["theirs"] = "stays"
 		_, err = secrets.Update(c.ctx, s, metav1.UpdateOptions{})
 	case 3:
@@ -248,7 +248,7 @@ func (c *chaos) meddle() {
 		if !c.intact(cluster, s) {
 			return
 		}
-		delete(s.Labels, []string{kube.LabelManagedBy, kube.LabelTenant}[c.rand.IntN(2)])
+		delete(s.Labels, []string{copies.LabelManagedBy, copies.LabelTenant}[c.rand.IntN(2)])
 		_, err = secrets.Update(c.ctx, s, metav1.UpdateOptions{})
 	}
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
@@ -260,9 +260,9 @@ func (c *chaos) meddle() {
 func (c *chaos) intact(cluster string, s *corev1.Secret) bool {
 	kubeSystem, err := c.stack.Cluster(cluster).Admin.CoreV1().Namespaces().Get(c.ctx, metav1.NamespaceSystem, metav1.GetOptions{})
 	c.must(err)
-	owner := kube.Owner{Tenant: s.Labels[kube.LabelTenant], Name: s.Labels[kube.LabelName]}
-	sum := kube.NewHasher(testKey).Sum(string(kubeSystem.UID), kube.Key{Namespace: s.Namespace, Name: s.Name}, owner, s.Data)
-	return s.Annotations[kube.AnnotationHash] == sum.String()
+	owner := copies.Owner{Tenant: s.Labels[copies.LabelTenant], Name: s.Labels[copies.LabelName]}
+	sum := copies.NewHasher(testKey).Sum(string(kubeSystem.UID), copies.Key{Namespace: s.Namespace, Name: s.Name}, owner, s.Data)
+	return s.Annotations[copies.AnnotationHash] == sum.String()
 }
 
 // fault breaks something for a while.
@@ -333,7 +333,7 @@ func (c *chaos) agrees() {
 
 // isCopy tells whether a Secret is a definition's copy of a value.
 func (c *chaos) isCopy(s *corev1.Secret, name string, v chaosValue) bool {
-	return s != nil && maps.Equal(texts(s), v.data) && s.Labels[kube.LabelName] == name && s.Labels[kube.LabelTenant] == c.name && s.Labels[kube.LabelManagedBy] == kube.ManagedBy
+	return s != nil && maps.Equal(texts(s), v.data) && s.Labels[copies.LabelName] == name && s.Labels[copies.LabelTenant] == c.name && s.Labels[copies.LabelManagedBy] == copies.ManagedBy
 }
 
 // differs says in what a definition is not as the model has it.

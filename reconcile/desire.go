@@ -2,151 +2,54 @@ package reconcile
 
 import (
 	"slices"
-	"sync"
-	"sync/atomic"
-	"time"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
-	"secretsync/reconcile/kube"
-	"secretsync/reconcile/vault"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/reach"
 )
 
 // followed is one definition at work, with its targets, in the order of its Sync:
 // those that name a namespace, and apart from them those that select some.
 type followed struct {
-	entry      *gitstore.Entry
+	entry      *catalog.Entry
 	targets    []*target
 	selections []*selection // mostly nil
 }
 
-// target is one target of one definition. It lives as long as the definition
-// names this place and these vault paths, and the grant leads to the same cluster.
-type target struct {
-	tenant     *tenant
-	owner      kube.Owner
-	spec       definition.Target
-	secret     definition.SecretName
-	path       definition.SecretPath
-	at         kube.Key
-	merges     bool                   // it is a share of the Secret
-	refused    *fault.Fault           // by the configuration alone
-	connection *connection            // nil where refused
-	origin     *origin                // nil where refused
-	further    *further               // paths beside path; mostly nil
-	asks       atomic.Pointer[asked]  // nil: what a copy is by default
-	place      atomic.Pointer[place]  // nil where refused or withdrawn
-	commit     atomic.Pointer[string] // the commit the definition was read at
-	restarts   atomic.Pointer[string] // the cluster in which workloads are restarted for it; nil: none yet
-
-	mu   sync.Mutex
-	told told
-}
-
-// origin is a vault path of one tenant, with the targets that are copies of it.
-type origin struct {
-	path   string
-	source *vault.Source
-
-	mu      sync.Mutex
-	targets []*target
-	paced   bool // one of them asks for an interval
-}
-
-// pace has the path polled at the shortest interval that its targets ask for. It is
-// called for a target that comes, goes, or asks for another than the one given, and
-// costs nothing where nobody asks for any.
-func (o *origin) pace(given time.Duration) {
-	o.mu.Lock()
-	if given == 0 && !o.paced {
-		o.mu.Unlock()
-		return
-	}
-	shortest, all := time.Duration(0), true
-	for _, t := range o.targets {
-		switch every := t.asks.Load().interval(); {
-		case every == 0:
-			all = false
-		case shortest == 0 || every < shortest:
-			shortest = every
-		}
-	}
-	o.paced = shortest > 0
-	o.mu.Unlock()
-	o.source.Every(shortest, all)
-}
-
-// changed marks every place as due that is a copy of the value.
-func (o *origin) changed() {
-	o.mu.Lock()
-	targets := o.targets
-	o.mu.Unlock()
-	if len(targets) > 0 {
-		targets[0].tenant.announce()
-	}
-	for _, t := range targets {
-		if p := t.place.Load(); p != nil {
-			p.due()
-		}
-	}
-}
-
 // grant is what a tenant may reach in one cluster.
 type grant struct {
+	Grant
 	connection *connection
-	namespaces []string
 }
 
 // admit decides by the configuration alone whether a target may be synced.
 // t.mu is held.
 func (t *tenant) admit(spec definition.Target) (*connection, *fault.Fault) {
 	g, ok := t.grants[spec.Cluster]
-	if f := refusal(t.name, spec, ok, g.namespaces); f != nil {
+	if f := reach.Forbidden(t.name, spec, ok, g.Grant); f != nil {
 		return nil, f
 	}
 	return g.connection, nil
 }
 
 // desired is what an entry asks for: nothing where it never was valid.
-func desired(e *gitstore.Entry) definition.Definition {
+func desired(e *catalog.Entry) definition.Definition {
 	if e == nil || !e.Usable() {
 		return definition.Definition{}
 	}
 	return e.Definition
 }
 
-// reads reports whether a target is made of just the values that a definition now
-// names, as a Secret or a share of one.
-func (t *target) reads(d definition.Definition) bool {
-	if t.path != d.SecretPath || t.merges != d.Shape.Merges() {
-		return false
-	}
-	if d.Shape == nil {
-		return t.further == nil
-	}
-	return slices.Equal(t.further.all(), d.Paths()[1:])
-}
-
-// is reports whether a target is the one that a definition has at spec.
-func (t *target) is(spec definition.Target, d definition.Definition) bool {
-	return t.spec.Restart == spec.Restart && t.reads(d) && t.claims(spec, d)
-}
-
-// claims reports whether a target has the place that a definition wants at spec, be it
-// made of other values or with other restarts.
-func (t *target) claims(spec definition.Target, d definition.Definition) bool {
-	return t.merges == d.Shape.Merges() && t.spec.Place(d.Name) == spec.Place(d.Name)
-}
-
 // take makes the desired state what a snapshot says, at the cost of what changed.
-func (t *tenant) take(snapshot *gitstore.Snapshot) {
+func (t *tenant) take(snapshot *catalog.Snapshot) {
 	t.mu.Lock()
 	if t.ended {
 		t.mu.Unlock()
 		return
 	}
-	changes := gitstore.Diff(t.taken, snapshot)
+	changes := catalog.Diff(t.taken.Load(), snapshot)
 	// What goes makes room before what comes claims it.
 	for _, c := range changes {
 		t.withdraw(c)
@@ -163,11 +66,12 @@ func (t *tenant) take(snapshot *gitstore.Snapshot) {
 			t.tidy() // of copies that bear the policy from before, some may be orphans by now
 		}
 	}
-	t.taken = snapshot
+	t.taken.Store(snapshot)
 	for _, n := range t.entered {
 		n.begin()
 	}
 	t.entering, t.entered = false, nil
+	t.fit()
 	t.mu.Unlock()
 	t.tidyAgain()
 	t.announce()
@@ -178,7 +82,7 @@ func (t *tenant) take(snapshot *gitstore.Snapshot) {
 // the same would take it meanwhile for let go of. What becomes of their Secrets is for
 // the clean-up to say.
 // t.mu is held.
-func (t *tenant) withdraw(c gitstore.Change) {
+func (t *tenant) withdraw(c catalog.Change) {
 	d := t.definitions[c.Name]
 	if d == nil {
 		return
@@ -201,7 +105,7 @@ func (t *tenant) withdraw(c gitstore.Change) {
 
 // enter takes in a definition as it is now; targets that were there before go
 // on as they are. t.mu is held.
-func (t *tenant) enter(e *gitstore.Entry) {
+func (t *tenant) enter(e *catalog.Entry) {
 	d := t.definitions[e.Name]
 	if d == nil {
 		d = &followed{}
@@ -231,30 +135,13 @@ func (t *tenant) enter(e *gitstore.Entry) {
 	t.choose(d, now, asks, &commit)
 }
 
-// ask has a target's copy be what a newer commit asks for.
-func (t *target) ask(asks *asked, commit *string) {
-	t.commit.Store(commit)
-	before := t.asks.Swap(asks)
-	if before == nil && asks == nil {
-		return
-	}
-	if every := before.interval(); every != asks.interval() && t.refused == nil {
-		for _, o := range t.followed() {
-			o.pace(max(every, asks.interval()))
-		}
-	}
-	if p := t.place.Load(); p != nil {
-		p.due()
-	}
-}
-
 // target makes a target and claims its place. t.mu is held.
 func (t *tenant) target(d definition.Definition, spec definition.Target, asks *asked, commit *string) *target {
 	secret := spec.Secret(d.Name)
 	n := &target{
 		tenant: t, spec: spec, secret: secret, path: d.SecretPath,
-		owner: kube.Owner{Tenant: t.name.String(), Name: d.Name.String()},
-		at:    kube.Key{Namespace: intern(spec.Namespace.String()), Name: secret.String()}, merges: d.Shape.Merges(),
+		owner: copies.Owner{Tenant: t.name.String(), Name: d.Name.String()},
+		at:    copies.Key{Namespace: intern(spec.Namespace.String()), Name: secret.String()}, merges: d.Shape.Merges(),
 	}
 	n.commit.Store(commit)
 	n.asks.Store(asks)
@@ -277,35 +164,13 @@ func (t *tenant) target(d definition.Definition, spec definition.Target, asks *a
 	return n
 }
 
-// begin has a target that has claimed its place worked on. While the cluster takes no
-// work there is nothing to do: at the end of an outage everything is looked at.
-func (t *target) begin() {
-	if t.connection.outage() == nil {
-		t.due()
-	}
-}
-
-// originOf follows a path for a target. t.mu is held.
-func (t *tenant) originOf(n *target, path definition.SecretPath) *origin {
-	o := t.origins[path]
-	if o == nil {
-		o = &origin{path: path.String()}
-		o.source = t.broker.Source(o.path, o.changed)
-		t.origins[path] = o
-	}
-	o.mu.Lock()
-	o.targets = append(slices.Clip(o.targets), n)
-	o.mu.Unlock()
-	o.pace(n.asks.Load().interval())
-	return o
-}
-
 // drop withdraws a target. t.mu is held.
 func (t *tenant) drop(old *target) {
 	if old.refused != nil {
 		return
 	}
 	t.atlas.release(old)
+	old.connection.vacated(old.at, old.owner.Tenant)
 	old.forgetRestarts()
 	if old.deletes() {
 		t.tidy()
@@ -316,23 +181,8 @@ func (t *tenant) drop(old *target) {
 	}
 }
 
-// unfollow ends following a path for a target. t.mu is held.
-func (t *tenant) unfollow(old *target, path definition.SecretPath) {
-	o := t.origins[path]
-	o.mu.Lock()
-	o.targets = slices.DeleteFunc(slices.Clone(o.targets), func(other *target) bool { return other == old })
-	left := len(o.targets)
-	o.mu.Unlock()
-	if left == 0 {
-		delete(t.origins, path)
-		o.source.Close()
-		return
-	}
-	o.pace(0)
-}
-
 // regrant takes in other grants. Targets for which they decide the same go on
-// as they are. It reports whether any does not.
+// as they are.
 func (t *tenant) regrant(grants map[definition.ClusterName]grant) {
 	t.mu.Lock()
 	t.grants = grants
@@ -351,6 +201,6 @@ func (t *tenant) regrant(grants map[definition.ClusterName]grant) {
 			t.regrantSelections(d)
 		}
 	}
+	t.fit()
 	t.mu.Unlock()
-	t.announce()
 }

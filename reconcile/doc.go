@@ -11,7 +11,7 @@
 //	what is asked     looked at by                    calls when it changed
 //	what is desired   the claims of a [place]         tenant.take (desire.go), and for namespaces
 //	                                                  that are selected tenant.relabelled (selected.go)
-//	what it is worth  vault.Source.State              origin.changed (desire.go)
+//	what it is worth  vault.Source.State              origin.changed (origin.go)
 //	what stands       kube.Cluster.Look               connection.Changed (connection.go)
 //
 // A claim is a target of a definition. One that names a namespace claims one place;
@@ -27,22 +27,22 @@
 // by whatever name that is registered. A call, a retry or a commit only marks a
 // place as due. A worker takes it, looks at all three (gather, place.go), decides
 // what is to be done, which is a pure function and the only one that decides
-// (decide, decide.go), tells what that means for the targets (tell.go), does it
-// (act.go; refused.go where the cluster says no) and notes how it ended. Nothing waits in
+// (package decide), tells what that means for the targets (tell.go), does it
+// (act.go, write.go) and notes how it ended. Nothing waits in
 // the middle: a value that is not in memory is asked for, and its coming marks the place
 // as due again.
 //
 //	Git ── take ──► claims ─┐                      ┌─ stay, wait: nothing
 //	labels ─ relabelled ─►──┤                      │
 //	vault ─ changed ────────┼─► due ─► decide ─────┼─ know, confirm, fetch: ask the vault
-//	cluster ─ Changed ──────┘    ▲       │         ├─ read: ask the cluster
+//	cluster ─ Changed ──────┘    ▲       │         ├─ read, leave: ask the cluster; take a share off
 //	                             │       ▼         └─ try, create, update, replace: compose the data,
 //	time ── again ───────────────┘     status         and ask the cluster with them, or write
 //
 // Two things follow from the loop and are not part of it:
 //
 //	a copy is right    ──► package restart: workloads whose pods were started with other data
-//	a claim is let go  ──► clean-up (cleaning.go, janitor.go): whether its copy goes, package cleanup
+//	a claim is let go  ──► clean-up (orphans.go): whether its copy goes, and when, packages sweep and cleanup
 //
 // A status is the same decision, made of the same things at the moment it is
 // asked for. So it says Pending as soon as a write is necessary, and never Synced
@@ -50,8 +50,9 @@
 //
 // # The states of a place
 //
-// What is remembered of a place between two passes is its record (place.go). By
-// what was decided last and what the record holds it is in one of these states:
+// What is remembered of a place between two passes is its record (place.go, and what
+// writes it, package decide). By what was decided last and what the record holds it is
+// in one of these states:
 //
 //	held up      something else must change first: the cluster, the namespace, the value, whose Secret stands there;
 //	             or it is suspended, by its definition or its tenant: looked at and told, and not written
@@ -115,7 +116,8 @@
 //     or an event.
 //
 // What a change of definitions would do before anybody makes it says package plan;
-// it judges targets by the same rules (reach.go).
+// it judges targets by the same rules (package reach), and what it looks at is bounded
+// by package lookout.
 //
 // It loses nothing at a crash: all it remembers is rebuilt from the
 // repositories, the vaults and the annotations on the copies.

@@ -13,15 +13,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/folder"
 )
 
-const copies = "../examples/copies"
+const copiesPage = "../examples/copies"
 
 // example commits a definition of examples/copies as it stands there, but for its
 // namespace, which is the world's.
 func (w *world) example(name string) {
 	w.t.Helper()
-	content, err := os.ReadFile(filepath.Join(copies, "secrets", name+".yaml"))
+	content, err := os.ReadFile(filepath.Join(copiesPage, "secrets", name+".yaml"))
 	w.must(err)
 	text := strings.NewReplacer("namespace: default", "namespace: "+w.namespace, "team: payments", "team: "+w.namespace).Replace(string(content))
 	w.push(map[string]*string{"secrets/" + name + ".yaml": &text})
@@ -118,11 +119,11 @@ func TestTheExampleOfAnIntervalIsAskedForMoreOftenThanOthers(t *testing.T) {
 }
 
 func TestThePageOfCopiesListsEachExampleAndEachFunction(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join(copies, "README.md"))
+	page, err := os.ReadFile(filepath.Join(copiesPage, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(copies, "secrets", "*.yaml"))
+	files, err := filepath.Glob(filepath.Join(copiesPage, "secrets", "*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d examples, %v", len(files), err)
 	}
@@ -134,7 +135,7 @@ func TestThePageOfCopiesListsEachExampleAndEachFunction(t *testing.T) {
 	if !strings.Contains(string(page), strings.Join(definition.TemplateFunctions, " ")) {
 		t.Error("the functions on the page are not those of definition.TemplateFunctions")
 	}
-	report, err := definition.ValidateDir(os.DirFS(copies), 0)
+	report, err := folder.Validate(os.DirFS(copiesPage), 0)
 	if err != nil || len(report.Problems) > 0 {
 		t.Errorf("%v %v", err, report.Problems)
 	}

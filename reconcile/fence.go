@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"time"
 
 	"secretsync/reconcile/kube"
 	"secretsync/reconcile/restart"
@@ -19,9 +18,6 @@ import (
 //	a workload is restarted                  an attempt that failed, made again
 //
 // What was let through a moment before is harmless: see package shard.
-
-// fencedPause is after how long a write that was put off is looked at again.
-const fencedPause = time.Second
 
 var errFenced = errors.New("another server is about to work for this tenant, or does already")
 

@@ -9,14 +9,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/restart"
 )
 
 // becomesNewer has a copy be as a newer version of us would have written it.
 func (w *world) becomesNewer(place string) *corev1.Secret {
 	w.t.Helper()
-	return w.edit(place, func(s *corev1.Secret) { s.Annotations[kube.AnnotationFormat] = "2" })
+	return w.edit(place, func(s *corev1.Secret) { s.Annotations[copies.AnnotationFormat] = "2" })
 }
 
 func TestWhatANewerVersionWroteIsLeftAsItIs(t *testing.T) {
@@ -27,7 +27,7 @@ func TestWhatANewerVersionWroteIsLeftAsItIs(t *testing.T) {
 	w.live("db", "db")
 	stands := w.becomesNewer("production/./db")
 	s := w.status("db", ReasonNewerFormat)
-	for _, word := range []string{"format 2", "format 1 at most", "newer version", kube.AnnotationFormat + "-", w.namespace + "/db"} {
+	for _, word := range []string{"format 2", "format 1 at most", "newer version", copies.AnnotationFormat + "-", w.namespace + "/db"} {
 		if !strings.Contains(s.Message, word) {
 			t.Errorf("%q is not in %q", word, s.Message)
 		}
@@ -39,7 +39,7 @@ func TestWhatANewerVersionWroteIsLeftAsItIs(t *testing.T) {
 		t.Helper()
 		now := w.get("production/./db")
 		if now == nil || now.UID != stands.UID || !maps.EqualFunc(now.Data, stands.Data, func(a, b []byte) bool { return string(a) == string(b) }) ||
-			now.Annotations[kube.AnnotationCommit] != stands.Annotations[kube.AnnotationCommit] {
+			now.Annotations[copies.AnnotationCommit] != stands.Annotations[copies.AnnotationCommit] {
 			t.Fatalf("after %s it is %+v", after, now)
 		}
 	}
@@ -67,7 +67,7 @@ func TestWhatANewerVersionWroteIsLeftAsItIs(t *testing.T) {
 	// Without the annotation it is ours again.
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "db")})
 	w.status("db", ReasonNewerFormat)
-	w.edit("production/./db", func(s *corev1.Secret) { delete(s.Annotations, kube.AnnotationFormat) })
+	w.edit("production/./db", func(s *corev1.Secret) { delete(s.Annotations, copies.AnnotationFormat) })
 	w.holds("production/./db", map[string]string{"a": "2"})
 	w.synced("db")
 }
@@ -77,10 +77,10 @@ func TestASecretOfANewerFormatThatNobodyWatchesIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.put("db", map[string]any{"a": "1"})
-	w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "db", Annotations: map[string]string{kube.AnnotationFormat: "2", kube.AnnotationAdopt: w.name + "/db"}}})
+	w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "db", Annotations: map[string]string{copies.AnnotationFormat: "2", copies.AnnotationAdopt: w.name + "/db"}}})
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", "", "db")})
 	w.status("db", ReasonNewerFormat)
-	w.edit("production/./db", func(s *corev1.Secret) { delete(s.Annotations, kube.AnnotationFormat) })
+	w.edit("production/./db", func(s *corev1.Secret) { delete(s.Annotations, copies.AnnotationFormat) })
 	w.holds("production/./db", map[string]string{"a": "1"})
 	w.synced("db")
 }
@@ -93,7 +93,7 @@ func TestAWorkloadThatANewerVersionMarkedIsNotRestarted(t *testing.T) {
 	w.restarting("db", "deployment/web", "")
 	w.current("db", time.Time{})
 	d := w.deployment("web")
-	d.Annotations[kube.AnnotationFormat] = "2"
+	d.Annotations[copies.AnnotationFormat] = "2"
 	d.Annotations[restart.Annotation("db")] = "of another kind"
 	_, err := w.stack.Cluster("production").Admin.AppsV1().Deployments(w.namespace).Update(w.ctx, d, metav1.UpdateOptions{})
 	w.must(err)

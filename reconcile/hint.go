@@ -26,15 +26,6 @@ func (r *Reconciler) SyncPath(name gitstore.TenantName, path definition.SecretPa
 	return len(names)
 }
 
-// users adds the names of the definitions that are copies of the value.
-func (o *origin) users(names map[string]bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, target := range o.targets {
-		names[target.owner.Name] = true
-	}
-}
-
 // SyncAll is SyncPath for all paths of a tenant, at most once in ten seconds.
 func (r *Reconciler) SyncAll(name gitstore.TenantName) (definitions int) {
 	t := r.tenant(name)
@@ -49,4 +40,44 @@ func (r *Reconciler) SyncAll(name gitstore.TenantName) (definitions int) {
 		o.users(names)
 	}
 	return len(names)
+}
+
+// SyncNow has the value of a definition read from the vault again now. Until
+// it was, no target of that value is Synced, so that whoever waits for that gets
+// what the vault held now or later. A name that is not there is ignored.
+func (r *Reconciler) SyncNow(name gitstore.TenantName, n definition.Name) {
+	t := r.tenant(name)
+	if t == nil {
+		return
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	d := t.definitions[n]
+	if d == nil {
+		return
+	}
+	// All targets of a definition are made of the same.
+	for x := range d.all() {
+		if x.refused == nil {
+			for _, o := range x.followed() {
+				o.source.Refresh()
+			}
+			break
+		}
+	}
+	t.announce()
+}
+
+// Reread looks at every file that the configuration names now, as happens by
+// itself once an interval, and disturbs nobody whose files are the same. What the
+// clean-up left undone is looked at again as well.
+func (r *Reconciler) Reread() {
+	at := r.at.Load()
+	for _, t := range at.tenants {
+		t.it.broker.Reread()
+		t.it.tidyAgain()
+	}
+	for _, c := range at.connections {
+		c.it.kube.Reread()
+	}
 }

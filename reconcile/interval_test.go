@@ -9,6 +9,7 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/plan"
 	"secretsync/reconcile/vault"
+	"secretsync/reconcile/vault/access"
 )
 
 func TestAPathIsPolledAtTheShortestIntervalThatIsAskedFor(t *testing.T) {
@@ -18,7 +19,7 @@ func TestAPathIsPolledAtTheShortestIntervalThatIsAskedFor(t *testing.T) {
 	}
 	tenant := &tenant{
 		origins: make(map[definition.SecretPath]*origin),
-		broker:  vault.New(vault.Config{}, vault.Options{Interval: time.Minute}),
+		broker:  vault.New(access.Config{}, vault.Options{Interval: time.Minute}),
 	}
 	var targets []*target
 	add := func(every time.Duration) {

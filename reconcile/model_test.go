@@ -1,16 +1,8 @@
 package reconcile
 
 import (
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"maps"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
-
-	corev1 "k8s.io/api/core/v1"
 )
 
 // model says what each Secret and each status of one tenant must be, by the rules
@@ -24,9 +16,14 @@ type model struct {
 	values     map[string]*modelValue // by path; none: never written
 	definition map[string]*spec       // at HEAD
 	removed    map[string]*spec       // as it was last
-	holders    map[spot]string        // of those that claim it
-	stands     map[spot]*standingCopy
+	stands     map[spot]*secret
 	namespaces map[string]map[string]string // by cluster/namespace, their labels; none: it does not exist
+
+	// Worked out anew by settle:
+	wholes  map[spot]string   // who has the Secret as a whole, of those who claim it so
+	sharers map[spot][]string // who claims a share of it
+	meant   map[string]bool   // by namespace/secret: a target that is refused may mean it, by a name that a cluster had
+	moved   bool              // something was done
 }
 
 // spot is a Secret, wherever it stands or should.
@@ -41,7 +38,7 @@ type modelValue struct {
 // spec is a definition. Zero fields are not given.
 type spec struct {
 	name, path          string
-	kind                string
+	kind, mode          string
 	data                map[string]source
 	labels, annotations map[string]string
 	policy              string
@@ -66,72 +63,101 @@ type wish struct {
 	restart            []string
 }
 
-// standingCopy is a Secret that is to stand.
-type standingCopy struct {
-	by                  string // the definition; empty: it is foreign
-	kind                string
-	data                map[string]string
-	labels, annotations map[string]string // of the definition
-	theirs, noted       map[string]string // labels and annotations of other people
-	deletes             bool
-	version             int
-	resource            string // of a foreign one: its resource version, as it must stay
+// secret is one that is to stand: all that is in it, and whose that is.
+type secret struct {
+	kind    string
+	entries map[entry]*content
+	whole   string              // the definition whose copy it is as a whole; empty: it is somebody's, or shared
+	records map[string]*stamped // of that, or of those who share it
+	adopt   []string            // the definitions that may take it over
+	made    bool                // by somebody else
+	// resource is the version of one that is nobody's of ours, as it must stay; empty: it
+	// is to be seen yet.
+	resource string
+}
+
+// entry is a key of the data, a label or an annotation.
+type entry struct{ of, name string }
+
+const (
+	inData       = "data"
+	inLabels     = "labels"
+	inAnnotation = "annotations"
+)
+
+// content is how an entry stands, and who wrote it last.
+type content struct {
+	text string
+	by   string
+}
+
+const (
+	ours     = "us"
+	theirs   = "somebody"
+	declared = "somebody who declares it"
+)
+
+// stamped is what a definition wrote.
+type stamped struct {
+	version int
+	deletes bool
+	wrote   map[entry]string
 }
 
 // settle does what is to be done, and returns for each definition the reasons one of
 // which the status of each of its targets may tell then.
 func (m *model) settle() map[string]map[spot][]Reason {
-	names := slices.Sorted(maps.Keys(m.definition))
-	claims, claimants := make(map[string]map[spot]Reason), make(map[spot][]string)
-	mayBe := make(map[string]bool) // what is refused may be meant for any cluster: a name may be one that a cluster had
-	for _, name := range names {
-		claims[name] = m.claims(m.definition[name])
-		for at, refused := range claims[name] {
-			if refused == "" {
-				claimants[at] = append(claimants[at], name)
-			} else {
-				mayBe[at.namespace+"/"+at.secret] = true
+	claims := m.claim()
+	want := make(map[string]map[spot][]Reason)
+	for again := true; again; again = m.moved { // what one lets go of another may have
+		m.moved = false
+		for _, name := range slices.Sorted(maps.Keys(m.definition)) {
+			s := m.definition[name]
+			want[name] = make(map[spot][]Reason)
+			for at, refused := range claims[name] {
+				switch {
+				case refused != "":
+					want[name][at] = []Reason{refused}
+				case s.mode == "Merge":
+					want[name][at] = m.share(at, s)
+				case m.wholes[at] != name:
+					want[name][at] = []Reason{ReasonTargetConflict}
+				default:
+					want[name][at] = m.fill(at, s)
+				}
 			}
 		}
+		m.cleanUp()
 	}
-	m.holders = make(map[spot]string)
-	for at, by := range claimants {
-		slices.Sort(by)
-		m.holders[at] = by[0]
-		if c := m.stands[at]; c != nil && slices.Contains(by, c.by) {
-			m.holders[at] = c.by // its copy stands there
-		}
-	}
-	want := make(map[string]map[spot][]Reason)
-	for _, name := range names {
-		want[name] = make(map[spot][]Reason)
+	return want
+}
+
+// claim works out who claims what, and returns for each definition the places that it
+// asks for, with why one is refused.
+func (m *model) claim() map[string]map[spot]Reason {
+	claims, wholes := make(map[string]map[spot]Reason), make(map[spot][]string)
+	m.wholes, m.sharers, m.meant = make(map[spot]string), make(map[spot][]string), make(map[string]bool)
+	for _, name := range slices.Sorted(maps.Keys(m.definition)) {
+		s := m.definition[name]
+		claims[name] = m.claims(s)
 		for at, refused := range claims[name] {
 			switch {
 			case refused != "":
-				want[name][at] = []Reason{refused}
-			case m.holders[at] != name:
-				want[name][at] = []Reason{ReasonTargetConflict}
+				m.meant[at.namespace+"/"+at.secret] = true
+			case s.mode == "Merge":
+				m.sharers[at] = append(m.sharers[at], name)
 			default:
-				want[name][at] = m.work(at, m.definition[name])
+				wholes[at] = append(wholes[at], name)
 			}
 		}
 	}
-	for at, c := range m.stands {
-		if c.by == "" || claimants[at] != nil || m.suspended || !c.deletes || mayBe[at.namespace+"/"+at.secret] {
-			continue
-		}
-		policy := m.definition[c.by]
-		if policy == nil {
-			policy = m.removed[c.by]
-		}
-		if adopt := c.noted["secretsync.dev/adopt"]; adopt != "" && adopt != m.tenant+"/"+c.by {
-			continue
-		}
-		if policy.policy == "Delete" && (policy.suspend == nil || !*policy.suspend) {
-			delete(m.stands, at)
+	for at, by := range wholes {
+		m.wholes[at] = by[0]
+		if c := m.stands[at]; c != nil && slices.Contains(by, c.whole) {
+			m.wholes[at] = c.whole // its copy stands there
 		}
 	}
-	return want
+	return claims
 }
 
 // claims are the places that a definition asks for, with why one is refused.
@@ -182,212 +208,170 @@ func (w *wish) matches(labels map[string]string) bool {
 	return has && slices.Contains(w.teams, team) // In, and matchLabels
 }
 
-// work does what is to be done in a place that the definition has, and returns the
-// reasons one of which its status may tell then.
-func (m *model) work(at spot, s *spec) []Reason {
-	if m.suspended || s.suspend != nil && *s.suspend {
+// ready says what keeps anything from being done for a definition at a place.
+func (m *model) ready(at spot, s *spec) []Reason {
+	if m.suspended || s.suspended() {
 		return []Reason{ReasonSuspended}
 	}
-	kind, data, faults := m.copyOf(s)
-	stands := m.stands[at]
 	if _, exists := m.namespaces[at.cluster+"/"+at.namespace]; !exists {
-		return append(faults, ReasonNamespaceNotFound)
+		return []Reason{ReasonNamespaceNotFound}
 	}
-	if stands != nil && stands.by == "" {
-		if stands.noted["secretsync.dev/adopt"] != m.tenant+"/"+s.name {
-			return append(faults, ReasonNotOwned)
-		}
-		if stands.kind != kind {
-			return append(faults, ReasonTypeMismatch)
-		}
+	return nil
+}
+
+func (s *spec) suspended() bool { return s.suspend != nil && *s.suspend }
+
+// fill makes a Secret the copy of a definition that has it as a whole, and returns the
+// reasons one of which its status may tell then.
+func (m *model) fill(at spot, s *spec) []Reason {
+	if because := m.ready(at, s); because != nil {
+		return because
+	}
+	kind, data, faults := m.copyOf(s)
+	c := m.stands[at]
+	switch {
+	case c == nil, c.whole != "":
+	case len(c.records) > 0 && !c.isAlone(s.name):
+		return []Reason{ReasonTargetConflict}
+	case len(c.records) == 0 && !slices.Contains(c.adopt, s.name):
+		return append(faults, ReasonNotOwned) // of which nobody tells before a copy is tried
+	case c.kind != kind:
+		return append(faults, ReasonTypeMismatch)
 	}
 	if len(faults) > 0 {
 		return faults
 	}
-	written := &standingCopy{
-		by: s.name, kind: kind, data: data, labels: s.labels, annotations: s.annotations, deletes: s.policy == "Delete",
-		version: m.values[s.path].version, theirs: map[string]string{}, noted: map[string]string{},
+	if c == nil {
+		c = &secret{entries: make(map[entry]*content)}
+		m.stands[at] = c
 	}
-	if stands != nil {
-		written.theirs, written.noted = stands.theirs, stands.noted
+	next := &stamped{version: m.values[s.path].version, deletes: s.policy == "Delete", wrote: s.marks()}
+	for key, text := range data {
+		next.wrote[entry{inData, key}] = text
 	}
-	m.stands[at] = written
+	c.kind = kind
+	m.write(c, s.name, next, true)
 	return []Reason{ReasonSynced}
 }
 
-// copyOf makes the data of a copy, or says why there is none.
-func (m *model) copyOf(s *spec) (kind string, data map[string]string, faults []Reason) {
-	if kind = s.kind; kind == "" {
-		kind = "Opaque"
+// isAlone reports whether all that is in a Secret is a definition's share, as it wrote it.
+func (c *secret) isAlone(name string) bool {
+	r := c.records[name]
+	if r == nil || len(c.records) > 1 {
+		return false
 	}
-	for _, path := range s.paths() {
-		switch v := m.values[path]; {
-		case v == nil:
-			faults = append(faults, ReasonValueNotFound)
-		case v.deleted:
-			faults = append(faults, ReasonValueDeleted)
+	for e, x := range c.entries {
+		if text, listed := r.wrote[e]; e.of == inData && (!listed || text != x.text) {
+			return false
 		}
 	}
-	if len(faults) > 0 {
-		return kind, nil, faults
+	return true
+}
+
+// marks are the labels and annotations that a definition asks for.
+func (s *spec) marks() map[entry]string {
+	marks := make(map[entry]string)
+	for name, text := range s.labels {
+		marks[entry{inLabels, name}] = text
 	}
-	data = make(map[string]string)
-	if s.data == nil {
-		for key, v := range m.values[s.path].data {
-			if data[key] = textOf(v); strings.ContainsAny(key, " !") {
-				return kind, nil, []Reason{ReasonInvalidKey}
+	for name, text := range s.annotations {
+		marks[entry{inAnnotation, name}] = text
+	}
+	return marks
+}
+
+// write makes what a definition has of a Secret what a record says: all of the data, or
+// its share. What it wrote before and writes no more goes, unless it is another's by now.
+func (m *model) write(c *secret, name string, next *stamped, whole bool) {
+	before := c.records[name]
+	if c.whole != "" { // whoever's it was
+		before = c.records[c.whole]
+	}
+	for e, x := range c.entries {
+		_, stays := next.wrote[e]
+		var wrote string
+		listed := false
+		if before != nil {
+			wrote, listed = before.wrote[e]
+		}
+		switch {
+		case stays:
+		case (whole || c.whole != "") && e.of == inData:
+			delete(c.entries, e)
+		case listed && x.by != declared && (e.of != inData || x.text == wrote):
+			delete(c.entries, e)
+		}
+	}
+	for e, text := range next.wrote {
+		if x := c.entries[e]; x == nil || x.text != text {
+			c.entries[e] = &content{text, ours}
+		}
+		for other, r := range c.records {
+			if _, listed := r.wrote[e]; listed && other != name {
+				if delete(r.wrote, e); len(r.wrote) == 0 {
+					delete(c.records, other)
+				}
 			}
 		}
 	}
-	for key, from := range s.data {
-		path := from.path
-		if path == "" {
-			path = s.path
-		}
-		text, fault := from.text(m.values[path].data)
-		if data[key] = text; fault != "" {
-			faults = append(faults, fault)
-		}
+	if before == nil || c.records[name] != before || (c.whole != "") != whole || before.version != next.version || before.deletes != next.deletes || !maps.Equal(before.wrote, next.wrote) {
+		m.moved = true
 	}
-	if len(faults) > 0 {
-		return kind, nil, faults
+	if whole || c.whole != "" {
+		c.records = nil
 	}
-	if data = m.fit(kind, data); data == nil {
-		return kind, nil, []Reason{ReasonInvalidKey}
+	if c.whole = ""; whole {
+		c.whole = name
 	}
-	return kind, data, nil
+	if c.records == nil {
+		c.records = make(map[string]*stamped)
+	}
+	c.records[name], c.resource = next, ""
 }
 
-func (s *spec) paths() []string {
-	paths := []string{s.path}
-	for _, from := range s.data {
-		if from.path != "" && !slices.Contains(paths, from.path) {
-			paths = append(paths, from.path)
-		}
+// cleanUp removes the copies and shares that nobody claims any more and whose definitions
+// say so.
+func (m *model) cleanUp() {
+	if m.suspended {
+		return
 	}
-	return paths
-}
-
-func (from *source) text(value map[string]any) (string, Reason) {
-	if from.template != nil {
-		var out strings.Builder
-		for _, p := range from.template {
-			v, there := value[p.key]
-			text := textOf(v)
+	for at, c := range m.stands {
+		for name, r := range c.records {
+			s := m.definition[name]
+			if s == nil {
+				s = m.removed[name]
+			}
+			merges := c.whole == ""
+			claimed := m.wholes[at] != ""
+			if merges {
+				claimed = slices.Contains(m.sharers[at], name)
+			}
+			if claimed || m.meant[at.namespace+"/"+at.secret] || !r.deletes || s.policy != "Delete" || s.suspended() || (s.mode == "Merge") != merges {
+				continue
+			}
 			switch {
-			case p.key == "":
-				text = p.text
-			case p.function == "get" && (!there || text == ""):
-				text = "none"
-			case !there:
-				return "", ReasonTemplateFailed
-			case p.function == "urlquery":
-				text = url.QueryEscape(text)
-			case p.function == "b64enc":
-				text = base64.StdEncoding.EncodeToString([]byte(text))
-			case p.function == "upper":
-				text = strings.ToUpper(text)
-			}
-			out.WriteString(text)
-		}
-		return out.String(), ""
-	}
-	v, there := value[from.key]
-	if !there {
-		return "", ReasonKeyNotFound
-	}
-	if from.field != "" {
-		if text, ok := v.(string); ok {
-			decoder := json.NewDecoder(strings.NewReader(text))
-			if decoder.UseNumber(); decoder.Decode(&v) != nil {
-				return "", ReasonKeyNotFound
-			}
-		}
-		for name := range strings.SplitSeq(from.field, ".") {
-			switch at := v.(type) {
-			case map[string]any:
-				if v, there = at[name]; !there {
-					return "", ReasonKeyNotFound
-				}
-			case []any:
-				i, err := strconv.Atoi(name)
-				if err != nil || i < 0 || i >= len(at) {
-					return "", ReasonKeyNotFound
-				}
-				v = at[i]
-			default:
-				return "", ReasonKeyNotFound
+			case !c.holds(r, merges):
+			case merges:
+				m.leave(at, name)
+				m.moved = true
+			case c.adopt == nil || slices.Equal(c.adopt, []string{name}):
+				delete(m.stands, at)
+				m.moved = true
 			}
 		}
 	}
-	text := textOf(v)
-	if from.decode == "" {
-		return text, ""
-	}
-	var out []byte
-	var err error
-	switch text = strings.TrimRight(strings.Join(strings.Fields(text), ""), "="); from.decode {
-	case "base64":
-		out, err = base64.RawStdEncoding.DecodeString(text)
-	case "base64url":
-		out, err = base64.RawURLEncoding.DecodeString(text)
-	case "hex":
-		out, err = hex.DecodeString(text)
-	}
-	if err != nil {
-		return "", ReasonInvalidKey
-	}
-	return string(out), ""
 }
 
-// textOf is how a member of a value stands in a Secret.
-func textOf(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
+// holds reports whether the data that a record lists are as they were written.
+func (c *secret) holds(r *stamped, share bool) bool {
+	keys := 0
+	for e, text := range r.wrote {
+		if e.of != inData {
+			continue
+		}
+		if keys++; c.entries[e] == nil || c.entries[e].text != text {
+			return false
+		}
 	}
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
-}
-
-// fit makes data those of a type; nil: they can't be.
-func (m *model) fit(kind string, data map[string]string) map[string]string {
-	has := func(keys ...string) bool {
-		return !slices.ContainsFunc(keys, func(key string) bool { _, ok := data[key]; return !ok })
-	}
-	switch corev1.SecretType(kind) {
-	case corev1.SecretTypeTLS:
-		if !slices.Contains(m.pairs, [2]string{data["tls.crt"], data["tls.key"]}) {
-			return nil
-		}
-	case corev1.SecretTypeBasicAuth:
-		if !has("username") && !has("password") {
-			return nil
-		}
-	case corev1.SecretTypeSSHAuth:
-		if data["ssh-privatekey"] == "" {
-			return nil
-		}
-	case corev1.SecretTypeDockerConfigJson:
-		if !has("server", "username", "password") {
-			return nil
-		}
-		entry := map[string]string{
-			"username": data["username"], "password": data["password"], "email": data["email"],
-			"auth": base64.StdEncoding.EncodeToString([]byte(data["username"] + ":" + data["password"])),
-		}
-		maps.DeleteFunc(entry, func(_, text string) bool { return text == "" })
-		composed := maps.Clone(data)
-		composed[corev1.DockerConfigJsonKey] = textOf(map[string]any{"auths": map[string]any{data["server"]: entry}})
-		for _, part := range []string{"server", "username", "password", "email"} {
-			delete(composed, part)
-		}
-		return composed
-	}
-	return data
+	return keys > 0 || !share
 }

@@ -3,18 +3,18 @@ package reconcile
 import (
 	"testing"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 )
 
 // A commit is live where the status says Synced and names it as observed.
 func TestAStatusNamesTheRevisionThatItWasJudgedBy(t *testing.T) {
 	w := newWorld(t)
 	w.put("db", map[string]any{"a": "1"})
-	revision := func() gitstore.Revision {
+	revision := func() catalog.Revision {
 		e, _ := w.repo.Snapshot().Get(w.parse("db"))
 		return e.Revision
 	}
-	live := func(what string, want gitstore.Revision) (s Status) {
+	live := func(what string, want catalog.Revision) (s Status) {
 		return w.statusWhere("db", what, func(s Status) bool {
 			for _, target := range s.Targets {
 				if target.Observed != want || target.State != Synced {

@@ -5,39 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
+	"secretsync/reconcile/kube/refusal"
+	"secretsync/reconcile/sweep"
 )
 
-// Orphan is a Secret that bears a tenant's labels and that no definition of it
-// claims, by whatever name of its cluster.
-type Orphan struct {
-	Cluster    definition.ClusterName // as the tenant names it
-	Namespace  string
-	Secret     string
-	Definition string // whose copy it was, as it says
-	VaultPath  string // what it is a copy of, as it says
-	Commit     string // what it came from, as it says
-	// Keys are those of the definition's share of a Secret that others may share too,
-	// which stays when they go. nil: the Secret as a whole is the orphan.
-	Keys []string
-	// Doubt is why it is not proven to be a copy of ours that nobody needs any
-	// more; empty where it is. One that is in doubt is shown and never deleted.
-	Doubt string
+// What becomes of copies that nobody claims is the business of package sweep. Here is
+// the ground that it works on: who claims what, and how a Secret is deleted.
 
-	uid, version string
-	identity     string // of the cluster
-	// What the clean-up goes by besides: that it says itself that it goes with its
-	// target, and who else has a share in it.
-	deletes, owned, wanted, deleting bool
-}
+// Orphan is a Secret that bears a tenant's labels and that no definition of it claims.
+type Orphan = sweep.Orphan
+
+// Deletions are the copies of a tenant that the brake holds.
+type Deletions = sweep.Deletions
 
 // ErrNotYet: what is asked for can't be told before everything was seen.
 // Asking again soon may succeed.
-var ErrNotYet = errors.New("not known yet")
+var ErrNotYet = sweep.ErrNotYet
 
 // Orphans lists a tenant's orphans in the namespaces that are granted to it,
 // sorted by place, each once. It lists none rather than too many: while a cluster
@@ -48,35 +37,109 @@ func (r *Reconciler) Orphans(ctx context.Context, name gitstore.TenantName) ([]O
 	if t == nil {
 		return nil, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
 	}
-	found, err := t.unclaimed()
-	if err != nil {
-		return nil, err
+	return t.sweeper.Orphans(ctx)
+}
+
+// RemoveOrphan deletes an orphan from its cluster, exactly as it was listed: if
+// it changed since, is claimed again, or is in doubt, it stays, and the error
+// matches gitstore.ErrConflict. One that is gone already is no error.
+func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName, o Orphan) error {
+	t := r.tenant(name)
+	if t == nil {
+		return fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
 	}
-	orphans := found.orphans
-	known := make(map[string]map[string]bool) // the commits of each definition
-	for i := range orphans {
-		if orphans[i].Doubt == "" {
-			if err := t.prove(ctx, &orphans[i], known); err != nil {
-				return nil, err
-			}
+	return t.sweeper.Remove(ctx, o)
+}
+
+// Deletions tells what the brake holds of a tenant's copies.
+func (r *Reconciler) Deletions(name gitstore.TenantName) Deletions {
+	if t := r.tenant(name); t != nil {
+		if h := t.sweeper.Held(); h != nil {
+			return *h
 		}
 	}
-	slices.SortFunc(orphans, func(a, b Orphan) int { return strings.Compare(a.place(), b.place()) })
-	return orphans, nil
+	return Deletions{}
 }
 
-// unclaimed is what no definition claims at one moment.
-type unclaimed struct {
-	at      *gitstore.Snapshot // that says so
-	orphans []Orphan
-	all     int // how many copies of the tenant are proven to be ours
-	// loose is how many say that they go with their target, and have none at work:
-	// the orphans among them, and those that something may mean to claim yet.
-	loose int
+// Weighed reports whether it is known by now what the brake holds of all that was
+// taken in.
+func (r *Reconciler) Weighed(name gitstore.TenantName) bool {
+	t := r.tenant(name)
+	if t == nil {
+		return true
+	}
+	looked, _ := t.sweeper.Looked()
+	return looked
 }
 
-// unclaimed lists what no definition claims, all of it at one moment.
-func (t *tenant) unclaimed() (*unclaimed, error) {
+// ReleaseDeletions has just the copies deleted that are held under an id now, and
+// returns them. Where another list is held, or none, the error matches
+// gitstore.ErrConflict. by is who released them, for the log.
+func (r *Reconciler) ReleaseDeletions(name gitstore.TenantName, id, by string) (Deletions, error) {
+	t := r.tenant(name)
+	if t == nil {
+		return Deletions{}, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
+	}
+	released, err := t.sweeper.Release(id, by)
+	if err != nil {
+		return Deletions{}, err
+	}
+	t.janitor.Ask(t, sweep.Soon)
+	return *released, nil
+}
+
+// tidy has the clean-up look at the tenant soon.
+func (t *tenant) tidy() {
+	t.sweeper.Ask()
+	t.janitor.Ask(t, sweep.Soon)
+}
+
+// tidyAgain is the same where something was left undone.
+func (t *tenant) tidyAgain() {
+	if t.sweeper.Undone() {
+		t.tidy()
+	}
+}
+
+// stray has the clean-up look at a copy that may be one that is to go.
+func (r *Reconciler) stray(c *copies.Copy) {
+	if !c.Deletes || !c.Watched {
+		return
+	}
+	if name, err := gitstore.ParseTenantName(c.Tenant); err == nil {
+		if t := r.tenant(name); t != nil {
+			t.tidy()
+		}
+	}
+}
+
+// clean has what is to go deleted, and itself called again where something is left.
+func (t *tenant) clean(ctx context.Context) {
+	again, err := t.sweeper.Sweep(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		again = t.interval()
+		if !errors.Is(err, ErrNotYet) {
+			t.log.Warn("copies that are to be deleted could not be", "cause", err.Error())
+		}
+	}
+	t.announce()
+	if again > 0 {
+		t.janitor.Ask(t, again)
+	}
+}
+
+// ground is a tenant's copies as they stand, as the clean-up sees them.
+type ground struct{ *tenant }
+
+// Suspended: nothing goes by itself.
+func (on ground) Suspended() bool { return on.suspended.Load() }
+
+// Unclaimed lists what no definition claims, all of it at one moment.
+func (on ground) Unclaimed() (*sweep.Unclaimed, error) {
+	t := on.tenant
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if err := t.knowsHead(); err != nil {
@@ -85,18 +148,18 @@ func (t *tenant) unclaimed() (*unclaimed, error) {
 	t.atlas.mu.RLock()
 	defer t.atlas.mu.RUnlock()
 	refused := t.refusedPlaces()
-	found := &unclaimed{at: t.taken, orphans: []Orphan{}}
+	found := &sweep.Unclaimed{At: t.taken.Load(), Orphans: []Orphan{}}
 	listed := make(map[string]bool) // two names of one cluster show the same Secret twice
 	for alias, g := range t.grants {
 		if g.connection.outage() != nil {
 			return nil, fmt.Errorf("what is an orphan is %w: cluster %s can't be listed now", ErrNotYet, alias)
 		}
-		for at, c := range g.connection.kube.Copies() {
+		for at, c := range g.connection.kube.Copies(t.name.String(), g.Allows) {
 			once := c.UID
 			if c.Part {
 				once += "/" + c.Name
 			}
-			if !allows(g.namespaces, at.Namespace) || listed[once] || c.Tenant != t.name.String() {
+			if listed[once] {
 				continue
 			}
 			listed[once] = true
@@ -104,27 +167,18 @@ func (t *tenant) unclaimed() (*unclaimed, error) {
 				continue // what it is, and what goes with it, this program can't tell
 			}
 			if c.Intact {
-				found.all++
+				found.All++
 			}
 			if c.Deletes && !t.claims(g.connection.site, at, c) {
-				found.loose++
+				found.Loose++
 			}
 			if refused[at] || !t.isUnclaimed(g.connection.site, at, c) {
 				continue
 			}
-			o := Orphan{
-				Cluster: alias, Namespace: at.Namespace, Secret: at.Name, Definition: c.Name,
-				VaultPath: c.Path, Commit: c.Commit, uid: c.UID, version: c.ResourceVersion,
-				identity: g.connection.kube.Identity(), deletes: c.Deletes, owned: c.Owned && !c.Part, deleting: c.Deleting,
-				wanted: c.Adopt != "" && c.Adopt != c.Owner.String() && !c.Part, Keys: c.Keys(),
-			}
-			if !c.Intact {
-				o.Doubt = "its hash does not hold: it was edited, or copied by somebody from elsewhere, or written by another server"
-			}
-			found.orphans = append(found.orphans, o)
+			found.Orphans = append(found.Orphans, sweep.OrphanOf(alias, g.connection.kube.Identity(), at, c))
 		}
 	}
-	if len(found.orphans) > 0 && t.taken.Head().IsZero() {
+	if len(found.Orphans) > 0 && t.taken.Load().Head().IsZero() {
 		return nil, fmt.Errorf("what is an orphan is %w: there are copies, but the repository of tenant %s has no commit; if it was lost, bring it back", ErrNotYet, t.name)
 	}
 	return found, nil
@@ -133,17 +187,17 @@ func (t *tenant) unclaimed() (*unclaimed, error) {
 // knowsHead returns nil if what is known to be claimed is what HEAD says. t.mu is
 // held for reading.
 func (t *tenant) knowsHead() error {
-	fresh := t.repository.Freshness()
+	fresh, taken := t.repository.Freshness(), t.taken.Load()
 	switch {
 	case fresh.Remote != "" && (!fresh.Confirmed || fresh.Failing != nil):
 		return fmt.Errorf("what is an orphan is %w: the repository of tenant %s can't be fetched now, and what was fetched last may be old", ErrNotYet, t.name)
-	case t.taken == nil || !t.taken.Read():
+	case taken == nil || !taken.Read():
 		return fmt.Errorf("what is an orphan is %w: the repository of tenant %s could not be read", ErrNotYet, t.name)
-	case t.taken.Surplus() > 0:
-		return fmt.Errorf("what is an orphan is %w: tenant %s has %d more definitions than it is allowed, and who they claim is not known; remove some in Git", ErrNotYet, t.name, t.taken.Surplus())
-	case slices.ContainsFunc(t.taken.Problems(), func(p definition.FileError) bool { return p.Path == definition.Folder }):
+	case taken.Surplus() > 0:
+		return fmt.Errorf("what is an orphan is %w: tenant %s has %d more definitions than it is allowed, and who they claim is not known; remove some in Git", ErrNotYet, t.name, taken.Surplus())
+	case slices.ContainsFunc(taken.Problems(), func(p definition.FileError) bool { return p.Path == definition.Folder }):
 		return fmt.Errorf("what is an orphan is %w: %s of tenant %s is no folder at HEAD; mend that in Git", ErrNotYet, definition.Folder, t.name)
-	case t.taken != t.repository.Snapshot():
+	case taken != t.repository.Snapshot():
 		return fmt.Errorf("what is an orphan is %w: the newest commit of tenant %s is being taken in", ErrNotYet, t.name)
 	}
 	return nil
@@ -152,8 +206,8 @@ func (t *tenant) knowsHead() error {
 // refusedPlaces are those that targets at HEAD name and the configuration
 // refuses, whatever their cluster: one that is not registered may be this one by
 // a name that was taken away, or is still to come. t.mu is held for reading.
-func (t *tenant) refusedPlaces() map[kube.Key]bool {
-	places := make(map[kube.Key]bool)
+func (t *tenant) refusedPlaces() map[copies.Key]bool {
+	places := make(map[copies.Key]bool)
 	for _, d := range t.definitions {
 		for _, x := range d.targets {
 			if x.refused != nil {
@@ -166,18 +220,18 @@ func (t *tenant) refusedPlaces() map[kube.Key]bool {
 
 // claims reports whether a target of the tenant that is at work wishes for a place, or
 // for the share that c is. atlas.mu is held for reading.
-func (t *tenant) claims(s *site, at kube.Key, c *kube.Copy) bool {
+func (t *tenant) claims(s *site, at copies.Key, c *copies.Copy) bool {
 	p := s.of(at, c)
 	return p != nil && slices.ContainsFunc(p.claimed(), func(claim *target) bool { return claim.tenant == t })
 }
 
 // isUnclaimed reports whether a Secret bears the tenant's labels and none of
 // its definitions claims its place. t.mu and atlas.mu are held for reading.
-func (t *tenant) isUnclaimed(s *site, at kube.Key, c *kube.Copy) bool {
+func (t *tenant) isUnclaimed(s *site, at copies.Key, c *copies.Copy) bool {
 	if !c.Watched || c.Tenant != t.name.String() || c.Format.Newer() {
 		return false
 	}
-	if t.claims(s, at, c) || t.selects(s, at) {
+	if t.claims(s, at, c) || t.selects(s, at, c) || c.PassesTo(t.askers(s, at, c)) {
 		return false
 	}
 	// A file that never was valid may well mean to claim it.
@@ -189,105 +243,20 @@ func (t *tenant) isUnclaimed(s *site, at kube.Key, c *kube.Copy) bool {
 	return d == nil || d.entry.Usable()
 }
 
-// historyPage is how many commits of a definition are read at a time.
-const historyPage = 1000
-
-// prove looks whether the commit that an orphan bears is one of HEAD's history
-// that changed its definition. Where it is not, history was rewritten, the
-// repository is not the one it came from, or another server wrote it: it may
-// well be needed.
-func (t *tenant) prove(ctx context.Context, o *Orphan, known map[string]map[string]bool) error {
-	commits := known[o.Definition]
-	if commits == nil {
-		commits = make(map[string]bool)
-		known[o.Definition] = commits
-		name, err := definition.ParseName(o.Definition)
-		if err != nil {
-			o.Doubt = "its label names no definition"
-			return nil
-		}
-		events, err := t.historyOf(ctx, name)
-		if err != nil {
-			return err
-		}
-		for _, e := range events {
-			commits[e.Revision.String()] = true
-		}
-	}
-	if !commits[o.Commit] {
-		o.Doubt = "the commit it came from is not in the history of the branch: history was rewritten, or it came from another repository"
-	}
-	return nil
-}
-
-// historyOf reads all commits that changed a definition, newest first.
-func (t *tenant) historyOf(ctx context.Context, name definition.Name) (all []gitstore.Event, err error) {
-	for after := (gitstore.Revision{}); ; {
-		events, next, err := t.repository.History(ctx, name, after, historyPage)
-		if err != nil {
-			return nil, fmt.Errorf("what is an orphan is %w: the history of definition %s can't be read: %w", ErrNotYet, name, err)
-		}
-		all = append(all, events...)
-		if after = next; after.IsZero() {
-			return all, nil
-		}
-	}
-}
-
-// share is whose share of a Secret it is; empty: it is the Secret as a whole.
-func (o Orphan) share() string {
-	if o.Keys == nil {
-		return ""
-	}
-	return o.Definition
-}
-
-// in is what of a Secret the orphan is; nil where that is not there.
-func (o Orphan) in(c *kube.Copy) *kube.Copy {
-	for part := range c.Counted() {
-		if part.Name == o.Definition && part.Part == (o.Keys != nil) {
-			return part
-		}
-	}
-	return nil
-}
-
-func (o Orphan) place() string { return o.Cluster.String() + "/" + o.Namespace + "/" + o.Secret }
-
-// RemoveOrphan deletes an orphan from its cluster, exactly as it was listed: if
-// it changed since, is claimed again, or is in doubt, it stays, and the error
-// matches gitstore.ErrConflict. One that is gone already is no error.
-func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName, o Orphan) error {
-	orphans, err := r.Orphans(ctx, name)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(orphans, func(now Orphan) bool {
-		return now.uid == o.uid && now.version == o.version && now.Definition == o.Definition
-	})
-	switch {
-	case i < 0:
-		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.place(), gitstore.ErrConflict)
-	case orphans[i].Doubt != "":
-		return fmt.Errorf("%s is not proven to be an orphan: %s; if you know that nobody needs it, delete it with kubectl: %w", o.place(), orphans[i].Doubt, gitstore.ErrConflict)
-	}
-	return r.tenant(name).removeAt(ctx, orphans[i], nil, "orphan removed")
-}
-
-// removeAt deletes an orphan that was proven a moment ago, if its namespace
-// is still granted, it is not claimed by now and, where a snapshot is given, that is
-// the newest still. The log says what was
-// done in the words that are given.
-func (t *tenant) removeAt(ctx context.Context, o Orphan, proven *gitstore.Snapshot, done string) error {
-	at := kube.Key{Namespace: o.Namespace, Name: o.Secret}
+// Remove deletes an orphan that was proven a moment ago, if its namespace is still
+// granted, it is not claimed by now and, where a snapshot is given, that is the newest
+// still.
+func (on ground) Remove(ctx context.Context, o Orphan, proven *catalog.Snapshot) error {
+	t := on.tenant
+	at := copies.Key{Namespace: o.Namespace, Name: o.Secret}
 	t.mu.RLock()
 	g, granted := t.grants[o.Cluster]
-	var c *kube.Copy
+	var c *copies.Copy
 	err := t.knowsHead()
-	if granted && allows(g.namespaces, at.Namespace) && err == nil && (proven == nil || proven == t.taken && !t.suspended.Load()) {
+	if granted && g.Allows(at.Namespace) && err == nil && (proven == nil || proven == t.taken.Load() && !t.suspended.Load()) {
 		t.atlas.mu.RLock()
-		c = o.in(g.connection.kube.Look(at).Copy)
-		if c == nil || c.UID != o.uid || c.ResourceVersion != o.version || t.refusedPlaces()[at] || !t.isUnclaimed(g.connection.site, at, c) {
+		c = o.In(g.connection.kube.Look(at).Copy)
+		if c == nil || t.refusedPlaces()[at] || !t.isUnclaimed(g.connection.site, at, c) {
 			c = nil
 		}
 		t.atlas.mu.RUnlock()
@@ -297,24 +266,86 @@ func (t *tenant) removeAt(ctx context.Context, o Orphan, proven *gitstore.Snapsh
 	case err != nil:
 		return err
 	case c == nil:
-		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.place(), gitstore.ErrConflict)
+		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.Place(), gitstore.ErrConflict)
 	case !t.may():
-		return fmt.Errorf("%s was not removed: %w: %w", o.place(), ErrNotYet, errFenced)
+		return fmt.Errorf("%s was not removed: %w: %w", o.Place(), ErrNotYet, errFenced)
 	}
 	if c.Part {
 		err = g.connection.kube.Leave(ctx, at, c)
 	} else {
 		err = g.connection.kube.Delete(ctx, at, c)
 	}
-	switch kube.RefusalOf(err) {
-	case kube.None:
-		t.metrics.removed(g.connection.name)
+	switch refusal.KindOf(err) {
+	case refusal.None:
+		g.connection.metrics.Removed()
+		done := "orphan removed"
+		if proven != nil {
+			done = "copy deleted"
+		}
 		t.log.Info(done, "cluster", o.Cluster.String(), "secret", at.String(), "definition", o.Definition)
 		return nil
-	case kube.Gone, kube.NoNamespace:
+	case refusal.Gone, refusal.NoNamespace:
 		return nil
-	case kube.Conflict:
-		return fmt.Errorf("%s changed meanwhile; list the orphans again: %w", o.place(), gitstore.ErrConflict)
+	case refusal.Conflict:
+		return fmt.Errorf("%s changed meanwhile; list the orphans again: %w", o.Place(), gitstore.ErrConflict)
 	}
-	return fmt.Errorf("%s was not removed: %w", o.place(), err)
+	return fmt.Errorf("%s was not removed: %w", o.Place(), err)
+}
+
+// selects reports whether a selection of the tenant may mean the place of a copy, or of
+// a definition's share, be there a target of it or not yet: what is not known is not
+// taken for unclaimed. t.mu and atlas.mu are held for reading.
+func (t *tenant) selects(in *site, at copies.Key, c *copies.Copy) bool {
+	for d := range t.choosing {
+		if c.Part && d.entry.Name.String() != c.Name {
+			continue
+		}
+		if slices.ContainsFunc(d.selections, func(s *selection) bool { return s.means(in, at, c.Part) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// askers are what the other definitions of the tenant ask for of the Secret that c is a
+// share of: those that claim one, and those of which a selection may mean its place.
+// t.mu and atlas.mu are held for reading.
+func (t *tenant) askers(in *site, at copies.Key, c *copies.Copy) map[copies.Owner]copies.Claim {
+	if !c.Part {
+		return nil
+	}
+	askers := in.others(at, c.Owner)
+	for d := range t.choosing {
+		o := copies.Owner{Tenant: t.name.String(), Name: d.entry.Name.String()}
+		if o == c.Owner {
+			continue
+		}
+		for _, s := range d.selections {
+			if !s.means(in, at, true) {
+				continue
+			}
+			if askers == nil {
+				askers = make(map[copies.Owner]copies.Claim)
+			}
+			askers[o] = s.asks.claim
+		}
+	}
+	return askers
+}
+
+// means reports whether a selection may mean a place, for a share of the Secret or for
+// all of it.
+func (s *selection) means(in *site, at copies.Key, part bool) bool {
+	switch {
+	case s.secret.String() != at.Name, s.asks.merges() != part:
+		return false
+	case s.connection == nil:
+		return true // its cluster may be this one by a name that was taken away
+	case s.connection.site != in:
+		return false
+	case s.fault != nil && !s.crowded:
+		return true
+	}
+	set, state, unknown := s.connection.kube.Labels(at.Namespace)
+	return unknown != nil || state != mirror.NamespaceMissing && s.selector.Matches(set)
 }

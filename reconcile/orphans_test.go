@@ -12,10 +12,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"secretsync/examples/devstack/testlog"
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
 )
 
 // alias grants a tenant a cluster by one more name, which is registered by one
@@ -54,7 +55,7 @@ func (w *world) cleanUp() (removed []string) {
 	w.t.Helper()
 	for _, o := range w.orphans() {
 		if err := w.r.RemoveOrphan(w.ctx, w.tenant(), o); err == nil {
-			removed = append(removed, o.place())
+			removed = append(removed, o.Place())
 		} else if !errors.Is(err, gitstore.ErrConflict) {
 			w.t.Error(err)
 		}
@@ -250,7 +251,7 @@ func TestWhatPeopleMadeOfACopyIsNeverDeleted(t *testing.T) {
 	w.create("production", copied(w.namespace+"-2", "db", nil))
 	w.create("production", copied(w.namespace+"-2", "changed", func(s *corev1.Secret) { s.Data["a"] = []byte("mine") }))
 	w.create("production", copied(w.namespace, "renamed", nil))
-	w.create("production", copied(w.namespace+"-2", "unhashed", func(s *corev1.Secret) { delete(s.Annotations, kube.AnnotationHash) }))
+	w.create("production", copied(w.namespace+"-2", "unhashed", func(s *corev1.Secret) { delete(s.Annotations, copies.AnnotationHash) }))
 	w.create("staging", copied(w.namespace, "db", nil))
 	w.statusWhere("db", "five listed", func(Status) bool { return len(w.orphans()) == 5 })
 	for _, o := range w.orphans() {
@@ -278,7 +279,7 @@ func (w *world) statusWhereOrphan(place, doubt string) {
 	for end := time.Now().Add(deadline); ; time.Sleep(10 * time.Millisecond) {
 		orphans := w.orphans()
 		for _, o := range orphans {
-			if o.place() == place && (o.Doubt == "") == (doubt == "") && strings.Contains(o.Doubt, doubt) {
+			if o.Place() == place && (o.Doubt == "") == (doubt == "") && strings.Contains(o.Doubt, doubt) {
 				return
 			}
 		}
@@ -299,7 +300,7 @@ func TestAnotherServersCopiesAreNoOrphans(t *testing.T) {
 			a.synced("db")
 			// Another server with the same tenant, whose repository is its own.
 			b := *a
-			b.t, b.logs, b.ends = t, &logs{}, nil
+			b.t, b.logs, b.ends = t, &testlog.Log{}, nil
 			b.config.Tenants = []Tenant{a.config.Tenants[0]}
 			b.config.HashKey = []byte(key)
 			b.repo = gitstoretest.MustOpen(t, gitstore.Config{Dir: t.TempDir()}).MustRepository(a.name)
@@ -354,9 +355,9 @@ func TestAForcePushMakesNoOrphans(t *testing.T) {
 func TestWhatAnotherDefinitionLeftBehindIsTakenOverWithoutItsLabel(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*corev1.Secret){
-		"the tenant's label":   func(s *corev1.Secret) { delete(s.Labels, kube.LabelTenant) },
-		"the managed-by label": func(s *corev1.Secret) { delete(s.Labels, kube.LabelManagedBy) },
-		"both":                 func(s *corev1.Secret) { delete(s.Labels, kube.LabelTenant); delete(s.Labels, kube.LabelManagedBy) },
+		"the tenant's label":   func(s *corev1.Secret) { delete(s.Labels, copies.LabelTenant) },
+		"the managed-by label": func(s *corev1.Secret) { delete(s.Labels, copies.LabelManagedBy) },
+		"both":                 func(s *corev1.Secret) { delete(s.Labels, copies.LabelTenant); delete(s.Labels, copies.LabelManagedBy) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

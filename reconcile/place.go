@@ -7,18 +7,20 @@ import (
 	"sync/atomic"
 	"time"
 
-	"secretsync/reconcile/fault"
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/decide"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/meter"
 	"secretsync/reconcile/queue"
 	"secretsync/reconcile/vault"
+	"secretsync/reconcile/vault/kv"
 )
 
 // place is where one Secret is wished for, in one physical cluster, or one
 // definition's share of a Secret. It exists while a target claims it.
 type place struct {
 	site *site
-	at   kube.Key
-	part *kube.Owner // whose share of the Secret it is; nil: the Secret as a whole
+	at   copies.Key
+	part *portion // whose share of the Secret it is; nil: the Secret as a whole
 
 	urgent atomic.Bool            // what it is due for is a change
 	tenant atomic.Pointer[string] // whose turn its passes take: that of the target which has it
@@ -28,19 +30,21 @@ type place struct {
 	record record
 }
 
-// record is what is remembered of a place between two passes. It is written by
-// the pass alone, of which there is never more than one at a time, and read for
-// statuses too. What can be looked at is not in it. Everything in it may be
-// forgotten at any time at the cost of a request that need not have been.
+// portion is what only the place of a share has. What the others who claim the same Secret
+// need of it can be read without the place's mu, since theirs is held meanwhile.
+type portion struct {
+	owner copies.Owner
+	asker atomic.Pointer[target] // one of its claims, which all ask for the same; nil: there is none
+	whole atomic.Pointer[place]  // where the same Secret is claimed as a whole; nil: nobody does
+}
+
+// record is what is remembered of a place between two passes: what decisions go by,
+// and what they don't.
 type record struct {
-	good    *kube.Copy // the copy as it was last found right; nil: not since it was last found wrong
-	request *request   // the value that was asked for, until it is written
-	attempt *attempt   // why the last attempt did not do; nil: it did
-	fight   *fight     // that somebody undoes what we write
-	look    *look      // that a Secret which is not ours was looked at
-	sent    *sent      // what was written last, while it is not known to stand as it was sent
-	unfit   *unfit     // why no copy can be made of the values as they were last read
-	cause   *cause     // what made a write necessary that has not ended yet
+	decide.Record
+	request *request // the value that was asked for, until it is written
+	cause   *cause   // what made a write necessary that has not ended yet
+	had     *target  // of several who claim the place the one whose copy stood there last
 }
 
 // request is what was asked for to make a target's copy of: its value, and those of
@@ -51,13 +55,28 @@ type request struct {
 }
 
 // values returns what was asked for, in that order; false while one is missing.
-func (r *request) values() ([]*vault.Value, bool) {
-	all, whole := make([]*vault.Value, len(r.asked)), true
+func (r *request) values() ([]*kv.Value, bool) {
+	all, whole := make([]*kv.Value, len(r.asked)), true
 	for i, asked := range r.asked { // each is asked, so that each is read again if it was dropped
 		v, ok := asked.Value()
 		all[i], whole = v, whole && ok
 	}
 	return all, whole
+}
+
+// holds reports whether the values that were asked for are there, each in the
+// version that is the newest.
+func (r *request) holds(in *decide.Input) bool {
+	values, ok := r.values()
+	if !ok || values[0].Version != in.Source.Version {
+		return false
+	}
+	for i := range in.Parts {
+		if values[i+1].Version != in.Parts[i].State.Version {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *request) release() {
@@ -69,97 +88,17 @@ func (r *request) release() {
 	}
 }
 
-// unfit is that values make no copy: whatever they are asked for, until one of them
-// or the definition changes.
-type unfit struct {
-	want  kube.Stamp
-	fault *fault.Fault
-}
-
-// attempt is how something that was tried in the cluster failed. It stands for
-// as long as what was tried would be the same.
-type attempt struct {
-	owner    kube.Owner
-	want     kube.Stamp
-	version  string // the resource version of what stood there
-	there    kube.NamespaceState
-	fault    *fault.Fault
-	until    time.Time // not again before that
-	first    time.Time // when it failed first, of those in a row
-	failures int
-	panicked bool // it is not known what was tried
-}
-
-// about reports whether the attempt was at what is to be done now.
-func (a *attempt) about(in *input, want kube.Stamp) bool {
-	return a != nil && (a.panicked || a.owner == in.owner && a.want == want && a.version == versionOf(in.seen.Copy) && a.there == in.seen.Namespace)
-}
-
-func versionOf(c *kube.Copy) string {
-	if c == nil {
-		return ""
-	}
-	return c.ResourceVersion
-}
-
-// look is that a Secret which is not ours was read by itself.
-type look struct {
-	version string
-	at      time.Time
-}
-
-// of reports whether it is this Secret that was read, and recently enough.
-func (l *look) of(in *input, c *kube.Copy) bool {
-	return l != nil && l.version == c.ResourceVersion && (c.Watched || l.at.Add(in.interval).After(in.now))
-}
-
-// sent is what was written.
-type sent struct {
-	owner   kube.Owner
-	stamp   kube.Stamp // its recipe covers what the copy wears
-	kind    string
-	triedAt time.Time
-}
-
-func (s *sent) equals(o kube.Owner, want kube.Stamp, kind string) bool {
-	return s != nil && s.owner == o && s.stamp == want && s.kind == kind
-}
-
-// tried is when it was last tried, in earnest or not.
-func (s *sent) tried() time.Time {
-	if s == nil {
-		return time.Time{}
-	}
-	return s.triedAt
-}
-
 // cause is since when a copy is to be written, and what asked for it.
 type cause struct {
-	by      string
+	by      string // see [meter.FromCommit]
 	since   time.Time
 	written bool
-}
-
-// What asks for a write.
-const (
-	causeCommit = "commit"
-	causeValue  = "value"
-	causeDrift  = "drift"
-)
-
-// stood reports whether the copy was right, and would be still if nobody had
-// touched it.
-func (r *record) stood(in *input) bool {
-	if r.good == nil || r.good.Owner != in.owner || r.good.Path != in.path || r.good.Recipe != in.recipe || r.good.Type != kindOf(in.kind) {
-		return false
-	}
-	return !in.source.Known || r.good.Stamp == in.stamp()
 }
 
 // due has the place worked on soon: something that it depends on changed.
 func (p *place) due() {
 	p.urgent.Store(true)
-	p.site.add(p)
+	p.site.crew.Add(p)
 }
 
 // class is how the place stands in the queue.
@@ -179,20 +118,32 @@ func (p *place) enter(t *target) {
 	claims := append(slices.Clip(p.claims), t)
 	slices.SortFunc(claims, compareClaims)
 	p.claims = claims
+	if p.part != nil {
+		p.part.asker.Store(claims[0])
+	}
 	p.tenant.Store(&p.claims[0].owner.Tenant)
 	if p.record.cause == nil {
-		p.record.cause = &cause{by: causeCommit, since: t.tenant.clock.Now()}
+		p.record.cause = &cause{by: meter.FromCommit, since: t.tenant.clock.Now()}
 	}
 }
 
 // leave withdraws a claim. p.mu is held.
 func (p *place) leave(t *target) {
 	p.claims = slices.DeleteFunc(slices.Clone(p.claims), func(other *target) bool { return other == t })
-	p.record.attempt, p.record.look = nil, nil
+	p.record.Reopen()
+	if p.record.had == t {
+		p.record.had = nil
+	}
 	if len(p.claims) == 0 {
 		p.claims = nil
 		p.release()
 		p.record = record{}
+	}
+	if p.part != nil {
+		p.part.asker.Store(nil)
+		if len(p.claims) > 0 {
+			p.part.asker.Store(p.claims[0])
+		}
 	}
 }
 
@@ -213,23 +164,28 @@ func compareClaims(a, b *target) int {
 	return strings.Compare(a.spec.Cluster.String(), b.spec.Cluster.String())
 }
 
-// holder returns the target that has the place: the one whose copy stands
-// there, else the least.
-func holder(claims []*target, c *kube.Copy) *target {
+// holder returns the target that has the place: the one whose copy stands there, else
+// the least. had is whose stood there last: somebody who changes the labels of the copy
+// does not pass it on to another.
+func holder(claims []*target, c *copies.Copy, had *target) *target {
 	if len(claims) > 1 && c != nil {
 		for _, t := range claims {
 			if c.Owner == t.owner {
 				return t
 			}
 		}
+		if had != nil && c.Owner.Tenant == had.owner.Tenant && c.Name != "" && !c.Intact {
+			return had
+		}
 	}
 	return claims[0]
 }
 
 // gather collects what a decision about the place goes by, all of it from
-// memory. There must be a claim. p.mu is held.
-func (p *place) gather(now time.Time) (in input, h *target) {
-	in = input{now: now, at: p.at, record: p.record}
+// memory, the target that has the place, and what its definition asks for. There must
+// be a claim. p.mu is held.
+func (p *place) gather(now time.Time) (in decide.Input, h *target, a *asked) {
+	in = decide.Input{Now: now, At: p.at, Record: p.record.Record}
 	// Several names may lead here. All show the same; one that works is asked.
 	through := p.claims[0].connection
 	for _, t := range p.claims {
@@ -238,44 +194,43 @@ func (p *place) gather(now time.Time) (in input, h *target) {
 			break
 		}
 	}
-	in.seen = through.kube.Look(p.at)
-	h = holder(p.claims, in.seen.Copy)
-	in.owner, in.alias, in.path = h.owner, h.spec.Cluster.String(), h.origin.path
-	in.interval, in.suspended = h.tenant.interval(), h.suspension()
-	in.cluster, in.throttled = h.connection.outage(), h.connection.throttledUntil()
-	in.vault, in.source = h.tenant.broker.Outage(), h.origin.source.State()
-	if a := h.asks.Load(); a != nil {
-		in.asked = a
-		in.recipe, in.kind, in.worn = a.recipe.Hash(), a.recipe.Type(), a.worn
+	in.Seen = through.kube.Look(p.at)
+	h = holder(p.claims, in.Seen.Copy, p.record.had)
+	in.Owner, in.Alias, in.Path = h.owner, h.spec.Cluster.String(), h.origin.path
+	in.Interval, in.Suspended, in.Fenced = h.tenant.interval(), h.suspension(), !h.tenant.may()
+	in.Cluster, in.Throttled = h.connection.outage(), h.connection.throttledUntil()
+	in.Vault, in.Source = h.tenant.broker.Outage(), h.origin.source.State()
+	if a = h.asks.Load(); a != nil {
+		in.Recipe, in.Type, in.Worn = a.recipe.Hash(), a.recipe.Type(), a.worn
 	}
 	if h.further != nil {
-		for _, o := range h.further.origins {
-			in.parts = append(in.parts, part{o.path, o.source.State()})
+		further := make([]decide.Part, len(h.further.origins))
+		for i, o := range h.further.origins {
+			further[i] = decide.Part{Path: o.path, State: o.source.State()}
 		}
-		in.source, in.others = combine(in.source, in.parts), versionsOf(in.parts)
+		in.Combine(further)
 	}
 	if r := p.record.request; r != nil && r.by == h {
-		in.held = in.holds(r)
+		in.Held = r.holds(&in)
 	}
 	if p.part != nil {
-		in.share(func(o kube.Owner) bool { return p.site.shares(p.at, o) })
+		in.Share(a.claim, p.site.others(p.at, h.owner))
+		in.Whole = p.part.filler(h.owner.Tenant)
 	}
-	return in, h
+	return in, h, a
 }
 
-// holds reports whether the values that were asked for are there, each in the
-// version that is the newest.
-func (in *input) holds(r *request) bool {
-	values, ok := r.values()
-	if !ok || values[0].Version != in.source.Version {
-		return false
-	}
-	for i := range in.parts {
-		if values[i+1].Version != in.parts[i].state.Version {
-			return false
+// filler is a definition of the tenant that claims the Secret of a share as a whole;
+// empty: none does.
+func (s *portion) filler(tenant string) string {
+	if whole := s.whole.Load(); whole != nil {
+		for _, t := range whole.claimed() {
+			if t.owner.Tenant == tenant {
+				return t.owner.Name
+			}
 		}
 	}
-	return true
+	return ""
 }
 
 // claimed returns the claims as they are now.

@@ -5,54 +5,27 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/cleanup"
 	"secretsync/reconcile/compose"
+	"secretsync/reconcile/decide"
 	"secretsync/reconcile/fault"
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/lookout"
 	"secretsync/reconcile/plan"
+	"secretsync/reconcile/reach"
+	"secretsync/reconcile/sweep"
 	"secretsync/reconcile/vault"
+	"secretsync/reconcile/vault/kv"
 )
 
-// What a plan may look at. Whoever has a key of the tenant can ask for one, so
-// that the vault must not be the slower for it, and nobody can try out paths for
-// long: each path that is looked up takes from a tenant's budget, which comes back
-// slowly.
-//
-//	                  at most     a plan    budget, and what comes back of it
-//	Secrets           read one by one 200   -
-//	versions          of paths        200   400, 4 a second
-//	names of keys     of values       50    100, 1 a second
-//
-// What is over is told as not looked up.
-const (
-	mostPlacesSeen = 200
-	mostPathsSeen  = 200
-	mostKeysSeen   = 50
-	// mostSteps is how many are listed.
-	mostSteps = 5000
-	// previewsAtOnce is how many of either are under way for one plan.
-	previewsAtOnce = 4
-	// previewTime is how long looking takes at most: what did not come by then is
-	// told as not looked up.
-	previewTime = 10 * time.Second
-)
-
-// lookouts are what bounds a tenant's plans.
-type lookouts struct {
-	turn     chan struct{} // one plan looks at a time
-	versions *rate.Limiter
-	keys     *rate.Limiter
-}
-
-func newLookouts() lookouts {
-	return lookouts{turn: make(chan struct{}, 1), versions: rate.NewLimiter(4, 2*mostPathsSeen), keys: rate.NewLimiter(1, 2*mostKeysSeen)}
-}
+// mostSteps is how many steps of a plan are listed.
+const mostSteps = 5000
 
 // Plan works out what a change of a tenant's definitions does, judged by what is
 // granted to the tenant now. With look it also looks at what stands in the
@@ -64,52 +37,56 @@ func (r *Reconciler) Plan(ctx context.Context, name gitstore.TenantName, from, t
 	if t == nil {
 		return nil, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
 	}
-	in := plan.Input{From: from, To: to, Reach: t.reach(), Selected: t.selectedNow, Holder: t.holderOf, Brake: t.wouldHold}
+	in := plan.Input{From: from, To: to, Reach: t.reach(), Selected: t.selectedNow, NoRoom: t.noRoom, Copy: t.copyAt, Brake: t.wouldHold}
 	p := plan.Make(in)
 	if !look {
 		p.Bound(mostSteps)
 		return p, nil
 	}
-	select {
-	case t.lookouts.turn <- struct{}{}:
-		defer func() { <-t.lookouts.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	looking, done, err := t.lookout.Begin(ctx)
+	if err != nil {
+		return nil, err
 	}
-	looking, cancel := context.WithTimeout(ctx, previewTime)
-	defer cancel()
+	defer done()
 	if end := t.learn(looking, to); end != nil {
 		defer end()
 		p = plan.Make(in)
 	}
-	seen := t.look(looking, p, proposed(from, to))
+	definitions := lookout.Proposed(from, to)
+	seen := t.lookout.Look(looking, t.clock.Now(), p, definitions, prospect{t, p, definitions})
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	in.Live = seen
 	p = plan.Make(in)
-	p.Live, p.Unlooked = true, seen.unlooked
+	p.Live, p.Unlooked = true, seen.Unlooked
 	p.Bound(mostSteps)
 	return p, nil
 }
 
-// holderOf returns the definition whose copy stands in a place; see [plan.Input].
-func (t *tenant) holderOf(p definition.Place) (string, bool) {
+// copyAt returns what of ours stands in a place; see [plan.Input].
+func (t *tenant) copyAt(p definition.Place, shares definition.Name) (plan.Copy, bool) {
 	t.mu.RLock()
 	g, ok := t.grants[p.Cluster]
 	t.mu.RUnlock()
-	if !ok || !p.Selector.IsZero() || !allows(g.namespaces, p.Namespace.String()) {
-		return "", false
+	if !ok || !g.Allows(p.Namespace.String()) {
+		return plan.Copy{}, false
 	}
-	seen := g.connection.kube.Look(kube.Key{Namespace: p.Namespace.String(), Name: p.Secret.String()})
-	switch c := seen.Copy; {
-	case seen.Fault != nil:
-		return "", false
-	case c == nil || c.Owner.Tenant != t.name.String():
-		return "", true
-	default:
-		return c.Name, true
+	at := copies.Key{Namespace: p.Namespace.String(), Name: p.Secret.String()}
+	seen := g.connection.kube.Look(at)
+	if seen.Fault != nil {
+		return plan.Copy{}, false
 	}
+	found := plan.Copy{Keys: seen.Copy.Shared(t.name.String())}
+	for c := range seen.Copy.Counted() {
+		if c.Owner.Tenant != t.name.String() || c.Part && c.Name != shares.String() || !c.Part && shares != (definition.Name{}) {
+			continue
+		}
+		candidate := sweep.CandidateOf("", at, c)
+		candidate.Policy = cleanup.Policy{Deletes: true, Merges: c.Part}
+		found.Definition, found.Goes = c.Name, c.Intact && candidate.Stays() == ""
+	}
+	return found, true
 }
 
 // wouldHold says why the brake would hold so many more copies, if nothing else went
@@ -119,238 +96,139 @@ func (t *tenant) wouldHold(going int) string {
 	defer t.mu.RUnlock()
 	all := 0
 	for _, g := range t.grants {
-		for at, c := range g.connection.kube.Copies() {
-			if c.Watched && c.Tenant == t.name.String() && allows(g.namespaces, at.Namespace) {
+		for _, c := range g.connection.kube.Copies(t.name.String(), g.Allows) {
+			if c.Watched {
 				all++
 			}
 		}
 	}
-	return t.cleaning.brake.Load().Holds(going, all)
+	return t.sweeper.Brake().Holds(going, all)
 }
 
-// granted is what a tenant may reach now; see [plan.Reach].
-type granted struct {
-	tenant        gitstore.TenantName
-	grants        map[definition.ClusterName]grant
-	mount, prefix string
-	least         time.Duration
-}
-
-func (t *tenant) reach() granted {
-	g := granted{tenant: t.name, least: time.Duration(t.least.Load())}
+// reach is what the tenant may reach now.
+func (t *tenant) reach() reach.Reach {
 	t.mu.RLock()
-	g.grants = t.grants // replaced as a whole, never changed
+	grants := t.grants // replaced as a whole, never changed
 	t.mu.RUnlock()
-	g.mount, g.prefix = t.broker.Place()
-	return g
-}
-
-func (g granted) Registered(name definition.ClusterName) bool {
-	_, ok := g.grants[name]
-	return ok
-}
-
-// Cluster is the physical one, as soon as that is known.
-func (g granted) Cluster(name definition.ClusterName) string {
-	c := g.grants[name].connection
-	if identity := c.identity.Load(); identity != nil {
-		return *identity
+	r := reach.Reach{Tenant: t.name, Grants: make(map[definition.ClusterName]reach.Grant, len(grants)), Shortest: time.Duration(t.least.Load())}
+	for alias, g := range grants {
+		r.Grants[alias] = g.Grant
 	}
-	return "name:" + c.name
-}
-
-func (g granted) Admit(t definition.Target) *fault.Fault {
-	at, ok := g.grants[t.Cluster]
-	return refusal(g.tenant, t, ok, at.namespaces)
-}
-
-func (g granted) Vault() (mount, prefix string) { return g.mount, g.prefix }
-
-func (g granted) Least() time.Duration { return g.least }
-
-// sighting is what was found; see [plan.Live].
-type sighting struct {
-	mu        sync.Mutex
-	standings map[string]plan.Standing
-	values    map[string]plan.Value
-	unfit     map[definition.Name]*fault.Fault
-	unlooked  int // paths that were not looked up
-}
-
-func (s *sighting) Standing(p definition.Place, shares definition.Name) (plan.Standing, bool) {
-	standing, ok := s.standings[sought(p.String(), shares)]
-	return standing, ok
-}
-
-// sought tells one definition's share of a Secret from all of it.
-func sought(place string, shares definition.Name) string {
-	if shares == (definition.Name{}) {
-		return place
+	r.Physical = func(alias definition.ClusterName) string {
+		c := grants[alias].connection
+		if identity := c.identity.Load(); identity != nil {
+			return *identity
+		}
+		return "name:" + c.name
 	}
-	return place + "#" + shares.String()
+	r.Mount, r.Prefix = t.broker.Place()
+	return r
 }
 
-func (s *sighting) Value(p definition.SecretPath) (plan.Value, bool) {
-	v, ok := s.values[p.String()]
-	return v, ok
+// prospect is what is there for a plan, with the definitions as they will be.
+type prospect struct {
+	*tenant
+	plan        *plan.Plan
+	definitions map[string]definition.Definition
 }
 
-func (s *sighting) Unfit(n definition.Name) *fault.Fault { return s.unfit[n] }
+// Standing looks at the place of a step; see [lookout.Ground].
+func (t prospect) Standing(step *plan.Step) func(context.Context) (plan.Standing, bool) {
+	alias, err := definition.ParseClusterName(step.Cluster)
+	if err != nil {
+		return nil
+	}
+	t.mu.RLock()
+	g, ok := t.grants[alias]
+	t.mu.RUnlock()
+	if !ok || !g.Allows(step.Namespace) {
+		return nil
+	}
+	var others map[copies.Owner]copies.Claim
+	if step.Shares != (definition.Name{}) {
+		others = t.sharing(g.connection, t.plan, step, t.definitions)
+	}
+	return func(ctx context.Context) (plan.Standing, bool) {
+		return t.standingOf(ctx, g.connection, step, t.definitions[step.Definition], others)
+	}
+}
 
-// proposed are the definitions that a plan's steps are of: as they will be, and of a
-// file that is none the last valid one.
-func proposed(from, to definition.Set) map[string]definition.Definition {
-	all := make(map[string]definition.Definition)
-	for i := range from.Definitions {
-		all[from.Definitions[i].Name.String()] = from.Definitions[i].Definition
-	}
-	for i := range to.Definitions {
-		all[to.Definitions[i].Name.String()] = to.Definitions[i].Definition
-	}
-	for _, invalid := range to.Invalid {
-		if invalid.Last != nil {
-			all[invalid.Name.String()] = invalid.Last.Definition
+// sharing is what the other definitions will ask for of the Secret that a step shares:
+// those that share it now, as they will be, and those that the plan has come or go.
+func (t *tenant) sharing(c *connection, p *plan.Plan, step *plan.Step, definitions map[string]definition.Definition) map[copies.Owner]copies.Claim {
+	at, owner := copies.Key{Namespace: step.Namespace, Name: step.Secret}, copies.Owner{Tenant: t.name.String(), Name: step.Definition}
+	others := make(map[copies.Owner]copies.Claim)
+	enter := func(o copies.Owner) {
+		if d, ok := definitions[o.Name]; ok && d.Shape.Merges() && o != owner {
+			others[o] = claimOf(compose.Of(d))
 		}
 	}
-	return all
-}
-
-// look looks at what a plan of these definitions is about, till ctx ends.
-func (t *tenant) look(ctx context.Context, p *plan.Plan, definitions map[string]definition.Definition) *sighting {
-	s := &sighting{standings: make(map[string]plan.Standing), values: make(map[string]plan.Value)}
-	reach := t.reach()
-	var tasks []func()
+	for o := range t.atlas.siteOf(c).others(at, owner) {
+		enter(o)
+	}
 	for i := range p.Steps {
-		step := &p.Steps[i]
-		if step.Action == plan.Stop || step.Action == plan.Delete || step.Action == plan.Unchanged || step.Selects || len(tasks) == mostPlacesSeen {
-			continue
+		s := &p.Steps[i]
+		switch o := (copies.Owner{Tenant: owner.Tenant, Name: s.Definition}); {
+		case s.Namespace != step.Namespace || s.Secret != step.Secret || s.Shares == (definition.Name{}) || !t.reaches(c, s.Cluster):
+		case s.Action == plan.Stop || s.Action == plan.Delete:
+			delete(others, o)
+		default:
+			enter(o)
 		}
-		alias, err := definition.ParseClusterName(step.Cluster)
-		g, ok := reach.grants[alias]
-		if err != nil || !ok || !allows(g.namespaces, step.Namespace) {
-			continue
-		}
-		tasks = append(tasks, func() {
-			standing, ok := t.standingOf(ctx, g.connection, step, definitions[step.Definition])
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if ok {
-				s.standings[sought(step.Place(), step.Shares)] = standing
-			}
-		})
 	}
-	now := t.clock.Now()
-	keys := 0
-	read := make(map[string]compose.Value) // no longer than this looking takes
-	for i, path := range p.Paths() {
-		if i >= mostPathsSeen || !t.lookouts.versions.AllowN(now, 1) {
-			s.unlooked++
-			continue
-		}
-		withKeys := keys < mostKeysSeen && t.lookouts.keys.AllowN(now, 1)
-		if withKeys {
-			keys++
-		}
-		tasks = append(tasks, func() {
-			v, whole, ok := t.valueOf(ctx, path, withKeys)
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if whole != nil {
-				read[path] = *whole
-			}
-			if s.values[path] = v; !ok {
-				delete(s.values, path)
-				s.unlooked++
-			}
-		})
-	}
-	work := make(chan func())
-	var group sync.WaitGroup
-	for range previewsAtOnce {
-		group.Go(func() {
-			for task := range work {
-				task()
-			}
-		})
-	}
-	for _, task := range tasks {
-		work <- task
-	}
-	close(work)
-	group.Wait()
-	s.unfit = misfits(p, definitions, read)
-	return s
+	return others
 }
 
-// misfits makes the copies of those definitions whose values were all read, and says
-// of which none can be made.
-func misfits(p *plan.Plan, definitions map[string]definition.Definition, read map[string]compose.Value) map[definition.Name]*fault.Fault {
-	unfit := make(map[definition.Name]*fault.Fault)
-	done := make(map[string]bool)
-	for i := range p.Steps {
-		name := p.Steps[i].Definition
-		d, ok := definitions[name]
-		if !ok || done[name] || p.Steps[i].Action == plan.Stop || p.Steps[i].Action == plan.Delete {
-			continue
-		}
-		done[name] = true
-		values := make(map[definition.SecretPath]compose.Value)
-		for _, path := range d.Paths() {
-			if v, ok := read[path.String()]; ok {
-				values[path] = v
-			}
-		}
-		if len(values) < len(d.Paths()) {
-			continue
-		}
-		if _, f := compose.Of(d).Data(values); f != nil {
-			unfit[d.Name] = f
-		}
+// reaches reports whether a name of a cluster leads where a connection does.
+func (t *tenant) reaches(c *connection, name string) bool {
+	alias, err := definition.ParseClusterName(name)
+	if err != nil {
+		return false
 	}
-	return unfit
+	t.mu.RLock()
+	g, ok := t.grants[alias]
+	t.mu.RUnlock()
+	return ok && t.atlas.siteOf(g.connection) == t.atlas.siteOf(c)
 }
 
 // standingOf judges what stands in the place of a step as a pass would, were the
-// target there already and its value known.
-func (t *tenant) standingOf(ctx context.Context, c *connection, step *plan.Step, d definition.Definition) (plan.Standing, bool) {
-	now := t.clock.Now()
-	in := input{
-		now: now, at: kube.Key{Namespace: step.Namespace, Name: step.Secret}, owner: kube.Owner{Tenant: t.name.String(), Name: step.Definition},
-		alias: step.Cluster, kind: compose.Of(d).Type(), interval: t.interval(), path: step.Path, cluster: c.outage(),
-		source: vault.State{Known: true, Version: vault.Version{Number: 1}, Confirmed: true},
+// target there already and its value known. others are of a share.
+func (t *tenant) standingOf(ctx context.Context, c *connection, step *plan.Step, d definition.Definition, others map[copies.Owner]copies.Claim) (plan.Standing, bool) {
+	now, recipe := t.clock.Now(), compose.Of(d)
+	in := decide.Input{
+		Now: now, At: copies.Key{Namespace: step.Namespace, Name: step.Secret}, Owner: copies.Owner{Tenant: t.name.String(), Name: step.Definition},
+		Alias: step.Cluster, Type: recipe.Type(), Interval: t.interval(), Path: step.Path, Cluster: c.outage(),
+		Source: vault.State{Known: true, Version: kv.Version{Number: 1}, Confirmed: true},
 	}
-	if in.cluster == nil {
+	if in.Cluster == nil {
 		var err error
-		if in.seen, err = c.kube.Peek(ctx, in.at, in.owner); err != nil {
+		if in.Seen, err = c.kube.Peek(ctx, in.At, in.Owner); err != nil {
 			return plan.Standing{}, false
 		}
 	}
-	in.seen.Left = false
+	in.Seen.Left = false
 	if d.Shape.Merges() {
-		site := t.atlas.siteOf(c)
-		in.shareOf(claimOf(d, compose.Of(d)), func(o kube.Owner) bool { return o != in.owner && site.shares(in.at, o) })
+		in.Share(claimOf(recipe), others)
 	}
-	copied := in.seen.Copy
+	copied := in.Seen.Copy
 	if copied != nil {
-		in.record.look = &look{version: copied.ResourceVersion, at: now}
+		in.Record.Looked(copied, now)
 	}
-	standing := plan.Standing{Fault: decide(&in).fault}
+	standing := plan.Standing{Fault: decide.Next(&in).Fault}
 	if f := standing.Fault; f != nil && f.Reason == ReasonQueued {
 		standing.Fault = nil
 	}
 	if standing.Fault == nil && t.suspended.Load() {
 		standing.Fault = fault.New(Pending, ReasonSuspended, "tenant %s is suspended by the operator's configuration, so nothing is written", t.name)
 	}
-	if copied != nil && copied.Owner.Tenant == in.owner.Tenant {
+	if copied != nil && copied.Owner.Tenant == in.Owner.Tenant {
 		standing.Definition, standing.Path, standing.Version = copied.Name, copied.Path, copied.Version
 	}
 	return standing, true
 }
 
-// valueOf asks the vault for the version at a path and, with keys, for the names
-// of its keys, which only the value tells: that is whole then. ok is false if no
-// answer came in time.
-func (t *tenant) valueOf(ctx context.Context, path string, keys bool) (v plan.Value, whole *compose.Value, ok bool) {
+// Value asks the vault what there is at a path; see [lookout.Ground].
+func (t prospect) Value(ctx context.Context, path string, keys bool) (v plan.Value, whole *compose.Value, ok bool) {
 	news := make(chan struct{}, 1)
 	source := t.broker.Source(path, func() {
 		select {
@@ -389,4 +267,74 @@ func (t *tenant) valueOf(ctx context.Context, path string, keys bool) (v plan.Va
 			return v, nil, false
 		}
 	}
+}
+
+// learn has the labels known of all clusters in which definitions select, and waits
+// for that while they can be reached and ctx lasts. The returned function ends it;
+// nil where nothing is selected.
+func (t *tenant) learn(ctx context.Context, of definition.Set) (end func()) {
+	t.mu.RLock()
+	grants := t.grants
+	t.mu.RUnlock()
+	var asked []*connection
+	for i := range of.Definitions {
+		for _, spec := range of.Definitions[i].Sync {
+			g, ok := grants[spec.Cluster]
+			if ok && !spec.Selector.IsZero() && !slices.Contains(asked, g.connection) {
+				asked = append(asked, g.connection)
+				g.connection.label(t)
+			}
+		}
+	}
+	if asked == nil {
+		return nil
+	}
+	none := func(string, labels.Set) bool { return false }
+	for _, c := range asked {
+		for {
+			changed := t.changes.wait()
+			_, unknown := c.kube.Select(none)
+			if unknown == nil || unknown.Reason != ReasonQueued || c.outage() != nil || ctx.Err() != nil {
+				break
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+		}
+	}
+	return func() {
+		for _, c := range asked {
+			c.unlabel(t)
+		}
+	}
+}
+
+// selectedNow returns what a target selects now, as far as the tenant is granted it; see
+// [plan.Input].
+func (t *tenant) selectedNow(spec definition.Target) plan.Selection {
+	t.mu.RLock()
+	g, ok := t.grants[spec.Cluster]
+	t.mu.RUnlock()
+	if !ok {
+		return plan.Selection{}
+	}
+	selector := spec.Selector.Compile()
+	names, unknown := g.connection.kube.Select(func(name string, set labels.Set) bool {
+		return g.Allows(name) && selector.Matches(set)
+	})
+	if unknown != nil {
+		return plan.Selection{}
+	}
+	if f := t.tooMany(spec, len(names)); f != nil {
+		return plan.Selection{Fault: f}
+	}
+	slices.Sort(names)
+	all := make([]definition.Namespace, 0, len(names))
+	for _, name := range names {
+		if n, err := definition.ParseNamespace(name); err == nil {
+			all = append(all, n)
+		}
+	}
+	return plan.Selection{Known: true, Namespaces: all}
 }

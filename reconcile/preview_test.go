@@ -12,7 +12,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"secretsync/gitstore/definition"
-	"secretsync/reconcile/kube"
+	"secretsync/gitstore/definition/edit"
+	"secretsync/gitstore/definition/folder"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/lookout"
 	"secretsync/reconcile/plan"
 )
 
@@ -20,16 +23,16 @@ import (
 // its name.
 func (w *world) proposal(definitions map[string][]string) definition.Set {
 	w.t.Helper()
-	var files []definition.File
+	var files []folder.File
 	for name, places := range definitions {
 		path, err := definition.ParseSecretPath(name)
 		w.must(err)
 		d, err := definition.New(w.parse(name), path, w.targets(places))
 		w.must(err)
-		text := definition.Encode(d)
-		files = append(files, definition.File{Name: name + ".yaml", Mode: filemode.Regular, Read: func(int64) ([]byte, error) { return text, nil }})
+		text := edit.Encode(d)
+		files = append(files, folder.File{Name: name + ".yaml", Mode: filemode.Regular, Read: func(int64) ([]byte, error) { return text, nil }})
 	}
-	set, err := definition.ReadSet(files, 0)
+	set, err := folder.Read(files, 0)
 	w.must(err)
 	return set
 }
@@ -45,7 +48,7 @@ func TestAPlanTellsWhatStandsAndWhatTheVaultHas(t *testing.T) {
 	w.define("web", "production/.")
 	w.synced("db", "web")
 	w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "taken"}})
-	w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "adopted", Annotations: map[string]string{kube.AnnotationAdopt: w.name + "/taken"}}})
+	w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "adopted", Annotations: map[string]string{copies.AnnotationAdopt: w.name + "/taken"}}})
 
 	p, err := w.r.Plan(t.Context(), w.tenant(), w.repo.Snapshot().Set(), w.proposal(map[string][]string{
 		"db":      {"production/.", "staging/."},
@@ -84,7 +87,7 @@ func TestAPlanTellsWhatStandsAndWhatTheVaultHas(t *testing.T) {
 	}
 	// Nothing of it is remembered.
 	c := w.r.at.Load().connections["production"].it.kube
-	if seen := c.Look(kube.Key{Namespace: w.namespace, Name: "taken"}); seen.Copy != nil {
+	if seen := c.Look(copies.Key{Namespace: w.namespace, Name: "taken"}); seen.Copy != nil {
 		t.Errorf("what only a plan looked at is remembered: %v", seen.Copy)
 	}
 	if _, ok := w.r.tenant(w.tenant()).origins[mustPath(t, "fresh")]; ok {
@@ -113,7 +116,7 @@ func TestPlansCantTryOutPathsForLong(t *testing.T) {
 	w := newWorld(t)
 	w.reachable()
 	many := make(map[string][]string)
-	for i := range 2*mostPathsSeen + 50 {
+	for i := range 2*lookout.MostPaths + 50 {
 		many[fmt.Sprintf("guess-%d", i)] = []string{"production/."}
 	}
 	looked := 0
@@ -123,7 +126,7 @@ func TestPlansCantTryOutPathsForLong(t *testing.T) {
 		looked += len(many) - p.Unlooked
 	}
 	// What comes back meanwhile is little.
-	if looked < mostPathsSeen || looked > 3*mostPathsSeen {
+	if looked < lookout.MostPaths || looked > 3*lookout.MostPaths {
 		t.Errorf("%d paths were looked up", looked)
 	}
 }

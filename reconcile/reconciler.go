@@ -15,21 +15,22 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
-	"secretsync/gitstore/definition"
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/meter"
 	"secretsync/reconcile/restart"
+	"secretsync/reconcile/sweep"
 	"secretsync/reconcile/vault"
 )
 
 // Reconciler is the engine. Make one with [New], then Run it once.
 type Reconciler struct {
-	clock     clock.WithTicker
+	clock     Clock
 	log       *slog.Logger
-	hasher    *kube.Hasher
-	metrics   *metrics
+	hasher    *copies.Hasher
+	metrics   *meter.Meter
 	atlas     *atlas
 	restarter *restart.Restarter
-	janitor   *janitor
+	janitor   *sweep.Janitor[*tenant]
 	vaults    *vault.Shared
 	workers   int
 	tracer    trace.Tracer // nil: nothing is traced
@@ -49,7 +50,7 @@ type roster struct {
 	connections map[string]*running[*connection]
 }
 
-// running is a tenant or a connection with the goroutines that work for it.
+// running is a tenant or a connection with what ends the work for it.
 type running[T any] struct {
 	it   T
 	stop context.CancelFunc
@@ -62,7 +63,7 @@ func New(cfg Config) (*Reconciler, error) {
 	if len(cfg.HashKey) < 16 {
 		return nil, fmt.Errorf("hash key: %d bytes are too few; give at least 16", len(cfg.HashKey))
 	}
-	r := &Reconciler{clock: cfg.Clock, log: cfg.Log, workers: cfg.Workers, tracer: cfg.Tracer, valueRead: cfg.ValueRead, hasher: kube.NewHasher(cfg.HashKey), vaults: new(vault.Shared)}
+	r := &Reconciler{clock: cfg.Clock, log: cfg.Log, workers: cfg.Workers, tracer: cfg.Tracer, valueRead: cfg.ValueRead, hasher: copies.NewHasher(cfg.HashKey), vaults: new(vault.Shared)}
 	if r.clock == nil {
 		r.clock = clock.RealClock{}
 	}
@@ -74,12 +75,12 @@ func New(cfg Config) (*Reconciler, error) {
 	}
 	r.at.Store(&roster{})
 	var err error
-	if r.metrics, err = newMetrics(cfg.Metrics, r); err != nil {
+	if r.metrics, err = meter.New(cfg.Metrics, r.figures); err != nil {
 		return nil, err
 	}
 	r.atlas = newAtlas(r.clock, r.log, r.metrics, r.tracer)
 	r.restarter = restart.New(r.clock, r.log, r.announce)
-	r.janitor = newJanitor(r.clock, func(ctx context.Context, t *tenant) {
+	r.janitor = sweep.NewJanitor(r.clock, func(ctx context.Context, t *tenant) {
 		if r.tenant(t.name) == t {
 			t.clean(ctx)
 		}
@@ -109,7 +110,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 	r.atlas.run(ctx, &r.wg, connections)
 	r.wg.Go(func() { r.restarter.Run(ctx) })
-	r.wg.Go(func() { r.janitor.run(ctx) })
+	r.wg.Go(func() { r.janitor.Run(ctx) })
 	for _, t := range r.at.Load().tenants {
 		r.startTenant(t)
 	}
@@ -129,8 +130,9 @@ func (r *Reconciler) startTenant(t *running[*tenant]) {
 	}
 	ctx, cancel := context.WithCancel(r.ctx)
 	t.stop = cancel
-	r.wg.Go(func() { t.it.broker.Run(ctx) })
-	r.wg.Go(func() { t.it.follow(ctx) })
+	r.wg.Add(2)
+	t.it.broker.Start(ctx, r.wg.Done)
+	t.it.follow(ctx, r.wg.Done)
 }
 
 // startConnection begins to work for a cluster. r.mu is held.
@@ -154,44 +156,6 @@ func (r *running[T]) end() {
 func (r *Reconciler) announce() {
 	for _, t := range r.at.Load().tenants {
 		t.it.announce()
-	}
-}
-
-// SyncNow has the value of a definition read from the vault again now. Until
-// it was, no target of that value is Synced, so that whoever waits for that gets
-// what the vault held now or later. A name that is not there is ignored.
-func (r *Reconciler) SyncNow(name gitstore.TenantName, n definition.Name) {
-	t := r.tenant(name)
-	if t == nil {
-		return
-	}
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	d := t.definitions[n]
-	if d == nil {
-		return
-	}
-	// All targets of a definition are made of the same.
-	for x := range d.all() {
-		if x.refused == nil {
-			for _, o := range x.followed() {
-				o.source.Refresh()
-			}
-			break
-		}
-	}
-	t.announce()
-}
-
-// Reread looks at every file that the configuration names now, as happens by
-// itself once an interval, and disturbs nobody whose files are the same.
-func (r *Reconciler) Reread() {
-	at := r.at.Load()
-	for _, t := range at.tenants {
-		t.it.broker.Reread()
-	}
-	for _, c := range at.connections {
-		c.it.kube.Reread()
 	}
 }
 

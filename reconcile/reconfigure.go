@@ -6,6 +6,8 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/kube"
+	"secretsync/reconcile/lookout"
+	"secretsync/reconcile/sweep"
 	"secretsync/reconcile/vault"
 )
 
@@ -19,6 +21,9 @@ import (
 // without a claim: clusters that come are there before the grants that name
 // them, the new roster is in force before anybody withdraws, and clusters that
 // go do so last. What ends does so by itself, side by side with all else.
+//
+// It costs by what differs: who is told nothing new is compared and left alone, so
+// that several servers can hand tenants over to each other a few at a time.
 func (r *Reconciler) Reconfigure(cfg Config) error {
 	if err := check(cfg); err != nil {
 		return err
@@ -30,9 +35,10 @@ func (r *Reconciler) Reconfigure(cfg Config) error {
 		r.workers = cfg.Workers
 	}
 
+	namespaces := patterns(cfg.Tenants)
 	connections := make(map[string]*running[*connection], len(cfg.Clusters))
 	for _, spec := range cfg.Clusters {
-		connections[spec.Name] = r.connection(before.connections[spec.Name], spec, cfg)
+		connections[spec.Name] = r.connection(before.connections[spec.Name], spec, spec.connect(cfg.PollInterval, namespaces[spec.Name]))
 	}
 	tenants := make(map[gitstore.TenantName]*running[*tenant], len(cfg.Tenants))
 	for _, spec := range cfg.Tenants {
@@ -45,21 +51,16 @@ func (r *Reconciler) Reconfigure(cfg Config) error {
 	}
 	r.at.Store(&roster{tenants: tenants, connections: connections})
 
+	regranted := make(map[string]bool) // the tenants, by name
+	reached := make(map[*connection]bool)
 	for _, spec := range cfg.Tenants {
-		t := tenants[spec.Name]
-		grants := make(map[definition.ClusterName]grant, len(spec.Clusters))
-		for alias, g := range spec.Clusters {
-			grants[alias] = grant{connection: connections[g.Cluster].it, namespaces: g.Namespaces}
+		t := tenants[spec.Name].it
+		if t.adopt(termsOf(cfg, spec, r.workers), spec.Clusters, connections) {
+			regranted[spec.Name.String()] = true
+			for _, g := range spec.Clusters {
+				reached[connections[g.Cluster].it] = true
+			}
 		}
-		if t == before.tenants[spec.Name] {
-			t.it.every.Store(int64(interval(cfg, spec)))
-			t.it.least.Store(int64(least(cfg, spec)))
-			t.it.suspend(spec.Suspend)
-			t.it.broker.Configure(spec.Vault, interval(cfg, spec), least(cfg, spec), r.workers)
-			t.it.cleaning.brake.Store(new(brake(cfg, spec)))
-		}
-		t.it.regrant(grants)
-		t.it.tidyAgain()
 	}
 	for name, t := range tenants {
 		if before.tenants[name] != t {
@@ -72,30 +73,31 @@ func (r *Reconciler) Reconfigure(cfg Config) error {
 			old.it.withdrawAll()
 		}
 	}
-	// What was not granted, or was claimed by somebody who left, may be to go now.
-	for _, c := range connections {
-		c.it.strays("")
+	// What was not granted, or is of somebody who comes, may be to go now.
+	for c := range reached {
+		c.strays("", func(tenant string) bool { return regranted[tenant] })
 	}
 	for name, old := range before.connections {
 		if connections[name] != old {
 			old.end()
 			r.atlas.remove(old.it)
+			old.it.metrics.Forget()
 		}
 	}
 	return nil
 }
 
 // connection has a running connection take in its configuration, or makes one.
-func (r *Reconciler) connection(old *running[*connection], spec Cluster, cfg Config) *running[*connection] {
+func (r *Reconciler) connection(old *running[*connection], spec Cluster, cfg kube.Config) *running[*connection] {
 	if old != nil {
-		old.it.kube.Configure(spec.connect(cfg))
+		old.it.kube.Configure(cfg)
 		r.atlas.resize(old.it, spec.writes())
 		return old
 	}
-	c := &connection{name: spec.Name, atlas: r.atlas, announce: r.announce, stray: r.stray, writes: spec.writes()}
+	c := &connection{name: spec.Name, atlas: r.atlas, metrics: r.metrics.Cluster(spec.Name), announce: r.announce, stray: r.stray, writes: spec.writes()}
 	c.down.Store(true)
-	c.kube = kube.New(spec.connect(cfg), kube.Options{
-		Hasher: r.hasher, Observer: c, Metrics: r.metrics, Clock: r.clock, Log: r.log.With("cluster", spec.Name),
+	c.kube = kube.New(cfg, kube.Options{
+		Hasher: r.hasher, Observer: c, Metrics: c.metrics, Clock: r.clock, Log: r.log.With("cluster", spec.Name),
 	})
 	r.atlas.enter(c)
 	n := &running[*connection]{it: c}
@@ -112,13 +114,15 @@ func (r *Reconciler) readOf(t gitstore.TenantName) func(path string, version int
 }
 
 func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
+	terms := termsOf(cfg, spec, r.workers).clone()
 	t := &tenant{
 		name: spec.Name, repository: spec.Repository, atlas: r.atlas, restarter: r.restarter,
-		janitor: r.janitor, metrics: r.metrics,
-		clock: r.clock, log: r.log.With("tenant", spec.Name.String()),
+		janitor: r.janitor,
+		clock:   r.clock, log: r.log.With("tenant", spec.Name.String()),
+		terms:       terms,
 		definitions: make(map[definition.Name]*followed),
 		origins:     make(map[definition.SecretPath]*origin),
-		lookouts:    newLookouts(),
+		lookout:     lookout.New(),
 		may:         spec.May,
 
 		mostNamespaces: cmp.Or(cfg.mostNamespaces, mostNamespaces),
@@ -127,15 +131,16 @@ func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 		t.may = func() bool { return true }
 	}
 	t.down.Store(true)
-	t.cleaning.brake.Store(new(brake(cfg, spec)))
-	t.every.Store(int64(interval(cfg, spec)))
-	t.least.Store(int64(least(cfg, spec)))
-	t.suspended.Store(spec.Suspend)
+	t.sweeper = sweep.New(ground{t}, t.repository, *terms.Brake, t.clock, t.log)
+	t.every.Store(int64(terms.PollInterval))
+	t.least.Store(int64(terms.MinRefreshInterval))
+	t.mostChosen.Store(int64(terms.SelectedNamespaces))
+	t.suspended.Store(terms.Suspend)
 	// A tenant that is made anew never counts where the former one did.
 	t.versions.Store(r.made.Add(1) << 40)
-	t.broker = vault.New(spec.Vault, vault.Options{
-		Tenant: spec.Name.String(), Interval: interval(cfg, spec), Least: least(cfg, spec), Concurrency: r.workers, Shared: r.vaults,
-		Clock: r.clock, Log: t.log, Requested: r.metrics.vaultRequest, Noticed: r.metrics.vaultEvents(spec.Name.String()), Changed: t.vaultChanged,
+	t.broker = vault.New(terms.Vault, vault.Options{
+		Tenant: spec.Name.String(), Interval: terms.PollInterval, Least: terms.MinRefreshInterval, Concurrency: terms.workers, Shared: r.vaults,
+		Clock: r.clock, Log: t.log, Requested: r.metrics.VaultRequest, Noticed: t.events.Count, Changed: t.vaultChanged,
 		Read: r.readOf(spec.Name), Tracer: r.tracer,
 	})
 	return t

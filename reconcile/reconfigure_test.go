@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"secretsync/examples/devstack"
+	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 )
 
@@ -33,6 +35,8 @@ func TestAReloadDisturbsNothingButWhatChanged(t *testing.T) {
 	w.put("db", map[string]any{"a": "1"})
 	w.define("db", "production/.", "staging/.")
 	w.synced("db")
+	// Each target may have had the value read, and each time it was read is a LastSync.
+	w.quiet(vault, 300*time.Millisecond)
 	before := w.statusWhere("db", "Active", func(s Status) bool { return s.Phase == PhaseActive })
 	logins, lists := requested(vault, isLogin), requested(cluster, isList)
 	stop := w.never("db", "not Synced", func(s TargetStatus) bool { return s.State != Synced })
@@ -182,13 +186,15 @@ func TestWhatOneNeedsKeepsNobodyElseFromWorking(t *testing.T) {
 func TestAReloadOfManyTenantsWaitsForNoVault(t *testing.T) {
 	t.Parallel()
 	proxy, via := viaProxy(t, devstack.Shared(t))
-	w := newWorld(t, via, withAppRole(time.Hour))
+	// Longer than a test waits for anything: who waits for the vault is found out.
+	patiently := func(w *world) { w.config.Tenants[0].Vault.Timeout = 2 * deadline }
+	w := newWorld(t, via, withAppRole(time.Hour), patiently)
 	w.put("db", map[string]any{"a": "1"})
 	w.define("db", "production/.")
 	w.synced("db")
 	cfg := w.config
 	for range 20 {
-		other := newWorldOn(t, w.stack, notRunning, via, func(w *world) { w.config.Tenants[0].Vault.AppRole = nil })
+		other := newWorldOn(t, w.stack, notRunning, via, patiently, func(w *world) { w.config.Tenants[0].Vault.AppRole = nil })
 		spec := other.config.Tenants[0]
 		spec.Vault.Token, spec.Vault.AppRole = "", w.config.Tenants[0].Vault.AppRole
 		cfg.Tenants = append(cfg.Tenants[:len(cfg.Tenants):len(cfg.Tenants)], spec)
@@ -201,14 +207,17 @@ func TestAReloadOfManyTenantsWaitsForNoVault(t *testing.T) {
 			}
 		}
 	}
-	// From here on the vault takes a second for everything.
-	proxy.Inject(devstack.Fault{Delay: time.Second})
+	// From here on the vault answers nothing.
+	proxy.Inject(devstack.Fault{Drop: true})
 	quick := func(what string, cfg Config) {
 		t.Helper()
-		began := time.Now()
-		w.must(w.r.Reconfigure(cfg))
-		if took := time.Since(began); took > time.Second {
-			t.Errorf("%s took %s", what, took)
+		done := make(chan error, 1)
+		go func() { done <- w.r.Reconfigure(cfg) }()
+		select {
+		case err := <-done:
+			w.must(err)
+		case <-time.After(deadline):
+			t.Fatalf("%s waits for the vault", what)
 		}
 	}
 	changed := cfg
@@ -217,10 +226,12 @@ func TestAReloadOfManyTenantsWaitsForNoVault(t *testing.T) {
 	others := cfg
 	others.Tenants = append([]Tenant(nil), cfg.Tenants...)
 	for i := range others.Tenants {
-		others.Tenants[i].Vault.Timeout = time.Duration(i+5) * time.Second
+		others.Tenants[i].Vault.Timeout += time.Duration(i+1) * time.Second
 	}
 	quick("another timeout of each", others)
 	quick("the end of all but one", w.config)
+	proxy.Clear()
+	proxy.Disconnect()
 	w.put("db", map[string]any{"a": "2"})
 	w.holds("production/./db", map[string]string{"a": "2"})
 }
@@ -264,9 +275,17 @@ func TestATenantThatLeavesAndComesAgain(t *testing.T) {
 	alone := a.config
 	alone.Tenants = a.config.Tenants[:1]
 	for i := range 5 {
+		waited := make(chan error)
+		go func() {
+			_, _, err := a.r.Wait(a.ctx, b.tenant(), b.parse("db"), PhaseFailed)
+			waited <- err
+		}()
 		a.must(a.r.Reconfigure(alone))
-		if _, _, err := a.r.Wait(a.ctx, b.tenant(), b.parse("db"), PhaseActive); err == nil {
-			t.Error("it is waited for a tenant that left")
+		if err := <-waited; !errors.Is(err, ErrLeft) || errors.Is(err, gitstore.ErrNotFound) {
+			t.Errorf("who waits while it leaves: %v", err)
+		}
+		if _, _, err := a.r.Wait(a.ctx, b.tenant(), b.parse("db"), PhaseActive); !errors.Is(err, ErrLeft) {
+			t.Errorf("who begins to wait for one that left: %v", err)
 		}
 		if _, err := a.r.Orphans(a.ctx, b.tenant()); err == nil || errors.Is(err, ErrNotYet) {
 			t.Errorf("%v", err)
@@ -279,4 +298,158 @@ func TestATenantThatLeavesAndComesAgain(t *testing.T) {
 	if orphans := b.orphans(); len(orphans) > 0 {
 		t.Errorf("%+v", orphans)
 	}
+}
+
+// joined has the tenants of two worlds be those of one reconciler, which runs.
+func joined(t *testing.T, options ...func(*world)) (a, b *world) {
+	t.Helper()
+	a, b = newWorld(t, append(options, notRunning)...), newWorld(t, append(options, notRunning)...)
+	a.config.Tenants = append(a.config.Tenants, b.config.Tenants...)
+	a.ends = nil
+	a.start()
+	b.r = a.r
+	return a, b
+}
+
+func TestATenantIsLeftAloneByWhatChangesForAnother(t *testing.T) {
+	t.Parallel()
+	stack := devstack.Shared(t)
+	vault, viaVault := viaProxy(t, stack)
+	cluster, viaCluster := productionVia(t, stack)
+	other := newWorld(t, viaVault, withAppRole(time.Hour), notRunning)
+	other.put("db", map[string]any{"a": "1"})
+	other.define("db", "production/.")
+	w := newWorld(t, viaCluster, withAppRole(time.Hour), func(w *world) {
+		w.config.PollInterval = time.Hour
+		w.config.Tenants = append(w.config.Tenants, other.config.Tenants[0])
+	})
+	other.r = w.r
+	w.put("db", map[string]any{"a": "1"})
+	w.define("db", "production/.", "staging/.")
+	w.synced("db")
+	other.synced("db")
+	late := w.name + "-late"
+	w.defineAt("late", "db", "production/"+late)
+	w.status("late", ReasonNamespaceNotFound)
+	w.reachable()
+	w.r.Reread() // so that files are looked at next when an interval is over
+	w.quiet(vault, 300*time.Millisecond)
+	w.quiet(cluster, 300*time.Millisecond)
+	// Whoever is made to look at his files sees that, and logs in.
+	w.must(os.WriteFile(other.config.Tenants[0].Vault.AppRole.SecretIDFile, []byte("another"), 0o600))
+	version, asked, written := w.r.Version(other.tenant()), vault.Requests(), cluster.Requests()
+
+	changed := w.config.Tenants[0]
+	for _, c := range []struct {
+		what   string
+		change func()
+		notice func()
+	}{
+		{"nothing", func() {}, func() {}},
+		{"a namespace that it waits for", func() { w.must(stack.Cluster("production").CreateNamespace(w.ctx, late)) }, func() {
+			w.synced("late")
+			written++ // the copy
+		}},
+		{"its vault", func() { changed.Vault.Prefix += "/more" }, func() {
+			w.statusWhere("db", "not there", func(s Status) bool { return s.Targets[0].Reason == ReasonValueNotFound })
+		}},
+		{"its grants", func() {
+			changed.Clusters = map[definition.ClusterName]Grant{w.cluster("staging"): changed.Clusters[w.cluster("staging")]}
+		}, func() {
+			w.statusWhere("db", "not registered", func(s Status) bool { return s.Targets[0].Reason == ReasonClusterNotFound })
+		}},
+		{"that it is suspended", func() { changed.Suspend = true }, func() {
+			w.statusWhere("db", "suspended", func(s Status) bool { return s.Targets[1].Reason == ReasonSuspended })
+		}},
+	} {
+		c.change()
+		cfg := w.config
+		cfg.Tenants = []Tenant{changed, other.config.Tenants[0]}
+		w.must(w.r.Reconfigure(cfg))
+		c.notice()
+		if now := w.r.Version(other.tenant()); now != version {
+			t.Errorf("%s: who waits for the other's status was told to look again %d times", c.what, now-version)
+			version = now
+		}
+	}
+	cfg := w.config
+	cfg.Tenants = other.config.Tenants
+	w.must(w.r.Reconfigure(cfg))
+	w.must(w.r.Reconfigure(w.config))
+	w.synced("db")
+	if now := w.r.Version(other.tenant()); now != version {
+		t.Errorf("its end and its beginning: who waits for the other's status was told to look again %d times", now-version)
+	}
+	if n := vault.Requests() - asked; n != 0 {
+		t.Errorf("%d requests to the other's vault", n)
+	}
+	if n := cluster.Requests() - written; n != 0 {
+		t.Errorf("%d requests to the cluster", n)
+	}
+}
+
+// A copy that says that it goes with its target, and whose definition was removed while
+// nobody worked for its tenant, is found to be nobody's as soon as nobody else wants its
+// place.
+func TestACopyIsToGoOnceAnotherTenantLetsGoOfItsPlace(t *testing.T) {
+	t.Parallel()
+	for name, letGo := range map[string]func(t *testing.T, holder *world, all Config){
+		"it leaves": func(_ *testing.T, holder *world, all Config) {
+			all.Tenants = all.Tenants[1:]
+			holder.must(holder.r.Reconfigure(all))
+		},
+		"its grant narrows": func(_ *testing.T, holder *world, all Config) {
+			all.Tenants = slices.Clone(all.Tenants)
+			all.Tenants[0].Clusters = map[definition.ClusterName]Grant{holder.cluster("production"): {Cluster: "production", Namespaces: []string{holder.name}}}
+			holder.must(holder.r.Reconfigure(all))
+		},
+		"its definition is removed": func(_ *testing.T, holder *world, _ Config) { holder.remove("wants") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			holder, w := joined(t)
+			all := holder.config
+			all.Tenants = slices.Clone(all.Tenants)
+			all.Tenants[0].Clusters = map[definition.ClusterName]Grant{holder.cluster("production"): {Cluster: "production", Namespaces: []string{holder.name, w.name}}}
+			holder.must(holder.r.Reconfigure(all))
+			w.put("db", map[string]any{"a": "1"})
+			w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "one")})
+			w.live("db", "one")
+
+			alone := all
+			alone.Tenants = all.Tenants[:1]
+			holder.must(holder.r.Reconfigure(alone))
+			w.remove("db")
+			holder.put("wants", map[string]any{"a": "1"})
+			holder.define("wants", "production/"+w.name+"/one")
+			holder.status("wants", ReasonNotOwned)
+			holder.must(holder.r.Reconfigure(all))
+			for end := time.Now().Add(deadline); w.r.Taken(w.tenant()) != w.repo.Snapshot(); time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("its repository is not taken in")
+				}
+			}
+			letGo(t, holder, all)
+			w.until("production/./one", "nothing", gone)
+		})
+	}
+}
+
+func TestAGrantThatComesHasWhatWasLeftThereCleanedUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("db", map[string]any{"a": "1"})
+	w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "one")})
+	w.live("db", "one")
+	cfg := w.config
+	cfg.Tenants = slices.Clone(w.config.Tenants)
+	cfg.Tenants[0].Clusters = maps.Clone(w.config.Tenants[0].Clusters)
+	delete(cfg.Tenants[0].Clusters, w.cluster("production"))
+	w.must(w.r.Reconfigure(cfg))
+	w.remove("db")
+	w.stay("one")
+	// Changed in place: what is compared is not what the caller holds.
+	cfg.Tenants[0].Clusters[w.cluster("production")] = w.config.Tenants[0].Clusters[w.cluster("production")]
+	w.must(w.r.Reconfigure(cfg))
+	w.until("production/./one", "nothing", gone)
 }

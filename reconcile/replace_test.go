@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
 )
 
 func TestASecretOfAnotherTypeOrOwnerIsNeverTakenOver(t *testing.T) {
@@ -26,7 +26,7 @@ func TestASecretOfAnotherTypeOrOwnerIsNeverTakenOver(t *testing.T) {
 		"immutable": {Immutable: &yes},
 	} {
 		s.Name = name
-		s.Annotations = map[string]string{kube.AnnotationAdopt: w.name + "/" + name}
+		s.Annotations = map[string]string{copies.AnnotationAdopt: w.name + "/" + name}
 		if name == "owned" {
 			// Of an owner that is there: one that is not has its Secret collected.
 			owner, err := w.stack.Cluster("production").Admin.CoreV1().ConfigMaps(w.namespace).Create(w.ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "theirs"}}, metav1.CreateOptions{})

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"time"
 
+	"secretsync/reconcile/decide"
 	"secretsync/reconcile/restart"
 )
 
@@ -35,11 +36,11 @@ func (w *work) restart() {
 	if t.spec.Restart.IsZero() || identity == nil {
 		return
 	}
-	if w.in.suspended != working {
+	if w.in.Suspended != decide.Working {
 		t.forgetRestarts() // what is under way as well; when it goes on the workload tells what it missed
 		return
 	}
-	if !w.right {
+	if !w.Right {
 		return
 	}
 	if before := t.restarts.Load(); before != nil && *before != *identity {
@@ -48,7 +49,7 @@ func (w *work) restart() {
 	t.restarts.Store(identity)
 	t.tenant.restarter.Stands(t, restart.Copy{
 		Identity: *identity, Cluster: &fenced{t.connection.kube, t.tenant.may}, Name: t.connection.name, Namespace: t.at.Namespace, Secret: t.copyName(),
-		Hash: w.in.seen.Copy.Digest.String()[:hashShown], Interval: w.in.interval,
+		Hash: w.in.Seen.Copy.Digest.String()[:hashShown], Interval: w.in.Interval,
 	}, t.spec.Restart.Workloads())
 }
 

@@ -2,15 +2,15 @@ package reconcile
 
 import (
 	"iter"
-	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
 
-	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
+	"secretsync/reconcile/reach"
 )
 
 // mostNamespaces is how many namespaces one target may select.
@@ -23,8 +23,10 @@ const mostNamespaces = 1000
 //	a namespace appears, or matches anew      has a target there
 //	it stops matching, goes or is gone        has none any more: as if it had been removed
 //	a target of the definition names it       leaves it to that one, or to a selection before it
-//	it matches more than may be               stays with the targets it has, and says so
+//	it matches more than one target may       stays with the targets it has, and says so
 //	labels are not known, or may not be read  the same
+//	the tenant's selections together have     gets none beside those it has, till others
+//	  as many as they may                       make room; those that stop matching go
 //
 // It is guarded by the tenant's mu.
 type selection struct {
@@ -36,6 +38,7 @@ type selection struct {
 	connection *connection  // nil where refused
 	refused    *fault.Fault // by the configuration alone
 	fault      *fault.Fault // why targets are not what they should be
+	crowded    bool         // fault is that there is no room for more
 	asks       *asked
 	commit     *string
 
@@ -51,11 +54,11 @@ func (t *tenant) selection(d definition.Definition, spec definition.Target, asks
 	}
 	g, ok := t.grants[spec.Cluster]
 	if !ok {
-		s.refused = notRegistered(t.name, spec.Cluster)
+		s.refused = reach.NotRegistered(t.name, spec.Cluster)
 		return s
 	}
 	s.connection = g.connection
-	s.fault = queued("not tried yet")
+	s.fault = fault.Queued("not tried yet")
 	return s
 }
 
@@ -105,8 +108,14 @@ func (t *tenant) deselect(d *followed, now definition.Definition) {
 	t.index(d)
 }
 
-// end withdraws the targets of a selection. t.mu is held.
+// end has a selection not counted any more, and withdraws its targets. t.mu is held.
 func (t *tenant) end(s *selection) {
+	t.makeRoom(s)
+	t.letGo(s)
+}
+
+// letGo withdraws the targets of a selection that is not counted any more. t.mu is held.
+func (t *tenant) letGo(s *selection) {
 	for _, x := range s.targets {
 		t.drop(x)
 	}
@@ -137,12 +146,19 @@ func (t *tenant) choose(d *followed, now definition.Definition, asks *asked, com
 	if d.selections == nil && before == nil {
 		return
 	}
+	former := slices.DeleteFunc(slices.Clone(before), func(s *selection) bool { return slices.Contains(d.selections, s) })
+	t.supersede(d, former)
+}
+
+// supersede has the selections of a definition take over from former ones. t.mu is held.
+func (t *tenant) supersede(d *followed, former []*selection) {
+	for _, s := range former {
+		t.makeRoom(s)
+	}
 	t.index(d)
 	t.expand(d, nil)
-	for _, s := range before {
-		if !slices.Contains(d.selections, s) {
-			t.end(s)
-		}
+	for _, s := range former {
+		t.letGo(s)
 	}
 }
 
@@ -193,12 +209,12 @@ func (t *tenant) expand(d *followed, c *connection) {
 		if s.connection == nil || c != nil && s.connection != c {
 			continue
 		}
-		patterns := t.grants[s.spec.Cluster].namespaces
+		g := t.grants[s.spec.Cluster]
 		names, unknown := s.connection.kube.Select(func(name string, set labels.Set) bool {
-			return allows(patterns, name) && s.selector.Matches(set)
+			return g.Allows(name) && s.selector.Matches(set)
 		})
 		if unknown != nil {
-			s.fault = unknown
+			s.fault, s.crowded = unknown, false
 			continue
 		}
 		clear(s.matching)
@@ -213,24 +229,36 @@ func (t *tenant) expand(d *followed, c *connection) {
 // match. t.mu is held.
 func (t *tenant) settle(d *followed, i int) {
 	s := d.selections[i]
-	if s.fault = t.tooMany(s); s.fault != nil {
+	s.crowded = false
+	if s.fault = t.tooMany(s.spec, len(s.matching)); s.fault != nil {
 		return
 	}
 	for name := range s.targets {
 		t.place(d, i, name)
+	}
+	more := 0
+	for name := range s.matching {
+		if s.targets[name] == nil && !d.occupied(i, name) {
+			more++
+		}
+	}
+	if s.fault = t.noRoom(s.spec, more, t.chosen); s.fault != nil {
+		s.crowded, t.crowded = true, true
+		return
 	}
 	for name := range s.matching {
 		t.place(d, i, name)
 	}
 }
 
-func (t *tenant) tooMany(s *selection) *fault.Fault {
-	if len(s.matching) <= t.mostNamespaces {
+// tooMany says that a target selects more namespaces than one may; nil: it does not.
+func (t *tenant) tooMany(spec definition.Target, matching int) *fault.Fault {
+	if matching <= t.mostNamespaces {
 		return nil
 	}
 	return fault.New(Error, ReasonTooManyNamespaces,
 		"%d namespaces of cluster %s match %s, and one target may have %d; nothing of it is written anew or taken away until it matches fewer. Make it narrower, or divide it into several",
-		len(s.matching), s.spec.Cluster, s.spec.Selector, t.mostNamespaces)
+		matching, spec.Cluster, spec.Selector, t.mostNamespaces)
 }
 
 // place has a definition's selection have a target in a namespace, or none, and
@@ -246,9 +274,11 @@ func (t *tenant) place(d *followed, i int, name string) (changed bool) {
 			return false // no target can name it
 		}
 		s.targets[name] = t.target(desired(d.entry), s.spec.In(namespace), s.asks, s.commit)
+		t.chosen++
 		return true
 	case !wanted && old != nil:
 		delete(s.targets, name)
+		t.chosen--
 		t.drop(old)
 		return true
 	}
@@ -259,7 +289,7 @@ func (t *tenant) place(d *followed, i int, name string) (changed bool) {
 // target which the definition names, or of a selection before it.
 func (d *followed) occupied(i int, namespace string) bool {
 	s := d.selections[i]
-	at := kube.Key{Namespace: namespace, Name: s.secret.String()}
+	at := copies.Key{Namespace: namespace, Name: s.secret.String()}
 	for _, x := range d.targets {
 		if x.at == at && x.spec.Cluster == s.spec.Cluster {
 			return true
@@ -278,13 +308,16 @@ func (d *followed) occupied(i int, namespace string) bool {
 func (t *tenant) relabelled(c *connection, namespace string) {
 	t.mu.Lock()
 	changed := namespace == ""
-	for d := range t.selecting[c] {
-		if namespace == "" {
+	if namespace == "" {
+		for _, d := range t.choosers(t.selecting[c]) {
 			t.expand(d, c)
-		} else if t.reselect(d, c, namespace) {
-			changed = true
+		}
+	} else {
+		for d := range t.selecting[c] {
+			changed = t.reselect(d, c, namespace) || changed
 		}
 	}
+	t.fit()
 	t.mu.Unlock()
 	if changed {
 		t.tidyAgain()
@@ -302,23 +335,26 @@ func (t *tenant) reselect(d *followed, c *connection, namespace string) (changed
 		case s.connection != c:
 			continue
 		case unknown != nil:
-			s.fault, changed = unknown, true
+			s.fault, s.crowded, changed = unknown, false, true
 			continue
 		case s.fault != nil && s.fault.Reason != ReasonTooManyNamespaces:
 			t.expand(d, c) // it was not known before, what the others are
 			return true
 		}
-		if state == kube.NamespaceThere && allows(t.grants[s.spec.Cluster].namespaces, namespace) && s.selector.Matches(set) {
+		if state == mirror.NamespaceThere && t.grants[s.spec.Cluster].Allows(namespace) && s.selector.Matches(set) {
 			s.matching[intern(namespace)] = struct{}{}
 		} else {
 			delete(s.matching, namespace)
 		}
-		switch before := s.fault; {
-		case before != nil && len(s.matching) <= t.mostNamespaces:
+		switch before, now := s.fault, t.tooMany(s.spec, len(s.matching)); {
+		case s.crowded, now == nil && before == nil && t.chosen >= int(t.mostChosen.Load()):
+			t.settle(d, i)
+			changed = true
+		case before != nil && now == nil:
 			t.expand(d, c) // what was held goes on, which those after it see
 			return true
-		case before != nil || t.tooMany(s) != nil:
-			s.fault, changed = t.tooMany(s), true
+		case now != nil:
+			s.fault, changed = now, true
 		default:
 			changed = t.place(d, i, namespace) || changed
 		}
@@ -335,100 +371,5 @@ func (t *tenant) regrantSelections(d *followed) {
 			former = append(former, s)
 		}
 	}
-	t.index(d)
-	t.expand(d, nil)
-	for _, s := range former {
-		t.end(s)
-	}
-}
-
-// selects reports whether a selection of the tenant may mean a copy's place, be there
-// a target of it or not yet: what is not known is not taken for unclaimed. t.mu and
-// atlas.mu are held for reading.
-func (t *tenant) selects(in *site, at kube.Key) bool {
-	means := func(s *selection) bool {
-		switch {
-		case s.secret.String() != at.Name:
-			return false
-		case s.connection == nil:
-			return true // its cluster may be this one by a name that was taken away
-		case s.connection.site != in:
-			return false
-		case s.fault != nil:
-			return true
-		}
-		set, state, unknown := s.connection.kube.Labels(at.Namespace)
-		return unknown != nil || state != kube.NamespaceMissing && s.selector.Matches(set)
-	}
-	for d := range t.choosing {
-		if slices.ContainsFunc(d.selections, means) {
-			return true
-		}
-	}
-	return false
-}
-
-// selected tells how the targets of a selection stand, by namespace, and with no
-// namespace what keeps them from being what they should be. known may be nil. t.mu is
-// held for reading.
-func (t *tenant) selected(known *followed, e *gitstore.Entry, d definition.Definition, spec definition.Target) []standing {
-	var s *selection
-	if known != nil {
-		if i := slices.IndexFunc(known.selections, func(s *selection) bool { return s.is(spec, d) }); i >= 0 {
-			s = known.selections[i]
-		}
-	}
-	switch {
-	case s == nil:
-		return []standing{notAtWork(spec, e.Name, queued("not tried yet"))}
-	case s.refused != nil:
-		x := notAtWork(spec, e.Name, s.refused)
-		x.Observed = known.entry.Source
-		return []standing{x}
-	}
-	var all []standing
-	if s.fault != nil {
-		x := notAtWork(spec, e.Name, s.fault)
-		if x.Reason != ReasonQueued {
-			x.Observed = known.entry.Source
-		}
-		all = append(all, x)
-	}
-	now := t.clock.Now()
-	for _, name := range slices.Sorted(maps.Keys(s.targets)) {
-		target := s.targets[name]
-		x := target.stands(now).full(target.owner)
-		x.Selector = spec.Selector
-		if x.Reason != ReasonQueued {
-			x.Observed = known.entry.Source
-		}
-		all = append(all, x)
-	}
-	return all
-}
-
-// selectedNow returns the namespaces that a target selects now, sorted, as far as the
-// tenant is granted them; false where that is not known.
-func (t *tenant) selectedNow(spec definition.Target) ([]definition.Namespace, bool) {
-	t.mu.RLock()
-	g, ok := t.grants[spec.Cluster]
-	t.mu.RUnlock()
-	if !ok {
-		return nil, false
-	}
-	selector := spec.Selector.Compile()
-	names, unknown := g.connection.kube.Select(func(name string, set labels.Set) bool {
-		return allows(g.namespaces, name) && selector.Matches(set)
-	})
-	if unknown != nil || len(names) > t.mostNamespaces {
-		return nil, false
-	}
-	slices.Sort(names)
-	all := make([]definition.Namespace, 0, len(names))
-	for _, name := range names {
-		if n, err := definition.ParseNamespace(name); err == nil {
-			all = append(all, n)
-		}
-	}
-	return all, true
+	t.supersede(d, former)
 }

@@ -15,6 +15,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/folder"
 	"secretsync/reconcile/verify"
 )
 
@@ -53,9 +54,15 @@ func (w *world) stands(name string, want ...string) Status {
 }
 
 func TestASelectorStandsForEveryNamespaceThatMatchesNowAndLater(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, func(w *world) {
+		grants := w.config.Tenants[0].Clusters
+		g := grants[w.cluster("production")]
+		g.ByName = []string{w.name + "-home"}
+		grants[w.cluster("production")] = g
+	})
 	team := func(s string) string { return `{"team":"` + w.name + s + `"}` }
 	w.put("db", map[string]any{"a": "1"})
+	w.label("production", w.name+"-home", team("x"))
 	w.label("production", w.name+"-b", team("x"))
 	w.label("production", w.name+"-a", team("x"))
 	w.label("production", w.name+"-other", team("y"))
@@ -93,7 +100,7 @@ func TestASelectorStandsForEveryNamespaceThatMatchesNowAndLater(t *testing.T) {
 	w.must(w.stack.Cluster("production").Admin.CoreV1().Namespaces().Delete(w.ctx, w.name+"-b", metav1.DeleteOptions{}))
 	w.stands("db", "-c/Synced", "-other/Synced")
 
-	for _, place := range []string{"production/foreign-" + w.name + "/db", "production/kube-system/db"} {
+	for _, place := range []string{"production/foreign-" + w.name + "/db", "production/" + w.name + "-home/db", "production/kube-system/db"} {
 		if w.get(place) != nil {
 			t.Errorf("%s was written", place)
 		}
@@ -102,36 +109,6 @@ func TestASelectorStandsForEveryNamespaceThatMatchesNowAndLater(t *testing.T) {
 	w.selecting("db", w.team("nobody"))
 	if s := w.statusWhere("db", "no target", func(s Status) bool { return len(s.Targets) == 0 }); s.Phase != PhaseActive || !strings.Contains(s.Ready.Message, "no namespace matches") {
 		t.Errorf("%+v", s)
-	}
-}
-
-func TestMoreNamespacesThanATargetMayHaveAreHeld(t *testing.T) {
-	w := newWorld(t, func(w *world) { w.config.mostNamespaces = 2 })
-	team := `{"team":"` + w.name + `"}`
-	w.put("db", map[string]any{"a": "1"})
-	w.label("production", w.name+"-a", team)
-	w.label("production", w.name+"-b", team)
-	w.selecting("db", w.team(""))
-	w.stands("db", "-a/Synced", "-b/Synced")
-
-	w.label("production", w.name+"-c", team)
-	w.stands("db", "/TooManyNamespaces", "-a/Synced", "-b/Synced")
-	w.label("production", w.name+"-d", team)
-	w.label("production", w.name+"-a", `{"team":null}`)
-	s := w.statusWhere("db", "3 namespaces", func(s Status) bool { return strings.Contains(s.Targets[0].Message, "3 namespaces") })
-	if len(s.Targets) != 3 || s.Phase != PhaseDegraded {
-		t.Errorf("%+v", s)
-	}
-	if w.get("production/"+w.name+"-c/db") != nil {
-		t.Error("it was written beyond the bound")
-	}
-	if o := w.orphans(); len(o) > 0 {
-		t.Errorf("orphans: %+v", o)
-	}
-	w.label("production", w.name+"-c", `{"team":null}`)
-	w.stands("db", "-b/Synced", "-d/Synced")
-	if o := w.orphans(); len(o) != 1 {
-		t.Errorf("orphans: %+v", o)
 	}
 }
 
@@ -191,7 +168,7 @@ func TestAPlanListsTheNamespacesThatMatchNow(t *testing.T) {
 	w.reachable()
 	set := func(target string) definition.Set {
 		text := []byte("name: db\nsecretPath: db\nsync: [" + target + "]\n")
-		set, err := definition.ReadSet([]definition.File{{Name: "db.yaml", Mode: filemode.Regular, Read: func(int64) ([]byte, error) { return text, nil }}}, 0)
+		set, err := folder.Read([]folder.File{{Name: "db.yaml", Mode: filemode.Regular, Read: func(int64) ([]byte, error) { return text, nil }}}, 0)
 		w.must(err)
 		return set
 	}

@@ -7,7 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"secretsync/reconcile/kube"
+
+	"secretsync/reconcile/kube/copies"
 )
 
 // TestEveryRowOfTheTable goes through the table of what happens, row by row,
@@ -39,11 +40,11 @@ func TestEveryRowOfTheTable(t *testing.T) {
 				if s.Type != corev1.SecretTypeOpaque {
 					w.t.Errorf("type %s", s.Type)
 				}
-				wantLabels := map[string]string{kube.LabelManagedBy: "secretsync", kube.LabelTenant: w.name, kube.LabelName: "db"}
+				wantLabels := map[string]string{copies.LabelManagedBy: "secretsync", copies.LabelTenant: w.name, copies.LabelName: "db"}
 				if !maps.Equal(s.Labels, wantLabels) {
 					w.t.Errorf("labels %v", s.Labels)
 				}
-				if s.Annotations[kube.AnnotationVaultPath] != "app/db" || s.Annotations[kube.AnnotationVaultVersion] != "1" || s.Annotations[kube.AnnotationCommit] != w.repo.Snapshot().Head().String() || len(s.Annotations[kube.AnnotationHash]) != 64 {
+				if s.Annotations[copies.AnnotationVaultPath] != "app/db" || s.Annotations[copies.AnnotationVaultVersion] != "1" || s.Annotations[copies.AnnotationCommit] != w.repo.Snapshot().Head().String() || len(s.Annotations[copies.AnnotationHash]) != 64 {
 					w.t.Errorf("annotations %v", s.Annotations)
 				}
 			}
@@ -68,7 +69,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			if s.Labels["theirs"] != "stays" || s.Annotations["theirs/too"] != "stays" {
 				w.t.Errorf("what others wrote is gone: %v %v", s.Labels, s.Annotations)
 			}
-			if s.Annotations[kube.AnnotationVaultVersion] != "2" {
+			if s.Annotations[copies.AnnotationVaultVersion] != "2" {
 				w.t.Errorf("annotations %v", s.Annotations)
 			}
 		},
@@ -197,7 +198,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			foreign := w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "db"}, Data: map[string][]byte{"x": []byte("theirs")}})
 			w.define("db", "production/.")
 			s := w.status("db", ReasonNotOwned)
-			if s.State != Error || !strings.Contains(s.Message, kube.AnnotationAdopt+"="+w.name+"/db") {
+			if s.State != Error || !strings.Contains(s.Message, copies.AnnotationAdopt+"="+w.name+"/db") {
 				w.t.Errorf("%+v", s)
 			}
 			if now := w.get("production/./db"); now.ResourceVersion != foreign.ResourceVersion {
@@ -205,12 +206,12 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			}
 			// An annotation for somebody else allows nothing.
 			w.edit("production/./db", func(s *corev1.Secret) {
-				s.Annotations = map[string]string{kube.AnnotationAdopt: w.name + "/other"}
+				s.Annotations = map[string]string{copies.AnnotationAdopt: w.name + "/other"}
 			})
 			w.r.SyncNow(w.tenant(), w.parse("db"))
 			w.status("db", ReasonNotOwned)
 			w.edit("production/./db", func(s *corev1.Secret) {
-				s.Annotations = map[string]string{kube.AnnotationAdopt: w.name + "/db"}
+				s.Annotations = map[string]string{copies.AnnotationAdopt: w.name + "/db"}
 			})
 			w.holds("production/./db", map[string]string{"a": "1"})
 			w.synced("db")
@@ -270,8 +271,8 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.put("db", map[string]any{"a": "1"})
 			w.define("db", "production/.")
 			w.synced("db")
-			w.edit("production/./db", func(s *corev1.Secret) { s.Annotations[kube.AnnotationVaultVersion] = "7" })
-			w.until("production/./db", "version 1", func(s *corev1.Secret) bool { return s.Annotations[kube.AnnotationVaultVersion] == "1" })
+			w.edit("production/./db", func(s *corev1.Secret) { s.Annotations[copies.AnnotationVaultVersion] = "7" })
+			w.until("production/./db", "version 1", func(s *corev1.Secret) bool { return s.Annotations[copies.AnnotationVaultVersion] == "1" })
 		},
 		"someone deletes a copy": func(w *world) {
 			w.put("db", map[string]any{"a": "1"})
@@ -286,11 +287,11 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.define("db", "production/.")
 			w.synced("db")
 			w.edit("production/./db", func(s *corev1.Secret) { s.Labels = nil })
-			w.until("production/./db", "its labels", func(s *corev1.Secret) bool { return s.Labels[kube.LabelTenant] == w.name })
+			w.until("production/./db", "its labels", func(s *corev1.Secret) bool { return s.Labels[copies.LabelTenant] == w.name })
 			w.synced("db")
 			// Of the labels alone, the tenant's: it is ours by its hash all the same.
-			w.edit("production/./db", func(s *corev1.Secret) { s.Labels[kube.LabelTenant] = "somebody" })
-			w.until("production/./db", "its labels", func(s *corev1.Secret) bool { return s.Labels[kube.LabelTenant] == w.name })
+			w.edit("production/./db", func(s *corev1.Secret) { s.Labels[copies.LabelTenant] = "somebody" })
+			w.until("production/./db", "its labels", func(s *corev1.Secret) bool { return s.Labels[copies.LabelTenant] == w.name })
 			// Labels and data: nothing proves that it is ours.
 			w.edit("production/./db", func(s *corev1.Secret) { s.Labels, s.Data = nil, map[string][]byte{"x": nil} })
 			w.status("db", ReasonNotOwned)
@@ -348,7 +349,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.patch("db", "production/.")
 			w.put("db", map[string]any{"a": "2"})
 			w.holds("production/./db", map[string]string{"a": "2"})
-			if s := w.holds("staging/./db", map[string]string{"a": "1"}); s.Labels[kube.LabelTenant] != w.name {
+			if s := w.holds("staging/./db", map[string]string{"a": "1"}); s.Labels[copies.LabelTenant] != w.name {
 				w.t.Errorf("labels %v", s.Labels)
 			}
 			w.remove("db")
@@ -365,7 +366,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			yaml := "name: new\nsecretPath: db\nsync:\n  - {cluster: production, namespace: " + w.namespace + ", secretName: kept}\n"
 			w.push(map[string]*string{"secrets/old.yaml": nil, "secrets/new.yaml": &yaml})
 			w.synced("new")
-			w.until("production/./kept", "new", func(s *corev1.Secret) bool { return s.Labels[kube.LabelName] == "new" })
+			w.until("production/./kept", "new", func(s *corev1.Secret) bool { return s.Labels[copies.LabelName] == "new" })
 		},
 		"an invalid file: its last valid version goes on being synced": func(w *world) {
 			w.put("db", map[string]any{"a": "1"})

@@ -24,8 +24,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"secretsync/gitstore/definition"
-	"secretsync/reconcile/kube"
+	"secretsync/gitstore/definition/folder"
+	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/verify"
 )
 
@@ -194,7 +194,7 @@ data:
 	if x := w.status("app", ReasonSynced); x.VaultVersions != nil {
 		t.Errorf("%v of one path", x.VaultVersions)
 	}
-	if s := w.get("production/./app"); s.Annotations[kube.AnnotationOthers] != "" {
+	if s := w.get("production/./app"); s.Annotations[copies.AnnotationOthers] != "" {
 		t.Errorf("%v", s.Annotations)
 	}
 }
@@ -222,7 +222,7 @@ func TestLabelsAndAnnotationsComeStayAndGo(t *testing.T) {
 	w.file("db", "secretPath: db\nlabels: {team: payments, tier: gold}\nannotations: {reloader.example/match: \"true\"}\n")
 	w.synced("db")
 	s := w.get("production/./db")
-	if s.Labels["team"] != "payments" || s.Labels["tier"] != "gold" || s.Annotations["reloader.example/match"] != "true" || s.Labels[kube.LabelTenant] != w.name {
+	if s.Labels["team"] != "payments" || s.Labels["tier"] != "gold" || s.Annotations["reloader.example/match"] != "true" || s.Labels[copies.LabelTenant] != w.name {
 		t.Errorf("%v %v", s.Labels, s.Annotations)
 	}
 	// One that is somebody else's stays, ours are put right.
@@ -250,13 +250,32 @@ func TestLabelsAndAnnotationsComeStayAndGo(t *testing.T) {
 	w.file("db", "secretPath: db\n")
 	s = w.until("production/./db", "no label", func(s *corev1.Secret) bool { _, team := s.Labels["team"]; return !team })
 	w.synced("db")
-	plain := []string{kube.AnnotationCommit, kube.AnnotationHash, kube.AnnotationVaultCreated, kube.AnnotationVaultPath, kube.AnnotationVaultVersion, "theirs"}
+	plain := []string{copies.AnnotationCommit, copies.AnnotationHash, copies.AnnotationVaultCreated, copies.AnnotationVaultPath, copies.AnnotationVaultVersion, "theirs"}
 	if got := slices.Sorted(maps.Keys(s.Annotations)); !slices.Equal(got, slices.Sorted(slices.Values(plain))) {
 		t.Errorf("annotations %q", got)
 	}
 }
 
 // A definition without the newer fields gives just the copy that it always gave.
+func TestATypeThatIsLikelyMistypedIsSyncedAndDoubted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("db", map[string]any{"a": "1"})
+	w.file("db", "secretPath: db\ntype: opaque\n")
+	s := w.statusWhere("db", "synced", func(s Status) bool { return s.Phase == PhaseActive })
+	if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "did you mean Opaque?") || !strings.Contains(s.Ready.Message, s.Warnings[0]) || !s.Ready.Status {
+		t.Errorf("%+v", s)
+	}
+	if c := w.get("production/./db"); c.Type != "opaque" {
+		t.Errorf("its type is %s", c.Type)
+	}
+	w.file("db", "secretPath: db\ntype: Opaque\n")
+	w.until("production/./db", "of the type that was meant", func(s *corev1.Secret) bool { return s != nil && s.Type == corev1.SecretTypeOpaque })
+	if s := w.statusWhere("db", "synced", func(s Status) bool { return s.Phase == PhaseActive }); len(s.Warnings) != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestACopyIsByDefaultWhatItAlwaysWas(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -264,7 +283,7 @@ func TestACopyIsByDefaultWhatItAlwaysWas(t *testing.T) {
 	w.define("db", "production/.")
 	w.synced("db")
 	s := w.get("production/./db")
-	labels := map[string]string{kube.LabelManagedBy: kube.ManagedBy, kube.LabelTenant: w.name, kube.LabelName: "db"}
+	labels := map[string]string{copies.LabelManagedBy: copies.ManagedBy, copies.LabelTenant: w.name, copies.LabelName: "db"}
 	annotations := []string{"secretsync.dev/commit", "secretsync.dev/hash", "secretsync.dev/vault-created", "secretsync.dev/vault-path", "secretsync.dev/vault-version"}
 	if got := slices.Sorted(maps.Keys(s.Annotations)); !maps.Equal(s.Labels, labels) || !slices.Equal(got, annotations) || s.Type != corev1.SecretTypeOpaque {
 		t.Errorf("labels %v, annotations %q, type %s", s.Labels, got, s.Type)
@@ -324,7 +343,7 @@ func TestAdoptionKeepsTheTypeOrIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	adopt := func(name string) map[string]string {
-		return map[string]string{kube.AnnotationAdopt: w.name + "/" + name}
+		return map[string]string{copies.AnnotationAdopt: w.name + "/" + name}
 	}
 	login := map[string][]byte{"username": []byte("old"), "password": []byte("old")}
 	for name, s := range map[string]*corev1.Secret{
@@ -361,8 +380,8 @@ func TestAPlanForetellsWhatNoCopyCanBeMadeOf(t *testing.T) {
 	w.put("app", map[string]any{"user": "hunter2", "a key": "x"})
 	w.file("app", "secretPath: app\ndata:\n  user: {key: user}\n")
 	w.synced("app")
-	w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "adopted", Annotations: map[string]string{kube.AnnotationAdopt: w.name + "/adopted"}}})
-	var files []definition.File
+	w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "adopted", Annotations: map[string]string{copies.AnnotationAdopt: w.name + "/adopted"}}})
+	var files []folder.File
 	for name, says := range map[string]string{
 		"web":     "secretPath: web\ntype: kubernetes.io/tls\n",
 		"app":     "secretPath: app\ndata:\n  user: {key: user}\nlabels: {team: a}\n",
@@ -374,9 +393,9 @@ func TestAPlanForetellsWhatNoCopyCanBeMadeOf(t *testing.T) {
 		"rests":   "secretPath: app\nsuspend: true\ndata:\n  a: {key: user}\n",
 	} {
 		text := []byte("name: " + name + "\n" + says + "sync:\n- cluster: production\n  namespace: " + w.namespace + "\n")
-		files = append(files, definition.File{Name: name + ".yaml", Mode: filemode.Regular, Read: func(int64) ([]byte, error) { return text, nil }})
+		files = append(files, folder.File{Name: name + ".yaml", Mode: filemode.Regular, Read: func(int64) ([]byte, error) { return text, nil }})
 	}
-	to, err := definition.ReadSet(files, 0)
+	to, err := folder.Read(files, 0)
 	w.must(err)
 	p, err := w.r.Plan(t.Context(), w.tenant(), w.repo.Snapshot().Set(), to, true)
 	w.must(err)

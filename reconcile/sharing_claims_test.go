@@ -7,7 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/kube/share"
 )
 
@@ -54,7 +54,7 @@ func TestADefinitionThatSelectsNamespacesComesToShareAndBack(t *testing.T) {
 	w.app(map[string]string{"a": "1", "b": "2"})
 	says("mode: Merge\ndata: {a: {key: a}}\n")
 	s := w.until(app, "shared", func(s *corev1.Secret) bool { return s != nil && s.Annotations[share.Annotation("db")] != "" })
-	if len(s.Data) != 1 || s.Labels[kube.LabelName] != "" {
+	if len(s.Data) != 1 || s.Labels[copies.LabelName] != "" {
 		t.Errorf("%v %v", s.Labels, s.Data)
 	}
 	w.edit(app, func(s *corev1.Secret) { s.Data["theirs"] = []byte("t") })
@@ -66,10 +66,9 @@ func TestADefinitionThatSelectsNamespacesComesToShareAndBack(t *testing.T) {
 	w.stands("db", "/Synced")
 }
 
-// A start takes a tenant's definitions in one after the other. A lesser name that waits for
-// a place does not get it before the one that has it has claimed it.
-func TestAStartLeavesAPlaceWithTheDefinitionThatHasIt(t *testing.T) {
-	t.Parallel()
+// contested is a world in which holder has Secret whole, and another waits for it.
+func contested(t *testing.T) *world {
+	t.Helper()
 	w := newWorld(t)
 	w.put("holder", map[string]any{"k": "holder"})
 	w.put("another", map[string]any{"k": "another"})
@@ -77,6 +76,14 @@ func TestAStartLeavesAPlaceWithTheDefinitionThatHasIt(t *testing.T) {
 	w.live("holder", "whole")
 	w.push(map[string]*string{fileOf("another"): w.yaml("another", "", "whole")})
 	w.status("another", ReasonTargetConflict)
+	return w
+}
+
+// A start takes a tenant's definitions in one after the other. A lesser name that waits for
+// a place does not get it before the one that has it has claimed it.
+func TestAStartLeavesAPlaceWithTheDefinitionThatHasIt(t *testing.T) {
+	t.Parallel()
+	w := contested(t)
 	files := make(map[string]*string) // between the two in the order of names
 	for i := range 800 {
 		name := fmt.Sprintf("b%d", i)
@@ -111,8 +118,21 @@ func TestASecretCanBeHandedToSeveralDefinitions(t *testing.T) {
 	w.status("db", ReasonKeyConflict)
 	w.status("mail", ReasonKeyConflict)
 	w.edit(app, func(s *corev1.Secret) {
-		s.Annotations = map[string]string{kube.AnnotationAdopt: w.name + "/db, " + w.name + "/mail"}
+		s.Annotations = map[string]string{copies.AnnotationAdopt: w.name + "/db, " + w.name + "/mail"}
 	})
 	w.synced("db", "mail")
 	w.app(map[string]string{"a": "1", "b": "2", "c": "theirs"})
+}
+
+// Somebody who relabels a copy does not pass it on to a definition that waits for it.
+func TestACopyThatSomebodyRelabelsStaysWithWhoHasIt(t *testing.T) {
+	t.Parallel()
+	w := contested(t)
+	w.edit("production/./whole", func(s *corev1.Secret) { s.Labels[copies.LabelName] = "nobody" })
+	s := w.until("production/./whole", "labelled again", func(s *corev1.Secret) bool { return s.Labels[copies.LabelName] != "nobody" })
+	if name := s.Labels[copies.LabelName]; name != "holder" {
+		t.Errorf("it is the copy of %s", name)
+	}
+	w.synced("holder")
+	w.status("another", ReasonTargetConflict)
 }

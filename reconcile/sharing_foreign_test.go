@@ -7,7 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/kube/share"
 )
 
@@ -39,6 +39,21 @@ func TestASecretWhoseRecordIsGoneIsNotFilledAsAWhole(t *testing.T) {
 	}
 }
 
+// Who may add a key to a Secret in which a server keeps API keys may add a key of any tenant: a grant of
+// its namespace gives nobody that.
+func TestASecretWithTheKeysOfAServerIsNotShared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("db", map[string]any{"password": "ours"})
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "app"}, Type: "secretsync.dev/api-keys", StringData: map[string]string{"ak-1.json": "{}"}}
+	w.create("production", s)
+	w.share("db", "", "password")
+	if s := w.status("db", ReasonNotOwned); s.State != Error || !strings.Contains(s.Message, "holds keys of a server") {
+		t.Errorf("%+v", s)
+	}
+	w.app(map[string]string{"ak-1.json": "{}"})
+}
+
 // A label that somebody sets makes no share the copy of a definition as a whole.
 func TestANameOnASharedSecretGivesNobodyAllOfIt(t *testing.T) {
 	t.Parallel()
@@ -47,10 +62,10 @@ func TestANameOnASharedSecretGivesNobodyAllOfIt(t *testing.T) {
 	w.theirs(map[string]string{"theirs": "t"})
 	w.share("db", "", "password")
 	w.synced("db")
-	w.edit(app, func(s *corev1.Secret) { s.Labels[kube.LabelName] = "db" })
+	w.edit(app, func(s *corev1.Secret) { s.Labels[copies.LabelName] = "db" })
 	w.put("db", map[string]any{"password": "2"})
 	s := w.app(map[string]string{"theirs": "t", "password": "2"})
-	if _, there := s.Labels[kube.LabelName]; there {
+	if _, there := s.Labels[copies.LabelName]; there {
 		t.Errorf("%v", s.Labels)
 	}
 	w.synced("db")
@@ -70,13 +85,13 @@ func TestTheRecordOfAnotherTenantIsNotWrittenOver(t *testing.T) {
 				ObjectMeta: metav1.ObjectMeta{Name: "app", Namespace: w.namespace, Annotations: map[string]string{share.Annotation(theirs): record}},
 				Data:       map[string][]byte{"a": []byte("theirs")},
 			}
-			_, err := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{FieldManager: kube.FieldManager})
+			_, err := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{FieldManager: copies.FieldManager})
 			w.must(err)
 			w.share("db", "", "b")
 			if x := w.status("db", ReasonNotOwned); strings.Contains(x.Message, "neighbour") || strings.Contains(x.Message, "their-plan") {
 				t.Errorf("%+v", x)
 			}
-			if now := w.app(map[string]string{"a": "theirs"}); now.Annotations[share.Annotation(theirs)] != record || now.Labels[kube.LabelTenant] != "" {
+			if now := w.app(map[string]string{"a": "theirs"}); now.Annotations[share.Annotation(theirs)] != record || now.Labels[copies.LabelTenant] != "" {
 				t.Errorf("%v %v", now.Labels, now.Annotations)
 			}
 		})

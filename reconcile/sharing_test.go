@@ -1,20 +1,17 @@
 package reconcile
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	applyv1 "k8s.io/client-go/applyconfigurations/core/v1"
 
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/kube/share"
-	"secretsync/reconcile/restart"
 )
 
 // merging is a definition that has its value's key of the same name, or those that are
@@ -65,7 +62,7 @@ func TestOfASecretThatIsSharedOnlyTheKeysOfTheDefinitionAreWritten(t *testing.T)
 	w.share("db", "labels: {team: payments}\n", "password")
 	w.synced("db")
 	s := w.app(map[string]string{"theirs": "t", "password": "1"})
-	if s.UID != before.UID || s.Labels["app"] != "web" || s.Labels["team"] != "payments" || s.Labels[kube.LabelTenant] != w.name || s.Labels[kube.LabelName] != "" || s.Labels[kube.LabelManagedBy] != "" {
+	if s.UID != before.UID || s.Labels["app"] != "web" || s.Labels["team"] != "payments" || s.Labels[copies.LabelTenant] != w.name || s.Labels[copies.LabelName] != "" || s.Labels[copies.LabelManagedBy] != "" {
 		t.Errorf("labels %v", s.Labels)
 	}
 	if stamp := s.Annotations[share.Annotation("db")]; stamp == "" || strings.Contains(stamp, "unasked") {
@@ -89,7 +86,7 @@ func TestOfASecretThatIsSharedOnlyTheKeysOfTheDefinitionAreWritten(t *testing.T)
 	})
 	w.edit(app, func(s *corev1.Secret) { s.Labels = map[string]string{"app": "web"}; s.Annotations = nil })
 	w.until(app, "labelled again", func(s *corev1.Secret) bool {
-		return s.Labels[kube.LabelTenant] == w.name && s.Annotations[share.Annotation("db")] != ""
+		return s.Labels[copies.LabelTenant] == w.name && s.Annotations[share.Annotation("db")] != ""
 	})
 	w.synced("db")
 
@@ -193,7 +190,7 @@ func TestAKeyOfAnothersIsLeftAlone(t *testing.T) {
 	}
 	w.app(map[string]string{"password": "declared", "user": "u2"})
 	// Unless the Secret says that the definition may have it.
-	w.edit(app, func(s *corev1.Secret) { s.Annotations[kube.AnnotationAdopt] = w.name + "/db" })
+	w.edit(app, func(s *corev1.Secret) { s.Annotations[copies.AnnotationAdopt] = w.name + "/db" })
 	w.synced("db")
 	w.app(map[string]string{"password": "ours", "user": "u2"})
 }
@@ -203,7 +200,7 @@ func TestASecretThatOnlyBearsANameIsSomebodys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.put("db", map[string]any{"password": "ours"})
-	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "app", Labels: map[string]string{kube.LabelName: "db"}}, StringData: map[string]string{"theirs": "t"}}
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "app", Labels: map[string]string{copies.LabelName: "db"}}, StringData: map[string]string{"theirs": "t"}}
 	w.create("production", s)
 	w.share("db", "", "password")
 	w.synced("db")
@@ -223,6 +220,60 @@ func TestASecretOfWhichNoKeyIsToBeHadIsNotTouched(t *testing.T) {
 	w.edit(app, func(s *corev1.Secret) { delete(s.Data, "password") })
 	w.synced("db")
 	w.app(map[string]string{"password": "ours"})
+}
+
+// What a definition asks for no more goes, though nothing of what it asks for is to be had.
+func TestKeysThatLeftDataGoAlsoWhereAllThatIsLeftIsAnothers(t *testing.T) {
+	t.Parallel()
+	for name, theirs := range map[string]func(w *world){
+		"somebody's": func(w *world) { w.theirs(map[string]string{"k": "theirs"}) },
+		"another definition's": func(w *world) {
+			w.put("api", map[string]any{"k": "theirs"})
+			w.share("api", "", "k")
+			w.synced("api")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.put("db", map[string]any{"password": "1", "k": "ours"})
+			theirs(w)
+			w.share("db", "labels: {team: payments}\n", "password")
+			w.synced("db")
+			w.share("db", "labels: {team: payments}\n", "k")
+			w.status("db", ReasonKeyConflict)
+			s := w.app(map[string]string{"k": "theirs"})
+			if s.Annotations[share.Annotation("db")] != "" || s.Labels["team"] != "" {
+				t.Errorf("%v %v", s.Labels, s.Annotations)
+			}
+			w.status("db", ReasonKeyConflict)
+			// It goes on as soon as there is something to be had.
+			w.share("db", "", "k", "password")
+			s = w.app(map[string]string{"k": "theirs", "password": "1"})
+			if s.Annotations[share.Annotation("db")] == "" {
+				t.Errorf("%v", s.Annotations)
+			}
+		})
+	}
+}
+
+// That a Secret may be taken over is said of what is other people's: a definition at work
+// keeps what it has.
+func TestAdoptionTakesNothingFromADefinitionThatHasIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("mail", map[string]any{"k": "mail"})
+	w.put("db", map[string]any{"k": "db", "other": "db"})
+	w.theirs(map[string]string{"theirs": "t", "other": "theirs"})
+	w.share("mail", "", "k")
+	w.synced("mail")
+	w.edit(app, func(s *corev1.Secret) { s.Annotations[copies.AnnotationAdopt] = w.name + "/db" })
+	w.share("db", "", "k", "other")
+	if x := w.status("db", ReasonKeyConflict); !strings.Contains(x.Message, "key k of definition mail") {
+		t.Errorf("%+v", x)
+	}
+	w.app(map[string]string{"theirs": "t", "other": "db", "k": "mail"})
+	w.synced("mail")
 }
 
 func TestOfTwoDefinitionsThatAskForOneKeyTheOneThatHasItKeepsIt(t *testing.T) {
@@ -271,7 +322,7 @@ func TestASecretIsSharedOrSomebodysAsAWhole(t *testing.T) {
 	w.share("whole", "", "a")
 	w.synced("whole", "part")
 	s := w.app(map[string]string{"a": "1", "p": "3"})
-	if s.Labels[kube.LabelName] != "" || s.Annotations[kube.AnnotationHash] != "" || s.Annotations[kube.AnnotationCommit] != "" {
+	if s.Labels[copies.LabelName] != "" || s.Annotations[copies.AnnotationHash] != "" || s.Annotations[copies.AnnotationCommit] != "" {
 		t.Errorf("%v %v", s.Labels, s.Annotations)
 	}
 	// As a whole it can't be had while others have a share.
@@ -297,8 +348,35 @@ func TestOnesOwnShareBecomesACopyWhereNothingElseIsInTheSecret(t *testing.T) {
 	w.edit(app, func(s *corev1.Secret) { delete(s.Data, "theirs") })
 	w.synced("db")
 	s := w.app(map[string]string{"a": "1", "b": "2"})
-	if s.Labels[kube.LabelName] != "db" || s.Annotations[share.Annotation("db")] != "" {
+	if s.Labels[copies.LabelName] != "db" || s.Annotations[share.Annotation("db")] != "" {
 		t.Errorf("%v %v", s.Labels, s.Annotations)
+	}
+}
+
+// A change of mode may change the type as well, which nobody else has a say in.
+func TestOnesOwnShareBecomesACopyOfAnotherType(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("db", map[string]any{"a": "1", "b": "2"})
+	w.share("db", "labels: {team: payments}\n", "a")
+	w.synced("db")
+	before := w.app(map[string]string{"a": "1"})
+	w.push(map[string]*string{fileOf("db"): w.yaml("db", "type: example.com/x\n", "app")})
+	w.synced("db")
+	s := w.app(map[string]string{"a": "1", "b": "2"})
+	if s.Type != "example.com/x" || s.UID == before.UID || s.Annotations[share.Annotation("db")] != "" || s.Labels["team"] != "" {
+		t.Errorf("%s %v %v", s.Type, s.Labels, s.Annotations)
+	}
+	// Not where somebody else has written to the Secret.
+	w.delete(app)
+	w.share("db", "", "a")
+	w.app(map[string]string{"a": "1"})
+	w.edit(app, func(s *corev1.Secret) { s.Annotations["theirs"] = "t" })
+	before = w.get(app)
+	w.push(map[string]*string{fileOf("db"): w.yaml("db", "type: example.com/y\n", "app")})
+	w.status("db", ReasonTypeMismatch)
+	if now := w.get(app); now.UID != before.UID || now.Annotations["theirs"] != "t" {
+		t.Errorf("%+v", now)
 	}
 }
 
@@ -306,7 +384,7 @@ func TestAnotherTenantsSecretIsNotShared(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.put("db", map[string]any{"a": "1"})
-	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "app", Labels: map[string]string{kube.LabelTenant: "neighbour"},
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "app", Labels: map[string]string{copies.LabelTenant: "neighbour"},
 		Annotations: map[string]string{share.Annotation("db"): share.Stamp{Tenant: w.name, Path: "db", Version: 1, Keys: map[string]string{"a": "0"}}.Text()}}}
 	before := w.create("production", s)
 	w.share("db", "", "a")
@@ -321,10 +399,10 @@ func TestAnotherTenantsSecretIsNotShared(t *testing.T) {
 	w.weighed()
 	w.delete(app)
 	s.ResourceVersion, s.UID = "", ""
-	s.Labels[kube.LabelTenant] = w.name
+	s.Labels[copies.LabelTenant] = w.name
 	s.Annotations = map[string]string{share.Annotation("secret-plan"): share.Stamp{Tenant: "neighbour", Path: "x", Version: 1, Keys: map[string]string{"a": "0"}}.Text()}
 	s.Data = map[string][]byte{"a": []byte("theirs")}
-	_, err := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{FieldManager: kube.FieldManager})
+	_, err := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{FieldManager: copies.FieldManager})
 	w.must(err)
 	w.share("db", "", "a")
 	if x := w.status("db", ReasonKeyConflict); strings.Contains(x.Message, "secret-plan") {
@@ -337,144 +415,26 @@ func TestAnotherTenantsSecretIsNotShared(t *testing.T) {
 	w.app(map[string]string{"a": "theirs"})
 }
 
-func TestALabelOfAnothersIsLeftAloneUnlessItSaysTheSame(t *testing.T) {
+// What a Secret that others have a share of comes to hold, only the cluster knows.
+func TestWhatTheClusterHasAgainstTheDataOfASharedSecretIsTheAuthorsToMend(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.put("db", map[string]any{"a": "1"})
-	w.theirs(map[string]string{"theirs": "t"}) // with the label app: web
-	w.share("db", "labels: {app: web, team: payments}\n", "a")
-	w.synced("db")
-	w.share("db", "labels: {app: api, team: payments}\n", "a")
-	if x := w.status("db", ReasonKeyConflict); !strings.Contains(x.Message, "label app of field manager their-controller") {
+	w.put("db", map[string]any{"a": "1", "big": strings.Repeat(canary, 100<<10), "tls.crt": "c", "tls.key": "k"})
+	w.share("db", "type: kubernetes.io/tls\n", "a")
+	if x := w.status("db", ReasonInvalidKey); x.State != Error || !strings.Contains(x.Message, "data[tls.crt]") || !strings.Contains(x.Message, "does not fit its type") {
 		t.Errorf("%+v", x)
 	}
-	if s := w.app(map[string]string{"theirs": "t", "a": "1"}); s.Labels["app"] != "web" || s.Labels["team"] != "payments" {
-		t.Errorf("%v", s.Labels)
-	}
-	// What was only the same as theirs is not taken away with the share.
-	w.share("db", deletes+"labels: {app: web}\n", "a")
-	w.synced("db")
+	w.share("db", "type: kubernetes.io/tls\n", "a", "tls.crt", "tls.key")
+	w.status("db", ReasonSynced)
 	w.remove("db")
-	if s := w.app(map[string]string{"theirs": "t"}); s.Labels["app"] != "web" || s.Labels["team"] != "" {
-		t.Errorf("%v", s.Labels)
-	}
-}
+	w.delete(app)
 
-func TestAFightOverASharedKeyIsDampedAndNamesWhoFights(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.put("db", map[string]any{"a": "1"})
-	w.theirs(map[string]string{"theirs": "t"})
-	w.share("db", "", "a")
-	w.synced("db")
-	secrets := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace)
-	stop := w.opposes("app", 0, func(s *corev1.Secret) bool { return string(s.Data["a"]) == "1" }, func(s *corev1.Secret) error {
-		s.Data["a"] = []byte("x")
-		_, err := secrets.Update(w.ctx, s, metav1.UpdateOptions{FieldManager: "the-opponent"})
-		return err
-	})
-	x := w.status("db", ReasonContended)
-	stop()
-	if x.State != Error || !strings.Contains(x.Message, "the-opponent") {
+	before := w.theirs(map[string]string{"theirs": strings.Repeat("t", 700<<10)})
+	w.share("db", "", "big")
+	if x := w.status("db", ReasonValueTooLarge); x.State != Error || strings.Contains(x.Message, canary) || !strings.Contains(x.Message, "with what others have in it") {
 		t.Errorf("%+v", x)
 	}
-}
-
-func TestWhatAdmissionMakesOfAShareIsSaidAndNotFought(t *testing.T) {
-	w := newWorld(t)
-	w.put("db", map[string]any{"a": "1"})
-	w.theirs(map[string]string{"theirs": "t"})
-	end := w.mutates(`has(object.data) && "a" in object.data ? [JSONPatch{op: "replace", path: "/data/a", value: "eHg="}] : []`,
-		func(s *corev1.Secret) bool { return string(s.Data["a"]) == "xx" })
-	w.share("db", "", "a")
-	if x := w.status("db", ReasonAltered); !strings.Contains(x.Message, "changes the data keys a") {
-		t.Errorf("%+v", x)
-	}
-	// Nor when somebody touches something else on it.
-	before := w.edit(app, func(s *corev1.Secret) { s.Data["theirs"] = []byte("t2") })
-	w.define("other", "production/.")
-	w.put("other", map[string]any{"b": "1"}) // which takes as long as any write would
-	w.synced("other")
-	w.status("db", ReasonAltered)
 	if now := w.get(app); now.ResourceVersion != before.ResourceVersion {
-		t.Error("it is written again and again")
+		t.Errorf("it was written: %v", now.Annotations)
 	}
-	end()
-	w.synced("db")
-	w.app(map[string]string{"theirs": "t2", "a": "1"})
-}
-
-func TestEachShareRestartsAWorkloadForItsOwnKeys(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.deploy("web")
-	for _, name := range []string{"db", "mail"} {
-		w.put(name, map[string]any{name: "1"})
-		w.push(map[string]*string{fileOf(name): new(fmt.Sprintf("name: %s\nsecretPath: %s\nmode: Merge\ndata: {%s: {key: %s}}\nsync: [{cluster: production, namespace: %s, secretName: app, restart: [deployment/web]}]\n",
-			name, name, name, name, w.namespace))})
-		w.current(name, time.Time{})
-	}
-	if d := w.deployment("web"); len(d.Spec.Template.Annotations) != 0 {
-		t.Fatalf("when its copies are first made the template has %v", d.Spec.Template.Annotations)
-	}
-	began := time.Now()
-	w.put("db", map[string]any{"db": "2"})
-	w.current("db", began)
-	d := w.deployment("web")
-	if marks := d.Spec.Template.Annotations; len(marks) != 1 || marks[restart.Annotation("app_db")] == "" {
-		t.Errorf("%v", marks)
-	}
-	w.stands("mail", "/Synced")
-	if now := w.deployment("web"); now.Generation != d.Generation {
-		t.Error("it is restarted again for what did not change")
-	}
-}
-
-func TestASuspendedShareIsLeftAsItIs(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.put("db", map[string]any{"a": "1"})
-	w.theirs(map[string]string{"theirs": "t"})
-	w.share("db", "suspend: true\n", "a")
-	w.status("db", ReasonSuspended)
-	w.app(map[string]string{"theirs": "t"})
-	w.share("db", "", "a")
-	w.synced("db")
-	w.share("db", "suspend: true\n", "a")
-	w.status("db", ReasonSuspended)
-	w.edit(app, func(s *corev1.Secret) { s.Data["a"] = []byte("edited") })
-	w.statusWhere("db", "the drift", func(s Status) bool { return strings.Contains(s.Targets[0].Message, "edited") })
-	w.app(map[string]string{"theirs": "t", "a": "edited"})
-}
-
-func TestAnImmutableSecretIsNotShared(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.put("db", map[string]any{"a": "1"})
-	before := w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "app"}, StringData: map[string]string{"theirs": "t"}, Immutable: new(true)})
-	w.share("db", "", "a")
-	if x := w.status("db", ReasonTypeMismatch); !strings.Contains(x.Message, "immutable") {
-		t.Errorf("%+v", x)
-	}
-	if now := w.get(app); now.UID != before.UID || now.ResourceVersion != before.ResourceVersion {
-		t.Errorf("%+v", now)
-	}
-}
-
-func TestASharedSecretInEveryNamespaceWithALabel(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.put("db", map[string]any{"a": "1"})
-	w.label("production", w.name+"-a", `{"team":"`+w.name+`"}`)
-	w.push(map[string]*string{fileOf("db"): new("name: db\nsecretPath: db\nmode: Merge\ndeletionPolicy: Delete\ndata: {a: {key: a}}\nsync: [{cluster: production, namespaceSelector: {matchLabels: {team: \"" + w.name + "\"}}, secretName: app}]\n")})
-	there := "production/" + w.name + "-a/app"
-	w.stands("db", "-a/Synced")
-	w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "app"}, StringData: map[string]string{"theirs": "t"}})
-	w.label("production", w.namespace, `{"team":"`+w.name+`"}`)
-	w.stands("db", "/Synced", "-a/Synced")
-	w.app(map[string]string{"theirs": "t", "a": "1"})
-	// A namespace that stops matching is a target removed: the keys go from there.
-	w.label("production", w.namespace, `{"team":null}`)
-	w.app(map[string]string{"theirs": "t"})
-	w.holds(there, map[string]string{"a": "1"})
 }

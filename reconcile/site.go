@@ -6,13 +6,12 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"go.opentelemetry.io/otel/trace"
 	"k8s.io/utils/clock"
 
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/meter"
 	"secretsync/reconcile/queue"
 )
 
@@ -23,42 +22,26 @@ import (
 type site struct {
 	clock   clock.WithTicker
 	log     *slog.Logger
-	metrics *metrics
+	metrics *meter.Meter
 	tracer  trace.Tracer // nil: nothing is traced
-
-	queue   atomic.Pointer[queue.Queue[*place]] // nil before it is started
-	wanted  atomic.Int32                        // how many workers there should be
-	working atomic.Int32                        // how many there are
+	crew    *queue.Crew[*place]
 
 	mu     sync.RWMutex
-	places map[kube.Key]*place // of Secrets as a whole
+	places map[copies.Key]*place // of Secrets as a whole
 
 	// sharing guards parts. It is taken last, since a pass asks for them.
 	sharing sync.RWMutex
-	parts   map[kube.Key]map[kube.Owner]*place // of shares; made when the first is claimed
+	parts   map[copies.Key]map[copies.Owner]*place // of shares; made when the first is claimed
 
 	// Guarded by atlas.mu:
 	identity    string // empty until it is known
 	connections []*connection
-	crew        *crew // nil before it is started
 }
 
-// crew is what a site's workers run under.
-type crew struct {
-	ctx  context.Context
-	stop context.CancelFunc
-	wg   *sync.WaitGroup // of the reconciler
-}
-
-// start begins to work until ctx ends or it is stopped. atlas.mu is held.
-func (s *site) start(ctx context.Context, wg *sync.WaitGroup) {
-	c := &crew{wg: wg}
-	c.ctx, c.stop = context.WithCancel(ctx)
-	q := queue.New(s.clock, (*place).class)
-	s.queue.Store(q)
-	s.crew = c
-	context.AfterFunc(c.ctx, q.ShutDown)
-	s.hire()
+func newSite(c clock.WithTicker, log *slog.Logger, m *meter.Meter, tracer trace.Tracer) *site {
+	s := &site{clock: c, log: log, metrics: m, tracer: tracer, places: make(map[copies.Key]*place)}
+	s.crew = queue.NewCrew(c, (*place).class, s.work)
+	return s
 }
 
 // hire has as many workers as the connection that may write most. atlas.mu is
@@ -68,60 +51,14 @@ func (s *site) hire() {
 	for _, c := range s.connections {
 		most = max(most, c.writes)
 	}
-	s.wanted.Store(int32(most))
-	if s.crew == nil {
-		return
-	}
-	for s.working.Load() < s.wanted.Load() {
-		s.working.Add(1)
-		s.crew.wg.Go(func() { s.work(s.crew.ctx, s.queue.Load()) })
-	}
+	s.crew.Hire(most)
 }
 
-// work brings places in order, one after the other, until the queue ends or
-// there are more workers than wanted.
-func (s *site) work(ctx context.Context, q *queue.Queue[*place]) {
-	for !s.dismissed() {
-		p, ended := q.Get()
-		if ended {
-			s.working.Add(-1)
-			return
-		}
-		if ctx.Err() == nil {
-			kind, began := p.class().Kind, s.clock.Now()
-			s.pass(ctx, p)
-			s.metrics.passed(kind, s.clock.Since(began))
-		}
-		q.Done(p)
-	}
-}
-
-// dismissed reports whether a worker is one too many, and counts it out: in one
-// step, so that of several who ask at once no more go than are too many.
-func (s *site) dismissed() bool {
-	for {
-		n := s.working.Load()
-		if n <= s.wanted.Load() {
-			return false
-		}
-		if s.working.CompareAndSwap(n, n-1) {
-			return true
-		}
-	}
-}
-
-// add has a place worked on soon.
-func (s *site) add(p *place) {
-	if q := s.queue.Load(); q != nil {
-		q.Add(p)
-	}
-}
-
-// later has a place looked at again after a while, if nothing makes it due before.
-func (s *site) later(p *place, after time.Duration) {
-	if q := s.queue.Load(); q != nil {
-		q.AddAfter(p, after)
-	}
+// work brings a place in order.
+func (s *site) work(ctx context.Context, p *place) {
+	kind, began := p.class().Kind, s.clock.Now()
+	s.pass(ctx, p)
+	s.metrics.Passed(kind, s.clock.Since(began))
 }
 
 // claim enters a target's wish for its place, which is not worked on for that yet; see
@@ -152,9 +89,11 @@ func (s *site) release(t *target) {
 	s.mu.Unlock()
 	if left > 0 {
 		p.due()
-		return
+		if p.part == nil {
+			return
+		}
 	}
-	for _, other := range s.around(p.at) { // what it let go of may be theirs now
+	for _, other := range s.around(p.at) { // what it let go of, or asks for no more, may be theirs now
 		other.due()
 	}
 }
@@ -166,50 +105,80 @@ func (s *site) slot(t *target) *place {
 		if p == nil {
 			p = &place{site: s, at: t.at}
 			s.places[t.at] = p
+			s.filled(t.at, p)
 		}
 		return p
 	}
 	s.sharing.Lock()
 	defer s.sharing.Unlock()
 	if s.parts == nil {
-		s.parts = make(map[kube.Key]map[kube.Owner]*place)
+		s.parts = make(map[copies.Key]map[copies.Owner]*place)
 	}
 	if s.parts[t.at] == nil {
-		s.parts[t.at] = make(map[kube.Owner]*place)
+		s.parts[t.at] = make(map[copies.Owner]*place)
 	}
 	p := s.parts[t.at][t.owner]
 	if p == nil {
-		p = &place{site: s, at: t.at, part: &t.owner}
+		p = &place{site: s, at: t.at, part: &portion{owner: t.owner}}
+		p.part.whole.Store(s.places[t.at])
 		s.parts[t.at][t.owner] = p
 	}
 	return p
+}
+
+// filled tells those who share a Secret where it is claimed as a whole, or with nil that
+// it is not any more. s.mu is held.
+func (s *site) filled(key copies.Key, whole *place) {
+	s.sharing.RLock()
+	defer s.sharing.RUnlock()
+	for _, p := range s.parts[key] {
+		p.part.whole.Store(whole)
+	}
 }
 
 // vacate forgets a place that nobody claims. s.mu is held.
 func (s *site) vacate(p *place) {
 	if p.part == nil {
 		delete(s.places, p.at)
+		s.filled(p.at, nil)
 		return
 	}
 	s.sharing.Lock()
 	defer s.sharing.Unlock()
-	delete(s.parts[p.at], *p.part)
+	delete(s.parts[p.at], p.part.owner)
 	if len(s.parts[p.at]) == 0 {
 		delete(s.parts, p.at)
 	}
 }
 
-// shares reports whether a definition claims a share of a Secret.
-func (s *site) shares(key kube.Key, o kube.Owner) bool { return s.share(key, o) != nil }
+// others are what the other definitions of a tenant ask for that claim a share of a
+// Secret, by whose they are; nil: there are none.
+func (s *site) others(key copies.Key, o copies.Owner) map[copies.Owner]copies.Claim {
+	s.sharing.RLock()
+	defer s.sharing.RUnlock()
+	var others map[copies.Owner]copies.Claim
+	for owner, p := range s.parts[key] {
+		asker := p.part.asker.Load()
+		if owner == o || owner.Tenant != o.Tenant || asker == nil {
+			continue
+		}
+		if others == nil {
+			others = make(map[copies.Owner]copies.Claim)
+		}
+		others[owner] = asker.asks.Load().claim
+	}
+	return others
+}
 
-func (s *site) share(key kube.Key, o kube.Owner) *place {
+// share returns the place of a definition's share; nil where it claims none.
+func (s *site) share(key copies.Key, o copies.Owner) *place {
 	s.sharing.RLock()
 	defer s.sharing.RUnlock()
 	return s.parts[key][o]
 }
 
 // of returns the place that a copy or share is the work of, nil where none is claimed.
-func (s *site) of(key kube.Key, c *kube.Copy) *place {
+func (s *site) of(key copies.Key, c *copies.Copy) *place {
 	if c.Part {
 		return s.share(key, c.Owner)
 	}
@@ -219,7 +188,7 @@ func (s *site) of(key kube.Key, c *kube.Copy) *place {
 }
 
 // around returns the places in which one Secret is wished for, as a whole or a share.
-func (s *site) around(key kube.Key) (places []*place) {
+func (s *site) around(key copies.Key) (places []*place) {
 	s.mu.RLock()
 	if p := s.places[key]; p != nil {
 		places = append(places, p)

@@ -1,9 +1,10 @@
 package reconcile
 
 import (
+	"fmt"
 	"time"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
 )
@@ -81,12 +82,12 @@ type TargetStatus struct {
 	VaultVersions map[string]int
 	// Restarts are the workloads of the target's restart list; nil where it has none.
 	Restarts []RestartStatus
-	Commit   gitstore.Revision // the commit the copy came from; zero where it is not known
+	Commit   catalog.Revision // the commit the copy came from; zero where it is not known
 	// Observed is the revision of the definition that State was judged by; zero
 	// where it was judged by none yet. Commit stays that of the last write to the
 	// copy, Observed moves with every commit that changes the definition: a commit
 	// is live where Observed is it and State is Synced.
-	Observed gitstore.Revision
+	Observed catalog.Revision
 }
 
 // Declared is the place by which the definition declares the target: that of its
@@ -134,4 +135,87 @@ type TenantStatus struct {
 	Phase   Phase
 	Reason  Reason // of what is worst; ReasonSynced where nothing is wrong
 	Message string // the same in words
+}
+
+// hold tells that copies of the definition are not deleted, where nothing is worse.
+func (s *Status) hold(words string, since time.Time) {
+	switch {
+	case words == "":
+	case s.Phase == PhaseActive:
+		s.Phase, s.Ready = PhasePending, Condition{Reason: ReasonDeletionHeld, Message: words, LastTransition: later(since, s.Ready.LastTransition)}
+	default:
+		s.Ready.Message += "; besides, " + words
+	}
+}
+
+// warn adds to what should be known; empty is nothing.
+func (s *Status) warn(text string) {
+	if text != "" {
+		s.Warnings = append(s.Warnings, text)
+		s.Ready.Message += "; " + text
+	}
+}
+
+// sum makes a definition's phase and condition of its targets' standing.
+func sum(e *catalog.Entry, standings []standing) Status {
+	s := Status{Targets: make([]TargetStatus, len(standings))}
+	count := make(map[State]int)
+	var worst *standing
+	last := e.Changed
+	for i := range standings {
+		x := &standings[i]
+		s.Targets[i] = x.TargetStatus
+		count[x.State]++
+		if x.since.After(last) {
+			last = x.since
+		}
+		if x.State != Synced && (worst == nil || x.State == Error && worst.State == Pending) {
+			worst = x
+		}
+	}
+	s.Phase = phase(count, e.Invalid != nil)
+	switch {
+	case e.Invalid != nil:
+		s.Ready = Condition{Reason: ReasonInvalidDefinition, Message: e.Invalid.Error(), LastTransition: e.Changed}
+		if e.Usable() {
+			s.Ready.Message += fmt.Sprintf("; the version of commit %s goes on being synced", e.Source)
+		}
+	case worst == nil:
+		s.Ready = Condition{Status: true, Reason: ReasonSynced, Message: syncedMessage(len(standings), desired(e).Sync), LastTransition: last}
+	default:
+		since := worst.since
+		if since.IsZero() {
+			since = e.Changed
+		}
+		place := worst.Target.Place(e.Name)
+		s.Ready = Condition{Reason: worst.Reason, Message: fmt.Sprintf("%d of %d targets synced; %s: %s", count[Synced], len(standings), place, worst.Message), LastTransition: since}
+	}
+	return s
+}
+
+func syncedMessage(targets int, sync []definition.Target) string {
+	switch {
+	case targets == 0 && len(sync) > 0:
+		return "no namespace matches; nothing to sync"
+	case targets == 0:
+		return "no targets; nothing to sync"
+	case targets == 1:
+		return "the target is synced"
+	}
+	return fmt.Sprintf("all %d targets are synced", targets)
+}
+
+// phase sums counts of target states up, as the HTTP contract has it. A file
+// that is invalid at HEAD is a failure beside its targets.
+func phase(count map[State]int, invalid bool) Phase {
+	failing := count[Error] > 0 || invalid
+	switch {
+	case failing && count[Synced] > 0:
+		return PhaseDegraded
+	case failing:
+		return PhaseFailed
+	case count[Pending] > 0:
+		return PhasePending
+	}
+	return PhaseActive
 }

@@ -6,10 +6,11 @@ import (
 	"time"
 	"unique"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
+	"secretsync/reconcile/decide"
 	"secretsync/reconcile/fault"
-	"secretsync/reconcile/kube"
-	"secretsync/reconcile/vault"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/vault/kv"
 )
 
 // told is what was last said of a target: statuses are worked out anew each
@@ -18,10 +19,16 @@ import (
 type told struct {
 	kind     unique.Handle[kind]
 	message  string
-	since    int64         // when kind last changed
-	right    bool          // value and copy agreed
-	version  vault.Version // that of the value meanwhile
-	lastSync int64         // when they were last known to
+	since    int64      // when kind last changed
+	right    bool       // value and copy agreed
+	version  kv.Version // that of the value meanwhile
+	lastSync int64      // when they were last known to
+}
+
+// kind is the part of how a target stands that a transition is told of.
+type kind struct {
+	state  State
+	reason Reason
 }
 
 // as is how it was told to stand; empty before anything was.
@@ -36,19 +43,19 @@ func (d *told) as() kind {
 type standing struct {
 	TargetStatus           // but for what the copy tells; see full
 	since        time.Time // when state or reason last changed
-	copy         *kube.Copy
+	copy         *copies.Copy
 }
 
 // full fills in what the copy tells: it costs more than all the rest, and only
 // those want it who ask for one definition.
-func (s standing) full(o kube.Owner) standing {
+func (s standing) full(o copies.Owner) standing {
 	if c := s.copy; c != nil && c.Owner == o && c.Intact && c.Labelled && !c.Format.Newer() {
 		s.VaultVersion = c.Version
 		if c.Others != "" {
-			s.VaultVersions = versions(c.Others)
+			s.VaultVersions = decide.Versions(c.Others)
 			s.VaultVersions[c.Path] = c.Version
 		}
-		s.Commit, _ = gitstore.ParseRevision(c.Commit) // zero where somebody edited it
+		s.Commit, _ = catalog.ParseRevision(c.Commit) // zero where somebody edited it
 	}
 	return s
 }
@@ -56,7 +63,7 @@ func (s standing) full(o kube.Owner) standing {
 // tell says how the targets of a place stand by what was decided.
 func (w *work) tell() {
 	for _, t := range w.others {
-		t.stand(&w.in, &w.decision, w.target)
+		t.stand(&w.in, &w.Decision, w.target)
 	}
 }
 
@@ -71,16 +78,16 @@ func (t *target) stands(now time.Time) (s standing) {
 	}()
 	in, h, ok := t.look(now)
 	if !ok {
-		f := queued("not tried yet")
+		f := fault.Queued("not tried yet")
 		return standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: f.State, Reason: f.Reason, Message: f.Message}}
 	}
-	d := decide(&in)
+	d := decide.Next(&in)
 	return t.stand(&in, &d, h)
 }
 
 // look gathers what a status of the target goes by. It is false for one that
 // was withdrawn meanwhile.
-func (t *target) look(now time.Time) (in input, h *target, ok bool) {
+func (t *target) look(now time.Time) (in decide.Input, h *target, ok bool) {
 	p := t.place.Load()
 	if p == nil {
 		return in, nil, false
@@ -90,14 +97,14 @@ func (t *target) look(now time.Time) (in input, h *target, ok bool) {
 	if len(p.claims) == 0 {
 		return in, nil, false
 	}
-	in, h = p.gather(now)
+	in, h, _ = p.gather(now)
 	return in, h, true
 }
 
 // stand says how the target stands by what was decided about its place, which
 // h has, and tells of it if that is another way than before.
-func (t *target) stand(in *input, d *decision, h *target) standing {
-	f, since, right := d.fault, d.since, d.right
+func (t *target) stand(in *decide.Input, d *decide.Decision, h *target) standing {
+	f, since, right := d.Fault, d.Since, d.Right
 	if h != t {
 		f, since, right = conflict(in, t, h), time.Time{}, false
 		if down := t.connection.outage(); down != nil {
@@ -106,7 +113,7 @@ func (t *target) stand(in *input, d *decision, h *target) standing {
 			f, since = &named, down.Since
 		}
 	}
-	s := standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: Synced, Reason: ReasonSynced}, copy: in.seen.Copy}
+	s := standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: Synced, Reason: ReasonSynced}, copy: in.Seen.Copy}
 	if f != nil {
 		s.State, s.Reason, s.Message = f.State, f.Reason, f.Message
 	}
@@ -121,7 +128,7 @@ func (t *target) stand(in *input, d *decision, h *target) standing {
 	}
 	// It did not stand so during an outage that is over.
 	s.since = later(s.since, t.connection.recoveredAt())
-	if concernsVault(s.Reason) || s.Reason == ReasonSynced {
+	if decide.ConcernsVault(s.Reason) || s.Reason == ReasonSynced {
 		s.since = later(s.since, t.tenant.recoveredAt())
 	}
 	return s
@@ -129,7 +136,7 @@ func (t *target) stand(in *input, d *decision, h *target) standing {
 
 // tell keeps what is told of the target, fills in what that says of when, and
 // returns what was told before.
-func (t *target) tell(s *standing, in *input, right bool, outage time.Time) (before told) {
+func (t *target) tell(s *standing, in *decide.Input, right bool, outage time.Time) (before told) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before = t.told
@@ -139,7 +146,7 @@ func (t *target) tell(s *standing, in *input, right bool, outage time.Time) (bef
 		return before
 	}
 	if is := (kind{s.State, s.Reason}); before.as() != is {
-		t.told.kind, t.told.since = unique.Make(is), in.now.UnixNano()
+		t.told.kind, t.told.since = unique.Make(is), in.Now.UnixNano()
 	}
 	t.told.message = s.Message
 	s.since = instant(t.told.since)
@@ -147,7 +154,7 @@ func (t *target) tell(s *standing, in *input, right bool, outage time.Time) (bef
 }
 
 // agree keeps when value and copy were last known to agree.
-func (d *told) agree(in *input, right bool, outage time.Time) {
+func (d *told) agree(in *decide.Input, right bool, outage time.Time) {
 	confirm := func(at time.Time) {
 		if at.After(instant(d.lastSync)) {
 			d.lastSync = at.UnixNano()
@@ -155,24 +162,17 @@ func (d *told) agree(in *input, right bool, outage time.Time) {
 	}
 	switch {
 	case right && d.right:
-		confirm(in.source.Checked)
+		confirm(in.Source.Checked)
 	case right:
-		d.lastSync = in.now.UnixNano()
-	case d.right && in.version() != d.version:
-		confirm(in.source.Stood)
-	case d.right && !outage.IsZero() && outage.Before(in.source.Checked):
+		d.lastSync = in.Now.UnixNano()
+	case d.right && in.Version() != d.version:
+		confirm(in.Source.Stood)
+	case d.right && !outage.IsZero() && outage.Before(in.Source.Checked):
 		confirm(outage)
 	case d.right:
-		confirm(in.source.Checked)
+		confirm(in.Source.Checked)
 	}
-	d.right, d.version = right, in.version()
-}
-
-// version tells apart what the vault holds for the copy, further paths included.
-func (in *input) version() vault.Version {
-	v := in.source.Version
-	v.Created += in.others
-	return v
+	d.right, d.version = right, in.Version()
 }
 
 func later(a, b time.Time) time.Time {
@@ -204,20 +204,21 @@ var transition = map[slog.Level]string{slog.LevelDebug: "target settled", slog.L
 // of the cluster itself, the vault or the configuration.
 func (t *target) warn(s *standing) {
 	switch s.Reason {
-	case ReasonNotOwned, ReasonTypeMismatch, ReasonNewerFormat, ReasonTargetConflict, ReasonValueDeleted, ReasonInvalidKey, ReasonValueTooLarge, ReasonForbidden, ReasonAltered, ReasonContended:
+	case ReasonNotOwned, ReasonTypeMismatch, ReasonNewerFormat, ReasonTargetConflict, ReasonKeyConflict,
+		ReasonValueDeleted, ReasonInvalidKey, ReasonKeyNotFound, ReasonTemplateFailed, ReasonValueTooLarge, ReasonForbidden, ReasonAltered, ReasonContended:
 		t.connection.kube.Warn(t.at, string(s.Reason), s.Message)
 	}
 }
 
 // conflict says that another target has the place.
-func conflict(in *input, t, h *target) *fault.Fault {
+func conflict(in *decide.Input, t, h *target) *fault.Fault {
 	switch {
 	case h.owner == t.owner:
-		return targetConflict("another target of this definition is the same Secret %s by the name of cluster %s; remove one", in.at, h.spec.Cluster)
+		return targetConflict("another target of this definition is the same Secret %s by the name of cluster %s; remove one", in.At, h.spec.Cluster)
 	case h.owner.Tenant == t.owner.Tenant:
-		return targetConflict("definition %s already fills Secret %s in cluster %s; remove the target from one of the two", h.owner.Name, in.at, t.spec.Cluster)
+		return targetConflict("definition %s already fills Secret %s in cluster %s; remove the target from one of the two", h.owner.Name, in.At, t.spec.Cluster)
 	}
-	return targetConflict("Secret %s in cluster %s is already filled from elsewhere; choose another secretName or namespace", in.at, t.spec.Cluster)
+	return targetConflict("Secret %s in cluster %s is already filled from elsewhere; choose another secretName or namespace", in.At, t.spec.Cluster)
 }
 
 func targetConflict(format string, args ...any) *fault.Fault {

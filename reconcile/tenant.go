@@ -8,11 +8,14 @@ import (
 	"time"
 	"unique"
 
-	"k8s.io/utils/clock"
-
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/sleeper"
+	"secretsync/reconcile/lookout"
+	"secretsync/reconcile/meter"
 	"secretsync/reconcile/restart"
+	"secretsync/reconcile/sweep"
 	"secretsync/reconcile/vault"
 )
 
@@ -24,13 +27,18 @@ type tenant struct {
 	broker     *vault.Broker
 	atlas      *atlas
 	restarter  *restart.Restarter
-	clock      clock.WithTicker
+	clock      Clock
 	log        *slog.Logger
 
+	terms terms // in force; guarded by the reconciler's mu
+
+	// taken is what definitions and origins agree with: set with mu held, and nil before and
+	// after it is worked for.
+	taken atomic.Pointer[catalog.Snapshot]
+
 	mu          sync.RWMutex
-	grants      map[definition.ClusterName]grant
-	taken       *gitstore.Snapshot // what definitions and origins agree with
-	ended       bool               // it is no longer configured: nothing is taken in
+	grants      map[definition.ClusterName]grant // written with the reconciler's mu held as well
+	ended       bool                             // it is no longer configured: nothing is taken in
 	definitions map[definition.Name]*followed
 	origins     map[definition.SecretPath]*origin
 	entering    bool                                   // a snapshot is being taken in
@@ -38,7 +46,10 @@ type tenant struct {
 	choosing    map[*followed]struct{}                 // those with selections
 	selecting   map[*connection]map[*followed]struct{} // the same by where they select
 
-	mostNamespaces int // that one target may select
+	mostNamespaces int          // that one target may select
+	mostChosen     atomic.Int64 // that all of them together may
+	chosen         int          // that they have; guarded by mu
+	crowded        bool         // some had no room for more; guarded by mu
 
 	every     atomic.Int64 // the poll interval
 	least     atomic.Int64 // the shortest one that a definition can have
@@ -47,11 +58,11 @@ type tenant struct {
 	down      atomic.Bool  // the vault was told to be unusable
 	recovered atomic.Int64 // when the last outage of the vault ended
 
-	lookouts lookouts // of plans
+	lookout *lookout.Lookout // of plans
 
-	cleaning cleaning
-	janitor  *janitor
-	metrics  *metrics
+	sweeper *sweep.Sweeper
+	janitor *sweep.Janitor[*tenant]
+	events  meter.Events
 
 	changes  broadcast
 	versions atomic.Uint64 // counts what may change a status
@@ -61,21 +72,19 @@ func (t *tenant) interval() time.Duration { return time.Duration(t.every.Load())
 
 func (t *tenant) recoveredAt() time.Time { return instant(t.recovered.Load()) }
 
-// follow takes in every change of the repository until ctx ends.
-func (t *tenant) follow(ctx context.Context) {
-	snapshot := t.repository.Snapshot()
-	for {
-		t.take(snapshot)
-		next, err := t.repository.Wait(ctx, snapshot)
-		if err != nil {
-			if ctx.Err() == nil {
-				t.log.Error("repository no longer followed", "cause", err.Error())
-				<-ctx.Done()
-			}
-			return
+// follow takes in every change of the repository until ctx ends, and calls ended then.
+// Taking in costs what changed; of a tenant of whom nothing changes there is no goroutine.
+func (t *tenant) follow(ctx context.Context, ended func()) {
+	var last *catalog.Snapshot
+	s := sleeper.New(t.clock, func(ctx context.Context) time.Duration {
+		if snapshot := t.repository.Snapshot(); snapshot != last && ctx.Err() == nil {
+			t.take(snapshot)
+			last = snapshot
 		}
-		snapshot = next
-	}
+		return sleeper.Forever
+	})
+	stop := t.repository.Notify(s.Wake)
+	s.Start(ctx, func() { stop(); ended() })
 }
 
 // withdrawAll drops every target.
@@ -88,7 +97,8 @@ func (t *tenant) withdrawAll() {
 		t.deselect(d, definition.Definition{})
 	}
 	clear(t.definitions)
-	t.taken, t.ended = nil, true
+	t.ended = true
+	t.taken.Store(nil)
 	t.mu.Unlock()
 	t.announce()
 }

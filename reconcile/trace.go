@@ -7,7 +7,9 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
-	"secretsync/reconcile/kube"
+	"secretsync/reconcile/decide"
+	"secretsync/reconcile/kube/refusal"
+	"secretsync/reconcile/meter"
 )
 
 // commitTracer knows by which span a commit was made, if it was made or fetched just now.
@@ -16,12 +18,12 @@ type commitTracer interface {
 	Trace(commit string) trace.SpanContext
 }
 
-// origin is the span that a pass over a place comes from: that of the commit which the
+// spanOf is the span that a pass over a place comes from: that of the commit which the
 // copy is not of yet, or that which read the value it is not of yet; none if it is drift
 // that is to be put right.
-func (p *place) spanOf(in *input, t *target) trace.SpanContext {
+func (t *target) spanOf(in *decide.Input, cause *cause) trace.SpanContext {
 	commit := *t.commit.Load()
-	if cause := in.record.cause; cause != nil && cause.by == causeDrift || in.seen.Copy != nil && in.seen.Copy.Commit == commit {
+	if cause != nil && cause.by == meter.FromDrift || in.Seen.Copy != nil && in.Seen.Copy.Commit == commit {
 		return trace.SpanContext{}
 	}
 	if repository, ok := t.tenant.repository.(commitTracer); ok {
@@ -32,15 +34,15 @@ func (p *place) spanOf(in *input, t *target) trace.SpanContext {
 
 // begin begins the span of a pass that does something in the cluster. s.tracer is not nil.
 func (s *site) begin(ctx context.Context, w *work) (context.Context, trace.Span) {
-	from := w.place.spanOf(&w.in, w.target)
-	if !from.IsValid() && len(w.values) > 0 && w.values[0] != nil && (w.in.seen.Copy == nil || w.in.seen.Copy.Version != w.values[0].Number) {
+	from := w.target.spanOf(&w.in, w.cause)
+	if !from.IsValid() && len(w.values) > 0 && w.values[0] != nil && (w.in.Seen.Copy == nil || w.in.Seen.Copy.Version != w.values[0].Number) {
 		from = w.values[0].Span
 	}
 	return s.tracer.Start(trace.ContextWithSpanContext(ctx, from), "reconcile", trace.WithAttributes(
-		attribute.String("secretsync.tenant", w.in.owner.Tenant),
-		attribute.String("secretsync.definition", w.in.owner.Name),
+		attribute.String("secretsync.tenant", w.in.Owner.Tenant),
+		attribute.String("secretsync.definition", w.in.Owner.Name),
 		attribute.String("secretsync.commit", *w.target.commit.Load()),
-		attribute.String("secretsync.why", w.why),
+		attribute.String("secretsync.why", w.Why),
 	))
 }
 
@@ -53,13 +55,13 @@ func (w *work) request(ctx context.Context, verb string) (within context.Context
 	}
 	within, span := tracer.Start(ctx, "kubernetes "+verb, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("secretsync.cluster", w.target.connection.name),
-		attribute.String("k8s.namespace.name", w.in.at.Namespace),
-		attribute.String("k8s.secret.name", w.in.at.Name),
+		attribute.String("k8s.namespace.name", w.in.At.Namespace),
+		attribute.String("k8s.secret.name", w.in.At.Name),
 		attribute.String("secretsync.verb", verb),
 	))
 	return within, func(err error) {
 		if err != nil {
-			span.SetStatus(codes.Error, kube.RefusalOf(err).String())
+			span.SetStatus(codes.Error, refusal.KindOf(err).String())
 		}
 		span.End()
 	}

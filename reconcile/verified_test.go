@@ -24,7 +24,7 @@ func (w *world) verifiable(grace time.Duration) verify.Sources {
 		t := &w.config.Tenants[i]
 		grants := make(map[string]verify.Grant)
 		for alias, g := range t.Clusters {
-			grants[alias.String()] = verify.Grant{Cluster: g.Cluster, Namespaces: g.Namespaces}
+			grants[alias.String()] = verify.Grant{Cluster: g.Cluster, Namespaces: g.Namespaces, ByName: g.ByName}
 		}
 		s.Tenants = append(s.Tenants, verify.Tenant{
 			Name:     t.Name.String(),
@@ -120,7 +120,8 @@ func TestTheIndependentCheckFindsAStatusThatCantKnow(t *testing.T) {
 	t.Parallel()
 	stack := devstack.Shared(t)
 	proxy, via := productionVia(t, stack)
-	w := newWorldOn(t, stack, via)
+	// It does not notice that it is cut off, however long the check takes.
+	w := newWorldOn(t, stack, via, func(w *world) { w.config.Clusters[0].Timeout = time.Hour })
 	w.put("db", map[string]any{"password": "one"})
 	w.define("db", "production/.")
 	w.synced("db")

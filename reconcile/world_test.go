@@ -1,10 +1,8 @@
 package reconcile
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -21,13 +19,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"secretsync/examples/devstack"
+	"secretsync/examples/devstack/testlog"
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
+	"secretsync/gitstore/operation"
 )
 
-// deadline bounds every wait of a test: what takes longer has failed.
-const deadline = 30 * time.Second
+// deadline bounds every wait of a test: what takes longer has failed. Nothing that is waited for takes a
+// few seconds; on a machine on which much else runs it may.
+const deadline = time.Minute
 
 var worlds atomic.Int64
 
@@ -46,7 +47,7 @@ type world struct {
 	repo      *gitstoretest.Repository
 	config    Config
 	r         *Reconciler
-	logs      *logs
+	logs      *testlog.Log
 	ends      func()
 }
 
@@ -61,7 +62,7 @@ func newWorldOn(t *testing.T, stack *devstack.Stack, options ...func(*world)) *w
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	w := &world{t: t, ctx: ctx, stack: stack, logs: &logs{}}
+	w := &world{t: t, ctx: ctx, stack: stack, logs: &testlog.Log{}}
 	w.name = fmt.Sprintf("t%d-%d", os.Getpid(), worlds.Add(1))
 	w.namespace = w.name
 	tenant, err := gitstore.ParseTenantName(w.name)
@@ -219,13 +220,13 @@ func (w *world) defineAt(name, path string, places ...string) {
 
 func (w *world) patch(name string, places ...string) {
 	w.t.Helper()
-	_, err := w.repo.Patch(w.ctx, w.by(), w.parse(name), gitstore.Unconditional(), w.targets(places))
+	_, err := w.repo.Patch(w.ctx, w.by(), w.parse(name), operation.Unconditional(), w.targets(places))
 	w.must(err)
 }
 
 func (w *world) remove(name string) {
 	w.t.Helper()
-	w.must(w.repo.Delete(w.ctx, w.by(), w.parse(name), gitstore.Unconditional()))
+	w.must(w.repo.Delete(w.ctx, w.by(), w.parse(name), operation.Unconditional()))
 }
 
 func (w *world) by() gitstore.Attribution {
@@ -335,13 +336,19 @@ func texts(s *corev1.Secret) map[string]string {
 	return m
 }
 
+// edit changes a Secret as somebody with an editor does, who begins anew where it was written meanwhile.
 func (w *world) edit(place string, change func(*corev1.Secret)) *corev1.Secret {
 	w.t.Helper()
-	s := w.get(place)
-	change(s)
-	s, err := w.stack.Cluster(strings.Split(place, "/")[0]).Admin.CoreV1().Secrets(s.Namespace).Update(w.ctx, s, metav1.UpdateOptions{})
-	w.must(err)
-	return s
+	for {
+		s := w.get(place)
+		change(s)
+		s, err := w.stack.Cluster(strings.Split(place, "/")[0]).Admin.CoreV1().Secrets(s.Namespace).Update(w.ctx, s, metav1.UpdateOptions{})
+		if apierrors.IsConflict(err) {
+			continue
+		}
+		w.must(err)
+		return s
+	}
 }
 
 func (w *world) create(cluster string, s *corev1.Secret) *corev1.Secret {
@@ -358,24 +365,4 @@ func (w *world) delete(place string) {
 	w.t.Helper()
 	s := w.get(place)
 	w.must(w.stack.Cluster(strings.Split(place, "/")[0]).Admin.CoreV1().Secrets(s.Namespace).Delete(w.ctx, s.Name, metav1.DeleteOptions{}))
-}
-
-// logs collects a log.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-var _ io.Writer = (*logs)(nil)
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"secretsync/cmd/secretsync/internal/config"
 	"secretsync/cmd/secretsync/internal/scratch"
+	"secretsync/cmd/secretsync/internal/server"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/client"
 )
@@ -127,7 +127,7 @@ type trial struct {
 }
 
 func (d *trial) run(ctx context.Context, stderr io.Writer) error {
-	cfg, err := config.Load(d.made.Config)
+	p, cfg, err := server.Load(server.Config{Path: d.made.Config, Version: buildVersion(), Build: buildMetric()})
 	if err != nil {
 		return err
 	}
@@ -140,9 +140,8 @@ func (d *trial) run(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	d.printf("Cluster    %s (context %s)\nVault      %s\nAPI        %s\nRepository %s\n\n", d.made.Server, d.made.Context, d.made.Vault, d.client.URL, d.made.Repository)
-	p := &program{path: d.made.Config, source: configSource(d.made.Config)}
 	group, inner := errgroup.WithContext(ctx)
-	group.Go(func() error { return p.serve(inner, cfg, stderr) })
+	group.Go(func() error { return p.Run(inner, cfg, stderr) })
 	group.Go(func() error {
 		if err := d.show(inner); err != nil && inner.Err() == nil {
 			return err

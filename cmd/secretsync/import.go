@@ -19,6 +19,8 @@ import (
 	"secretsync/cmd/secretsync/internal/migrate"
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/edit"
+	"secretsync/gitstore/definition/parse"
 )
 
 // maxImport bounds what is read at once; a cluster's resources are far below it.
@@ -229,7 +231,7 @@ func readDefinitions(root string) ([]definition.Definition, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--out: %w", err)
 		}
-		if d, err := definition.Parse(definition.Folder+"/"+entry.Name(), content); err == nil {
+		if d, err := parse.File(definition.Folder+"/"+entry.Name(), content); err == nil {
 			all = append(all, d)
 		}
 	}
@@ -254,10 +256,10 @@ const (
 // encode returns a definition's file: a new one, or the one that is there with
 // more targets.
 func encode(d definition.Definition, there []byte) (content []byte, extends bool, err error) {
-	if old, err := definition.Parse(definition.Folder+"/"+d.Name.String()+definition.FileSuffix, there); err != nil || old.SecretPath != d.SecretPath {
-		return definition.Encode(d), false, nil
+	if old, err := parse.File(definition.Folder+"/"+d.Name.String()+definition.FileSuffix, there); err != nil || old.SecretPath != d.SecretPath {
+		return edit.Encode(d), false, nil
 	}
-	content, err = definition.Edit(there, definition.To(d))
+	content, err = edit.File(there, definition.To(d))
 	return content, true, err
 }
 

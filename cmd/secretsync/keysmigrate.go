@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
 	"secretsync/cmd/secretsync/internal/config"
+	"secretsync/cmd/secretsync/internal/datafolder"
 	"secretsync/cmd/secretsync/internal/keystore"
 	"secretsync/gitstore"
 )
@@ -66,11 +66,11 @@ func migrateKeys(cmd *cobra.Command, path string, to config.KeyPlace) (err error
 	if err != nil {
 		return err
 	}
-	if err := checkDataFormat(cfg.DataDir); err != nil {
+	if err := datafolder.Check(cfg.DataDir); err != nil {
 		return err
 	}
 	// For as long as it is open no server uses the data folder.
-	store, err := gitstore.Open(gitstore.Config{Dir: filepath.Join(cfg.DataDir, "repositories")})
+	store, err := gitstore.Open(gitstore.Config{Dir: datafolder.Repositories(cfg.DataDir)})
 	if err != nil {
 		return err
 	}

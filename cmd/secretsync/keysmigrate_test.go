@@ -44,6 +44,10 @@ func TestKeysAreMigratedWithNothingLost(t *testing.T) {
 	stack := devstack.Shared(t)
 	home := homeNamespace(t, stack)
 	production := stack.Cluster("production")
+	copies := strings.Replace(home, "home-", "copies-", 1)
+	if err := production.CreateNamespace(t.Context(), copies); err != nil {
+		t.Fatal(err)
+	}
 	w, err := newWorld(t.TempDir(), stack)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +87,7 @@ func TestKeysAreMigratedWithNothingLost(t *testing.T) {
 	}
 	version := func() string {
 		t.Helper()
-		s, err := production.Admin.CoreV1().Secrets(home).Get(t.Context(), "db", metav1.GetOptions{})
+		s, err := production.Admin.CoreV1().Secrets(copies).Get(t.Context(), "db", metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +99,7 @@ func TestKeysAreMigratedWithNothingLost(t *testing.T) {
 	if err := w.put("acme/db", map[string]any{"password": "one"}); err != nil {
 		t.Fatal(err)
 	}
-	w.must(t, 201, "POST", "/tenants/acme/secrets", `{"name":"db","secretPath":"db","sync":[{"cluster":"production","namespace":"`+home+`"}]}`)
+	w.must(t, 201, "POST", "/tenants/acme/secrets", `{"name":"db","secretPath":"db","sync":[{"cluster":"production","namespace":"`+copies+`"}]}`)
 	w.must(t, 200, "GET", "/tenants/acme/secrets/db?wait=Active&timeout=30s", "")
 	copied := version()
 	w.makeKey(t, "Ada")

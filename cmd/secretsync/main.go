@@ -1,7 +1,7 @@
 // Command secretsync copies secret values from Vault to Kubernetes Secrets as
-// definitions in Git say. This package only wires: it reads the configuration,
-// puts the store, the reconciler and the HTTP server together, and turns their
-// errors into words and exit codes.
+// definitions in Git say. This package is the command line: a file for each command,
+// which says what it takes and turns errors into words and exit codes. What commands
+// do is the business of rooms below; the server that serve runs is package server.
 package main
 
 import (

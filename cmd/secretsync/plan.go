@@ -15,6 +15,7 @@ import (
 	"secretsync/cmd/secretsync/internal/cli"
 	"secretsync/cmd/secretsync/internal/cli/place"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/folder"
 	"secretsync/httpapi/client"
 	"secretsync/reconcile/plan"
 )
@@ -153,7 +154,7 @@ func (o *planOptions) offline(_ context.Context, f *checkout.Folder) (*plan.Plan
 }
 
 // filesOfRevision returns the files of a commit, or those that stand where it is empty.
-func filesOfRevision(f *checkout.Folder, commit string) ([]definition.File, error) {
+func filesOfRevision(f *checkout.Folder, commit string) ([]folder.File, error) {
 	if commit == "" {
 		return f.Files()
 	}
@@ -165,7 +166,7 @@ func readSet(f *checkout.Folder, commit string, allowed int) (definition.Set, er
 	if err != nil {
 		return definition.Set{}, err
 	}
-	return definition.ReadSet(files, allowed)
+	return folder.Read(files, allowed)
 }
 
 // mostOfRequest is how long the files of a request may be, of the 1 MiB that the
@@ -254,12 +255,12 @@ func (o *planOptions) fill(request *client.PlanRequest, f *checkout.Folder, to s
 			}
 		}
 	}
-	var odd []definition.File
+	var odd []folder.File
 	for _, file := range files {
 		if slices.Contains(others, file.Name) {
 			odd = append(odd, file)
 		}
 	}
-	set, err := definition.ReadSet(odd, 0)
+	set, err := folder.Read(odd, 0)
 	return plan.Check(set, nil), err
 }

@@ -62,7 +62,7 @@ func (w *world) serveRemote() (repository string, down *atomic.Bool, stop func()
 			backend.ServeHTTP(w, r)
 		}
 	}))
-	of := "  acme:\n    repository: {url: '" + server.URL + "/acme.git', passwordFile: remote.token, pollInterval: 1s, timeout: 5s}\n"
+	of := "  acme:\n    repository: {url: '" + server.URL + "/acme.git', passwordFile: remote.token, pollInterval: 1s}\n"
 	config := filepath.Join(w.dir, "secretsync.yaml")
 	content, err := os.ReadFile(config)
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"secretsync/cmd/secretsync/internal/datafolder"
 	"secretsync/examples/devstack"
 )
 
@@ -78,7 +79,7 @@ func TestAnUpgradeWritesNothingAndNorDoesTheWayBack(t *testing.T) {
 	if answer, err := w.call("before", "GET", "/tenants/acme/secrets", "", ""); err != nil || answer.status != 200 {
 		t.Errorf("a key of the old version's: %+v, %v", answer, err)
 	}
-	if content, err := os.ReadFile(filepath.Join(w.dir, "data", dataFormatFile)); err != nil || string(content) != "1\n" {
+	if content, err := os.ReadFile(datafolder.Format(filepath.Join(w.dir, "data"))); err != nil || string(content) != "1\n" {
 		t.Errorf("the format of the data folder is %q, %v", content, err)
 	}
 	for _, cluster := range []string{"production", "staging"} {

@@ -12,7 +12,7 @@ import (
 	"secretsync/cmd/secretsync/internal/cli"
 	"secretsync/cmd/secretsync/internal/config"
 	"secretsync/cmd/secretsync/internal/findings"
-	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/folder"
 	"secretsync/reconcile"
 	"secretsync/reconcile/plan"
 )
@@ -90,7 +90,7 @@ which show each mistake beside its line in a pull request).`,
 			if err != nil {
 				return err
 			}
-			set, err := definition.ReadDir(os.DirFS(root), cmp.Or(most, allowed))
+			set, err := folder.ReadDir(os.DirFS(root), cmp.Or(most, allowed))
 			if err != nil {
 				return fmt.Errorf("%s: %w", root, err)
 			}

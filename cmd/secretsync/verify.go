@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +23,7 @@ import (
 
 	"secretsync/cmd/secretsync/internal/cli"
 	"secretsync/cmd/secretsync/internal/config"
+	"secretsync/cmd/secretsync/internal/datafolder"
 	"secretsync/reconcile"
 	"secretsync/reconcile/verify"
 )
@@ -102,7 +102,7 @@ func (o *verifyOptions) verify(cmd *cobra.Command) error {
 	}
 	cfg, err := config.Load(o.config)
 	if err == nil {
-		err = checkDataFormat(cfg.DataDir)
+		err = datafolder.Check(cfg.DataDir)
 	}
 	if err != nil {
 		return err
@@ -186,11 +186,11 @@ func (o *verifyOptions) sources(cfg *config.Config) (s verify.Sources, logout fu
 		}
 		grants := make(map[string]verify.Grant, len(t.Grants))
 		for alias, g := range t.Grants {
-			grants[alias.String()] = verify.Grant{Cluster: g.Cluster, Namespaces: g.Namespaces}
+			grants[alias.String()] = verify.Grant{Cluster: g.Cluster, Namespaces: g.Namespaces, ByName: g.ByName}
 		}
 		s.Tenants = append(s.Tenants, verify.Tenant{
 			Name:     t.Name.String(),
-			Head:     verify.OpenRepository(filepath.Join(cfg.DataDir, "repositories", t.Name.String()+".git"), t.Repository.Branch.String()),
+			Head:     verify.OpenRepository(datafolder.Repository(cfg.DataDir, t.Name), t.Repository.Branch.String()),
 			Status:   &verify.Server{URL: o.url, Tenant: t.Name.String(), Key: keys[t.Name.String()]},
 			Vault:    vault,
 			Clusters: grants,

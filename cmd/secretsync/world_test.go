@@ -169,6 +169,14 @@ func (w *world) repository(tenant string) string {
 
 // serve starts the server and waits until it is ready.
 func (w *world) serve() error {
+	if err := w.launch(); err != nil {
+		return err
+	}
+	return w.awaitReady()
+}
+
+// launch starts it, and does not wait till it is ready.
+func (w *world) launch() error {
 	if w.server != nil {
 		return errors.New("the server runs already")
 	}
@@ -185,7 +193,7 @@ func (w *world) serve() error {
 	exited := make(chan error, 1)
 	go func() { exited <- server.Wait() }()
 	w.server, w.exited, w.log = server, exited, log
-	return w.awaitReady()
+	return nil
 }
 
 func (w *world) awaitReady() error {

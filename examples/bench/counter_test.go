@@ -23,7 +23,7 @@ func TestACounterGoesOnWhenItsWatchEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	prefix := fmt.Sprintf("count%d-", os.Getpid())
 	namespace := prefix + "0"

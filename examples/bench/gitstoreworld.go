@@ -17,6 +17,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/operation"
 )
 
 // A storeWorld is a store with one tenant, whose repository git fast-import made.
@@ -94,7 +95,7 @@ func (w *storeWorld) write(ctx context.Context, worker int) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.repository.Patch(ctx, someone, w.names[int(n)%len(w.names)], gitstore.Exists(), sync)
+	_, err = w.repository.Patch(ctx, someone, w.names[int(n)%len(w.names)], operation.Exists(), sync)
 	w.commits.Add(1)
 	return err
 }

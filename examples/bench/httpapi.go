@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ import (
 	"secretsync/httpapi"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/limit"
+	"secretsync/httpapi/tenants"
 	"secretsync/reconcile"
 )
 
@@ -231,13 +233,7 @@ func (a *api) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// run starts the server, with access log, metrics and limits as in earnest, and the reconciler if it is to work.
-func (a *api) run(ctx context.Context, work bool) (_ *running, err error) {
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.store.Close())
-		}
-	}()
+func (a *api) newReconciler() (err error) {
 	a.reconciler, err = reconcile.New(reconcile.Config{
 		HashKey:  bytes.Repeat([]byte("k"), 32),
 		Clusters: []reconcile.Cluster{{Name: "production", REST: a.cluster}},
@@ -246,7 +242,17 @@ func (a *api) run(ctx context.Context, work bool) (_ *running, err error) {
 			Clusters: map[definition.ClusterName]reconcile.Grant{a.production: {Cluster: "production", Namespaces: []string{"*"}}},
 		}},
 	})
-	if err != nil {
+	return err
+}
+
+// run starts the server, with access log, metrics and limits as in earnest, and the reconciler if it is to work.
+func (a *api) run(ctx context.Context, work bool) (_ *running, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.store.Close())
+		}
+	}()
+	if err = a.newReconciler(); err != nil {
 		return nil, err
 	}
 	key, plaintext := apikey.New(a.name, apikey.Admin, "bench")
@@ -271,7 +277,7 @@ func (a *api) run(ctx context.Context, work bool) (_ *running, err error) {
 func (a *api) listen(key apikey.Key, change func(*httpapi.Config)) (*httpapi.Server, error) {
 	cfg := httpapi.Config{
 		Settings: httpapi.Settings{
-			Tenants: []httpapi.Tenant{{Name: a.name, Repository: a.repository}},
+			Tenants: []tenants.Tenant{{Name: a.name, Repository: a.repository}},
 			Keys:    []apikey.Key{key},
 			Limits:  limit.Limits{Rate: 1e9, Burst: 1e9},
 		},
@@ -376,12 +382,17 @@ func (r *running) request(method, path, body string) []byte {
 // load makes requests over 64 connections for a time and returns how many a second were answered, and what each took in ms.
 // next gives a request and the status it must have.
 func load(ctx context.Context, addr string, d time.Duration, next func(connection int) ([]byte, int)) (rate float64, latencies []float64, err error) {
+	return loadBy(ctx, func() *apiClient { return newAPIClient(addr) }, d, next)
+}
+
+// loadBy is load with clients that are made so.
+func loadBy(ctx context.Context, newClient func() *apiClient, d time.Duration, next func(connection int) ([]byte, int)) (rate float64, latencies []float64, err error) {
 	began := time.Now()
 	each := make([][]float64, apiConnections)
 	group, ctx := errgroup.WithContext(ctx)
 	for c := range apiConnections {
 		group.Go(func() error {
-			client := newAPIClient(addr)
+			client := newClient()
 			defer client.close()
 			for time.Since(began) < d {
 				if err := ctx.Err(); err != nil {
@@ -413,6 +424,7 @@ func percentile(values []float64, p int) float64 {
 // apiClient speaks as little HTTP as will do, so that what is measured is the server and not net/http's client.
 type apiClient struct {
 	addr string
+	tls  *tls.Config // nil: plain HTTP
 	conn net.Conn
 	in   *bufio.Reader
 	body []byte
@@ -426,11 +438,18 @@ func (c *apiClient) close() {
 	}
 }
 
+func (c *apiClient) dial() (net.Conn, error) {
+	if c.tls != nil {
+		return tls.Dial("tcp", c.addr, c.tls)
+	}
+	return net.Dial("tcp", c.addr)
+}
+
 // do sends a request as it stands and returns the body of its answer, good until the next call.
 func (c *apiClient) do(request []byte, status int) ([]byte, error) {
 	if c.conn == nil {
 		var err error
-		if c.conn, err = net.Dial("tcp", c.addr); err != nil {
+		if c.conn, err = c.dial(); err != nil {
 			return nil, err
 		}
 		c.in = bufio.NewReaderSize(c.conn, 64<<10)

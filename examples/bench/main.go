@@ -96,6 +96,10 @@ func main() {
 	names := flag.String("run", "", "benchmarks to run, separated by commas; empty: all")
 	output := flag.String("o", "bench.json", "file to write the results to")
 	flag.Parse()
+	if role := os.Getenv(bareRole); role != "" {
+		fmt.Fprintln(os.Stderr, "bench:", serveBare(role))
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *names, *output); err != nil {

@@ -110,11 +110,10 @@ func (r *replicaSet) end() error {
 	return errors.Join(errs...)
 }
 
-// answered waits until each tenant is answered for, by whichever server is asked, and returns how long that took.
-func (r *replicaSet) answered(ctx context.Context) (float64, error) {
-	began := time.Now()
+// answered waits until each tenant is answered for, by whichever server is asked.
+func (r *replicaSet) answered(ctx context.Context) error {
 	client := &http.Client{Timeout: 5 * time.Second}
-	err := parallel(ctx, 16, r.tenants, func(ctx context.Context, i int) error {
+	return parallel(ctx, 16, r.tenants, func(ctx context.Context, i int) error {
 		for {
 			s := r.servers[i%len(r.servers)]
 			request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/api/v1/tenants/"+tenantName(i), nil)
@@ -134,7 +133,6 @@ func (r *replicaSet) answered(ctx context.Context) (float64, error) {
 			}
 		}
 	})
-	return time.Since(began).Seconds(), err
 }
 
 // writes is how many writes of copies the servers made.
@@ -194,7 +192,7 @@ func replicas3(ctx context.Context, env *Env) (results []Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.answered(ctx); err != nil {
+	if err := r.answered(ctx); err != nil {
 		return nil, err
 	}
 	threeWrites, err := r.writes(ctx)
@@ -216,18 +214,18 @@ func replicas3(ctx context.Context, env *Env) (results []Result, err error) {
 			_ = s.cmd.Wait() // killed
 			return nil
 		}},
-		{"handover", "from the end in order of one of two till each tenant is answered for by the other", (*server).stop},
+		{"handover", "from a SIGTERM to one of two, which serves on meanwhile, till it has ended and each tenant is answered for by the other", (*server).stop},
 	} {
 		gone := r.servers[0]
 		r.servers = r.servers[1:]
+		began := time.Now()
 		if err := c.end(gone); err != nil {
 			return results, err
 		}
-		seconds, err := r.answered(ctx)
-		if err != nil {
+		if err := r.answered(ctx); err != nil {
 			return results, err
 		}
-		results = append(results, Result{Name: "replicas-3-" + c.name, Value: seconds, Unit: "s", Note: c.note})
+		results = append(results, Result{Name: "replicas-3-" + c.name, Value: time.Since(began).Seconds(), Unit: "s", Note: c.note})
 	}
 	return results, nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/parse"
 	"secretsync/reconcile/compose"
 )
 
@@ -16,7 +17,7 @@ func TestTheFloorOfRichCopiesMakesTheSameSecrets(t *testing.T) {
 	f := &fleet{name: "fleet", options: fleetOptions{targets: 1, namespaces: 1, clusters: []string{"production"}, copies: riches}}
 	for i := range riches {
 		f.names = append(f.names, "secret")
-		d, err := definition.Parse("secrets/secret.yaml", []byte(f.yaml(i)))
+		d, err := parse.File("secrets/secret.yaml", []byte(f.yaml(i)))
 		if err != nil {
 			t.Fatal(err)
 		}

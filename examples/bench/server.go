@@ -38,6 +38,11 @@ const noAddress = "127.0.0.1:0"
 
 // startServer starts a server with a configuration in a folder, as running.yaml.
 func startServer(ctx context.Context, binary, dir, config string) (*server, error) {
+	return startServerLogging(ctx, binary, dir, config, nil)
+}
+
+// startServerLogging is startServer of one that writes its log to a file, where this process has no part in it. Nil: none.
+func startServerLogging(ctx context.Context, binary, dir, config string, log *os.File) (*server, error) {
 	address := fmt.Sprintf("127.0.0.1:%d", devstack.FreePort())
 	s := &server{url: "http://" + address, log: &bytes.Buffer{}, config: filepath.Join(dir, "running.yaml"), address: address}
 	if err := s.configure(config); err != nil {
@@ -45,6 +50,9 @@ func startServer(ctx context.Context, binary, dir, config string) (*server, erro
 	}
 	s.cmd = exec.CommandContext(ctx, binary, "serve", "--config", s.config)
 	s.cmd.Stderr = s.log
+	if log != nil {
+		s.cmd.Stderr = log
+	}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return s, s.cmd.Start()
 }

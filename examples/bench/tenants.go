@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
-	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/parse"
 )
 
 func init() { register("tenants-1000", tenants1000) }
@@ -82,7 +82,7 @@ func (t *tenantry) commit(ctx context.Context, dir string) error {
 		}
 		by := gitstore.Attribution{Author: gitstore.Author{Name: "Bench", ID: "ak-bench"}, RequestID: "bench"}
 		for n := i; n < len(t.names); n += t.tenants {
-			d, err := definition.Parse("secrets/"+t.names[n]+".yaml", []byte(t.yaml(n)))
+			d, err := parse.File("secrets/"+t.names[n]+".yaml", []byte(t.yaml(n)))
 			if err != nil {
 				return err
 			}

@@ -146,18 +146,21 @@ func (d *demo) send(ctx context.Context, method, path, body string, header ...st
 	return a, json.Unmarshal(a.body, &a.list)
 }
 
+// patience is how long anything may take that must come: most takes no second, but on a machine that is busy.
+const patience = 2 * time.Minute
+
 // awaitActive waits until every target of the definition is synced.
 func (d *demo) awaitActive(ctx context.Context) error {
-	stands, err := d.client().GetSecret(ctx, definition, client.WaitOptions{For: "Active", Timeout: 30 * time.Second})
+	stands, err := d.client().GetSecret(ctx, definition, client.WaitOptions{For: "Active", Timeout: patience})
 	if err == nil && stands.Status.Phase != "Active" {
-		err = fmt.Errorf("the phase is %q after 30 seconds; want Active", stands.Status.Phase)
+		err = fmt.Errorf("the phase is %q after %s; want Active", stands.Status.Phase, patience)
 	}
 	return err
 }
 
-// await asks again and again, for 30 seconds at most.
+// await asks again and again, while there is patience.
 func await(ctx context.Context, done func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, fmt.Errorf("it did not come within 30 seconds"))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it did not come within %s", patience))
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()

@@ -283,12 +283,18 @@ func (d *demo) push(ctx context.Context, message string, edit func(content strin
 	if err != nil {
 		return pushed, err
 	}
-	stands, err := d.client().GetSecret(ctx, definition, client.WaitOptions{})
+	// The server sees a moment later that the branch has moved.
+	want, says := strings.TrimSpace(string(head)), ""
+	err = await(ctx, func(ctx context.Context) (bool, error) {
+		stands, err := d.client().GetSecret(ctx, definition, client.WaitOptions{})
+		if err != nil {
+			return false, err
+		}
+		says = stands.ResourceVersion
+		return says == want, nil
+	})
 	if err != nil {
-		return pushed, err
-	}
-	if want := strings.TrimSpace(string(head)); stands.ResourceVersion != want {
-		return pushed, fmt.Errorf("the API says revision %s; want what was pushed, %s", stands.ResourceVersion, want)
+		return pushed, fmt.Errorf("the API says revision %s; want what was pushed, %s: %w", says, want, err)
 	}
 	return pushed, nil
 }

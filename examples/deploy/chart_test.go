@@ -59,7 +59,7 @@ target: {namespaces: [payments, shop], restarts: false}
 service: {type: LoadBalancer, port: 8443, annotations: {example.com/kind: internal}}
 serviceAccount: {name: secrets-server, annotations: {example.com/role: secrets}}
 drainSeconds: 10
-terminationGracePeriodSeconds: 60
+terminationGracePeriodSeconds: 75
 podDisruptionBudget: {maxUnavailable: 2}
 networkPolicy:
   from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress}}}]
@@ -96,6 +96,11 @@ networkPolicy: {ports: []}
 // render returns what the chart makes of values, by the name of the template.
 func render(t *testing.T, release, values string) (map[string]string, error) {
 	t.Helper()
+	return renderIn(t, release, namespace, values)
+}
+
+func renderIn(t *testing.T, release, namespace, values string) (map[string]string, error) {
+	t.Helper()
 	chart, err := loader.LoadDir("chart")
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +129,12 @@ func render(t *testing.T, release, values string) (map[string]string, error) {
 
 func mustRender(t *testing.T, release, values string) map[string]string {
 	t.Helper()
-	files, err := render(t, release, values)
+	return mustRenderIn(t, release, namespace, values)
+}
+
+func mustRenderIn(t *testing.T, release, namespace, values string) map[string]string {
+	t.Helper()
+	files, err := renderIn(t, release, namespace, values)
 	if err != nil {
 		t.Fatal(err)
 	}

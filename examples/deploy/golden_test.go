@@ -31,12 +31,42 @@ tls: {secret: secretsync-tls}
 drainSeconds: 2
 `
 
-// UPDATE=1 writes the file.
-func TestTheReleaseThatIsRunIsWhatTheChartRenders(t *testing.T) {
-	const path = "testdata/in-cluster.yaml"
+// inReplicas are those of another one, of three pods that share the work, without volumes, in which each has just the rights of
+// one namespace for its copies and those at home (TestReplicasInACluster).
+const inReplicas = `
+replicaCount: 3
+replicas: {enabled: true, tlsSecret: secretsync-replicas, lease: 4s}
+keys: {store: kubernetes}
+persistence: {enabled: false}
+vaultToken: {enabled: true}
+files: {clusters: {secret: secretsync-clusters}}
+target: {namespaces: [in-replicas-copies]}
+drainSeconds: 1
+config:
+  pollInterval: 2s
+  log: {level: debug}
+  limits: {requestsPerSecond: 10000}
+  vault: {address: VAULT, mount: secret, auth: {kubernetes: {mount: production, role: secretsync-in-replicas, tokenFile: /etc/secretsync/vault-token/token}}}
+  clusters:
+    production: {inCluster: true}
+    staging: {kubeconfig: /etc/secretsync/clusters/staging.kubeconfig}
+  tenants: {TENANTS: {}}
+`
+
+// UPDATE=1 writes the files.
+func TestTheReleasesThatAreRunAreWhatTheChartRenders(t *testing.T) {
+	for name, r := range map[string]struct{ namespace, values string }{
+		"in-cluster": {namespace, inCluster}, "in-replicas": {"in-replicas", inReplicas},
+	} {
+		t.Run(name, func(t *testing.T) { holdRelease(t, name, r.namespace, r.values) })
+	}
+}
+
+func holdRelease(t *testing.T, name, namespace, values string) {
+	path := "testdata/" + name + ".yaml"
 	var want strings.Builder
-	want.WriteString("# What the chart renders of the values in golden_test.go; UPDATE=1 go test -run " + t.Name() + " writes it.\n")
-	for _, o := range objectsOf(t, mustRender(t, "in-cluster", inCluster)) {
+	want.WriteString("# What the chart renders of the values in golden_test.go; UPDATE=1 go test -run TestTheReleases writes it.\n")
+	for _, o := range objectsOf(t, mustRenderIn(t, name, namespace, values)) {
 		want.WriteString("---\n" + withoutHelm(asYAML(t, o)))
 	}
 	if os.Getenv("UPDATE") != "" {

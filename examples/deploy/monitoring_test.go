@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -63,5 +64,58 @@ func TestTheDashboardIsWholeInItsConfigMap(t *testing.T) {
 	var dashboard struct{ Panels []any }
 	if err := json.Unmarshal([]byte(content), &dashboard); err != nil || len(dashboard.Panels) == 0 {
 		t.Errorf("%d panels: %v", len(dashboard.Panels), err)
+	}
+}
+
+// What Grafana puts in place of its variables, as far as they stand in expressions.
+var variables = strings.NewReplacer("$namespace", ".*", "$tenant", ".*", "$__rate_interval", "2m")
+
+// That the metrics and labels are there is tested where a server runs: cmd/secretsync.
+func TestPrometheusTakesWhatEachPanelAsks(t *testing.T) {
+	content, err := os.ReadFile("chart/files/dashboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			ID      int
+			Type    string
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(content, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	ids, taken := map[int]bool{}, map[[2]int]string{}
+	for _, p := range dashboard.Panels {
+		if ids[p.ID] {
+			t.Errorf("%s: another panel has the id %d", p.Title, p.ID)
+		}
+		ids[p.ID] = true
+		at := p.GridPos
+		if at.X+at.W > 24 { // so wide Grafana is
+			t.Errorf("%s reaches beyond the right edge", p.Title)
+		}
+		for y := at.Y; y < at.Y+at.H; y++ {
+			for x := at.X; x < at.X+at.W; x++ {
+				if other := taken[[2]int{x, y}]; other != "" {
+					t.Fatalf("%s lies upon %s", p.Title, other)
+				}
+				taken[[2]int{x, y}] = p.Title
+			}
+		}
+		if len(p.Targets) == 0 && p.Type != "row" {
+			t.Errorf("%s asks for nothing", p.Title)
+		}
+		for _, target := range p.Targets {
+			if strings.Contains(variables.Replace(target.Expr), "$") {
+				t.Errorf("%s asks by a variable that there is not: %s", p.Title, target.Expr)
+			}
+			if _, err := parser.NewParser(parser.Options{}).ParseExpr(variables.Replace(target.Expr)); err != nil {
+				t.Errorf("%s: %s: %v", p.Title, target.Expr, err)
+			}
+		}
 	}
 }

@@ -8,27 +8,31 @@ import (
 	"time"
 )
 
-// auditPolicy logs who did what to which Secret and never what was in it.
+// auditPolicy logs who did what to which Secret and never what was in it, and all that service accounts asked for.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
   - level: Metadata
     resources: [{group: "", resources: [secrets]}]
+  - level: Metadata
+    userGroups: ["system:serviceaccounts"]
   - level: None
 `
 
-// An AuditEvent is one answered request to an API server about Secrets.
+// An AuditEvent is one answered request to an API server: about Secrets, or of a service account about anything.
 type AuditEvent struct {
 	Time      time.Time // when it arrived
 	User      string
 	Verb      string // get, list, watch, create, update, patch, delete
+	Resource  string // secrets, leases, ...; empty: it was about no object
 	Namespace string
 	Name      string
 	Code      int // of the answer
 }
 
-// Audited returns the answered requests about Secrets since the cluster first started, oldest first. The stack must have
+// Audited returns the answered requests since the cluster first started, oldest first: those about Secrets, and those of service
+// accounts. The stack must have
 // been started with Options.Audit. A request that was answered before the call is among them.
 func (c *Cluster) Audited() ([]AuditEvent, error) {
 	var events []AuditEvent
@@ -37,7 +41,7 @@ func (c *Cluster) Audited() ([]AuditEvent, error) {
 			RequestReceivedTimestamp time.Time
 			Stage, Verb              string
 			User                     struct{ Username string }
-			ObjectRef                struct{ Namespace, Name string }
+			ObjectRef                struct{ Resource, Namespace, Name string }
 			ResponseStatus           struct{ Code int }
 		}
 		if err := json.Unmarshal(line, &entry); err != nil {
@@ -45,7 +49,7 @@ func (c *Cluster) Audited() ([]AuditEvent, error) {
 		}
 		if entry.Stage == "ResponseComplete" || entry.Stage == "ResponseStarted" && entry.Verb == "watch" {
 			events = append(events, AuditEvent{
-				Time: entry.RequestReceivedTimestamp, User: entry.User.Username, Verb: entry.Verb,
+				Time: entry.RequestReceivedTimestamp, User: entry.User.Username, Verb: entry.Verb, Resource: entry.ObjectRef.Resource,
 				Namespace: entry.ObjectRef.Namespace, Name: entry.ObjectRef.Name, Code: entry.ResponseStatus.Code,
 			})
 		}

@@ -220,6 +220,41 @@ func TestAProcessThatIsKilledLeavesNothing(t *testing.T) {
 	awaitGone(t, report.PIDs, report.Dir)
 }
 
+// A server that has yet to start has a port, by its configuration, that nobody listens on.
+func TestNoTwoProcessesAreGivenOnePort(t *testing.T) {
+	give := func() map[int]bool {
+		given := make(map[int]bool)
+		for len(given) < 1000 {
+			given[devstack.FreePort()] = true
+		}
+		return given
+	}
+	if os.Getenv("DEVSTACK_CHILD") != "" {
+		json.NewEncoder(os.Stdout).Encode(give())
+		os.Exit(0)
+	}
+	ours := give()
+	child := exec.Command(os.Args[0], "-test.run=^TestNoTwoProcessesAreGivenOnePort$", "-test.v=false")
+	child.Env = append(os.Environ(), "DEVSTACK_CHILD=1")
+	child.Stderr = os.Stderr
+	said, err := child.Output()
+	must(t, err)
+	var theirs map[int]bool
+	must(t, json.Unmarshal(said, &theirs))
+	if len(theirs) != 1000 {
+		t.Errorf("a process was given %d ports", len(theirs))
+	}
+	both := 0
+	for port := range theirs {
+		if ours[port] {
+			both++
+		}
+	}
+	if both > 0 {
+		t.Errorf("%d ports were given twice", both)
+	}
+}
+
 type childReport struct {
 	Dir  string
 	PIDs map[string]int

@@ -1,12 +1,14 @@
 package devstack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,8 +20,9 @@ import (
 
 // A Pod is run as a kubelet would run it, from what the API server holds: its one container is a process in a file system of
 // its own, which is read-only but for its volumes, as the user that the pod names and without any power over the machine. Its
-// volumes are laid, and renewed, as kubelets do: see mounted. It shares the machine's network, so its address is 127.0.0.1 and
-// its ports are to be free ones.
+// volumes are laid, and renewed, as kubelets do: see mounted. It shares the machine's network, so its address is a loopback one,
+// that of its status or else 127.0.0.1, and its ports are to be free ones. So that several pods can have one configuration, those
+// that have an address of their own listen on that alone where a ConfigMap says ":8443": see narrowed.
 //
 //	NewPod ── Start ──▶ runs ── Signal, or its own end ──▶ ended ── Start ──▶ runs, with the same claims and other tokens
 //	                     │ ▲
@@ -204,9 +207,20 @@ func (p *Pod) environment() ([]string, error) {
 	return env, nil
 }
 
+var anywhere = regexp.MustCompile(`(?i)(listen: )(:\d+)\b`)
+
+// narrowed is a file of a ConfigMap as the pod gets it: who listens on all addresses there listens on the pod's, as they are all that
+// a pod has in a cluster.
+func (p *Pod) narrowed(file string) string {
+	if p.pod.Status.PodIP == "" {
+		return file
+	}
+	return anywhere.ReplaceAllString(file, "${1}"+p.pod.Status.PodIP+"${2}")
+}
+
 func (p *Pod) field(path string) (string, bool) {
 	value, ok := map[string]string{
-		"metadata.name": p.pod.Name, "metadata.namespace": p.pod.Namespace, "status.podIP": "127.0.0.1",
+		"metadata.name": p.pod.Name, "metadata.namespace": p.pod.Namespace, "status.podIP": cmp.Or(p.pod.Status.PodIP, "127.0.0.1"),
 	}[path]
 	return value, ok
 }

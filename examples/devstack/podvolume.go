@@ -141,7 +141,7 @@ func (p *Pod) addConfigMap(ctx context.Context, files map[string]podFile, name s
 		return err
 	}
 	for key, value := range found.Data {
-		files[key] = podFile{value, mode}
+		files[key] = podFile{p.narrowed(value), mode}
 	}
 	return nil
 }

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -144,43 +141,4 @@ func logFrom(path string, offset int64) string {
 	defer file.Close()
 	content, _ := io.ReadAll(io.NewSectionReader(file, offset, 1<<30))
 	return string(content)
-}
-
-// withPorts calls start with the ports, and with fresh ones when somebody else was quicker to take one.
-func withPorts(ports []int, start func(ports []int) error) error {
-	var err error
-	for range 5 {
-		if err = start(ports); !errors.Is(err, errPortTaken) {
-			return err
-		}
-		ports = freePorts(len(ports))
-	}
-	return err
-}
-
-func freePorts(count int) []int {
-	ports := make([]int, count)
-	for i := range ports {
-		ports[i] = FreePort()
-	}
-	return ports
-}
-
-var givenPorts sync.Map
-
-// FreePort returns a port of the loopback address that nobody listens on and that wasn't returned before. It lies below the
-// range from which systems take the ports of outgoing connections, so that a stopped part finds its port free again.
-func FreePort() int {
-	for {
-		port := 20000 + rand.IntN(12000)
-		if _, given := givenPorts.LoadOrStore(port, true); given {
-			continue
-		}
-		listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			continue
-		}
-		listener.Close()
-		return port
-	}
 }

@@ -204,7 +204,14 @@ func (v *Vault) AppRole(ctx context.Context, name string, lifetime time.Duration
 // KubernetesAuth enables the auth method kubernetes at auth/<cluster's name>: Vault asks that cluster whose a service
 // account token is.
 func (v *Vault) KubernetesAuth(ctx context.Context, c *Cluster) error {
-	err := v.Client.Sys().EnableAuthWithOptionsWithContext(ctx, c.Name, &vaultapi.EnableAuthOptions{Type: "kubernetes"})
+	enabled, err := v.Client.Sys().ListAuthWithContext(ctx)
+	if err != nil {
+		return fmt.Errorf("devstack: Vault's auth methods: %w", err)
+	}
+	if enabled[c.Name+"/"] != nil {
+		return nil
+	}
+	err = v.Client.Sys().EnableAuthWithOptionsWithContext(ctx, c.Name, &vaultapi.EnableAuthOptions{Type: "kubernetes"})
 	if err != nil {
 		return fmt.Errorf("devstack: enabling Kubernetes auth for %s: %w", c.Name, err)
 	}

@@ -10,18 +10,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/modfile"
 )
 
-// There is no engine here to build it with. What a test can do without is done: the program is built by the very commands of the
-// build stage, and is the one of the other image; and the image is configured as that one is.
-func TestTheContainerfileMakesTheSameProgramAndSettings(t *testing.T) {
+// readContainerfile returns what each instruction says, what the build stage runs, and how many stages there are.
+func readContainerfile(t *testing.T) (said map[string][]string, builds []string, stages int) {
+	t.Helper()
 	content, err := os.ReadFile("Containerfile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := make(map[string][]string) // by instruction
-	var builds []string               // what the build stage runs
-	stages := 0
+	said = make(map[string][]string)
 	for line := range strings.Lines(strings.ReplaceAll(string(content), "\\\n", "")) {
 		instruction, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch {
@@ -34,6 +34,58 @@ func TestTheContainerfileMakesTheSameProgramAndSettings(t *testing.T) {
 		}
 		said[instruction] = append(said[instruction], rest)
 	}
+	return said, builds, stages
+}
+
+// What the Containerfile takes from the checkout is there, is not kept from the engine, and is compiled by the Go that the module
+// wants.
+func TestTheContainerfileFitsTheCheckout(t *testing.T) {
+	said, _, _ := readContainerfile(t)
+	content, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := modfile.Parse("go.mod", content, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if module.Toolchain != nil {
+		t.Errorf("go.mod has a toolchain line, %s: the image has one Go, and fetches no other", module.Toolchain.Name)
+	}
+	parts := strings.SplitN(module.Go.Version, ".", 3)
+	if want := "GO=golang:" + parts[0] + "." + parts[1]; !slices.Contains(said["ARG"], want) {
+		t.Errorf("ARG is %q; go.mod wants %s", said["ARG"], want)
+	}
+	hidden, err := os.ReadFile("../../.dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Fields(string(hidden)); !slices.Equal(got, []string{"/.cache", "/bin"}) {
+		t.Errorf(".dockerignore hides %q from the engine; of all but what is built anew something may be needed, .git too", got)
+	}
+	copied := 0
+	for _, instruction := range said["COPY"] {
+		from, built := strings.CutPrefix(instruction, "--from=build ")
+		words := strings.Fields(from)
+		for _, path := range words[:len(words)-1] {
+			if path = strings.TrimPrefix(path, "/src/"); path == "bin/secretsync" && built {
+				continue // make build makes it
+			}
+			if _, err := os.Stat(filepath.Join("../..", path)); err != nil {
+				t.Errorf("COPY %s: %v", instruction, err)
+			}
+			copied++
+		}
+	}
+	if copied < 4 {
+		t.Errorf("%d paths are copied", copied)
+	}
+}
+
+// Tests need no engine. What can be held without one is: the program is built by the very commands of the build stage, and is the
+// one of the other image; and the image is configured as that one is.
+func TestTheContainerfileMakesTheSameProgramAndSettings(t *testing.T) {
+	said, builds, stages := readContainerfile(t)
 	config, err := theImage(t).ConfigFile()
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,7 @@
 package definition
 
 import (
-	"maps"
 	"slices"
-	"strconv"
-	"strings"
 )
 
 // Change is what an edit makes of a definition: each field that it names is
@@ -19,18 +16,16 @@ type Change struct {
 	Fields []string
 }
 
-const fieldSync = "sync"
-
-// Fields are the names of all fields that a [Change] can name: all of a definition
-// but its name and its secretPath.
-var Fields = append(slices.Clone(shapeKeys), fieldSync)
+// Fields are the names of all fields that a [Change] can name, in the order in which
+// they are written anew: all of a definition but its name and its secretPath.
+var Fields = []string{FieldType, FieldMode, FieldData, FieldLabels, FieldAnnotations, FieldDeletionPolicy, FieldSuspend, FieldRefreshInterval, FieldSync}
 
 // SyncTo is the change of a definition's targets alone.
-func SyncTo(sync []Target) Change { return Change{Sync: sync, Fields: []string{fieldSync}} }
+func SyncTo(sync []Target) Change { return Change{Sync: sync, Fields: []string{FieldSync}} }
 
 // To is the change that makes of one definition another of the same name and path.
 func To(d Definition) Change {
-	return Change{Sync: d.Sync, Shape: d.Shape, Fields: append(slices.Clone(shapeKeys), fieldSync)}
+	return Change{Sync: d.Sync, Shape: d.Shape, Fields: slices.Clone(Fields)}
 }
 
 // Names reports whether the change replaces a field.
@@ -38,16 +33,18 @@ func (c Change) Names(field string) bool { return slices.Contains(c.Fields, fiel
 
 // Apply returns the definition after the change. A failure matches [ErrInvalid].
 func (c Change) Apply(d Definition) (Definition, error) {
-	d.Sync, d.Shape = c.target(d)
+	d = c.Of(d)
 	return d, d.Check()
 }
 
-// target is what the change makes of targets and shape.
-func (c Change) target(d Definition) ([]Target, *Shape) {
-	if c.Names(fieldSync) {
+// Of is the definition after the change, which need not keep what its fields have to
+// keep jointly.
+func (c Change) Of(d Definition) Definition {
+	if c.Names(FieldSync) {
 		d.Sync = c.Sync
 	}
-	return d.Sync, c.shapeOf(d.Shape)
+	d.Shape = c.shapeOf(d.Shape)
+	return d
 }
 
 // shapeOf is a shape after the change.
@@ -61,21 +58,21 @@ func (c Change) shapeOf(before *Shape) *Shape {
 	}
 	for _, field := range c.Fields {
 		switch field {
-		case fieldType:
+		case FieldType:
 			after.Type = given.Type
-		case fieldMode:
+		case FieldMode:
 			after.Mode = given.Mode
-		case fieldData:
+		case FieldData:
 			after.Data = given.Data
-		case fieldLabels:
+		case FieldLabels:
 			after.Labels = given.Labels
-		case fieldAnnotations:
+		case FieldAnnotations:
 			after.Annotations = given.Annotations
-		case fieldDeletionPolicy:
+		case FieldDeletionPolicy:
 			after.DeletionPolicy = given.DeletionPolicy
-		case fieldSuspend:
+		case FieldSuspend:
 			after.Suspend = given.Suspend
-		case fieldRefreshInterval:
+		case FieldRefreshInterval:
 			after.RefreshInterval = given.RefreshInterval
 		}
 	}
@@ -83,91 +80,4 @@ func (c Change) shapeOf(before *Shape) *Shape {
 		return nil
 	}
 	return &after
-}
-
-// ParseObject reads fields of a definition from the texts, truths, lists and
-// mappings that a JSON object holds: all of [Change]'s, but neither name nor
-// secretPath. null takes a field away. A failure names the field as in the HTTP
-// contract, and matches [ErrInvalid].
-func ParseObject(object map[string]any) (Change, error) {
-	c := Change{}
-	given := make(map[string]any, len(object))
-	for _, field := range Fields {
-		value, named := object[field]
-		if !named {
-			continue
-		}
-		c.Fields = append(c.Fields, field)
-		if value != nil {
-			given[field] = withoutNull(field, value)
-		}
-	}
-	text := []byte(flowOf(given))
-	p := &parser{json: true, unjoined: true}
-	p.src = newSource(text)
-	root, _, err := decodeNodes(text)
-	if err != nil {
-		return Change{}, invalid("body", "can't be read")
-	}
-	f := &document{source: p.src, root: root}
-	entries, ok := p.mapping(root, "", definitionKeys)
-	if ok {
-		f.fields, f.sync = entries, entries[fieldSync]
-		if f.sync.key != nil {
-			c.Sync = p.sync(f)
-		}
-		c.Shape = p.shape(entries)
-	}
-	if len(p.problems) > 0 {
-		return Change{}, p.problems[0].asField()
-	}
-	return c, nil
-}
-
-// withoutNull leaves out what is null of the members that the format names: not to
-// send an optional one is the same. Names that people choose, such as those of
-// labels, stand for something in any case.
-func withoutNull(field string, v any) any {
-	kept := func(v any) any {
-		object, ok := v.(map[string]any)
-		if !ok {
-			return v
-		}
-		object = maps.Clone(object)
-		maps.DeleteFunc(object, func(_ string, inner any) bool { return inner == nil })
-		return object
-	}
-	switch v := v.(type) {
-	case map[string]any:
-		if field == fieldData {
-			entries := make(map[string]any, len(v))
-			for key, inner := range v {
-				entries[key] = kept(inner)
-			}
-			return entries
-		}
-	case []any:
-		targets := make([]any, len(v))
-		for i, inner := range v {
-			targets[i] = kept(inner)
-		}
-		return targets
-	}
-	return v
-}
-
-// asField is a mistake in a file as one in a field. Every cause begins with the
-// field, a ':' or a blank, and what is wrong.
-func (e *FileError) asField() error {
-	if unknown, ok := strings.CutPrefix(e.Cause, "unknown key "); ok {
-		quoted, rest, _ := strings.Cut(unknown, "; ")
-		if name, err := strconv.Unquote(quoted); err == nil {
-			return invalid(name, "is unknown; "+rest)
-		}
-	}
-	field, why, ok := strings.Cut(e.Cause, ": ")
-	if blank := strings.IndexByte(e.Cause, ' '); !ok || blank >= 0 && blank < len(field) {
-		field, why, _ = strings.Cut(e.Cause, " ")
-	}
-	return invalid(field, why)
 }

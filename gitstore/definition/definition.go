@@ -74,9 +74,6 @@ func New(name Name, path SecretPath, sync []Target) (Definition, error) {
 	return d, nil
 }
 
-// mergeNeedsData is told where a definition would share a Secret as a whole.
-const mergeNeedsData = "with mode Merge, data has to name the keys that are ours"
-
 // Check checks what concerns parsed parts jointly: the number of targets, that none
 // is listed twice, and that what is shared is named. A failure matches [ErrInvalid].
 func (d Definition) Check() error {
@@ -91,8 +88,5 @@ func (d Definition) Check() error {
 		}
 		seen[place] = i
 	}
-	if d.Shape.Merges() && d.Shape.Data == nil {
-		return invalid(fieldMode, mergeNeedsData)
-	}
-	return nil
+	return d.Shape.Check()
 }

@@ -1,20 +1,18 @@
-// Package definition owns the format of a definition: one file under secrets/,
-// as text and as value.
+// Package definition owns the format of a definition, which is one file under secrets/.
 //
-// [Parse] reads a file strictly: what could be read in two ways, or says
-// something the format doesn't know, is an error with file, line and cause, and
-// all of them are told at once. [Encode] writes a new file. [Edit] changes one
-// that people wrote and touches nothing but what it must. [Schema] tells the
-// format to editors, a [Set] is what the files of one revision say together, and
-// [ValidateDir] checks a whole checkout as the server
-// would read it.
+// Here are the values and their rules: names and paths, a [Definition] with its [Target]s
+// and its [Shape], a [Change] of one, what may be wrong ([FieldError], [FileError]), and a
+// [Set], which is what the files of one revision say together. [Schema] tells the format to
+// editors. The rooms:
+//
+//	parse   reads a file, strictly, and the members of a JSON object
+//	edit    writes a new file, and changes one that people wrote as little as it can
+//	folder  reads all files of a revision or of a checkout into a Set
 //
 // What it guarantees:
 //   - A parsed name, path or [Definition] keeps every rule of the format;
 //     whoever holds one need not check it again.
-//   - What [Encode] and [Edit] write is read back as the same value.
-//   - No input, however hostile, ends the process, and no message can be forged
-//     by what a file holds.
+//   - No message can be forged by what an input holds.
 //
 // It does no more than that: it knows no repository, no history and no tenant.
 package definition

@@ -71,14 +71,14 @@ func (e FileErrors) Unwrap() []error {
 	return all
 }
 
-// SizeError says that an edit would make a file larger than [MaxFileSize].
+// SizeError says that the file of a definition would be larger than [MaxFileSize].
 type SizeError struct {
 	Name Name
 	Size int // in bytes, that it would have
 }
 
 func (e *SizeError) Error() string {
-	return fmt.Sprintf("the file of definition %s would be %d bytes long and at most %d are allowed; shorten its comments in Git", e.Name, e.Size, MaxFileSize)
+	return fmt.Sprintf("the file of definition %s would be %d bytes long, and at most %d KiB are allowed; make the definition smaller, such as its templates and annotations, or its comments in Git shorter", e.Name, e.Size, MaxFileSize>>10)
 }
 
 // LayoutError says that a valid file is written in a way that can't be edited

@@ -1,6 +1,7 @@
 package definition
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -29,12 +30,12 @@ const (
 	MaxFileSize = 64 << 10
 )
 
-// pathOf returns the path within the repository of a definition's file.
-func pathOf(n Name) string { return Folder + "/" + n.text.s + FileSuffix }
+// PathOf returns the path within the repository of a definition's file.
+func PathOf(n Name) string { return Folder + "/" + n.text.s + FileSuffix }
 
-// nameOf returns the name of the definition that the file at filePath
+// NameOfPath returns the name of the definition that the file at filePath
 // holds. A failure says how to name the file.
-func nameOf(filePath string) (Name, *FileError) {
+func NameOfPath(filePath string) (Name, *FileError) {
 	fail := func(cause string) (Name, *FileError) { return Name{}, &FileError{Path: filePath, Cause: cause} }
 	folder, base := path.Split(filePath)
 	if folder != Folder+"/" {
@@ -45,8 +46,8 @@ func nameOf(filePath string) (Name, *FileError) {
 		return fail(fmt.Sprintf("is not named <name>%s; rename it, or move it out of %s/ if it is no definition", FileSuffix, Folder))
 	}
 	name, err := ParseName(stem)
-	if err != nil {
-		return fail(fmt.Sprintf("the file is not named after a definition: %s", reason(err)))
+	if field, ok := errors.AsType[*FieldError](err); ok {
+		return fail(fmt.Sprintf("the file is not named after a definition: %s", field.Reason))
 	}
 	return name, nil
 }
@@ -63,7 +64,7 @@ func NameOfFile(file string, mode filemode.FileMode) (Name, *FileError) {
 	if IsFolder(mode) && !strings.HasSuffix(file, FileSuffix) {
 		return Name{}, &FileError{Path: path, Cause: "is a folder; definitions lie directly in " + Folder + "/"}
 	}
-	name, err := nameOf(path)
+	name, err := NameOfPath(path)
 	if err == nil && strings.Contains(file, "/") {
 		err = &FileError{Path: path, Cause: "the tree is malformed: a name in it has a slash"}
 	}

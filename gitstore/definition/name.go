@@ -126,10 +126,11 @@ func isLabel(s string) bool {
 // Quote shows input in a message: escaped, so that it can't forge a log line,
 // and shortened, so that a megabyte of it doesn't come back.
 func Quote(s string) string {
-	if short := shorten(s); short != s {
+	if short := Shorten(s); short != s {
 		return fmt.Sprintf("%q…", short)
 	}
 	return fmt.Sprintf("%q", s)
 }
 
-func shorten(s string) string { return s[:min(len(s), 80)] }
+// Shorten keeps what of an input a message may show at most.
+func Shorten(s string) string { return s[:min(len(s), 80)] }

@@ -17,3 +17,27 @@ func FuzzIsLabel(f *testing.F) {
 		}
 	})
 }
+
+func TestAFileNameCantForgeALineOfOutput(t *testing.T) {
+	_, err := NameOfPath("secrets/a\nsecrets/good.yaml:1: all is well.yaml")
+	if err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %q", err)
+	}
+}
+
+func TestATypeThatWasLikelyMistypedIsDoubted(t *testing.T) {
+	for text, meant := range map[string]string{
+		"Opaque": "", "kubernetes.io/tls": "", "example.com/license": "", "license": "", "kubernetes.io/something-of-its-own": "", "helm.sh/release.v1": "",
+		"opaque": "Opaque", "OPAQUE": "Opaque", "Kubernetes.io/TLS": "kubernetes.io/tls", "kubernetes.io/tsl": "kubernetes.io/tls",
+		"kubernetes.io/DockerConfigJson": "kubernetes.io/dockerconfigjson", "kubernetes.io/basicauth": "kubernetes.io/basic-auth", "bootstrap.kubernetes.io/Token": "bootstrap.kubernetes.io/token",
+	} {
+		kind, err := ParseSecretType(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doubt := kind.Doubt()
+		if meant == "" && doubt != "" || !strings.Contains(doubt, meant) || strings.Contains(doubt, "did you mean "+meant+"?") != (meant != "") {
+			t.Errorf("%s: %q, not %q", text, doubt, meant)
+		}
+	}
+}

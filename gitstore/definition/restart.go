@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -34,28 +33,3 @@ func ParseRestart(workloads []string) (Restart, error) {
 
 // Workloads are those of the list, in the order they were written.
 func (r Restart) Workloads() []string { return strings.Fields(r.s) }
-
-// restart reads a target's list of workloads.
-func (p *parser) restart(e entry, where string) Restart {
-	what := join(where, "restart")
-	if !p.undecorated(e.value, what) {
-		return Restart{}
-	}
-	if e.value.Kind != yaml.SequenceNode || len(e.value.Content) == 0 {
-		p.fail(e.value, "%s must be a list of workloads such as [deployment/web], not %s", what, kindOf(e.value))
-		return Restart{}
-	}
-	before := p.failed()
-	workloads := make([]string, len(e.value.Content))
-	for i, n := range e.value.Content {
-		workloads[i] = parseText(p, n, "", fmt.Sprintf("%s[%d]", what, i), entry{n, n}, func(t string) (string, error) { return t, nil })
-	}
-	if p.failed() > before {
-		return Restart{}
-	}
-	r, err := ParseRestart(workloads)
-	if err != nil {
-		p.fail(e.value, "%s: %s", what, reason(err))
-	}
-	return r
-}

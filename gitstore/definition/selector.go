@@ -2,9 +2,7 @@ package definition
 
 import (
 	"encoding/json"
-	"fmt"
 
-	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	kjson "sigs.k8s.io/json"
@@ -24,7 +22,7 @@ func ParseSelector(text []byte) (Selector, error) {
 		return Selector{}, invalid("namespaceSelector", "selects every namespace; give it matchLabels or matchExpressions")
 	}
 	if _, err := metav1.LabelSelectorAsSelector(&s); err != nil {
-		return Selector{}, invalid("namespaceSelector", "is not valid: "+shorten(err.Error()))
+		return Selector{}, invalid("namespaceSelector", "is not valid: "+Shorten(err.Error()))
 	}
 	canonical, err := json.Marshal(s)
 	if err != nil {
@@ -59,46 +57,3 @@ func (s Selector) String() string {
 
 // JSON is the selector as a LabelSelector.
 func (s Selector) JSON() json.RawMessage { return json.RawMessage(s.s) }
-
-// selector reads a namespaceSelector.
-func (p *parser) selector(e entry, where string) Selector {
-	what := join(where, "namespaceSelector")
-	before := p.failed()
-	value := p.plainValue(e.value, what)
-	if p.failed() > before {
-		return Selector{}
-	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		p.fail(e.value, "%s can't be read", what)
-		return Selector{}
-	}
-	s, err := ParseSelector(text)
-	if err != nil {
-		p.fail(e.value, "%s %s", what, reason(err))
-	}
-	return s
-}
-
-// plainValue is what a node holds: mappings, lists and texts, and nothing that
-// could be read in two ways.
-func (p *parser) plainValue(n *yaml.Node, what string) any {
-	if !p.undecorated(n, what) {
-		return nil
-	}
-	switch n.Kind {
-	case yaml.MappingNode:
-		m := make(map[string]any)
-		for e := range p.entriesOf(n, what, maxMarks) {
-			m[e.key.Value] = p.plainValue(e.value, join(what, e.key.Value))
-		}
-		return m
-	case yaml.SequenceNode:
-		list := make([]any, len(n.Content))
-		for i, item := range n.Content {
-			list[i] = p.plainValue(item, fmt.Sprintf("%s[%d]", what, i))
-		}
-		return list
-	}
-	return parseText(p, n, "", what, entry{n, n}, func(t string) (string, error) { return t, nil })
-}

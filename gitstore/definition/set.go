@@ -2,7 +2,6 @@ package definition
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,13 +27,14 @@ type Set struct {
 type Located struct {
 	Definition
 	Targets []Position // as in Sync; empty where that is not known
+	Type    Position   // of its type; zero where that is not known, or none is given
 }
 
 // Position is a place in a file. Both count from 1; 0 is not known.
 type Position struct{ Line, Column int }
 
 // Path returns the path of the definition's file within the repository.
-func (l *Located) Path() string { return pathOf(l.Name) }
+func (l *Located) Path() string { return PathOf(l.Name) }
 
 // Target returns where the target of that index stands.
 func (l *Located) Target(i int) Position {
@@ -51,72 +51,6 @@ type Invalid struct {
 	// Last is the last valid version, which goes on being synced; nil where that
 	// is not known, or there never was one.
 	Last *Located
-}
-
-// File is a file in the folder of definitions, wherever it comes from.
-type File struct {
-	Name string // within the folder
-	Mode filemode.FileMode
-	// Read returns what it holds: of a longer one the first limit bytes.
-	Read func(limit int64) ([]byte, error)
-}
-
-// NoFolder is the set of a revision in which something else stands where the
-// folder of definitions should be.
-func NoFolder(mode filemode.FileMode) Set {
-	return Set{Strange: []*FileError{{Path: Folder, Cause: "is " + DescribeMode(mode) + ", not a folder with definitions; replace it"}}}
-}
-
-// ReadSet reads the files of the folder of definitions. Zero allowed stands for
-// the usual limit. The error says why a file could not be read; what is wrong
-// with one is in the Set.
-func ReadSet(files []File, allowed int) (Set, error) {
-	if allowed == 0 {
-		allowed = DefaultLimit
-	}
-	s := Set{Allowed: allowed}
-	files = slices.SortedFunc(slices.Values(files), func(a, b File) int {
-		// By the definitions' names: a file name goes on with a '.', which sorts
-		// after the '-' that another one's name may go on with.
-		return strings.Compare(strings.TrimSuffix(a.Name, FileSuffix), strings.TrimSuffix(b.Name, FileSuffix))
-	})
-	for _, f := range files {
-		name, problem := NameOfFile(f.Name, f.Mode)
-		if problem != nil {
-			s.Strange = append(s.Strange, problem)
-			continue
-		}
-		s.Count++
-		if !IsFile(f.Mode) {
-			s.Invalid = append(s.Invalid, Invalid{Name: name, Causes: FileErrors{{Path: pathOf(name), Cause: "is " + DescribeMode(f.Mode) + "; replace it by a regular file"}}})
-			continue
-		}
-		content, err := f.Read(MaxFileSize + 1)
-		if err != nil {
-			return Set{}, err
-		}
-		d, err := ParseLocated(pathOf(name), content)
-		if all, ok := errors.AsType[FileErrors](err); ok {
-			s.Invalid = append(s.Invalid, Invalid{Name: name, Causes: all})
-		} else if s.Count <= allowed {
-			s.Definitions = append(s.Definitions, d)
-		}
-	}
-	return s, nil
-}
-
-// ParseLocated is [Parse], and tells where the targets stand.
-func ParseLocated(filePath string, content []byte) (Located, error) {
-	p := &parser{path: filePath}
-	parsed := p.parseNamed(content)
-	if err := p.err(); err != nil {
-		return Located{}, err
-	}
-	l := Located{Definition: parsed.definition, Targets: make([]Position, len(parsed.targets))}
-	for i, t := range parsed.targets {
-		l.Targets[i] = Position{t.node.Line, t.node.Column}
-	}
-	return l, nil
 }
 
 // Get returns the valid definition of that name.
@@ -136,58 +70,13 @@ func (s *Set) Surplus() *FileError {
 	return SurplusProblem(s.Count, s.Allowed)
 }
 
-// Clash is that a definition claims a target which one of a lesser name claims,
-// too. Of the two the one that holds it already keeps it, else the lesser name.
-type Clash struct {
-	Place      Place
-	By, First  *Located
-	Index      int // in By.Sync
-	IndexFirst int // in First.Sync
-}
-
-// Problem tells of the clash in the file of the greater name.
-func (c *Clash) Problem() *FileError {
-	at, first := c.By.Target(c.Index), c.First.Target(c.IndexFirst)
-	where := c.First.Path()
-	if first.Line > 0 {
-		where = fmt.Sprintf("line %d of %s", first.Line, where)
-	}
-	return &FileError{Path: c.By.Path(), Line: at.Line, Column: at.Column, Cause: fmt.Sprintf(
-		"sync[%d] claims %s, which definition %s claims on %s; remove one of the two", c.Index, c.Place, c.First.Name, where)}
-}
-
-// Clashes are the targets that several definitions claim, in their order.
-func (s *Set) Clashes() []Clash {
-	type claim struct {
-		by    *Located
-		index int
-	}
-	var clashes []Clash
-	claimed := make(map[Place]claim)
-	for i := range s.Definitions {
-		l := &s.Definitions[i]
-		if l.Shape.Merges() {
-			continue // it shares what it claims
-		}
-		for j, t := range l.Sync {
-			place := t.Place(l.Name)
-			if first, ok := claimed[place]; ok {
-				clashes = append(clashes, Clash{Place: place, By: l, Index: j, First: first.by, IndexFirst: first.index})
-				continue
-			}
-			claimed[place] = claim{l, j}
-		}
-	}
-	return clashes
-}
-
 // Problems are all mistakes that have to be mended, by path and line.
 func (s *Set) Problems() []*FileError {
 	problems := slices.Clone(s.Strange)
 	for _, i := range s.Invalid {
 		problems = append(problems, i.Causes...)
 	}
-	for _, c := range s.Clashes() {
+	for _, c := range s.Clashes(nil) {
 		problems = append(problems, c.Problem())
 	}
 	if surplus := s.Surplus(); surplus != nil {
@@ -211,7 +100,7 @@ func (s Set) With(change Set, removed []string) Set {
 		other[change.Definitions[i].Path()] = true
 	}
 	for _, i := range change.Invalid {
-		other[pathOf(i.Name)] = true
+		other[PathOf(i.Name)] = true
 	}
 	for _, e := range change.Strange {
 		other[e.Path] = true
@@ -224,7 +113,7 @@ func (s Set) With(change Set, removed []string) Set {
 	}
 	last := make(map[Name]*Located)
 	for _, i := range s.Invalid {
-		if last[i.Name] = i.Last; !other[pathOf(i.Name)] {
+		if last[i.Name] = i.Last; !other[PathOf(i.Name)] {
 			result.Invalid = append(result.Invalid, i)
 		}
 	}
@@ -245,4 +134,20 @@ func (s Set) With(change Set, removed []string) Set {
 	slices.SortFunc(result.Definitions, func(a, b Located) int { return strings.Compare(a.Name.String(), b.Name.String()) })
 	slices.SortFunc(result.Invalid, func(a, b Invalid) int { return strings.Compare(a.Name.String(), b.Name.String()) })
 	return result
+}
+
+// DefaultLimit is the usual limit of a tenant's definitions.
+const DefaultLimit = 1000
+
+// SurplusProblem says that there are more definitions than are allowed.
+func SurplusProblem(definitions, allowed int) *FileError {
+	return &FileError{Path: Folder, Cause: fmt.Sprintf(
+		"holds %d definitions and %d are allowed: the %d with the greatest names are not synced; remove some, or have the limit raised",
+		definitions, allowed, definitions-allowed)}
+}
+
+// NoFolder is the set of a revision in which something else stands where the
+// folder of definitions should be.
+func NoFolder(mode filemode.FileMode) Set {
+	return Set{Strange: []*FileError{{Path: Folder, Cause: "is " + DescribeMode(mode) + ", not a folder with definitions; replace it"}}}
 }

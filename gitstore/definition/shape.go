@@ -5,9 +5,12 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"secretsync/gitstore/definition/internal/spelling"
 )
 
 // Shape is what a definition says of its copies besides what they are copies of
@@ -89,6 +92,23 @@ type Selector struct{ text } // canonical JSON of a Kubernetes LabelSelector
 // Restart lists workloads that are restarted when a copy's data change.
 type Restart struct{ text } // kind/name, in the order written, with blanks between
 
+// Check checks what the fields have to keep jointly: that what is shared is named. A
+// failure matches [ErrInvalid].
+func (s *Shape) Check() error {
+	if s.Merges() && s.Data == nil {
+		return invalid(FieldMode, "with mode Merge, data has to name the keys that are ours")
+	}
+	return nil
+}
+
+// Doubt says what of it may not be meant as it is written; empty: nothing.
+func (s *Shape) Doubt() string {
+	if s == nil || s.Type.IsZero() {
+		return ""
+	}
+	return s.Type.Doubt()
+}
+
 // Merges reports whether only single keys of the Secret are ours.
 func (s *Shape) Merges() bool { return s != nil && s.Mode == ModeMerge }
 
@@ -136,11 +156,42 @@ func ParseSecretType(s string) (SecretType, error) {
 	switch {
 	case s == string(corev1.SecretTypeServiceAccountToken):
 		return SecretType{}, invalid("type", fmt.Sprintf("%s is made by Kubernetes itself, which would fill it with a token; choose another", Quote(s)))
+	case ReservedType(s):
+		return SecretType{}, invalid("type", fmt.Sprintf("%s is for Secrets in which a server of secretsync keeps its own keys; choose another", Quote(s)))
 	case !secretType.MatchString(s) || len(s) > maxSecretType:
 		return SecretType{}, invalid("type", fmt.Sprintf("%s is no type of a Secret: use Opaque, one of Kubernetes such as kubernetes.io/tls, or a name of your own such as example.com/license", Quote(s)))
 	}
 	return SecretType{text{s}}, nil
 }
+
+// knownTypes are the types that Kubernetes knows and a definition can have.
+var knownTypes = []string{
+	string(corev1.SecretTypeOpaque), string(corev1.SecretTypeTLS), string(corev1.SecretTypeDockerConfigJson), string(corev1.SecretTypeDockercfg),
+	string(corev1.SecretTypeBasicAuth), string(corev1.SecretTypeSSHAuth), string(corev1.SecretTypeBootstrapToken),
+}
+
+// Doubt says that a type is likely one of Kubernetes' own that was mistyped, such as opaque
+// for Opaque; empty: it is not. It stays a type of its own, as Kubernetes has it: somebody
+// may have to keep to the type of a Secret that is there.
+func (t SecretType) Doubt() string {
+	if slices.Contains(knownTypes, t.s) {
+		return ""
+	}
+	var meant string
+	if i := slices.IndexFunc(knownTypes, func(known string) bool { return strings.EqualFold(known, t.s) }); i >= 0 {
+		meant = knownTypes[i]
+	} else if strings.HasPrefix(strings.ToLower(t.s), "kubernetes.io/") {
+		meant = spelling.Meant(t.s, knownTypes)
+	}
+	if meant == "" {
+		return ""
+	}
+	return fmt.Sprintf("type %s is none that Kubernetes knows, so that nothing is checked by it and nobody finds the Secret by it; did you mean %s? Upper and lower case count", t, meant)
+}
+
+// ReservedType reports whether a type is one of the Secrets in which servers keep keys of their
+// own. No definition makes one, or has a share of one.
+func ReservedType(secretType string) bool { return strings.HasPrefix(secretType, "secretsync.dev/") }
 
 const maxSecretType = 253
 

@@ -17,11 +17,12 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 )
 
 // patience is how long a push may take to be noticed.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Store is a store that is closed when its test ends.
 type Store struct {
@@ -79,7 +80,7 @@ type Repository struct {
 var By = gitstore.Attribution{Author: gitstore.Author{Name: "test", ID: "ak-test"}, RequestID: "test"}
 
 // MustCreate adds a definition through the store.
-func (r *Repository) MustCreate(d definition.Definition) *gitstore.Entry {
+func (r *Repository) MustCreate(d definition.Definition) *catalog.Entry {
 	r.tb.Helper()
 	e, err := r.Create(r.tb.Context(), By, d)
 	if err != nil {
@@ -110,7 +111,7 @@ func (r *Repository) mustGit(in *bytes.Buffer, args ...string) string {
 
 // MustPush commits files as somebody does who pushes, whatever they hold (nil
 // removes one), and returns the snapshot once the store has noticed.
-func (r *Repository) MustPush(files map[string]*string) *gitstore.Snapshot {
+func (r *Repository) MustPush(files map[string]*string) *catalog.Snapshot {
 	r.tb.Helper()
 	before := r.Snapshot()
 	var in bytes.Buffer

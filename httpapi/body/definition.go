@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/parse"
 )
 
 // Creation reads what POST …/secrets takes. Other members may be those of
@@ -51,7 +52,7 @@ func (o Object) change() (definition.Change, error) {
 	var change definition.Change
 	if len(given) > 0 {
 		var err error
-		if change, err = definition.ParseObject(given); err != nil {
+		if change, err = parse.Object(given); err != nil {
 			return change, o.placed(err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/parse"
 )
 
 // checked is what is to be said of a text.
@@ -43,7 +44,7 @@ func checkText(name, text string) *checked {
 		}
 		return &checked{Problems: []textProblem{{Line: 1, Cause: reason}}}
 	}
-	_, err = definition.Parse(definition.PathOfFile(parsed.String()+definition.FileSuffix), []byte(text))
+	_, err = parse.File(definition.PathOfFile(parsed.String()+definition.FileSuffix), []byte(text))
 	var c checked
 	if all, ok := errors.AsType[definition.FileErrors](err); ok {
 		for _, e := range all {

@@ -31,6 +31,9 @@
 //	the connection broke after the request    503     not known
 //	  was sent, or no answer came in time, or
 //	  the tenant got another holder meanwhile
+//	the machine of the holder vanished: it    503     not known; what only reads is
+//	  acknowledges nothing any more for the             asked once more, and then
+//	  time of Patience.Reach                            surely nothing was done
 //	the answer broke off                      cut     not known: as with any server
 //	                                          off     that ends in the middle
 //
@@ -45,13 +48,26 @@
 //     believed on such a connection and nowhere else.
 //   - A request is passed on once. What comes over such a connection is answered by who
 //     gets it, or refused: there are no loops, whatever two replicas believe.
-//   - Nothing is sent twice that may have been done: only a request of which no byte was
-//     written to a holder is tried again, and once.
-//   - Bodies pass in both directions as they come. How long and how large they may be is
+//   - Nothing is sent twice that may have been done. Sent again, and once, is a request of
+//     which no byte was written to a holder, or to which one said that it ends and has not
+//     looked at it, and one that only reads where the connection was an old one, or its other
+//     end vanished, or its holder is silent and the tenant has another one by now.
+//   - A machine that vanished without a word holds up who was asking it, or takes a connection
+//     to it that was kept, for [Patience.Reach], and nobody afterwards. Git and what is waited
+//     for may take longer if they are sent in just that time: see [Patience.Lost].
+//   - Who can't be connected to in time costs one request in a while that time, not each; those
+//     that came beside the first of them a third of it, once.
+//   - Who is not let in, though it presents a certificate, is told of in the log and counted; in
+//     the log once in a while, however often it comes.
+//   - Bodies pass in both directions as they come, but for small ones of requests. How long and how large they may be is
 //     judged by the holder, as is the key; here only a silent holder is given up.
 //   - A client that goes away takes its request at the holder with it.
 //
-// Replicas speak HTTP/1.1 to each other: a connection carries one request at a time, so
-// that a push that is read slowly holds up nobody else's, and a connection costs little
-// as it is used again.
+// What is short, which nearly everything is, replicas ask each other by package hop, on the
+// goroutine that handles the request; all else by HTTP/1.1. With both a connection carries
+// one request at a time, so that a push that is read slowly holds up nobody else's, and
+// costs little as it is used again.
+//
+// The bodies of short requests are read here before anything is sent, so that a client that
+// is slow occupies one replica alone.
 package forward

@@ -8,20 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"secretsync/gitstore"
 	"secretsync/httpapi/forward"
@@ -29,146 +24,15 @@ import (
 	"secretsync/httpapi/listen"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// place says where the one tenant is held. A test moves it.
-type place struct {
-	mu   sync.Mutex
-	to   string
-	mine bool
-}
-
-func (p *place) Holder(gitstore.TenantName) (string, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.to, p.mine
-}
-
-func (p *place) Err() error { return nil }
-
-func (p *place) move(to string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.to = to
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
-func pairOf(f forwardtest.Files, now func() time.Time) listen.Pair {
-	return listen.Pair{
-		Own:       must(listen.OpenCertificate(f.Cert, f.Key, slog.New(slog.DiscardHandler), now)),
-		Authority: must(listen.OpenAuthority(f.CA, slog.New(slog.DiscardHandler), now)),
-		Now:       now,
-	}
-}
-
-// holder is a replica that answers with a handler, over real TLS.
-func holder(t *testing.T, files forwardtest.Files, handler http.HandlerFunc) (address string) {
-	t.Helper()
-	l := must(net.Listen("tcp", "127.0.0.1:0"))
-	server := listen.NewServer(forward.FromPeers(handler), slog.New(slog.DiscardHandler))
-	mutual := listen.Mutual(l, server, pairOf(files, time.Now), func(int, string) (http.Header, []byte) { return http.Header{}, nil })
-	ended := make(chan error)
-	go func() { ended <- server.Serve(mutual) }()
-	t.Cleanup(func() {
-		server.Close()
-		<-ended
-	})
-	return l.Addr().String()
-}
-
-// front is a replica that passes on whatever it gets. Clients reach it at its URL.
-type front struct {
-	*httptest.Server
-	place    *place
-	registry *prometheus.Registry
-	results  chan error // what became of each request
-}
-
-func newFront(t *testing.T, files forwardtest.Files, patience forward.Patience) *front {
-	t.Helper()
-	f := &front{place: &place{}, registry: prometheus.NewRegistry(), results: make(chan error, 100)}
-	forwarder := must(forward.New(forward.Config{Holders: f.place, TLS: pairOf(files, time.Now).Dial(), Patience: patience, Metrics: f.registry}))
-	tenant := must(gitstore.ParseTenantName("acme"))
-	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		to, _ := f.place.Holder(tenant)
-		err := forwarder.Forward(w, r, forward.Call{Tenant: tenant, To: to, Origin: forward.Origin{Address: netip.MustParseAddr("192.0.2.7"), ID: "an-id"}})
-		f.results <- err
-		switch {
-		case errors.Is(err, forward.ErrCutOff):
-			panic(http.ErrAbortHandler)
-		case err != nil:
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		}
-	}))
-	t.Cleanup(func() {
-		f.CloseClientConnections()
-		f.Close()
-		forwarder.Close()
-	})
-	return f
-}
-
-// counted is how many requests had an outcome.
-func (f *front) counted(outcome string) (n float64) {
-	for _, family := range must(f.registry.Gather()) {
-		for _, m := range family.GetMetric() {
-			for _, l := range m.GetLabel() {
-				if family.GetName() == "secretsync_forwards_total" && l.GetValue() == outcome {
-					n += m.GetCounter().GetValue()
-				}
-			}
-		}
-	}
-	return n
-}
-
-// world is an authority with a front that it vouches for.
-type world struct {
-	*testing.T
-	authority *forwardtest.Authority
-	front     *front
-}
-
-func newWorld(t *testing.T, patience forward.Patience) *world {
-	w := &world{T: t, authority: must(forwardtest.NewAuthority())}
-	w.front = newFront(t, w.files(), patience)
-	return w
-}
-
-func (w *world) files() forwardtest.Files { return must(w.authority.Issue(w.TempDir())) }
-
-// held has the tenant held by a replica that answers so.
-func (w *world) held(handler http.HandlerFunc) { w.front.place.move(holder(w.T, w.files(), handler)) }
-
-func (w *world) do(method, path, body string, header ...string) (status int, answer string, err error) {
-	w.Helper()
-	r := must(http.NewRequest(method, w.front.URL+path, strings.NewReader(body)))
-	if body == "" {
-		r.Body = nil
-	}
-	for _, line := range header {
-		name, value, _ := strings.Cut(line, ": ")
-		r.Header.Add(name, value)
-	}
-	response, err := w.front.Client().Do(r)
-	if err != nil {
-		return 0, "", err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	return response.StatusCode, string(text), err
-}
-
-const path = "/api/v1/tenants/acme/secrets"
-
 func TestARequestAndItsAnswerPassAsTheyAre(t *testing.T) {
+	for _, older := range []bool{false, true} {
+		t.Run(fmt.Sprintf("to an older replica: %v", older), func(t *testing.T) { passAsTheyAre(t, older) })
+	}
+}
+
+func passAsTheyAre(t *testing.T, older bool) {
 	w := newWorld(t, forward.Patience{})
+	w.older = older
 	got := make(chan *http.Request, 1)
 	w.held(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = io.NopCloser(bytes.NewReader(must(io.ReadAll(r.Body))))
@@ -192,6 +56,9 @@ func TestARequestAndItsAnswerPassAsTheyAre(t *testing.T) {
 	body := string(must(io.ReadAll(response.Body)))
 	if response.StatusCode != http.StatusTeapot || body != "no coffee" || response.Header.Get("Etag") != `"abc"` || len(response.Header["Warning"]) != 2 || response.Header["X-Request-Id"][0] != "an-id" {
 		t.Errorf("the answer came as %d %v %q", response.StatusCode, response.Header, body)
+	}
+	if result := <-w.front.results; result != nil {
+		t.Errorf("it ends with %v", result)
 	}
 	in := <-got
 	if in.Method != "PATCH" || in.RequestURI != path+"/a%2Fb?x=1;y&z=%zz" || in.Host != "secretsync.example.org" {
@@ -242,16 +109,16 @@ func TestWhatComesToNothing(t *testing.T) {
 		"its certificate is another authority's": {func(w *world, saw func()) {
 			files := must(stranger.Issue(w.TempDir()))
 			must(0, w.authority.Trust(files.CA)) // it would take ours
-			w.front.place.move(holder(w.T, files, func(http.ResponseWriter, *http.Request) { saw() }))
+			w.front.place.move(w.holder(files, func(http.ResponseWriter, *http.Request) { saw() }))
 		}, true, "unknown authority", "undone"},
 		"its certificate is good for a client only": {func(w *world, saw func()) {
 			files := must(w.authority.IssueFor(w.TempDir(), x509.ExtKeyUsageClientAuth))
-			w.front.place.move(holder(w.T, files, func(http.ResponseWriter, *http.Request) { saw() }))
+			w.front.place.move(w.holder(files, func(http.ResponseWriter, *http.Request) { saw() }))
 		}, true, "incompatible key usage", "undone"},
 		"it takes ours for another authority's": {func(w *world, saw func()) {
 			files := must(w.authority.Issue(w.TempDir()))
 			must(0, stranger.Trust(files.CA))
-			w.front.place.move(holder(w.T, files, func(http.ResponseWriter, *http.Request) { saw() }))
+			w.front.place.move(w.holder(files, func(http.ResponseWriter, *http.Request) { saw() }))
 		}, true, "bad certificate", "undone"},
 		"it hangs up without an answer": {func(w *world, saw func()) {
 			w.held(func(http.ResponseWriter, *http.Request) {
@@ -266,22 +133,27 @@ func TestWhatComesToNothing(t *testing.T) {
 				<-r.Context().Done() // it is told when it is given up
 			})
 		}, false, "silent for too long", "unclear"},
-		"the tenant moves while it hangs": {func(w *world, saw func()) {
+		"the tenant comes to the replica that was asked while it hangs": {func(w *world, saw func()) {
 			w.held(func(_ http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				saw()
-				w.front.place.move("127.0.0.1:1")
+				w.front.place.take()
 				<-r.Context().Done()
 			})
 		}, false, "another holder", "unclear"},
 	} {
-		for _, method := range []string{"GET", "POST", "DELETE"} {
+		for _, method := range []string{"GET", "POST", "DELETE", "GET from an older replica", "POST to an older replica"} {
 			t.Run(name+", "+method, func(t *testing.T) {
-				patience := forward.Patience{Dial: 300 * time.Millisecond, Answer: 2 * time.Second, Lost: 50 * time.Millisecond}
-				if c.says == "silent for too long" {
+				// Short is only what the story waits for: a busy machine may be slow at the rest.
+				patience := forward.Patience{Dial: time.Minute, Answer: time.Minute, Lost: 50 * time.Millisecond}
+				switch c.says {
+				case "deadline exceeded":
+					patience.Dial = 300 * time.Millisecond
+				case "silent for too long":
 					patience.Answer = 300 * time.Millisecond
 				}
 				w := newWorld(t, patience)
+				method, _, w.older = strings.Cut(method, " ")
 				var seen atomic.Int64
 				c.held(w, func() { seen.Add(1) })
 				body := ""
@@ -339,7 +211,7 @@ func TestARequestThatGotNowhereGoesToTheNewHolderWithItsBody(t *testing.T) {
 	dead := l.Addr().String()
 	l.Close()
 	holders := &moving{first: dead, then: alive}
-	forwarder := must(forward.New(forward.Config{Holders: holders, TLS: pairOf(w.files(), time.Now).Dial()}))
+	forwarder := must(forward.New(forward.Config{Holders: holders, TLS: pairOf(w.files(), time.Now).Dial(), Patience: unhurried}))
 	t.Cleanup(forwarder.Close)
 	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if err := forwarder.Forward(rw, r, forward.Call{To: dead, Origin: forward.Origin{ID: "an-id"}}); err != nil {

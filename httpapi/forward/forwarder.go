@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/forward/hop"
 )
 
 // Why a request was not answered by the replica that holds its tenant.
@@ -52,11 +54,15 @@ type Patience struct {
 	// Stream is the same for Git and for events, in the middle of them as well: 2 min.
 	Stream time.Duration
 	// Lost is how long a silent holder is waited for after the tenant came to another
-	// one: 3 s.
+	// one: 3 s. What only reads is asked of the other one, after a third of that in silence.
 	Lost time.Duration
 	// Step is how long a client of Git or of events may take to send or to read some
 	// more: 30 s.
 	Step time.Duration
+	// Reach is how long the machine of a holder may acknowledge nothing of what was sent to
+	// it: 5 s. However slow a holder is, its kernel does so at once; one that does not is
+	// gone, or the network is.
+	Reach time.Duration
 }
 
 func (p Patience) withDefaults() Patience {
@@ -65,7 +71,7 @@ func (p Patience) withDefaults() Patience {
 		otherwise time.Duration
 	}{
 		{&p.Dial, 3 * time.Second}, {&p.Answer, 50 * time.Second}, {&p.Wait, 6 * time.Minute},
-		{&p.Stream, 2 * time.Minute}, {&p.Lost, 3 * time.Second}, {&p.Step, 30 * time.Second},
+		{&p.Stream, 2 * time.Minute}, {&p.Lost, 3 * time.Second}, {&p.Step, 30 * time.Second}, {&p.Reach, 5 * time.Second},
 	} {
 		if *d.of == 0 {
 			*d.of = d.otherwise
@@ -80,6 +86,7 @@ type Config struct {
 	// TLS is how this replica presents itself, and whom it takes for another one.
 	TLS      *tls.Config
 	Patience Patience
+	Now      func() time.Time      // nil: time.Now
 	Log      *slog.Logger          // nil: nothing is logged
 	Metrics  prometheus.Registerer // nil: nothing is counted
 }
@@ -88,7 +95,12 @@ type Config struct {
 type Forwarder struct {
 	Holders
 	patience  Patience
-	transport *http.Transport
+	ways      *ways
+	strangers *strangers
+	transport *http.Transport // for what is not short
+	dialShort func(ctx context.Context, network, address string) (net.Conn, error)
+	short     hop.Pool
+	trips     sync.Pool // of *shortTrip
 	buffers   buffers
 	metrics   *metrics
 	log       *slog.Logger
@@ -108,7 +120,11 @@ const (
 
 // New makes a forwarder.
 func New(cfg Config) (*Forwarder, error) {
-	f := &Forwarder{Holders: cfg.Holders, patience: cfg.Patience.withDefaults(), log: cfg.Log}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	f := &Forwarder{Holders: cfg.Holders, patience: cfg.Patience.withDefaults(), strangers: newStrangers(cfg.Now), log: cfg.Log}
+	f.ways = newWays(cfg.Now, f.patience.Dial)
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
@@ -116,9 +132,11 @@ func New(cfg Config) (*Forwarder, error) {
 	if f.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, fmt.Errorf("forward: %w", err)
 	}
-	dialer := &tls.Dialer{Config: cfg.TLS, NetDialer: &net.Dialer{KeepAlive: 15 * time.Second}}
+	shortTLS := cfg.TLS.Clone()
+	shortTLS.NextProtos = append([]string{hop.Protocol}, shortTLS.NextProtos...)
+	f.dialShort = f.dialBy(&tls.Dialer{Config: shortTLS, NetDialer: f.patience.dialer(true)}, false)
 	f.transport = &http.Transport{
-		DialTLSContext:         f.dialBy(dialer),
+		DialTLSContext:         f.dialBy(&tls.Dialer{Config: cfg.TLS, NetDialer: f.patience.dialer(false)}, true),
 		DisableCompression:     true, // answers pass as they are
 		MaxIdleConnsPerHost:    idlePerHolder,
 		IdleConnTimeout:        idleTime,
@@ -131,7 +149,10 @@ func New(cfg Config) (*Forwarder, error) {
 }
 
 // Close gives up the connections that nobody uses. Requests under way go on.
-func (f *Forwarder) Close() { f.transport.CloseIdleConnections() }
+func (f *Forwarder) Close() {
+	f.transport.CloseIdleConnections()
+	f.short.Close()
+}
 
 // Call is a request to pass on.
 type Call struct {
@@ -150,13 +171,26 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, call Call) (
 		f.metrics.inFlight.Dec()
 		f.metrics.observe(outcomeOf(err), time.Since(began))
 	}()
+	if isShort(r) && !f.ways.old(call.To) {
+		if err = f.forwardShort(w, r, call); err != errOld {
+			return err
+		}
+	}
+	return f.forwardLong(w, r, call)
+}
+
+// forwardLong has a request answered over HTTP/1.1.
+func (f *Forwarder) forwardLong(w http.ResponseWriter, r *http.Request, call Call) (err error) {
 	pace := paceOf(r)
 	ctx, cancel := pace.untilLeft(r.Context())
 	defer cancel(nil)
 	trip := newTrip(f, call, pace.silence(&f.patience), cancel)
 	out := r.WithContext(ctx)
+	defer pace.finish(w, &f.patience)
 	w = oneContinue{pace.prepare(w, out, &f.patience)}
-	defer trip.watch().end()
+	var watch watch
+	watch.begin(trip)
+	defer watch.end()
 
 	var failed error
 	proxy := httputil.ReverseProxy{
@@ -168,8 +202,10 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, call Call) (
 			p.Out.URL.RawQuery = p.In.URL.RawQuery
 			p.Out.URL.Scheme, p.Out.URL.Host = "https", call.To
 			p.Out.Host = p.In.Host // cookies and forms are held against it
-			for _, name := range notPassedOn {
-				p.Out.Header.Del(name)
+			for name := range p.Out.Header {
+				if !passes(name) {
+					delete(p.Out.Header, name)
+				}
 			}
 			call.Origin.write(p.Out.Header)
 		},
@@ -206,9 +242,16 @@ func (w oneContinue) WriteHeader(status int) {
 // Unwrap lets [http.ResponseController] find the connection.
 func (w oneContinue) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// notPassedOn are header fields that are not the holder's: there is nothing to upgrade
-// to, and with an Idempotency-Key net/http takes any request for one that may be sent twice.
-var notPassedOn = []string{"Connection", "Upgrade", "Idempotency-Key", "X-Idempotency-Key"}
+// passes reports whether a header's line is the holder's. There is nothing to upgrade to,
+// with an Idempotency-Key net/http takes any request for one that may be sent twice, and
+// where a request came from each replica says itself.
+func passes(name string) bool {
+	switch name {
+	case "Connection", "Upgrade", "Idempotency-Key", "X-Idempotency-Key", "Forwarded", "X-Forwarded-Host", addressHeader, schemeHeader, idHeader:
+		return false
+	}
+	return true
+}
 
 // buffers are used again.
 type buffers struct{ pool sync.Pool }

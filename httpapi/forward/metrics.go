@@ -40,8 +40,10 @@ func outcomeOf(err error) outcome {
 
 type metrics struct {
 	forwards *prometheus.CounterVec
+	answered prometheus.Counter // nearly all of them
 	duration prometheus.Histogram
 	inFlight prometheus.Gauge
+	refused  prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -59,18 +61,27 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "secretsync_forwards_in_flight",
 			Help: "Requests that other replicas are answering for this one.",
 		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "secretsync_peers_refused_total",
+			Help: "Connections from other replicas that were refused because of the certificate they present.",
+		}),
 	}
 	for _, o := range []outcome{answered, undone, unclear, badBody, cutOff, left, nobody, notHeld} {
 		m.forwards.WithLabelValues(string(o)) // so that a rate can be had from the first on
 	}
+	m.answered = m.forwards.WithLabelValues(string(answered))
 	if r == nil {
 		return m, nil
 	}
-	return m, errors.Join(r.Register(m.forwards), r.Register(m.duration), r.Register(m.inFlight))
+	return m, errors.Join(r.Register(m.forwards), r.Register(m.duration), r.Register(m.inFlight), r.Register(m.refused))
 }
 
 func (m *metrics) observe(o outcome, took time.Duration) {
-	m.forwards.WithLabelValues(string(o)).Inc()
+	if o == answered {
+		m.answered.Inc()
+	} else {
+		m.forwards.WithLabelValues(string(o)).Inc()
+	}
 	m.duration.Observe(took.Seconds())
 }
 

@@ -88,6 +88,14 @@ func (p pace) prepare(w http.ResponseWriter, r *http.Request, patience *Patience
 	return w
 }
 
+// finish bounds the sending of what is left when the handler returns, where each piece had
+// its own time before. net/http bounds the next request anew.
+func (p pace) finish(w http.ResponseWriter, patience *Patience) {
+	if p == events || p == git {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience.Step))
+	}
+}
+
 // steppedReader is a body each piece of which has its time.
 type steppedReader struct {
 	body       io.ReadCloser

@@ -4,10 +4,12 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+
+	"secretsync/httpapi/forward/hop"
 )
 
 // The header fields that a replica passes on with a request. Clients may send them as
-// well: they are set anew on the way out, and believed where [FromPeers] stands.
+// well: they are set anew on the way out, and believed where [ServePeers] was called.
 const (
 	addressHeader = "X-Forwarded-For"
 	schemeHeader  = "X-Forwarded-Proto"
@@ -25,13 +27,18 @@ type Origin struct {
 	ID      string     // of the request, well-formed
 }
 
-func (o *Origin) write(h http.Header) {
-	h.Set(addressHeader, o.Address.String())
-	h.Set(schemeHeader, "http")
+func (o *Origin) lines() [3]hop.Line {
+	scheme := "http"
 	if o.TLS {
-		h.Set(schemeHeader, "https")
+		scheme = "https"
 	}
-	h.Set(idHeader, o.ID)
+	return [3]hop.Line{{Name: addressHeader, Value: o.Address.String()}, {Name: schemeHeader, Value: scheme}, {Name: idHeader, Value: o.ID}}
+}
+
+func (o *Origin) write(h http.Header) {
+	for _, l := range o.lines() {
+		h[l.Name] = []string{l.Value}
+	}
 }
 
 // take reads what a replica passed on, and removes it. The id stays where it was: it is
@@ -46,13 +53,22 @@ func take(h http.Header) Origin {
 
 type originKey struct{}
 
-// FromPeers serves what other replicas passed on. It must stand behind a listener that
-// lets in nobody but them, see [secretsync/httpapi/listen.Mutual].
-func FromPeers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o := take(r.Header)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), originKey{}, &o)))
+// ServePeers has a server answer other replicas by its handler: what they pass on is
+// believed about whom a request is from, see [OriginOf]. It must stand behind a listener
+// that lets in nobody but them, see [secretsync/httpapi/listen.Mutual], and be called before
+// that is made.
+func ServePeers(server *http.Server) {
+	next := server.Handler
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(takeIn(r.Context(), r.Header)))
 	})
+	hop.Register(server, next, takeIn)
+}
+
+// takeIn puts into a request's context what its header says of its origin.
+func takeIn(ctx context.Context, h http.Header) context.Context {
+	o := take(h)
+	return context.WithValue(ctx, originKey{}, &o)
 }
 
 // OriginOf returns what was passed on with a request; ok is false for one that another

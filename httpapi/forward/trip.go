@@ -13,13 +13,15 @@ import (
 	"secretsync/gitstore"
 )
 
-// trip is one request on its way to the holder and back. It is the transport of its
-// own proxy, since it knows what may be tried again.
+// trip is one request on its way to the holder and back, and knows what may be tried again.
+// One over HTTP/1.1 is the transport of its own proxy.
 type trip struct {
 	forwarder *Forwarder
 	tenant    gitstore.TenantName
-	cancel    context.CancelCauseFunc
-	silence   time.Duration // how long the holder may be silent
+	cancel    context.CancelCauseFunc // gives it up
+	client    context.Context         // that ends it, looked at from time to time; nil: that is seen to
+	silence   time.Duration           // how long the holder may be silent
+	again     bool                    // it changes nothing: it can be sent again, whatever became of it
 
 	to     atomic.Pointer[string] // the holder's address
 	conn   atomic.Pointer[conn]   // that it goes over; nil: none yet
@@ -44,7 +46,13 @@ func (t *trip) RoundTrip(r *http.Request) (*http.Response, error) {
 	for again := false; ; again = true {
 		answer, err := t.send(r)
 		if err == nil {
-			return answer, nil
+			given := t.reason(r.Context())
+			if given == nil {
+				return answer, nil
+			}
+			// The holder answered, it may be, because it was given up.
+			answer.Body.Close()
+			err = given
 		}
 		kind := ErrUnclear
 		switch broken := t.broken.Load(); {
@@ -68,8 +76,24 @@ func (t *trip) worthAnother(ctx context.Context) bool {
 	if c := t.conn.Load(); c != nil {
 		return c.reused
 	}
-	to, mine := t.forwarder.Holder(t.tenant)
-	if to == "" || mine || to == *t.to.Load() {
+	return t.movedOn()
+}
+
+// next returns the other replica that holds the tenant by now, if one does, or that this one does,
+// where the request can't be made. That nobody holds it is no sign: it may be this replica that
+// can't see who does.
+func (t *trip) next() (address string, mine bool) {
+	address, mine = t.forwarder.Holder(t.tenant)
+	if mine || address == *t.to.Load() {
+		address = ""
+	}
+	return address, mine
+}
+
+// movedOn goes over to the tenant's holder, if that is another one by now.
+func (t *trip) movedOn() bool {
+	to, _ := t.next()
+	if to == "" {
 		return false
 	}
 	t.to.Store(&to)
@@ -87,20 +111,32 @@ func (t *trip) send(r *http.Request) (*http.Response, error) {
 	r = r.Clone(ctx)
 	r.URL.Host = *t.to.Load()
 	if r.Body != nil {
-		r.Body = &keptBody{r.Body, t}
+		r.Body = &keptBody{r.Body, t, r.ContentLength}
 	}
 	return t.forwarder.transport.RoundTrip(r)
 }
 
 // keptBody is a body that is still there if no connection could be made, after which
 // net/http closes what it was to send.
+//
+// Where its length is known it is not read beyond that, as net/http's transport does to see
+// that there is no more. The holder has all of it by then, and may answer; and as soon as an
+// answer begins to pass, net/http's server closes the client's body. Whoever reads on
+// gets an error for which the transport ends the connection, in the middle of the answer.
 type keptBody struct {
 	io.Reader
-	of *trip
+	of   *trip
+	left int64 // -1: as many as come
 }
 
 func (b *keptBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, io.EOF
+	}
 	n, err := b.Reader.Read(p)
+	if b.left > 0 {
+		b.left -= int64(n)
+	}
 	if err != nil && err != io.EOF {
 		b.of.broken.CompareAndSwap(nil, &err)
 	}

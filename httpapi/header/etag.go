@@ -7,12 +7,13 @@ import (
 	"net/textproto"
 	"strings"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/operation"
 )
 
 // ETag is a definition's strong entity tag.
-func ETag(r gitstore.Revision) string { return `"` + r.String() + `"` }
+func ETag(r catalog.Revision) string { return `"` + r.String() + `"` }
 
 // BodyETag is the strong entity tag of an answer that stands for no one commit:
 // another one whenever a byte of the answer is another.
@@ -24,15 +25,15 @@ func BodyETag(body []byte) string {
 // IfMatch reads the If-Match header fields of a write (RFC 9110, section
 // 13.1.1). Absent, the write is unconditional. A malformed field is refused:
 // to ignore it would be to write where the client asked us not to.
-func IfMatch(fields []string) (gitstore.Precondition, error) {
+func IfMatch(fields []string) (operation.Precondition, error) {
 	if len(fields) == 0 {
-		return gitstore.Unconditional(), nil
+		return operation.Unconditional(), nil
 	}
 	rest := textproto.TrimString(strings.Join(fields, ","))
 	if rest == "*" {
-		return gitstore.Exists(), nil
+		return operation.Exists(), nil
 	}
-	var revisions []gitstore.Revision
+	var revisions []catalog.Revision
 	tags := 0
 	for {
 		rest = strings.TrimLeft(rest, " \t,")
@@ -41,38 +42,38 @@ func IfMatch(fields []string) (gitstore.Precondition, error) {
 		}
 		tag, weak, after, ok := cutETag(rest)
 		if !ok {
-			return gitstore.Precondition{}, errIfMatch
+			return operation.Precondition{}, errIfMatch
 		}
 		tags++
 		rest = strings.TrimLeft(after, " \t")
 		if rest != "" && rest[0] != ',' {
-			return gitstore.Precondition{}, errIfMatch
+			return operation.Precondition{}, errIfMatch
 		}
 		// A weak tag, or one that is no revision, is well-formed and matches
 		// nothing: strong comparison.
-		if revision, err := gitstore.ParseRevision(tag); err == nil && !weak {
+		if revision, err := catalog.ParseRevision(tag); err == nil && !weak {
 			revisions = append(revisions, revision)
 		}
 	}
 	if tags == 0 {
-		return gitstore.Precondition{}, errIfMatch
+		return operation.Precondition{}, errIfMatch
 	}
-	return gitstore.OneOf(revisions...), nil
+	return operation.OneOf(revisions...), nil
 }
 
 // Presence reads what a write asks for that can be on a definition which is not
 // there: If-Match, or If-None-Match: *.
-func Presence(h http.Header) (gitstore.Precondition, error) {
+func Presence(h http.Header) (operation.Precondition, error) {
 	match, noneMatch := h["If-Match"], h["If-None-Match"]
 	switch {
 	case len(noneMatch) == 0:
 		return IfMatch(match)
 	case len(match) > 0:
-		return gitstore.Precondition{}, refuse("If-None-Match", "contradicts If-Match; send one of them")
+		return operation.Precondition{}, refuse("If-None-Match", "contradicts If-Match; send one of them")
 	case len(noneMatch) > 1 || textproto.TrimString(noneMatch[0]) != "*":
-		return gitstore.Precondition{}, refuse("If-None-Match", `must be "*" here, which asks that the definition is not there`)
+		return operation.Precondition{}, refuse("If-None-Match", `must be "*" here, which asks that the definition is not there`)
 	}
-	return gitstore.Absent(), nil
+	return operation.Absent(), nil
 }
 
 func refuse(field, reason string) error {

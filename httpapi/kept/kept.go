@@ -30,7 +30,7 @@ const maxAge = time.Second
 // neither what it was made from nor any status of the tenant has changed. It is
 // immutable.
 type Answer struct {
-	from    any    // the *gitstore.Entry or *gitstore.Snapshot
+	from    any    // the *catalog.Entry or *catalog.Snapshot
 	version uint64 // of the tenant's statuses
 	made    time.Time
 	Body    []byte

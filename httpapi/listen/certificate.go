@@ -51,21 +51,28 @@ func OpenAuthority(file string, log *slog.Logger, now func() time.Time) (*Author
 	return &Authority{f}, err
 }
 
+// untrustedError is of a certificate that the authority does not vouch for.
+type untrustedError struct{ error }
+
+func (e *untrustedError) Unwrap() error { return e.error }
+
 // vouches returns a [tls.Config.VerifyConnection] that lets those in whom the authority
 // vouches for, as it stands at that time. Names are not compared: it vouches for nobody
 // else, and addresses come and go.
 func (a *Authority) vouches(usage x509.ExtKeyUsage, now func() time.Time) func(tls.ConnectionState) error {
 	return func(state tls.ConnectionState) error {
 		if len(state.PeerCertificates) == 0 {
-			return errors.New("no certificate was presented")
+			return &untrustedError{errors.New("no certificate was presented")}
 		}
 		between := x509.NewCertPool()
 		for _, c := range state.PeerCertificates[1:] {
 			between.AddCert(c)
 		}
-		_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+		if _, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
 			Roots: a.get(), Intermediates: between, CurrentTime: now(), KeyUsages: []x509.ExtKeyUsage{usage},
-		})
-		return err
+		}); err != nil {
+			return &untrustedError{err}
+		}
+		return nil
 	}
 }

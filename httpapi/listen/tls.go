@@ -9,14 +9,16 @@ import (
 	"sync"
 )
 
-// tlsListener shakes hands before net/http sees a connection, and hands HTTP/2
-// over as net/http wants it, and everything else as a connection on which
-// refusals are replaced: net/http would write them into the encryption, where
+// tlsListener shakes hands before net/http sees a connection, and hands HTTP/2, or
+// what else is not HTTP/1, over as net/http wants it, and everything else as a
+// connection on which refusals are replaced: net/http would write them into the encryption, where
 // they can't be recognised any more.
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
 	refuse Refusal
+	// untrusted is told whose certificate was refused, and why; nil: nobody is.
+	untrusted func(net.Addr, error)
 
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
@@ -37,11 +39,11 @@ func Secured(l net.Listener, server *http.Server, certificate *Certificate, refu
 		GetCertificate: certificate.toClients,
 		NextProtos:     []string{http2Protocol, "http/1.1"},
 	}
-	return newTLSListener(Polite(l, refuse), server.TLSConfig, refuse)
+	return newTLSListener(Polite(l, refuse), server.TLSConfig, refuse, nil)
 }
 
-func newTLSListener(l net.Listener, config *tls.Config, refuse Refusal) *tlsListener {
-	t := &tlsListener{Listener: l, config: config, refuse: refuse, accepted: make(chan acceptance)}
+func newTLSListener(l net.Listener, config *tls.Config, refuse Refusal, untrusted func(net.Addr, error)) *tlsListener {
+	t := &tlsListener{Listener: l, config: config, refuse: refuse, untrusted: untrusted, accepted: make(chan acceptance)}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.work.Go(t.accept)
 	return t
@@ -67,13 +69,22 @@ func (l *tlsListener) shake(c net.Conn) net.Conn {
 	secured := tls.Server(c, l.config)
 	ctx, cancel := context.WithTimeout(l.ctx, readHeaderTimeout)
 	defer cancel()
-	if err := secured.HandshakeContext(ctx); err != nil || secured.ConnectionState().NegotiatedProtocol == http2Protocol {
+	err := secured.HandshakeContext(ctx)
+	if refused, ok := errors.AsType[*untrustedError](err); ok && l.untrusted != nil {
+		l.untrusted(c.RemoteAddr(), refused.error)
+	}
+	if err != nil || !isHTTP1(secured) {
 		return secured
 	}
 	return securedConn{politeConn{secured, l.refuse}, secured}
 }
 
 const http2Protocol = "h2"
+
+func isHTTP1(c *tls.Conn) bool {
+	agreed := c.ConnectionState().NegotiatedProtocol
+	return agreed == "" || agreed == "http/1.1"
+}
 
 func (l *tlsListener) hand(a acceptance) {
 	select {

@@ -8,13 +8,13 @@ import (
 	"strconv"
 	"time"
 
-	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/reconcile"
 )
 
 // Secret appends a definition as the contract's Secret. What has not
 // happened yet (a first sync) is null.
-func Secret(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte {
+func Secret(b []byte, e *catalog.Entry, status *reconcile.Status) []byte {
 	b = appendDesired(b, e)
 	b = append(appendStatus(b, status), `,"syncStatuses":[`...)
 	for i := range status.Targets {
@@ -28,13 +28,13 @@ func Secret(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte {
 
 // Summary appends a definition as [Secret] does, without the statuses
 // of its targets.
-func Summary(b []byte, e *gitstore.Entry, status *reconcile.Status) []byte {
+func Summary(b []byte, e *catalog.Entry, status *reconcile.Status) []byte {
 	b = appendStatus(appendDesired(b, e), status)
 	return appendOrigin(append(b, '}'), e)
 }
 
 // appendDesired appends what shall be synced where, up to the status.
-func appendDesired(b []byte, e *gitstore.Entry) []byte {
+func appendDesired(b []byte, e *catalog.Entry) []byte {
 	b = Name(append(b, `{"name":`...), e.Name)
 	b = Name(append(b, `,"secretPath":`...), e.Definition.SecretPath)
 	if e.Definition.Shape != nil {
@@ -67,7 +67,7 @@ func appendDesired(b []byte, e *gitstore.Entry) []byte {
 }
 
 // appendOrigin appends where a definition comes from, and ends it.
-func appendOrigin(b []byte, e *gitstore.Entry) []byte {
+func appendOrigin(b []byte, e *catalog.Entry) []byte {
 	b = Name(append(b, `,"resourceVersion":`...), e.Revision)
 	b = Time(append(b, `,"createdAt":`...), e.Created)
 	return append(b, '}')

@@ -4,14 +4,20 @@
 //
 // It is a help for people who ask what happened, and no record: it is in memory alone,
 // bounded for each definition, and what came and went between two looks is not in it.
+//
+// There may be hundreds of thousands of definitions, most of which came to be synced once
+// and stand so since. How one stood is therefore shared by all that stood alike, and a
+// moment is 16 bytes of its own: about 100 bytes a definition.
 package timeline
 
 import (
-	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
 )
@@ -19,7 +25,7 @@ import (
 // Source tells how a definition stands. Version is another one as soon as any of the
 // tenant's statuses may be.
 type Source interface {
-	Status(gitstore.TenantName, *gitstore.Entry) reconcile.Status
+	Status(gitstore.TenantName, *catalog.Entry) reconcile.Status
 	Version(gitstore.TenantName) uint64
 }
 
@@ -30,6 +36,39 @@ type Moment struct {
 	Ready   bool
 	Reason  reconcile.Reason
 	Message string
+}
+
+// moment is a Moment as it is kept.
+type moment struct {
+	at    int64 // nanoseconds of Unix time; 0 is the zero time
+	stood unique.Handle[stance]
+}
+
+// stance is how definitions stood that stood alike: its message has nameless in place of
+// the definition's name.
+type stance struct {
+	phase   reconcile.Phase
+	ready   bool
+	reason  reconcile.Reason
+	message string
+}
+
+// nameless stands for the definition's name in a message. No message holds it otherwise.
+const nameless = "\x00"
+
+func stanceOf(name definition.Name, s *reconcile.Status) stance {
+	message := strings.ReplaceAll(s.Ready.Message, nameless, " ")
+	return stance{s.Phase, s.Ready.Status, s.Ready.Reason, strings.ReplaceAll(message, name.String(), nameless)}
+}
+
+// told is the moment as it is told of a definition.
+func (m moment) told(name definition.Name) Moment {
+	s := m.stood.Value()
+	told := Moment{Phase: s.phase, Ready: s.ready, Reason: s.reason, Message: strings.ReplaceAll(s.message, nameless, name.String())}
+	if m.at != 0 {
+		told.At = time.Unix(0, m.at)
+	}
+	return told
 }
 
 // mostMoments is how many are kept of one definition: the newest.
@@ -48,10 +87,10 @@ type Timeline struct {
 
 type tenant struct {
 	mu      sync.Mutex
-	seen    *gitstore.Snapshot // at the last look
+	seen    *catalog.Snapshot // at the last look
 	version uint64
-	next    time.Time // no look before
-	moments map[definition.Name][]Moment
+	next    time.Time                    // no look before
+	moments map[definition.Name][]moment // the oldest first
 }
 
 func (t *Timeline) of(name gitstore.TenantName) *tenant {
@@ -62,18 +101,18 @@ func (t *Timeline) of(name gitstore.TenantName) *tenant {
 		if t.tenants == nil {
 			t.tenants = map[gitstore.TenantName]*tenant{}
 		}
-		of = &tenant{moments: map[definition.Name][]Moment{}}
+		of = &tenant{moments: map[definition.Name][]moment{}}
 		t.tenants[name] = of
 	}
 	return of
 }
 
-// Keep forgets all tenants but these.
-func (t *Timeline) Keep(names []gitstore.TenantName) {
+// Keep forgets all tenants but those who are served.
+func (t *Timeline) Keep(served func(gitstore.TenantName) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name := range t.tenants {
-		if !slices.Contains(names, name) {
+		if !served(name) {
 			delete(t.tenants, name)
 		}
 	}
@@ -81,7 +120,7 @@ func (t *Timeline) Keep(names []gitstore.TenantName) {
 
 // Look looks at all definitions of a tenant, if any may stand in another way than at
 // the last look.
-func (t *Timeline) Look(name gitstore.TenantName, snapshot *gitstore.Snapshot, source Source, now func() time.Time) {
+func (t *Timeline) Look(name gitstore.TenantName, snapshot *catalog.Snapshot, source Source, now func() time.Time) {
 	of := t.of(name)
 	of.mu.Lock()
 	defer of.mu.Unlock()
@@ -107,32 +146,44 @@ func (t *Timeline) Look(name gitstore.TenantName, snapshot *gitstore.Snapshot, s
 }
 
 // Of looks at one definition, and returns its moments, the newest first.
-func (t *Timeline) Of(name gitstore.TenantName, e *gitstore.Entry, source Source) []Moment {
+func (t *Timeline) Of(name gitstore.TenantName, e *catalog.Entry, source Source) []Moment {
 	of := t.of(name)
 	of.mu.Lock()
 	defer of.mu.Unlock()
 	of.note(e, source.Status(name, e))
-	moments := slices.Clone(of.moments[e.Name])
-	slices.Reverse(moments)
+	kept := of.moments[e.Name]
+	moments := make([]Moment, len(kept))
+	for i, m := range kept {
+		moments[len(kept)-1-i] = m.told(e.Name)
+	}
 	return moments
 }
 
 // note keeps how a definition stands, if it did not stand so before.
-func (of *tenant) note(e *gitstore.Entry, s reconcile.Status) {
+func (of *tenant) note(e *catalog.Entry, s reconcile.Status) {
 	moments := of.moments[e.Name]
-	m := Moment{At: s.Ready.LastTransition, Phase: s.Phase, Ready: s.Ready.Status, Reason: s.Ready.Reason, Message: s.Ready.Message}
+	now := stanceOf(e.Name, &s)
+	m := moment{}
+	if at := s.Ready.LastTransition; !at.IsZero() {
+		m.at = at.UnixNano()
+	}
 	if len(moments) > 0 {
 		last := &moments[len(moments)-1]
-		if last.Phase == m.Phase && last.Ready == m.Ready && last.Reason == m.Reason {
-			last.Message = m.Message
+		before := last.stood.Value()
+		if now == before {
 			return
 		}
-		if m.At.Before(last.At) {
-			m.At = last.At // a transition is told of the target that is worst, which may be older
+		m.stood = unique.Make(now)
+		if now.phase == before.phase && now.ready == before.ready && now.reason == before.reason {
+			last.stood = m.stood // it says so in other words
+			return
 		}
+		m.at = max(m.at, last.at) // a transition is told of the target that is worst, which may be older
+	} else {
+		m.stood = unique.Make(now)
 	}
 	if len(moments) == mostMoments {
-		moments = slices.Delete(moments, 0, 1)
+		moments = append(moments[:0], moments[1:]...)
 	}
 	of.moments[e.Name] = append(moments, m)
 }

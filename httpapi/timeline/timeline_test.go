@@ -2,10 +2,13 @@ package timeline
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
+	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
 	"secretsync/reconcile"
 )
@@ -19,7 +22,7 @@ type source struct {
 }
 
 func (s *source) Version(gitstore.TenantName) uint64 { return s.version }
-func (s *source) Status(gitstore.TenantName, *gitstore.Entry) reconcile.Status {
+func (s *source) Status(gitstore.TenantName, *catalog.Entry) reconcile.Status {
 	s.asked++
 	phase := reconcile.PhaseFailed
 	if s.reason == reconcile.ReasonSynced {
@@ -78,7 +81,7 @@ func TestMomentsAreKeptNewestFirst(t *testing.T) {
 	if got := told(); got != fmt.Sprintf("Synced at %d; ", s.at.Unix()) {
 		t.Errorf("%s", got)
 	}
-	line.Keep(nil)
+	line.Keep(func(gitstore.TenantName) bool { return false })
 	if len(line.tenants) != 0 {
 		t.Error("a tenant that is none any more is kept")
 	}
@@ -103,4 +106,69 @@ func TestLookingRestsAsLongAsItCosts(t *testing.T) {
 	if s.asked > 4 {
 		t.Errorf("%d looks of 100 ms in 10 s", s.asked)
 	}
+}
+
+func entry(t *testing.T, name string) *catalog.Entry {
+	n, err := definition.ParseName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &catalog.Entry{Name: n}
+}
+
+func pending(e *catalog.Entry, message string) reconcile.Status {
+	return reconcile.Status{Phase: reconcile.PhasePending, Ready: reconcile.Condition{Reason: reconcile.ReasonQueued, Message: message, LastTransition: time.Unix(100, 0)}}
+}
+
+func TestMessagesAreToldAsTheyWere(t *testing.T) {
+	for name, test := range map[string]struct{ definition, message, told string }{
+		"it names the definition":         {"db", "0 of 1 targets synced; eu/app/db: not tried yet", ""},
+		"it names it several times":       {"db", "db is not db", ""},
+		"it does not name it":             {"db", "the target is synced", ""},
+		"the name is part of other words": {"et", "0 of 1 targets synced; eu/et/target", ""},
+		"it holds what stands for names":  {"db", "a\x00b of db", "a b of db"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, of := entry(t, test.definition), &tenant{moments: map[definition.Name][]moment{}}
+			of.note(e, pending(e, test.message))
+			if test.told == "" {
+				test.told = test.message
+			}
+			if got := of.moments[e.Name][0].told(e.Name); got.Message != test.told || !got.At.Equal(time.Unix(100, 0)) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// TestMemoryOfManyMoments holds what is kept of a definition that came to be synced, as
+// each does at a start.
+func TestMemoryOfManyMoments(t *testing.T) {
+	const count, most = 20_000, 130 // bytes of each
+	entries := make([]*catalog.Entry, count)
+	for i := range entries {
+		entries[i] = entry(t, fmt.Sprintf("secret-%05d", i))
+	}
+	synced := reconcile.Status{Phase: reconcile.PhaseActive, Ready: reconcile.Condition{Status: true, Reason: reconcile.ReasonSynced, Message: "the target is synced", LastTransition: time.Unix(200, 0)}}
+	of := &tenant{moments: map[definition.Name][]moment{}}
+	before := liveBytes()
+	for i, e := range entries {
+		of.note(e, pending(e, fmt.Sprintf("0 of 1 targets synced; production/team-%d/%s: not tried yet", i%100, e.Name)))
+		of.note(e, synced)
+	}
+	each := (liveBytes() - before) / count
+	t.Logf("%d bytes of each definition", each)
+	if each > most {
+		t.Errorf("%d bytes of each definition, of at most %d", each, most)
+	}
+	runtime.KeepAlive(entries)
+	runtime.KeepAlive(of)
+}
+
+func liveBytes() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

@@ -8,7 +8,10 @@
 //   - It says why there are none in words that name the key and the place, and no
 //     message holds anything of a value.
 //   - Whatever a template does, it ends, within bounds of work and of output that
-//     are counted, not timed; so that it ends the same way wherever it runs.
+//     are counted, not timed; so that it ends the same way wherever it runs. They are
+//     bounds of a copy, for all of its templates together: how many there are is for
+//     the definition's author to choose. No more run at once than there are processors,
+//     since each may hold many times the memory of what it makes.
 //
 // # Templates
 //
@@ -22,8 +25,8 @@
 // fromJson and toJson are ours: they keep every digit of a number. See
 // definition.TemplateFunctions for the list.
 //
-// Work is counted in units of roughly a nanosecond: each round of a loop, each call
-// and each byte that goes into a function or comes out of it. What could make much
-// of little (repeat, replace, indent, join, printf's widths) is estimated before it
-// is done.
+// Work is counted in units of roughly a nanosecond: each round of a loop, by what is in
+// its body, each call, each byte that goes into a function or comes out of it, and what
+// text/template does by itself (see guard.go). What could make much of little (repeat,
+// replace, indent, join, printf's widths) is estimated before it is done.
 package compose

@@ -14,11 +14,8 @@ import (
 	"secretsync/gitstore/definition"
 )
 
-// field finds what lies at a path of names and list indices, such as
-// servers.0.port, in a value that is JSON or a text that holds JSON. A text is
-// returned as it is, null as nothing, anything else as compact JSON. The error says
-// where the path ends, in names alone.
-func field(raw json.RawMessage, path string) ([]byte, error) {
+// fields parses a value that is JSON, or a text that holds JSON.
+func fields(raw json.RawMessage) (any, error) {
 	at, err := parseJSON(raw)
 	if err != nil {
 		return nil, errors.New("no JSON")
@@ -28,6 +25,13 @@ func field(raw json.RawMessage, path string) ([]byte, error) {
 			return nil, errors.New("no JSON that has fields")
 		}
 	}
+	return at, nil
+}
+
+// field finds what lies at a path of names and list indices, such as servers.0.port, in
+// parsed JSON. A text is returned as it is, null as nothing, anything else as compact
+// JSON. The error says where the path ends, in names alone.
+func field(at any, path string) ([]byte, error) {
 	names := strings.Split(path, ".")
 	for i, name := range names {
 		where := "at its top"

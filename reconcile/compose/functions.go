@@ -1,13 +1,17 @@
 package compose
 
 import (
+	"encoding/base32"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
+	"unicode/utf8"
 
 	"github.com/Masterminds/sprig/v3"
 
@@ -15,12 +19,12 @@ import (
 )
 
 const (
-	mostWork  = 64 << 20 // units that one template may use
+	mostWork  = 64 << 20 // units that the templates of one copy may use together
 	costCall  = 256      // of a call, besides its bytes
 	mostWidth = 1000     // that printf pads to
 )
 
-// budget is the work that is left to a template.
+// budget is the work that is left to the templates of a copy.
 type budget struct{ left int }
 
 // exceeded is the error of a template that wants too much.
@@ -29,7 +33,7 @@ type exceeded struct{ what string }
 func (e *exceeded) Error() string { return e.what }
 
 var (
-	errWork = &exceeded{"it takes too long; loop less, and over less"}
+	errWork = &exceeded{"it takes too long, with the templates before it; loop less, and over less"}
 	errText = &exceeded{fmt.Sprintf("it makes a text of over %d bytes", MaxSize)}
 )
 
@@ -47,12 +51,19 @@ func (b *budget) take(units int) error {
 // budget. Go's own that make no text stay Go's own.
 func functions(b *budget) template.FuncMap {
 	made := map[string]any{
-		"print": fmt.Sprint, "println": fmt.Sprintln, "printf": fmt.Sprintf,
+		"print": fmt.Sprint, "println": fmt.Sprintln, "printf": printf,
 		"html": template.HTMLEscaper, "js": template.JSEscaper, "urlquery": template.URLQueryEscaper,
 		"fromJson": func(text string) (any, error) { return parseJSON([]byte(text)) },
 		"toJson":   func(v any) (string, error) { text, err := encodeJSON(v); return string(text), err },
-		// The loops' counter is not in the list, so that nobody can write it.
-		tickName: func() string { return "" },
+		// Those of sprig give the text of the error as the result.
+		"b32dec": func(text string) (string, error) {
+			b, err := base32.StdEncoding.DecodeString(text)
+			return string(b), err
+		},
+		"b64dec": func(text string) (string, error) {
+			b, err := base64.StdEncoding.DecodeString(text)
+			return string(b), err
+		},
 	}
 	own := maps.Clone(made)
 	library := sprig.TxtFuncMap()
@@ -65,7 +76,76 @@ func functions(b *budget) template.FuncMap {
 	for name, f := range made {
 		funcs[name] = b.counted(name, f)
 	}
+	maps.Copy(funcs, b.guards())
 	return funcs
+}
+
+// guards are the functions that [guard] puts in.
+func (b *budget) guards() template.FuncMap {
+	return template.FuncMap{
+		writtenName: func(v any) (any, error) {
+			if v == nil {
+				return nil, errNothing
+			}
+			return v, nil
+		},
+		rangedName: func(v any) (any, error) {
+			if m := reflect.ValueOf(v); m.Kind() == reflect.Map {
+				for each := m.MapRange(); each.Next(); {
+					if err := b.take(costCall + each.Key().Len()); err != nil {
+						return nil, err
+					}
+				}
+			}
+			return v, nil
+		},
+		tickName: func(body int) (string, error) { return "", b.take(costCall + costNode*body) },
+		comparedName: func(v any) (any, error) {
+			if text := reflect.ValueOf(v); text.Kind() == reflect.String {
+				return v, b.take(costNode + text.Len()/costScans)
+			}
+			return v, b.take(costNode)
+		},
+	}
+}
+
+// printf is fmt's, which writes of a verb that does not go with what is there, or that
+// there is nothing for, and can't fail. Whether one goes with it is asked of other texts
+// of the same types: a password may end in %, and may hold what fmt writes of a mistake.
+func printf(format string, args ...any) (string, error) {
+	const mistake = "%!"
+	text := fmt.Sprintf(format, args...)
+	if !strings.Contains(text, mistake) {
+		return text, nil
+	}
+	blank := slices.Clone(args)
+	for i, arg := range blank {
+		if _, is := arg.(string); is {
+			blank[i] = "x"
+		}
+	}
+	if strings.Contains(fmt.Sprintf(format, blank...), mistake) && !strings.Contains(format+fmt.Sprint(blank...), mistake) {
+		return "", &exceeded{"function printf has verbs that don't go with what it is given, or more or fewer of them"}
+	}
+	return text, nil
+}
+
+// writers are the functions that would make a text such as <nil> of nothing, or leave it
+// out without a word.
+var writers = []string{"cat", "html", "join", "js", "print", "printf", "println", "quote", "squote", "toString", "urlquery"}
+
+// givenNothing says that a function which writes what it is given is given nothing.
+func givenNothing(name string, args []any) error {
+	if !slices.Contains(writers, name) {
+		return nil
+	}
+	for _, arg := range args {
+		list, _ := arg.([]any)
+		if arg == nil || slices.Contains(list, nil) {
+			return &exceeded{"function " + name + " is given nothing: the value has null there, or no such key; give it a default"}
+		}
+	}
+	return nil
 }
 
 var errorType = reflect.TypeFor[error]()
@@ -90,8 +170,14 @@ func (b *budget) counted(name string, f any) any {
 			return fail(err)
 		}
 		given, err := b.sizes(args, t.IsVariadic())
+		if err == nil {
+			err = givenNothing(name, plain(args, t.IsVariadic()))
+		}
 		if err == nil && grows != nil {
 			err = b.grow(grows(plain(args, t.IsVariadic()), given))
+		}
+		if err == nil && name == "trimAll" {
+			err = b.take(scanned(args[0].String(), args[1].String()))
 		}
 		if err != nil {
 			return fail(err)
@@ -102,6 +188,9 @@ func (b *budget) counted(name string, f any) any {
 		}
 		out := call(args)
 		if len(out) == 2 && !out[1].IsNil() {
+			if failed, ok := out[1].Interface().(*exceeded); ok {
+				return fail(failed)
+			}
 			return fail(errors.New("it fails"))
 		}
 		size, err := b.size(out[0], 0)
@@ -232,8 +321,25 @@ var growth = map[string]func(args []any, given int) (int, error){
 	"printf": func(args []any, given int) (int, error) {
 		format, _ := args[0].(string)
 		padding, err := widths(format)
-		return padding + given*8, err
+		if err != nil {
+			return 0, err
+		}
+		times := 1
+		if strings.Contains(format, "[") { // each verb may name any argument, and all the same one
+			times = max(1, strings.Count(format, "%"))
+		}
+		n, err := product(times, given*8)
+		return padding + n, err
 	},
+}
+
+// scanned is what it costs to look for each character of a text among those of a set: one
+// that is not of ASCII is looked for anew each time.
+func scanned(set, text string) int {
+	if strings.IndexFunc(set, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
+		return 0
+	}
+	return utf8.RuneCountInString(text) * (len(set) / costScans)
 }
 
 func indented(args []any, given int) (int, error) {

@@ -116,14 +116,9 @@ func hashOf(s *definition.Shape) string {
 func (r *Recipe) Data(values map[definition.SecretPath]Value) (map[string][]byte, *fault.Fault) {
 	data := values[r.path].Data
 	if r.shape != nil && r.shape.Data != nil {
-		data = make(map[string][]byte, len(r.shape.Data))
-		for i := range r.shape.Data {
-			k := &r.shape.Data[i]
-			content, f := r.key(k, values)
-			if f != nil {
-				return nil, f
-			}
-			data[k.Key] = content
+		var f *fault.Fault
+		if data, f = r.compose(values); f != nil {
+			return nil, f
 		}
 	}
 	if r.Type() == typeDockerConfigJSON && !r.Merges() {
@@ -135,15 +130,52 @@ func (r *Recipe) Data(values map[definition.SecretPath]Value) (map[string][]byte
 	return data, nil
 }
 
-// key makes what stands under one key of a copy.
-func (r *Recipe) key(k *definition.DataKey, values map[definition.SecretPath]Value) ([]byte, *fault.Fault) {
-	path := k.Path
-	if path.IsZero() {
-		path = r.path
+// compose makes what data asks for, key by key, and stops at the first that can't be
+// made or is too much: what a definition costs is bounded, whatever it says.
+func (r *Recipe) compose(values map[definition.SecretPath]Value) (map[string][]byte, *fault.Fault) {
+	data := make(map[string][]byte, len(r.shape.Data))
+	m := making{left: mostWork}
+	size := 0
+	for i := range r.shape.Data {
+		k := &r.shape.Data[i]
+		path := k.Path
+		if path.IsZero() {
+			path = r.path
+		}
+		content, f := m.key(k, path, values[path])
+		if f != nil {
+			return nil, f
+		}
+		if size += len(content); size > MaxSize {
+			v := values[r.path]
+			return nil, tooLarge("what data makes of the value at %s (version %d) is over %d bytes", v.At, v.Version, MaxSize)
+		}
+		data[k.Key] = content
 	}
-	v := values[path]
+	return data, nil
+}
+
+// making is what the keys of one copy have in common while they are made.
+type making struct {
+	left   int // of the work that its templates may do, all of them together
+	parsed map[source]any
+	size   int // of the JSON that is kept parsed
+}
+
+// source is where the JSON lies that fields are taken out of.
+type source struct {
+	path definition.SecretPath
+	key  string
+}
+
+// mostParsed bounds what is kept parsed for the next key, which is many times as large
+// in memory.
+const mostParsed = 4 << 20
+
+// key makes what stands under one key of a copy.
+func (m *making) key(k *definition.DataKey, path definition.SecretPath, v Value) ([]byte, *fault.Fault) {
 	if k.From == "" {
-		text, err := execute(k.Template, v.Data)
+		text, err := execute(k.Template, v.Data, &m.left)
 		if err != nil {
 			return nil, fault.New(fault.Error, fault.ReasonTemplateFailed, "the template of key %s fails with the value at %s (version %d): %s", k.Key, v.At, v.Version, err)
 		}
@@ -154,9 +186,8 @@ func (r *Recipe) key(k *definition.DataKey, values map[definition.SecretPath]Val
 		return nil, keyNotFound(k, v, "has no key "+definition.Quote(k.From)+keysOf(v))
 	}
 	if k.Field != "" {
-		raw, _ := v.JSON(k.From)
 		var err error
-		if content, err = field(raw, k.Field); err != nil {
+		if content, err = m.field(source{path, k.From}, v, k.Field); err != nil {
 			return nil, keyNotFound(k, v, fmt.Sprintf("has under key %s %s", definition.Quote(k.From), err))
 		}
 	}
@@ -165,6 +196,23 @@ func (r *Recipe) key(k *definition.DataKey, values map[definition.SecretPath]Val
 		return nil, invalidKey("what is to stand under key %s can't be decoded: the value at %s (version %d) has no %s under key %s", k.Key, v.At, v.Version, k.Decode, definition.Quote(k.From))
 	}
 	return content, nil
+}
+
+// field takes a field out of JSON, which is parsed once for all keys that are fields of it.
+func (m *making) field(from source, v Value, path string) ([]byte, error) {
+	at, ok := m.parsed[from]
+	if !ok {
+		raw, _ := v.JSON(from.key)
+		var err error
+		if at, err = fields(raw); err != nil {
+			return nil, err
+		}
+		if m.size += len(raw); m.parsed == nil || m.size > mostParsed {
+			m.parsed, m.size = make(map[source]any), len(raw)
+		}
+		m.parsed[from] = at
+	}
+	return field(at, path)
 }
 
 func keyNotFound(k *definition.DataKey, v Value, what string) *fault.Fault {
@@ -202,7 +250,7 @@ func (r *Recipe) fits(data map[string][]byte, v Value) *fault.Fault {
 		if r.shape != nil && r.shape.Data != nil {
 			what = fmt.Sprintf("what data makes of the value at %s (version %d) is %d bytes", v.At, v.Version, size)
 		}
-		return fault.New(fault.Error, fault.ReasonValueTooLarge, "%s; a Kubernetes Secret holds at most %d: split it over several paths", what, MaxSize)
+		return tooLarge("%s", what)
 	}
 	if r.shape.Merges() {
 		return nil // the Secret is somebody else's, and so is what its type needs
@@ -211,6 +259,10 @@ func (r *Recipe) fits(data map[string][]byte, v Value) *fault.Fault {
 		return invalidKey("the value at %s (version %d) does not make a Secret of type %s: %s", v.At, v.Version, r.Type(), cause)
 	}
 	return nil
+}
+
+func tooLarge(format string, args ...any) *fault.Fault {
+	return fault.New(fault.Error, fault.ReasonValueTooLarge, "%s; a Kubernetes Secret holds at most %d: split it over several paths", fmt.Sprintf(format, args...), MaxSize)
 }
 
 func invalidKey(format string, args ...any) *fault.Fault {

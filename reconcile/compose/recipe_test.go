@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -185,6 +186,45 @@ func typeOf(t testing.TB, s string) definition.SecretType {
 	return kind
 }
 
+// What a definition costs is bounded for all of its keys together: they are as many as
+// its author likes.
+func TestAllKeysOfACopyTogetherAreBounded(t *testing.T) {
+	path := pathOf(t, "app/db")
+	object := `{"a":"` + strings.Repeat("x", 10000) + `"}`
+	v := valueOf("p", 1, "o:="+object)
+	parsed := 0
+	unparsed := v.JSON
+	v.JSON = func(key string) (json.RawMessage, bool) { parsed++; return unparsed(key) }
+	for name, test := range map[string]struct {
+		key    definition.DataKey
+		reason fault.Reason
+		says   string
+	}{
+		"their size": {definition.DataKey{Template: `{{ repeat 100000 "x" }}`}, fault.ReasonValueTooLarge, "over 1048576 bytes"},
+		"their work": {definition.DataKey{Template: `{{ range 50000 }}{{ end }}`}, fault.ReasonTemplateFailed, "too long"},
+		"their JSON": {definition.DataKey{From: "o", Field: "a"}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var data []definition.DataKey
+			for i := range 100 {
+				k := test.key
+				k.Key = fmt.Sprintf("k%03d", i)
+				data = append(data, k)
+			}
+			_, f := Of(definition.Definition{SecretPath: path, Shape: &definition.Shape{Data: data}}).Data(map[definition.SecretPath]Value{path: v})
+			switch {
+			case test.reason == "" && f != nil:
+				t.Error(f)
+			case test.reason != "" && (f == nil || f.Reason != test.reason || !strings.Contains(f.Message, test.says)):
+				t.Errorf("%+v, not %s: …%s…", f, test.reason, test.says)
+			}
+		})
+	}
+	if parsed != 1 {
+		t.Errorf("one JSON was parsed %d times", parsed)
+	}
+}
+
 func TestARegistrysCredentialIsComposed(t *testing.T) {
 	path := pathOf(t, "registry")
 	v := valueOf("p", 1, "server=registry.example.com", "username=robot$ci", `password=a"b:c`, "email=ci@example.com", "note=kept")
@@ -228,7 +268,11 @@ func FuzzExtract(f *testing.F) {
 	f.Add([]byte(`{"a":{"b":[1]}}`), "a.b.0")
 	f.Add([]byte(`"{\"a\":1}"`), "a")
 	f.Fuzz(func(t *testing.T, raw []byte, path string) {
-		got, err := field(raw, path)
+		at, err := fields(raw)
+		var got []byte
+		if err == nil {
+			got, err = field(at, path)
+		}
 		if err != nil && len(raw) > 8 && bytes.Contains([]byte(err.Error()), raw) && !strings.Contains(path, string(raw)) {
 			t.Fatalf("it tells a value: %v", err)
 		}

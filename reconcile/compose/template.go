@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"text/template"
-	"text/template/parse"
 
 	"secretsync/gitstore/definition"
 )
+
+// running are the templates that run now. More of them than processors would make none
+// end earlier, and each may hold a hundred times the memory of a Secret while it runs.
+var running = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // engine runs one template at a time.
 type engine struct {
@@ -27,31 +31,40 @@ var engines = sync.Pool{New: func() any {
 	return e
 }}
 
-// execute makes the text of a template. Its error names the place in the template
-// and what is wrong there, in words that hold nothing of the value.
-func execute(text string, value map[string][]byte) ([]byte, error) {
+// execute makes the text of a template, and takes what it costs out of the work that is
+// left. Its error names the place in the template and what is wrong there, in words that
+// hold nothing of the value.
+func execute(text string, value map[string][]byte, left *int) ([]byte, error) {
+	running <- struct{}{}
+	defer func() { <-running }()
 	e := engines.Get().(*engine)
-	e.budget = budget{left: mostWork}
+	e.budget = budget{*left}
+	again := true // the engine is used
+	defer func() {
+		*left = e.budget.left
+		if again {
+			engines.Put(e) // from here on it may be another's
+		}
+	}()
 	t, err := e.base.New("").Parse(text)
 	if err == nil && len(t.Templates()) > 1 {
-		// The engine would know them for good: it is not used again.
+		again = false // it would know them for good
 		return nil, errors.New("it defines further templates, which is not allowed")
 	}
-	defer engines.Put(e)
 	if err != nil {
 		return nil, errors.New("it is not well-formed")
 	}
 	if t.Tree == nil {
 		return nil, nil // it is empty
 	}
-	countLoops(t.Root)
+	told := guard(t.Tree)
 	dot := make(map[string]any, len(value))
 	for key, content := range value {
 		dot[key] = string(content)
 	}
 	out := &output{budget: &e.budget}
 	if err := t.Execute(out, dot); err != nil {
-		return nil, inWords(err)
+		return nil, told.inWords(err)
 	}
 	return out.Bytes(), nil
 }
@@ -72,42 +85,13 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.Buffer.Write(p)
 }
 
-// tick is the action that is put at the beginning of each loop's body: a loop need
-// neither write nor call anything, and a number is all it needs to go on for years.
-var tick = func() parse.Node {
-	t := template.Must(template.New("").Funcs(template.FuncMap{tickName: func() string { return "" }}).Parse("{{" + tickName + "}}"))
-	return t.Root.Nodes[0]
-}()
-
-const tickName = "tick"
-
-// countLoops has each round of each loop counted.
-func countLoops(n parse.Node) {
-	branch := func(list, other *parse.ListNode) {
-		countLoops(list)
-		if other != nil {
-			countLoops(other)
-		}
-	}
-	switch n := n.(type) {
-	case *parse.ListNode:
-		for _, inner := range n.Nodes {
-			countLoops(inner)
-		}
-	case *parse.IfNode:
-		branch(n.List, n.ElseList)
-	case *parse.WithNode:
-		branch(n.List, n.ElseList)
-	case *parse.RangeNode:
-		branch(n.List, n.ElseList)
-		n.List.Nodes = append([]parse.Node{tick.Copy()}, n.List.Nodes...)
-	}
-}
+// errNothing is that of a value which is to be written and is none.
+var errNothing = &exceeded{"there is nothing to write: the value has null there, or no such key; give it a default"}
 
 var (
 	// place is how text/template says where it was: line, column (which counts from
 	// 0) and the text of the action.
-	place    = regexp.MustCompile(`^template: :(\d+):(\d+): executing "" at <(.*?)>: `)
+	place    = regexp.MustCompile(`^template: (:(\d+):\d+): executing "" at <(.*?)>: `)
 	noEntry  = regexp.MustCompile(`map has no entry for key ("(?:[^"\\]|\\.)*")`)
 	calling  = regexp.MustCompile(`error calling (\w+): `)
 	nilField = regexp.MustCompile(`nil (?:data|pointer)|can't evaluate field (\w+)`)
@@ -115,10 +99,14 @@ var (
 
 // inWords makes of an error of text/template one that holds nothing of a value: the
 // library's text may quote what a function was given.
-func inWords(err error) error {
+func (t told) inWords(err error) error {
 	where := ""
 	if m := place.FindStringSubmatch(err.Error()); m != nil {
-		where = fmt.Sprintf("line %s, at %s: ", m[1], definition.Quote(m[3]))
+		action, changed := t[m[1]]
+		if !changed {
+			action = m[3]
+		}
+		where = fmt.Sprintf("line %s, at %s: ", m[2], definition.Quote(action))
 	}
 	var e *exceeded
 	switch text := err.Error(); {

@@ -38,7 +38,7 @@ const (
 	ReasonSuspended            Reason = "Suspended"            // Pending: nothing is written, because the definition or the operator says so
 	ReasonSecretTerminating    Reason = "SecretTerminating"    // Pending: the old Secret is being deleted and finalizers keep it
 	ReasonValueDeleted         Reason = "ValueDeleted"         // Error: newest version deleted or destroyed
-	ReasonInvalidKey           Reason = "InvalidKey"           // Error: Kubernetes does not allow a key of the value
+	ReasonInvalidKey           Reason = "InvalidKey"           // Error: a key that Kubernetes does not allow, or data that don't fit the type
 	ReasonValueTooLarge        Reason = "ValueTooLarge"        // Error: over 1 MiB
 	ReasonKeyNotFound          Reason = "KeyNotFound"          // Error: the value lacks a key or field that data names
 	ReasonTemplateFailed       Reason = "TemplateFailed"       // Error: a template of data can't be executed, or wants too much
@@ -46,7 +46,7 @@ const (
 	ReasonTypeMismatch         Reason = "TypeMismatch"         // Error: to be adopted, but of another type or owned by an object
 	ReasonNewerFormat          Reason = "NewerFormat"          // Error: a newer version of secretsync wrote what stands there
 	ReasonTargetConflict       Reason = "TargetConflict"       // Error: another definition holds the target
-	ReasonKeyConflict          Reason = "KeyConflict"          // Error: single keys of a shared Secret are asked for, which are not written yet
+	ReasonKeyConflict          Reason = "KeyConflict"          // Error: something that is asked for of a shared Secret is another's
 	ReasonTooManyNamespaces    Reason = "TooManyNamespaces"    // Error: a selector matches more than are allowed
 	ReasonAltered              Reason = "Altered"              // Error: admission changes what is written
 	ReasonContended            Reason = "Contended"            // Error: somebody changes the copy again and again
@@ -80,6 +80,9 @@ func (f *Fault) Error() string { return f.Message }
 func New(state State, reason Reason, format string, args ...any) *Fault {
 	return &Fault{State: state, Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
+
+// Queued makes the fault of what is decided or asked for, and not done yet.
+func Queued(format string, args ...any) *Fault { return New(Pending, ReasonQueued, format, args...) }
 
 // Transient makes a fault that may be over at the next try.
 func Transient(state State, reason Reason, format string, args ...any) *Fault {

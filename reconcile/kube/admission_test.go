@@ -17,6 +17,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
+	"secretsync/reconcile/kube/refusal"
 )
 
 // matching is the Secrets of the world's namespace.
@@ -38,7 +42,7 @@ func secretRule(operations ...registration.OperationType) registration.RuleWithO
 func (w *world) probe(what string, ok func(*corev1.Secret, error) bool) {
 	w.t.Helper()
 	for end := time.Now().Add(deadline); ; time.Sleep(50 * time.Millisecond) {
-		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{LabelManagedBy: ManagedBy}}, Data: map[string][]byte{"a": []byte("x")}}
+		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{copies.LabelManagedBy: copies.ManagedBy}}, Data: map[string][]byte{"a": []byte("x")}}
 		if ok(w.real.Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})) {
 			return
 		}
@@ -119,11 +123,11 @@ func TestWhatAdmissionChangesIsTold(t *testing.T) {
 		},
 		"the managed-by label": {
 			`[JSONPatch{op: "add", path: "/metadata/labels/app.kubernetes.io~1managed-by", value: "helm"}]`,
-			func(s *corev1.Secret) bool { return s.Labels[LabelManagedBy] == "helm" }, "changes the labels " + LabelManagedBy, true,
+			func(s *corev1.Secret) bool { return s.Labels[copies.LabelManagedBy] == "helm" }, "changes the labels " + copies.LabelManagedBy, true,
 		},
 		"all labels, and a data key": {
 			`[JSONPatch{op: "remove", path: "/metadata/labels"}, JSONPatch{op: "add", path: "/data/injected", value: "eA=="}]`,
-			func(s *corev1.Secret) bool { return len(s.Labels) == 0 }, "adds a data key, changes the labels " + LabelManagedBy + ", " + LabelName + ", " + LabelTenant, false,
+			func(s *corev1.Secret) bool { return len(s.Labels) == 0 }, "adds a data key, changes the labels " + copies.LabelManagedBy + ", " + copies.LabelName + ", " + copies.LabelTenant, false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +137,7 @@ func TestWhatAdmissionChangesIsTold(t *testing.T) {
 			w.probe("in force", func(s *corev1.Secret, err error) bool { return err == nil && test.inForce(s) })
 			d := w.desired("db", 1, "a=1")
 			w.create(d)
-			altered := func(s Seen) bool { return s.Copy != nil && s.Copy.Altered != nil }
+			altered := func(s mirror.Seen) bool { return s.Copy != nil && s.Copy.Altered != nil }
 			r := w.seen("db", "altered", altered).Copy
 			if said := r.Altered.String(); said != test.says || r.Watched != test.watched || r.Manager != nil || r.Right(owner, d.Stamp, "", 0) {
 				t.Fatalf("%q; %+v", said, r)
@@ -142,7 +146,7 @@ func TestWhatAdmissionChangesIsTold(t *testing.T) {
 			d = w.desired("db", 2, "a=2")
 			r, err := w.c.Update(w.ctx, r, d)
 			w.must(err)
-			r = w.seen("db", "altered again", func(s Seen) bool { return altered(s) && s.Copy.ResourceVersion == r.ResourceVersion }).Copy
+			r = w.seen("db", "altered again", func(s mirror.Seen) bool { return altered(s) && s.Copy.ResourceVersion == r.ResourceVersion }).Copy
 			if said := r.Altered.String(); said != test.says || r.Owner != owner {
 				t.Errorf("%q; %+v", said, r)
 			}
@@ -152,7 +156,7 @@ func TestWhatAdmissionChangesIsTold(t *testing.T) {
 			// Then it is deleted by hand.
 			w.remove("db")
 			if test.watched {
-				w.seen("db", "gone", func(s Seen) bool { return s.Copy == nil && s.Left })
+				w.seen("db", "gone", func(s mirror.Seen) bool { return s.Copy == nil && s.Left })
 			} else if r, err := w.c.Read(w.ctx, d.Key, owner); r != nil || err != nil || w.c.Look(d.Key).Copy != nil {
 				t.Errorf("%+v, %v", r, err)
 			}
@@ -228,20 +232,20 @@ func TestAWebhooksRefusalIsItsOwnAndItsTextIsNotTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t).up()
 	h := w.webhook()
-	for code, want := range map[int32]Refusal{400: Denied, 401: Denied, 403: Denied, 404: Denied, 409: Denied, 410: Denied, 422: Denied, 429: AdmissionFailed, 500: AdmissionFailed, 503: AdmissionFailed} {
+	for code, want := range map[int32]refusal.Kind{400: refusal.Denied, 401: refusal.Denied, 403: refusal.Denied, 404: refusal.Denied, 409: refusal.Denied, 410: refusal.Denied, 422: refusal.Denied, 429: refusal.AdmissionFailed, 500: refusal.AdmissionFailed, 503: refusal.AdmissionFailed} {
 		h.answers(func(*admission.AdmissionRequest) *admission.AdmissionResponse {
 			return &admission.AdmissionResponse{Result: &metav1.Status{Code: code, Message: canary, Reason: canary,
 				Details: &metav1.StatusDetails{Kind: "namespaces", Name: canary, RetryAfterSeconds: 1, Causes: []metav1.StatusCause{{Field: canary, Message: canary, Type: canary}}}}}
 		})
 		_, err := w.c.Create(w.ctx, w.desired("db", 1, "a="+canary))
-		if RefusalOf(err) != want || strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), w.namespace+".example.org") {
-			t.Errorf("%d: %s, %v", code, RefusalOf(err), err)
+		if refusal.KindOf(err) != want || strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), w.namespace+".example.org") {
+			t.Errorf("%d: %s, %v", code, refusal.KindOf(err), err)
 		}
 	}
 	h.broken.Store(true)
 	_, err := w.c.Create(w.ctx, w.desired("db", 1, "a=1"))
-	if RefusalOf(err) != AdmissionFailed || !strings.Contains(err.Error(), w.namespace+".example.org") {
-		t.Errorf("a broken webhook: %s, %v", RefusalOf(err), err)
+	if refusal.KindOf(err) != refusal.AdmissionFailed || !strings.Contains(err.Error(), w.namespace+".example.org") {
+		t.Errorf("a broken webhook: %s, %v", refusal.KindOf(err), err)
 	}
 	h.broken.Store(false)
 	h.answers(func(*admission.AdmissionRequest) *admission.AdmissionResponse {
@@ -262,8 +266,8 @@ func TestAPolicysRefusalIsToldWithoutItsText(t *testing.T) {
 	w.denies("false", "'none here, such as ' + string(object.data.a)")
 	w.probe("in force", func(_ *corev1.Secret, err error) bool { return err != nil })
 	_, err := w.c.Create(w.ctx, w.desired("db", 1, "a="+canary))
-	if RefusalOf(err) != Denied || !strings.Contains(err.Error(), `policy "`+w.namespace+`"`) || strings.Contains(err.Error(), "none here") || strings.Contains(err.Error(), canary) {
-		t.Errorf("%s, %v", RefusalOf(err), err)
+	if refusal.KindOf(err) != refusal.Denied || !strings.Contains(err.Error(), `policy "`+w.namespace+`"`) || strings.Contains(err.Error(), "none here") || strings.Contains(err.Error(), canary) {
+		t.Errorf("%s, %v", refusal.KindOf(err), err)
 	}
 }
 
@@ -279,8 +283,8 @@ func TestAQuotaIsToldAsItIs(t *testing.T) {
 	w.must(err)
 	w.probe("in force", func(_ *corev1.Secret, err error) bool { return err != nil && strings.Contains(err.Error(), "exceeded") })
 	_, err = w.c.Create(w.ctx, w.desired("db", 1, "a=1"))
-	if RefusalOf(err) != Denied || err.Error() != "exceeded quota: few, requested: count/secrets=1, used: count/secrets=0, limited: count/secrets=0" {
-		t.Errorf("%s, %v", RefusalOf(err), err)
+	if refusal.KindOf(err) != refusal.Denied || err.Error() != "exceeded quota: few, requested: count/secrets=1, used: count/secrets=0, limited: count/secrets=0" {
+		t.Errorf("%s, %v", refusal.KindOf(err), err)
 	}
 }
 
@@ -289,25 +293,25 @@ func TestANamespaceThatIsMissingOrEnds(t *testing.T) {
 	w := newWorld(t).up()
 	d := w.desired("db", 1, "a=1")
 	d.Namespace = w.namespace + "-late"
-	if s := w.c.Look(d.Key); s.Namespace != NamespaceMissing {
+	if s := w.c.Look(d.Key); s.Namespace != mirror.NamespaceMissing {
 		t.Errorf("%+v", s)
 	}
-	if _, err := w.c.Create(w.ctx, d); RefusalOf(err) != NoNamespace {
+	if _, err := w.c.Create(w.ctx, d); refusal.KindOf(err) != refusal.NoNamespace {
 		t.Errorf("%v", err)
 	}
 	w.must(w.real.CreateNamespace(w.ctx, d.Namespace))
-	w.until("there", func() bool { return w.c.Look(d.Key).Namespace == NamespaceThere })
+	w.until("there", func() bool { return w.c.Look(d.Key).Namespace == mirror.NamespaceThere })
 	w.create(d)
 	w.must(w.real.TerminateNamespace(w.ctx, d.Namespace))
-	w.until("ends", func() bool { return w.c.Look(d.Key).Namespace == NamespaceTerminating })
+	w.until("ends", func() bool { return w.c.Look(d.Key).Namespace == mirror.NamespaceTerminating })
 	d.Key.Name = "another"
-	if _, err := w.c.Create(w.ctx, d); RefusalOf(err) != NamespaceEnding {
+	if _, err := w.c.Create(w.ctx, d); refusal.KindOf(err) != refusal.NamespaceEnding {
 		t.Errorf("%v", err)
 	}
 	w.must(w.real.DeleteNamespace(w.ctx, d.Namespace))
 	w.until("missing", func() bool {
-		s := w.c.Look(Key{d.Namespace, "db"})
-		return s.Namespace == NamespaceMissing && s.Copy == nil
+		s := w.c.Look(copies.Key{Namespace: d.Namespace, Name: "db"})
+		return s.Namespace == mirror.NamespaceMissing && s.Copy == nil
 	})
 }
 

@@ -2,37 +2,41 @@ package kube
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"reflect"
 	"sync/atomic"
 
 	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/clock"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube/client"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
 )
 
 // Cluster is one registered cluster: what stands in it, and the way to write to it.
 type Cluster struct {
 	clock    clock.WithTicker
 	log      *slog.Logger
-	hasher   *Hasher
-	observer Observer
-	metrics  Metrics
+	hasher   *copies.Hasher
+	observer mirror.Observer
+	mirror   *mirror.Mirror
+	metrics  client.Metrics
 	limiter  *rate.Limiter
 	events   *events
 
 	cfg      atomic.Pointer[Config]
-	down     atomic.Pointer[fault.Outage] // nil while it can be used
-	client   atomic.Pointer[client]       // of the connection that is up or was last
+	down     atomic.Pointer[fault.Outage]  // nil while it can be used
+	client   atomic.Pointer[client.Client] // of the connection that is up or was last
 	identity atomic.Pointer[string]
 	version  atomic.Pointer[string]
 
 	reread     chan struct{} // bell: look at the files and the configuration
 	scopeMoved chan struct{} // bell: the namespaces to be followed may be others
 	suspect    chan error    // a request found the cluster in trouble
-
-	standing
 }
 
 // New makes a cluster. It does nothing until Run.
@@ -41,7 +45,6 @@ func New(cfg Config, o Options) *Cluster {
 		clock: o.Clock, log: o.Log, hasher: o.Hasher, observer: o.Observer, metrics: o.Metrics,
 		limiter: rate.NewLimiter(rate.Inf, 0),
 		reread:  make(chan struct{}, 1), scopeMoved: make(chan struct{}, 1), suspect: make(chan error, 1),
-		standing: newStanding(),
 	}
 	if c.clock == nil {
 		c.clock = clock.RealClock{}
@@ -52,6 +55,10 @@ func New(cfg Config, o Options) *Cluster {
 	if c.observer == nil {
 		c.observer = nobody{}
 	}
+	c.mirror = mirror.New(mirror.Config{
+		Reader: c.reader, Observer: c.observer,
+		Usable: func() bool { return c.Outage() == nil }, Moved: func() { signal(c.scopeMoved) },
+	})
 	c.log = c.log.With("cluster", cfg.Name)
 	c.events = newEvents(c)
 	c.down.Store(&fault.Outage{Fault: *reading, Since: c.clock.Now()})
@@ -63,8 +70,8 @@ var reading = fault.Transient(fault.Pending, fault.ReasonQueued, "what stands in
 
 type nobody struct{}
 
-func (nobody) Changed(Key)       {}
-func (nobody) Everything(string) {}
+func (nobody) Changed(copies.Key) {}
+func (nobody) Everything(string)  {}
 
 // Configure takes in another configuration. The cluster is connected anew only
 // if the way to it differs; everything else changes in place.
@@ -83,6 +90,12 @@ func (c *Cluster) Configure(cfg Config) {
 }
 
 func (c *Cluster) config() Config { return *c.cfg.Load() }
+
+// limits are what bounds our requests now.
+func (c *Cluster) limits() client.Limits {
+	cfg := c.config()
+	return client.Limits{Request: cfg.timeout(), Page: cfg.listTimeout()}
+}
 
 // Reread looks at the files that lead to the cluster now, as happens by itself
 // once an interval. It returns at once. The cluster is connected anew only if
@@ -108,37 +121,42 @@ func text(p *atomic.Pointer[string]) string {
 	return ""
 }
 
-// NamespaceState is what is known of a namespace.
-type NamespaceState uint8
+// reader makes records of what stands in the cluster.
+func (c *Cluster) reader() copies.Reader {
+	return copies.Reader{Hasher: c.hasher, Cluster: c.Identity()}
+}
 
-// The states of a namespace.
-const (
-	NamespaceUnknown     NamespaceState = iota // we may not see it, or did not yet
-	NamespaceThere                             // it is there
-	NamespaceMissing                           // it is not
-	NamespaceTerminating                       // it is being deleted
-)
+// Look says from memory what stands in a place.
+func (c *Cluster) Look(at copies.Key) mirror.Seen { return c.mirror.Look(at) }
 
-// Seen is what is known of one place.
-type Seen struct {
-	// Copy is the Secret that stands there, whoever's it is (see Copy.Owner and
-	// Copy.Watched). nil: none that bears our label, and none was read.
-	Copy *Copy
-	// Left: the watch told that the copy which stood there is gone. It was
-	// deleted, or it lost the label that we watch by; Read tells which. False
-	// again as soon as anything is read or written there.
-	Left      bool
-	Namespace NamespaceState
-	// Fault is why it is not known what stands in this namespace, while the
-	// cluster as a whole can be used: it is just being listed, or we may not
-	// list Secrets there.
-	Fault *fault.Fault
+// Copies are the Secrets known of one tenant in some namespaces; see [mirror.Mirror.Copies].
+func (c *Cluster) Copies(tenant string, in func(namespace string) bool) iter.Seq2[copies.Key, *copies.Copy] {
+	return c.mirror.Copies(tenant, in)
+}
+
+// Marked are the copies and shares of a namespace, or of all, that say that they go
+// with their target, and are of such tenants; see [mirror.Mirror.Marked].
+func (c *Cluster) Marked(in string, of func(tenant string) bool) iter.Seq2[copies.Key, *copies.Copy] {
+	return c.mirror.Marked(in, of)
+}
+
+// Label has the labels of namespaces kept from now on; see [mirror.Mirror.Label].
+func (c *Cluster) Label(told func(namespace string)) { c.mirror.Label(told) }
+
+// Labels returns the labels of a namespace and how it stands; see [mirror.Mirror.Labels].
+func (c *Cluster) Labels(namespace string) (labels.Set, mirror.NamespaceState, *fault.Fault) {
+	return c.mirror.Labels(namespace)
+}
+
+// Select returns the namespaces of which match says so; see [mirror.Mirror.Select].
+func (c *Cluster) Select(match func(name string, labels labels.Set) bool) ([]string, *fault.Fault) {
+	return c.mirror.Select(match)
 }
 
 // Warn writes an event about a Secret into its namespace, for people there who
 // see neither the repository nor our API. Equal ones are counted, many are
 // dropped; it never waits.
-func (c *Cluster) Warn(at Key, reason, message string) { c.events.warn(at, reason, message) }
+func (c *Cluster) Warn(at copies.Key, reason, message string) { c.events.warn(at, reason, message) }
 
 // Run connects and follows what stands in the cluster until ctx ends, and waits
 // for everything that it started.
@@ -150,4 +168,12 @@ func (c *Cluster) Run(ctx context.Context) {
 	}()
 	c.guard(ctx)
 	<-ended
+}
+
+// signal rings a bell that one goroutine waits for.
+func signal(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
 }

@@ -9,6 +9,11 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+
+	"secretsync/reconcile/kube/client"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
+	"secretsync/reconcile/kube/way"
 )
 
 // Defaults of [Config].
@@ -67,6 +72,10 @@ func (c Config) Check() error {
 	return nil
 }
 
+func (c Config) source() way.Source {
+	return way.Source{Kubeconfig: c.Kubeconfig, Context: c.Context, REST: c.REST}
+}
+
 func (c Config) timeout() time.Duration     { return or(c.Timeout, DefaultTimeout) }
 func (c Config) listTimeout() time.Duration { return or(c.ListTimeout, DefaultListTimeout) }
 func (c Config) interval() time.Duration    { return or(c.Interval, DefaultInterval) }
@@ -80,29 +89,9 @@ func or(given, otherwise time.Duration) time.Duration {
 
 // Options are what a [Cluster] works with.
 type Options struct {
-	Hasher   *Hasher          // needed
-	Observer Observer         // nil: nobody is told
-	Metrics  Metrics          // nil: nothing is counted
+	Hasher   *copies.Hasher   // needed
+	Observer mirror.Observer  // nil: nobody is told
+	Metrics  client.Metrics   // nil: nothing is counted
 	Clock    clock.WithTicker // nil: the real clock
 	Log      *slog.Logger     // nil: discards
-}
-
-// Observer is told that what is known of a cluster changed. It is called
-// without any lock held and from many goroutines; it may call Look and the
-// like, and must return soon. It is not told of what a write of its own changed:
-// the write's answer says that.
-type Observer interface {
-	// Changed: another Secret, or none, stands in this place, or it stands
-	// there in another way.
-	Changed(Key)
-	// Everything in a namespace may have changed; "" is the whole cluster: it
-	// came or went, or another cluster stands behind the name.
-	Everything(namespace string)
-}
-
-// Metrics counts requests to clusters.
-type Metrics interface {
-	// Request is one request that ended; of a watch, that began. verb is one of
-	// get, list, watch, create, patch, delete and event.
-	Request(cluster, verb string, outcome Refusal, took time.Duration)
 }

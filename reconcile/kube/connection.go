@@ -10,13 +10,16 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube/client"
+	"secretsync/reconcile/kube/refusal"
+	"secretsync/reconcile/kube/way"
 )
 
 // connection is one life of the connection to a cluster: one way, one identity,
 // and what was listed over it.
 type connection struct {
 	*Cluster
-	client         *client
+	client         *client.Client
 	identity       string
 	assumed        bool // the identity is the name: kube-system may not be read
 	namespacesTold chan struct{}
@@ -102,22 +105,22 @@ func (c *Cluster) doubt(err error) {
 // connect holds one connection and returns why it ended.
 func (c *Cluster) connect(ctx context.Context) *trouble {
 	drainBell(c.reread) // what rang it is looked at now
-	w, err := c.config().way()
+	w, err := way.Read(c.config().source())
 	if err != nil {
 		return explain(err)
 	}
 	k := &connection{Cluster: c, namespacesTold: make(chan struct{})}
-	var granted credentials
-	if w.plugin != nil {
-		k.plugin = &pluginCredentials{spec: w.plugin}
-		if granted, err = k.plugin.ask(ctx, w, c.config().timeout()); err != nil {
+	var granted way.Credentials
+	if w.Plugin != nil {
+		if granted, err = w.Ask(ctx, c.config().timeout()); err != nil {
 			return explain(err)
 		}
+		k.plugin = &pluginCredentials{have: granted}
 	}
-	if k.client, err = newClient(w, granted, c.config, c.limiter, c.metrics); err != nil {
+	if k.client, err = client.New(w, granted, c.limits, c.limiter, c.metrics); err != nil {
 		return explain(err)
 	}
-	defer k.client.rest.Client.CloseIdleConnections()
+	defer k.client.Close()
 	if err := k.identify(ctx); err != nil {
 		return explain(err)
 	}
@@ -130,9 +133,7 @@ func (c *connection) hold(ctx context.Context) *trouble {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	c.mu.Lock()
-	clear(c.scopes)
-	c.mu.Unlock()
+	c.mirror.Reconnect()
 	for len(c.suspect) > 0 {
 		<-c.suspect // of the connection before
 	}
@@ -145,7 +146,7 @@ func (c *connection) hold(ctx context.Context) *trouble {
 		ended <- c.followNamespaces(ctx, sync.OnceFunc(func() { close(c.namespacesTold); told <- struct{}{} }))
 	})
 	wg.Go(func() {
-		if v, err := c.client.version(ctx); err == nil {
+		if v, err := c.client.Version(ctx); err == nil {
 			c.version.Store(&v)
 		}
 	})
@@ -176,7 +177,7 @@ func (c *connection) hold(ctx context.Context) *trouble {
 			if c.differs() {
 				return anew("its configuration or a file that leads to it changed")
 			}
-			c.plugin.renew(ctx, &wg, c.client.way, c.config().timeout(), renewed)
+			c.plugin.renew(ctx, &wg, c.client.Way, c.config().timeout(), renewed)
 		case <-look.C():
 			if c.differs() {
 				return anew("a file that leads to it changed")
@@ -185,7 +186,7 @@ func (c *connection) hold(ctx context.Context) *trouble {
 				return t
 			}
 		case <-timerC(expiry):
-			c.plugin.renew(ctx, &wg, c.client.way, c.config().timeout(), renewed)
+			c.plugin.renew(ctx, &wg, c.client.Way, c.config().timeout(), renewed)
 			stopTimer(expiry)
 			expiry = nil
 		case r := <-renewed:
@@ -220,21 +221,21 @@ func drainBell(bell chan struct{}) {
 
 // suspected finds out whether the trouble one request had is the cluster's.
 func (c *connection) suspected(ctx context.Context, err error) *trouble {
-	if kindOf(err) == Unauthorized {
-		if before := c.client.bearer.token.Load(); c.token(before, err) {
+	if refusal.KindOf(err) == refusal.Unauthorized {
+		if before := c.client.Bearer.Token.Load(); c.token(before, err) {
 			return nil
 		}
 		// The request may have been made with an older one.
-		if _, err := c.client.probe(ctx, c.probed(&feed{})); kindOf(err) != Unauthorized {
+		if _, err := c.client.Probe(ctx, c.probed("")); refusal.KindOf(err) != refusal.Unauthorized {
 			return nil
 		}
 		return explain(err)
 	}
-	switch _, err := c.client.probe(ctx, c.probed(&feed{})); kindOf(err) {
-	case None, Throttled:
+	switch _, err := c.client.Probe(ctx, c.probed("")); refusal.KindOf(err) {
+	case refusal.None, refusal.Throttled:
 		return nil
-	case Forbidden:
-		if !c.everywhere() {
+	case refusal.Forbidden:
+		if !c.mirror.Everywhere() {
 			return nil // of that one namespace
 		}
 		return explain(err)
@@ -249,19 +250,19 @@ func anew(why string) *trouble {
 
 // explain says in words why a cluster can't be used.
 func explain(err error) *trouble {
-	var b *blocked
+	var b *way.Blocked
 	if errors.As(err, &b) {
 		return &trouble{
-			Fault:  fault.Transient(fault.Error, fault.ReasonClusterUnreachable, "the cluster can't be reached: %s; the operator finds more in the server's log, and it goes on by itself once that is mended", b.said),
-			detail: b.detail,
+			Fault:  fault.Transient(fault.Error, fault.ReasonClusterUnreachable, "the cluster can't be reached: %s; the operator finds more in the server's log, and it goes on by itself once that is mended", b.Said),
+			detail: b.Detail,
 		}
 	}
-	switch kindOf(err) {
-	case Unauthorized:
+	switch refusal.KindOf(err) {
+	case refusal.Unauthorized:
 		return &trouble{Fault: fault.Transient(fault.Error, fault.ReasonForbidden, "the cluster refuses our credentials; the operator must renew them")}
-	case Forbidden:
+	case refusal.Forbidden:
 		message := "the cluster does not let us list and watch Secrets; allow get, list, watch, create, patch and delete on secrets to our user there"
-		if r := new(Refused); errors.As(err, &r) {
+		if r := new(refusal.Error); errors.As(err, &r) {
 			message = r.Message
 		}
 		return &trouble{Fault: fault.Transient(fault.Error, fault.ReasonForbidden, "%s", message)}
@@ -271,12 +272,12 @@ func explain(err error) *trouble {
 	case errors.Is(err, errAnother):
 		t.now = true
 		t.Fault = fault.Transient(fault.Pending, fault.ReasonQueued, "another cluster answers than before; what stands in it is being read")
-	case statusOf(err).Code == 410:
+	case refusal.StatusOf(err).Code == 410:
 		t.Fault = fault.Transient(fault.Error, fault.ReasonClusterUnreachable, "listing the cluster's Secrets takes longer than the cluster keeps a listing; it is tried again by itself")
-	case statusOf(err).Code != 0:
-		t.Fault = fault.Transient(fault.Error, fault.ReasonClusterUnreachable, "%s; it is tried again by itself", unavailable(err, statusOf(err)))
+	case refusal.StatusOf(err).Code != 0:
+		t.Fault = fault.Transient(fault.Error, fault.ReasonClusterUnreachable, "%s; it is tried again by itself", refusal.InWords(err))
 	default:
-		t.Fault = fault.Transient(fault.Error, fault.ReasonClusterUnreachable, "%s; it is tried again by itself", unavailable(err, statusOf(err)))
+		t.Fault = fault.Transient(fault.Error, fault.ReasonClusterUnreachable, "%s; it is tried again by itself", refusal.InWords(err))
 		t.detail = fmt.Errorf("%w", err)
 	}
 	return t

@@ -2,23 +2,36 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"secretsync/examples/devstack"
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube/client"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
+	"secretsync/reconcile/kube/refusal"
+	"secretsync/reconcile/kube/way"
 )
+
+// dropped is how long a request through a proxy is waited for that is never answered. One that is answered
+// takes less on any machine.
+const dropped = 5 * time.Second
 
 // via has a world go through a proxy.
 func via(p *devstack.Proxy) func(*world) {
-	return func(w *world) { w.config.Kubeconfig, w.config.REST, w.config.Timeout = "", p.Config, time.Second }
+	return func(w *world) { w.config.Kubeconfig, w.config.REST, w.config.Timeout = "", p.Config, dropped }
 }
 
 func isWrite(r *http.Request) bool { return r.Method != http.MethodGet }
@@ -49,7 +62,7 @@ func TestAClusterThatIsAwayIsFoundAndComesBack(t *testing.T) {
 			if strings.Contains(down.Message, "127.0.0.1") || !down.Again || w.c.Identity() != identity {
 				t.Errorf("%+v", down)
 			}
-			if _, err := w.c.Create(w.ctx, w.desired("other", 1, "a=1")); RefusalOf(err) != Unavailable {
+			if _, err := w.c.Create(w.ctx, w.desired("other", 1, "a=1")); refusal.KindOf(err) != refusal.Unavailable {
 				t.Errorf("%v", err)
 			}
 			w.edit("db", func(s *corev1.Secret) { s.Data["a"] = []byte("edited") })
@@ -81,12 +94,12 @@ func TestOneRequestsTroubleIsNotTheClusters(t *testing.T) {
 			proxy.Inject(broken)
 			for range 3 {
 				_, err := w.c.Create(w.ctx, w.desired("db", 1, "a=1"))
-				want := map[int]Refusal{429: Throttled, 403: Forbidden}[broken.Status]
-				if want == None {
-					want = Unavailable
+				want := map[int]refusal.Kind{429: refusal.Throttled, 403: refusal.Forbidden}[broken.Status]
+				if want == refusal.None {
+					want = refusal.Unavailable
 				}
-				if RefusalOf(err) != want || broken.Status == 429 && err.(*Refused).After != 7*time.Second {
-					t.Fatalf("%s: %v", RefusalOf(err), err)
+				if refusal.KindOf(err) != want || broken.Status == 429 && err.(*refusal.Error).After != 7*time.Second {
+					t.Fatalf("%s: %v", refusal.KindOf(err), err)
 				}
 			}
 			// The doubt is over.
@@ -122,13 +135,13 @@ func TestAnEditDuringABrokenWatchIsFound(t *testing.T) {
 	proxy.Disconnect()
 	w.edit("one", func(s *corev1.Secret) { s.Data["a"] = []byte("edited") })
 	w.remove("two")
-	w.seen("one", "edited", func(s Seen) bool { return !s.Copy.Intact })
-	w.seen("two", "gone", func(s Seen) bool { return s.Copy == nil })
+	w.seen("one", "edited", func(s mirror.Seen) bool { return !s.Copy.Intact })
+	w.seen("two", "gone", func(s mirror.Seen) bool { return s.Copy == nil })
 	// The watch is told that it is too old.
 	proxy.Inject(devstack.Fault{Match: isWatch, Status: http.StatusGone, Times: 2})
 	proxy.Disconnect()
 	w.remove("one")
-	w.seen("one", "gone", func(s Seen) bool { return s.Copy == nil && s.Left })
+	w.seen("one", "gone", func(s mirror.Seen) bool { return s.Copy == nil && s.Left })
 }
 
 func TestAnAPIServerThatRestartsAndOneThatLostEverything(t *testing.T) {
@@ -146,21 +159,21 @@ func TestAnAPIServerThatRestartsAndOneThatLostEverything(t *testing.T) {
 		t.Errorf("%v", w.c.Look(d.Key).Copy)
 	}
 	w.edit("db", func(s *corev1.Secret) { s.Data["a"] = []byte("edited") })
-	w.seen("db", "edited", func(s Seen) bool { return !s.Copy.Intact })
+	w.seen("db", "edited", func(s mirror.Seen) bool { return !s.Copy.Intact })
 
 	// It comes back having lost everything: the resource versions go on in the
 	// same etcd, but it is another cluster.
 	w.real.Stop()
 	w.must(w.real.StartEmpty(w.ctx))
 	w.until("another cluster", func() bool { return w.c.Outage() == nil && w.c.Identity() != identity })
-	if s := w.c.Look(d.Key); s.Copy != nil || s.Namespace != NamespaceMissing {
+	if s := w.c.Look(d.Key); s.Copy != nil || s.Namespace != mirror.NamespaceMissing {
 		t.Errorf("%+v", s)
 	}
 	w.must(w.real.CreateNamespace(w.ctx, w.namespace))
-	w.until("there", func() bool { return w.c.Look(d.Key).Namespace == NamespaceThere })
+	w.until("there", func() bool { return w.c.Look(d.Key).Namespace == mirror.NamespaceThere })
 	r := w.create(d)
 	w.edit("db", func(s *corev1.Secret) { s.Data["a"] = []byte("edited") })
-	w.seen("db", "edited", func(s Seen) bool { return !s.Copy.Intact && s.Copy.UID == r.UID })
+	w.seen("db", "edited", func(s mirror.Seen) bool { return !s.Copy.Intact && s.Copy.UID == r.UID })
 }
 
 func TestAServerThatGoesBackIsListedAnew(t *testing.T) {
@@ -168,23 +181,23 @@ func TestAServerThatGoesBackIsListedAnew(t *testing.T) {
 	w := newWorld(t).up()
 	k := &connection{Cluster: w.c, client: w.c.client.Load(), identity: w.c.Identity()}
 	ctx := w.ctx
-	now, err := k.client.probe(ctx, w.namespace)
+	now, err := k.client.Probe(ctx, w.namespace)
 	w.must(err)
 	r := w.create(w.desired("db", 1, "a=1"))
-	later, err := k.client.probe(ctx, w.namespace)
+	later, err := k.client.Probe(ctx, w.namespace)
 	w.must(err)
 	// The probe tells of what was written anywhere before it.
-	if !newer(r.ResourceVersion, now) || newer(r.ResourceVersion, later) {
+	if !copies.Newer(r.ResourceVersion, now) || copies.Newer(r.ResourceVersion, later) {
 		t.Errorf("probed %s, wrote %s, probed %s", now, r.ResourceVersion, later)
 	}
-	if err := k.continues(ctx, &feed{resource: "secrets"}, later); err != nil {
+	if err := k.continues(ctx, &feed{of: client.Resource{Kind: "secrets"}}, later); err != nil {
 		t.Errorf("%v", err)
 	}
-	if err := k.continues(ctx, &feed{resource: "secrets"}, later+"0"); err != errStale {
+	if err := k.continues(ctx, &feed{of: client.Resource{Kind: "secrets"}}, later+"0"); err != errStale {
 		t.Errorf("a server at an older version: %v", err)
 	}
 	k.identity = "another"
-	if err := k.continues(ctx, &feed{resource: "secrets"}, later); err != errAnother {
+	if err := k.continues(ctx, &feed{of: client.Resource{Kind: "secrets"}}, later); err != errAnother {
 		t.Errorf("another cluster: %v", err)
 	}
 }
@@ -197,8 +210,8 @@ func TestASlowListingIsNoOutage(t *testing.T) {
 	slow := func(r *http.Request) bool {
 		return isList(r) && r.URL.Query().Get("labelSelector") != "" && r.URL.Query().Get("continue") == ""
 	}
-	proxy.Inject(devstack.Fault{Match: slow, Delay: 3 * time.Second})
-	w := newWorld(t, via(proxy)) // any other request has a second
+	proxy.Inject(devstack.Fault{Match: slow, Delay: dropped + time.Second})
+	w := newWorld(t, via(proxy)) // any other request has less
 	w.up()
 	if strings.Contains(w.logs.String(), "unusable") {
 		t.Error("it was taken for away")
@@ -228,32 +241,6 @@ func TestAListingThatExpiresIsAnOutageWithItsCause(t *testing.T) {
 	w.up()
 }
 
-func TestPagesAreSizedByWhatTheyBring(t *testing.T) {
-	var p pager
-	p.limit = pageFirst
-	var limits []int64
-	for range 4 {
-		p.took(int(p.limit), int(p.limit)*1000)
-		limits = append(limits, p.limit)
-	}
-	if fmt.Sprint(limits) != "[40 160 500 500]" {
-		t.Errorf("small ones: %v", limits)
-	}
-	p.took(500, 500<<20)
-	if p.limit != 8 {
-		t.Errorf("large ones: %d", p.limit)
-	}
-	p.took(8, 8)
-	p.took(0, 0)
-	if p.limit != 32 {
-		t.Errorf("small ones again: %d", p.limit)
-	}
-	p.took(1, 100<<20)
-	if p.limit != 1 {
-		t.Errorf("at least one: %d", p.limit)
-	}
-}
-
 func TestLargeSecretsAreListedInBoundedMemory(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t).up()
@@ -263,16 +250,18 @@ func TestLargeSecretsAreListedInBoundedMemory(t *testing.T) {
 		w.create(w.desired(fmt.Sprintf("db-%d", i), 1, "a="+large))
 	}
 	k := &connection{Cluster: w.c, client: w.c.client.Load()}
-	var p pager
-	p.limit = pageMost // as after many small ones
+	var p client.Pager
+	for range 10 {
+		p.Took(1, 1) // it asks for as many as it may, as after many small ones
+	}
 	listed, largest := 0, 0
 	_, err := k.listOnce(w.ctx, &feed{
-		resource: "secrets", namespace: w.namespace, selector: LabelTenant, list: func() runtime.Object { return new(corev1.SecretList) }, begin: func() {},
-		item: func(runtime.Object) { listed++; largest = max(largest, p.buffer.Len()) }, complete: func(string) {},
+		of: client.Resource{Kind: "secrets", Namespace: w.namespace, Selector: copies.LabelTenant}, list: func() runtime.Object { return new(corev1.SecretList) }, begin: func() {},
+		item: func(runtime.Object) { listed++; largest = max(largest, p.Size()) }, complete: func(string) {},
 	}, &p)
 	w.must(err)
-	if listed != count || largest > pageLimit || p.limit > 10 {
-		t.Errorf("%d listed, the largest page of %d bytes, limit %d", listed, largest, p.limit)
+	if listed != count || largest > 32<<20 || p.Size() > 10<<20 {
+		t.Errorf("%d listed, the largest page of %d bytes, the last of %d", listed, largest, p.Size())
 	}
 	for i := range count {
 		w.remove(fmt.Sprintf("db-%d", i))
@@ -293,7 +282,7 @@ func TestEventsAreCountedNotRepeated(t *testing.T) {
 		return len(events) > 0 && events[0].Count == 5
 	})
 	e := events[0]
-	if len(events) != 1 || e.Reason != "Contended" || e.Type != corev1.EventTypeWarning || e.InvolvedObject.Name != "db" || e.Source.Component != ManagedBy {
+	if len(events) != 1 || e.Reason != "Contended" || e.Type != corev1.EventTypeWarning || e.InvolvedObject.Name != "db" || e.Source.Component != copies.ManagedBy {
 		t.Errorf("%d events: %+v", len(events), e)
 	}
 	// Many that differ are combined.
@@ -326,5 +315,21 @@ func TestAnotherReasonIsProbedSoonAfterALongOutage(t *testing.T) {
 	}
 	if longest < 30*time.Second || longest > time.Minute {
 		t.Errorf("a cluster that goes on refusing is asked again after %s", longest)
+	}
+}
+
+func TestAnOutageTellsNoAddressAndNoFile(t *testing.T) {
+	for name, err := range map[string]error{
+		"no answer":   &url.Error{Op: "Get", URL: "https://10.1.2.3:6443/" + canary, Err: errors.New(canary)},
+		"no way":      &way.Blocked{Said: "its kubeconfig does not exist", Detail: errors.New("/etc/" + canary)},
+		"an answer":   apierrors.NewInternalError(errors.New(canary)),
+		"no rights":   apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "", errors.New(`User "`+canary+`" cannot list`)),
+		"no log-in":   apierrors.NewUnauthorized(canary),
+		"old listing": apierrors.NewResourceExpired(canary),
+	} {
+		outage := explain(err)
+		if outage.Message == "" || strings.Contains(outage.Message, canary) || strings.Contains(outage.Message, "10.1.2.3") {
+			t.Errorf("%s: %q", name, outage.Message)
+		}
 	}
 }

@@ -5,20 +5,15 @@
 // # What it guarantees
 //
 //   - What [Cluster.Look] says is the newest that anybody told us: the watch, a
-//     listing, or the answer to a request of our own. It never goes back to an
-//     older state of the same server, and never stays at a newer state than the
-//     server has (see standing for the rules).
+//     listing, or the answer to a request of our own (package mirror has the rules).
 //   - While [Cluster.Outage] is nil every copy that bears our label is followed.
-//     What bears it no longer is told once ([Seen].Left), and from then on has
+//     What bears it no longer is told once ([mirror.Seen].Left), and from then on has
 //     to be read one by one.
-//   - It keeps no values: of each Secret a [Copy] of some 500 bytes.
-//   - A copy is known as ours by its keyed hash alone, which covers the cluster,
-//     the place, the owner and the data. Labels can be copied; the hash can't.
-//   - Of a Secret that several share only the entries of a definition's own share are
-//     written, and what another manages is left alone (package share has the rules).
+//   - It keeps no values, and knows a copy as ours by its keyed hash alone (package
+//     copies has both).
 //   - A write is one request (a [Cluster.Replace] is four), under a condition on
 //     what was seen, and its effect is compared once with what was sent. What
-//     admission made of it stands in [Copy].Altered.
+//     admission made of it stands in [copies.Copy].Altered.
 //   - Nothing that a message says holds data that were sent, text of admission,
 //     an address or a path of the operator's. Those of the operator go into the
 //     log, once for each change of the trouble.
@@ -47,7 +42,7 @@
 //	└───────────────────────┴── the way differs, or another cluster answers
 //
 // Where Secrets can't be listed in the whole cluster, each granted namespace is
-// followed by itself; a namespace that may not be listed has a [Seen].Fault and
+// followed by itself; a namespace that may not be listed has a [mirror.Seen].Fault and
 // troubles no other. Where namespaces can't be listed either, those are followed
 // that are granted by name and those that Look was asked for.
 //
@@ -58,21 +53,22 @@
 //
 // # The files
 //
-//	config, cluster               what the others see: Config, Cluster, Seen
-//	connection, way, plugin,      the connection, as drawn
-//	identity, renewal, backoff
-//	client                        every request that is made
+//	config, cluster               what the others see: Config, Cluster
+//	connection, identity,         the connection, as drawn
+//	renewal, backoff
 //	scope, watch                  which namespaces are followed, and the one way to follow
-//	labels                        those of namespaces, while somebody selects by them
-//	standing                      what is known to stand there; and how news of it
-//	  arrivals, listings          is taken in: of one Secret, of whole namespaces
-//	copy, observe, hash           what is kept of a Secret, and how it is known as ours
-//	worn                          the labels and annotations of a definition on it
-//	shared, join                  a Secret that several share: who has what on it, and one's own share
-//	write, dryrun, alteration     the ways to change one, and what admission makes of that
+//	write                         the ways to change a Secret: as a whole, a share of it, and to try
 //	workload                      what runs pods: read, and marked so that it starts them anew
-//	refusal, answer               what kinds of no there are, and which an error is
 //	events                        events for the people of the cluster
+//
+// and in rooms of their own
+//
+//	client                        every request that is made
+//	copies                        what a Secret is to us: what is kept of it, known as ours, and sent
+//	share                         whose an entry of a Secret is that several share
+//	mirror                        what is known to stand there, and how news of it is taken in
+//	way                           how the cluster is reached: kubeconfig, tokens, plugins
+//	refusal                       what kinds of no there are, and which an error is
 //
 // # Libraries
 //

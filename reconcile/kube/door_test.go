@@ -162,11 +162,19 @@ func (d *door) knows(r *http.Request) bool {
 // admits lets in who shows one of these tokens.
 func (d *door) admits(tokens ...string) { d.tokens.Store(&tokens) }
 
-// listings is how often everything was listed: once for each connection.
-func (d *door) listings() int {
+// connections is how often a connection was made: each asks for the version once.
+func (d *door) connections() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.requests["/version"]
+}
+
+// connected waits until a world's first connection is counted, which may be usable before, and returns how
+// many there are.
+func (d *door) connected(w *world) int {
+	d.t.Helper()
+	w.until("connected", func() bool { return d.connections() > 0 })
+	return d.connections()
 }
 
 // serves takes a certificate of another authority, and drops everybody.

@@ -7,8 +7,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
+
+	"secretsync/reconcile/kube/client"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/refusal"
 )
 
 // events writes events into the cluster. client-go's correlator makes one of
@@ -35,7 +38,7 @@ func newEvents(c *Cluster) *events {
 	}
 }
 
-func (e *events) warn(at Key, reason, message string) {
+func (e *events) warn(at copies.Key, reason, message string) {
 	now := metav1.NewTime(e.cluster.clock.Now())
 	event := &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{
@@ -47,8 +50,8 @@ func (e *events) warn(at Key, reason, message string) {
 		Type:                corev1.EventTypeWarning,
 		Reason:              reason,
 		Message:             message,
-		Source:              corev1.EventSource{Component: ManagedBy},
-		ReportingController: ManagedBy,
+		Source:              corev1.EventSource{Component: copies.ManagedBy},
+		ReportingController: copies.ManagedBy,
 		FirstTimestamp:      now,
 		LastTimestamp:       now,
 		Count:               1,
@@ -71,8 +74,8 @@ func (e *events) run(ctx context.Context) {
 			if k == nil || c.Outage() != nil {
 				continue
 			}
-			switch kindOf(e.write(ctx, k, event)) {
-			case Forbidden:
+			switch refusal.KindOf(e.write(ctx, k, event)) {
+			case refusal.Forbidden:
 				c.log.Info("events can't be written; allow create and patch on events to tell users in the cluster why a Secret is missing")
 				sleep(ctx, c.clock, eventsDenied)
 			default:
@@ -83,22 +86,22 @@ func (e *events) run(ctx context.Context) {
 }
 
 // write writes one event, or counts one more of an older one.
-func (e *events) write(ctx context.Context, k *client, event *corev1.Event) error {
+func (e *events) write(ctx context.Context, k *client.Client, event *corev1.Event) error {
 	result, err := e.correlator.EventCorrelate(event)
 	if err != nil || result.Skip {
 		return err
 	}
 	event = result.Event
-	var written corev1.Event
+	var written *corev1.Event
 	if event.Count > 1 {
-		err = k.do(ctx, "event", k.rest.Patch(types.StrategicMergePatchType).Namespace(event.Namespace).Resource("events").Name(event.Name).Body(result.Patch), &written)
+		written, err = k.PatchEvent(ctx, event.Namespace, event.Name, result.Patch)
 	}
-	if event.Count <= 1 || kindOf(err) == Gone { // events go by themselves after an hour
+	if event.Count <= 1 || refusal.KindOf(err) == refusal.Gone { // events go by themselves after an hour
 		event.ResourceVersion = ""
-		err = k.do(ctx, "event", k.rest.Post().Namespace(event.Namespace).Resource("events").Body(event), &written)
+		written, err = k.CreateEvent(ctx, event)
 	}
 	if err == nil {
-		e.correlator.UpdateState(&written)
+		e.correlator.UpdateState(written)
 	}
 	return err
 }

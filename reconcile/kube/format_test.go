@@ -6,44 +6,25 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-)
 
-func TestWhichFormatsAreNewer(t *testing.T) {
-	for name, c := range map[string]struct {
-		annotations map[string]string
-		format      Format
-		newer       bool
-	}{
-		"no annotations at all":   {nil, 1, false},
-		"none that says":          {map[string]string{AnnotationHash: "…"}, 1, false},
-		"the first":               {map[string]string{AnnotationFormat: "1"}, 1, false},
-		"the next":                {map[string]string{AnnotationFormat: "2"}, 2, true},
-		"one of long after us":    {map[string]string{AnnotationFormat: "70000"}, unreadable, true},
-		"no number":               {map[string]string{AnnotationFormat: "2.1"}, unreadable, true},
-		"nothing written down":    {map[string]string{AnnotationFormat: ""}, unreadable, true},
-		"a number that is no one": {map[string]string{AnnotationFormat: "0"}, unreadable, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if f := parseFormat(c.annotations); f != c.format || f.Newer() != c.newer {
-				t.Errorf("%s, newer %v", f, f.Newer())
-			}
-		})
-	}
-}
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
+	"secretsync/reconcile/kube/refusal"
+)
 
 // Whoever decides what and why: a Secret that a newer version wrote is not changed.
 func TestNoRequestChangesASecretOfANewerFormat(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t).up()
 	w.create(w.desired("db", 1, "a=1"))
-	if s := w.get("db"); s.Annotations[AnnotationFormat] != "" {
+	if s := w.get("db"); s.Annotations[copies.AnnotationFormat] != "" {
 		t.Errorf("the first format is written down: %v", s.Annotations)
 	}
 	w.edit("db", func(s *corev1.Secret) {
-		s.Annotations[AnnotationFormat] = "2"
-		s.Annotations[AnnotationDeletionPolicy] = deletes
+		s.Annotations[copies.AnnotationFormat] = "2"
+		s.Annotations[copies.AnnotationDeletionPolicy] = "Delete"
 	})
-	seen := w.seen("db", "of a newer format", func(s Seen) bool { return s.Copy != nil && s.Copy.Format.Newer() })
+	seen := w.seen("db", "of a newer format", func(s mirror.Seen) bool { return s.Copy != nil && s.Copy.Format.Newer() })
 	if seen.Copy.Deletes || seen.Copy.Right(owner, w.desired("db", 1).Stamp, "", 0) {
 		t.Errorf("what it says of itself is believed: %s", seen.Copy)
 	}
@@ -54,7 +35,7 @@ func TestNoRequestChangesASecretOfANewerFormat(t *testing.T) {
 		"replace": func() error { _, err := w.c.Replace(w.ctx, seen.Copy, other); return err },
 		"delete":  func() error { return w.c.Delete(w.ctx, w.at("db"), seen.Copy) },
 	} {
-		if err := change(); RefusalOf(err) != Newer {
+		if err := change(); refusal.KindOf(err) != refusal.Newer {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -68,7 +49,7 @@ func TestAWorkloadWithMarksOfANewerFormatIsNotRead(t *testing.T) {
 	w := newWorld(t).up()
 	labels := map[string]string{"app": "web"}
 	_, err := w.real.Admin.AppsV1().Deployments(w.namespace).Create(w.ctx, &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Name: "web", Annotations: map[string]string{AnnotationFormat: "2"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "web", Annotations: map[string]string{copies.AnnotationFormat: "2"}},
 		Spec: appsv1.DeploymentSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
@@ -78,7 +59,7 @@ func TestAWorkloadWithMarksOfANewerFormatIsNotRead(t *testing.T) {
 		},
 	}, metav1.CreateOptions{})
 	w.must(err)
-	if marks, err := w.c.Workload(w.ctx, Workload{"deployment", w.namespace, "web"}); RefusalOf(err) != Newer {
+	if marks, err := w.c.Workload(w.ctx, Workload{"deployment", w.namespace, "web"}); refusal.KindOf(err) != refusal.Newer {
 		t.Errorf("%+v, %v", marks, err)
 	}
 }

@@ -3,6 +3,8 @@ package kube
 import (
 	"context"
 	"time"
+
+	"secretsync/reconcile/kube/refusal"
 )
 
 // How long a refusal to tell which cluster this is may pass: a server that has
@@ -19,22 +21,22 @@ func (c *connection) identify(ctx context.Context) error {
 	began := c.clock.Now()
 	var pauses backoff
 	for ready := false; ; {
-		uid, err := c.client.system(ctx)
-		kind := kindOf(err)
-		if kind == Forbidden {
+		uid, err := c.client.System(ctx)
+		kind := refusal.KindOf(err)
+		if kind == refusal.Forbidden {
 			waited := c.clock.Since(began)
 			if ready && waited >= identityGrace || waited >= identityUnready {
 				break
 			}
-			ready = c.client.ready(ctx) // what is refused from now on stays refused
+			ready = c.client.Ready(ctx) // what is refused from now on stays refused
 		}
 		switch kind {
-		case None:
+		case refusal.None:
 			c.identity = string(uid)
 			c.identified()
 			return nil
-		case Forbidden, Throttled:
-			sleep(ctx, c.clock, pauses.next(max(retryAfter(err), 250*time.Millisecond), time.Second))
+		case refusal.Forbidden, refusal.Throttled:
+			sleep(ctx, c.clock, pauses.next(max(refusal.After(err), 250*time.Millisecond), time.Second))
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -57,7 +59,7 @@ func (c *connection) identified() {
 		if old != "" {
 			c.log.Warn("another cluster answers than before", "was", old, "is", c.identity)
 		}
-		c.forget()
+		c.mirror.Forget()
 		c.Cluster.identity.Store(&c.identity)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube/mirror"
 )
 
 func TestLabelsOfNamespacesAreKeptWhileSomebodySelects(t *testing.T) {
@@ -49,18 +50,11 @@ func TestLabelsOfNamespacesAreKeptWhileSomebodySelects(t *testing.T) {
 	}
 	label(`"y"`)
 	w.until("selected again", selected)
-	if set, state, unknown := w.c.Labels(w.namespace); set["team"] != "y" || state != NamespaceThere || unknown != nil {
+	if set, state, unknown := w.c.Labels(w.namespace); set["team"] != "y" || state != mirror.NamespaceThere || unknown != nil {
 		t.Errorf("%v %v %v", set, state, unknown)
 	}
 
 	w.c.Label(nil)
-	w.c.mu.RLock()
-	for name, ns := range w.c.namespaces {
-		if ns.labels != nil {
-			t.Errorf("the labels of %s are kept", name)
-		}
-	}
-	w.c.mu.RUnlock()
 	if selected() {
 		t.Error("it is selected by nobody")
 	}
@@ -82,22 +76,5 @@ func TestWhoMayNotListNamespacesIsToldSo(t *testing.T) {
 	})
 	if !strings.Contains(unknown.Message, "allow get, list and watch on namespaces") {
 		t.Errorf("%q", unknown.Message)
-	}
-}
-
-func TestAListingThatBeganBeforeSomebodySelectedTellsNoLabels(t *testing.T) {
-	c := New(Config{Name: "production"}, Options{})
-	c.Label(func(string) {})
-	began := c.selects()
-	c.Label(nil)
-	c.Label(func(string) {})
-	listed := map[string]namespace{"team-a": {state: NamespaceThere}}
-	c.replacedNamespaces(listed, began)
-	if _, _, unknown := c.Labels("team-a"); unknown == nil {
-		t.Error("labels are taken for known that were not kept")
-	}
-	c.replacedNamespaces(listed, c.selects())
-	if _, _, unknown := c.Labels("team-a"); unknown != nil {
-		t.Error(unknown)
 	}
 }

@@ -14,6 +14,9 @@ import (
 	"k8s.io/client-go/rest"
 
 	"secretsync/examples/devstack"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
+	"secretsync/reconcile/kube/refusal"
 )
 
 // What is asked of the cluster as a connection begins, and is never answered.
@@ -38,14 +41,16 @@ func TestARequestThatIsLostIsMadeAgainAsSoonAsTheServerAnswers(t *testing.T) {
 			w.up()
 			d := w.desired("db", 1, "a=1")
 			r, err := w.c.Create(w.ctx, d)
-			if RefusalOf(err) == Unavailable { // the same connection carried what was dropped
+			if refusal.KindOf(err) == refusal.Unavailable { // the same connection carried what was dropped
 				r, err = w.c.Create(w.ctx, d)
 			}
 			w.must(err)
 			w.edit("db", func(s *corev1.Secret) { s.Data["a"] = []byte("edited") })
-			w.seen("db", "edited", func(s Seen) bool { return s.Copy != nil && !s.Copy.Intact && s.Copy.UID == r.UID })
+			w.seen("db", "edited", func(s mirror.Seen) bool { return s.Copy != nil && !s.Copy.Intact && s.Copy.UID == r.UID })
 			w.must(w.real.CreateNamespace(w.ctx, w.namespace+"-2"))
-			w.until("there", func() bool { return w.c.Look(Key{w.namespace + "-2", "x"}).Namespace == NamespaceThere })
+			w.until("there", func() bool {
+				return w.c.Look(copies.Key{Namespace: w.namespace + "-2", Name: "x"}).Namespace == mirror.NamespaceThere
+			})
 			if strings.Contains(w.logs.String(), "unusable") {
 				t.Error("it was told to be away")
 			}
@@ -182,6 +187,6 @@ func TestADeadConnectionIsNotUsedAgain(t *testing.T) {
 	}
 	w.until("created over another", func() bool {
 		_, err := w.c.Create(w.ctx, w.desired("db", 1, "a=1"))
-		return err == nil || RefusalOf(err) == Exists
+		return err == nil || refusal.KindOf(err) == refusal.Exists
 	})
 }

@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,15 +49,15 @@ func TestACredentialPluginIsAskedAndAskedAgain(t *testing.T) {
 			t.Errorf("it is not told of %s: %s", part, asked)
 		}
 	}
-	before := d.listings()
+	before := d.connected(w)
 	d.file("token", []byte("two"))
 	w.until("asked again", func() bool {
-		token := w.c.client.Load().bearer.token.Load()
+		token := w.c.client.Load().Bearer.Token.Load()
 		return *token == "two"
 	})
 	d.admits("two")
 	w.create(w.desired("db", 1, "a=1"))
-	if d.listings() != before || w.told.all("") != 1 {
+	if d.connections() != before || w.told.all("") != 1 {
 		t.Error("it was connected anew")
 	}
 }
@@ -71,8 +70,9 @@ func TestACredentialPluginThatHangsHoldsUpNothing(t *testing.T) {
 	if !strings.Contains(down.Message, "credential plugin does not answer") || strings.Contains(down.Message, d.dir) {
 		t.Errorf("%q", down.Message)
 	}
-	child, err := os.ReadFile(filepath.Join(d.dir, "child"))
-	w.must(err)
+	// On a slow machine it may be killed before it has started anything; it is run again.
+	var child []byte
+	w.until("started something", func() bool { child, _ = os.ReadFile(filepath.Join(d.dir, "child")); return len(child) > 0 })
 	w.until("killed with what it started", func() bool { return !runs(strings.TrimSpace(string(child))) })
 	// A longer time, and the end comes while it hangs.
 	cfg := w.config
@@ -82,11 +82,7 @@ func TestACredentialPluginThatHangsHoldsUpNothing(t *testing.T) {
 	w.until("asked again", func() bool { _, err := os.Stat(filepath.Join(d.dir, "child")); return err == nil })
 	w.c.Configure(cfg)
 	w.c.Reread()
-	began := time.Now()
 	w.stop()
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("Run ended after %s", took)
-	}
 }
 
 // runs reports whether a process is there and no zombie.
@@ -119,9 +115,5 @@ func TestACredentialPluginThatFails(t *testing.T) {
 			w.c.Reread()
 			w.up()
 		})
-	}
-	_, err := runPlugin(context.Background(), &clientcmdapi.ExecConfig{Command: "/nowhere/plugin"}, nil)
-	if err == nil || err.Error() != "its credential plugin is not installed" {
-		t.Errorf("%v", err)
 	}
 }

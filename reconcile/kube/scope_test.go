@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +20,9 @@ import (
 
 	"secretsync/examples/devstack"
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
+	"secretsync/reconcile/kube/refusal"
 )
 
 // user makes a user of the world's own, who may do nothing yet.
@@ -112,7 +114,9 @@ func TestRightsByNamespace(t *testing.T) {
 	d := w.desired("db", 1, "a=1")
 	w.create(d)
 	w.remove("db")
-	w.seen("db", "gone", func(s Seen) bool { return s.Copy == nil && s.Left && s.Fault == nil && s.Namespace == NamespaceUnknown })
+	w.seen("db", "gone", func(s mirror.Seen) bool {
+		return s.Copy == nil && s.Left && s.Fault == nil && s.Namespace == mirror.NamespaceUnknown
+	})
 	w.create(d)
 	w.c.Warn(d.Key, "Denied", "for a test")
 	w.until("the event", func() bool {
@@ -130,8 +134,8 @@ func TestRightsByNamespace(t *testing.T) {
 	w.must(w.real.Admin.CoreV1().Secrets(two.Namespace).Delete(w.ctx, "db", metav1.DeleteOptions{}))
 	w.until("gone", func() bool { return w.c.Look(two.Key).Copy == nil })
 	// Where we may not list we know nothing, and say so; nothing else suffers.
-	refused := Key{w.namespace + "-refused", "db"}
-	var s Seen
+	refused := copies.Key{Namespace: w.namespace + "-refused", Name: "db"}
+	var s mirror.Seen
 	w.until("refused", func() bool { s = w.c.Look(refused); return s.Fault != nil && s.Fault.Reason == fault.ReasonForbidden })
 	if !strings.Contains(s.Fault.Message, refused.Namespace) {
 		t.Errorf("%q", s.Fault.Message)
@@ -173,19 +177,19 @@ func TestRightsByNamespaceWhereNamespacesMayBeListed(t *testing.T) {
 	}).up()
 	w.create(w.desired("db", 1, "a=1"))
 	// One that a pattern means appears, and is granted a moment later.
-	late := Key{w.namespace + "-late", "db"}
-	if s := w.c.Look(late); s.Namespace != NamespaceMissing {
+	late := copies.Key{Namespace: w.namespace + "-late", Name: "db"}
+	if s := w.c.Look(late); s.Namespace != mirror.NamespaceMissing {
 		t.Errorf("%+v", s)
 	}
 	w.must(w.real.CreateNamespace(w.ctx, late.Namespace))
-	w.until("there", func() bool { return w.c.Look(late).Namespace == NamespaceThere })
+	w.until("there", func() bool { return w.c.Look(late).Namespace == mirror.NamespaceThere })
 	w.grant(user, late.Namespace)
 	w.until("followed", func() bool { return w.c.Look(late).Fault == nil })
 	d := w.desired("db", 1, "a=1")
 	d.Key = late
 	w.create(d)
 	w.must(w.real.DeleteNamespace(w.ctx, late.Namespace))
-	w.until("missing", func() bool { s := w.c.Look(late); return s.Namespace == NamespaceMissing && s.Copy == nil })
+	w.until("missing", func() bool { s := w.c.Look(late); return s.Namespace == mirror.NamespaceMissing && s.Copy == nil })
 
 	// Later everything may be listed by one watch.
 	rbac := w.real.Admin.RbacV1()
@@ -193,33 +197,41 @@ func TestRightsByNamespaceWhereNamespacesMayBeListed(t *testing.T) {
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "secretsync"}, Subjects: subject(user)}, metav1.CreateOptions{})
 	w.must(err)
 	w.until("one watch", func() bool {
-		return (&connection{Cluster: w.c}).everywhere() && w.c.Outage() == nil && w.c.Look(w.at("db")).Fault == nil
+		return w.c.mirror.Everywhere() && w.c.Outage() == nil && w.c.Look(w.at("db")).Fault == nil
 	})
 	if w.c.Look(w.at("db")).Copy == nil {
 		t.Error("the copy is not seen")
 	}
 	// And later not any more.
 	w.must(rbac.ClusterRoleBindings().Delete(w.ctx, user+"-all", metav1.DeleteOptions{}))
-	w.c.doubt(&Refused{Refusal: Unavailable})
+	w.c.doubt(&refusal.Error{Kind: refusal.Unavailable})
 	w.until("by namespace again", func() bool {
-		w.c.doubt(&Refused{Refusal: Unavailable})
-		return !(&connection{Cluster: w.c}).everywhere() && w.c.Outage() == nil
+		w.c.doubt(&refusal.Error{Kind: refusal.Unavailable})
+		return !w.c.mirror.Everywhere() && w.c.Outage() == nil
 	})
 }
 
 func TestNoRightsAtAll(t *testing.T) {
 	t.Parallel()
-	for name, namespaces := range map[string][]string{"nothing granted": nil, "one namespace granted": {"default"}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, func(w *world) { w.user(); w.config.Namespaces, w.config.Interval = namespaces, time.Hour })
-			var down *fault.Outage
-			w.until("away", func() bool { down = w.c.Outage(); return down != nil && down.Reason == fault.ReasonForbidden })
-			if !strings.Contains(down.Message, "allow get, list, watch, create, patch and delete on secrets") || strings.Contains(down.Message, w.namespace) {
-				t.Errorf("%q", down.Message)
-			}
-		})
+	w := newWorld(t, func(w *world) { w.user(); w.config.Namespaces, w.config.Interval = []string{"default"}, time.Hour })
+	var down *fault.Outage
+	w.until("away", func() bool { down = w.c.Outage(); return down != nil && down.Reason == fault.ReasonForbidden })
+	if !strings.Contains(down.Message, "allow get, list, watch, create, patch and delete on secrets") || strings.Contains(down.Message, w.namespace) {
+		t.Errorf("%q", down.Message)
 	}
+}
+
+func TestWhereNothingIsGrantedNoRightIsMissed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.byNamespace(w.user(), w.namespace); w.config.Interval = time.Hour }).up()
+	if strings.Contains(w.logs.String(), "level=WARN") {
+		t.Errorf("the log warns: %s", w.logs)
+	}
+	config := w.config
+	config.Namespaces = []string{w.namespace}
+	w.c.Configure(config)
+	w.create(w.desired("db", 1, "a=1"))
+	w.until("seen", func() bool { return w.c.Look(w.at("db")).Copy != nil })
 }
 
 func TestAClusterWhoseIdentityMayNotBeReadIsKnownByItsName(t *testing.T) {
@@ -241,7 +253,7 @@ func TestAClusterWhoseIdentityMayNotBeReadIsKnownByItsName(t *testing.T) {
 	// It may be read later: then the hash is of the name no longer.
 	w.byNamespace(user)
 	w.until("known", func() bool { return w.c.Outage() == nil && w.c.Identity() != "name:eu" })
-	w.seen("db", "another cluster's", func(s Seen) bool { return s.Fault == nil && s.Copy != nil && !s.Copy.Intact })
+	w.seen("db", "another cluster's", func(s mirror.Seen) bool { return s.Fault == nil && s.Copy != nil && !s.Copy.Intact })
 }
 
 func TestAPassingRefusalIsNoLackOfRights(t *testing.T) {
@@ -253,7 +265,7 @@ func TestAPassingRefusalIsNoLackOfRights(t *testing.T) {
 	if strings.HasPrefix(w.c.Identity(), "name:") {
 		t.Error("the cluster is known by its name")
 	}
-	w.until("its namespaces", func() bool { return w.c.Look(w.at("db")).Namespace == NamespaceThere })
+	w.until("its namespaces", func() bool { return w.c.Look(w.at("db")).Namespace == mirror.NamespaceThere })
 }
 
 func TestAServerThatIsNotReadyIsNotTakenAtItsWord(t *testing.T) {
@@ -281,29 +293,5 @@ func TestAServerThatIsNotReadyIsNotTakenAtItsWord(t *testing.T) {
 	})
 	if w.c.Identity() != identity {
 		t.Errorf("identity %s, was %s", w.c.Identity(), identity)
-	}
-}
-
-func TestWhatIsGrantedByPatterns(t *testing.T) {
-	c, _ := still(t)
-	c.replacedNamespaces(map[string]namespace{"team-a": {state: NamespaceThere}, "team-b": {state: NamespaceTerminating}, "kube-system": {state: NamespaceThere}, "other": {state: NamespaceThere}}, 0)
-	for _, test := range []struct{ patterns, want []string }{
-		{[]string{"*"}, []string{"other", "team-a", "team-b"}},
-		{[]string{"team-?", "late"}, []string{"late", "team-a", "team-b"}},
-		{[]string{"kube-*", "kube-system"}, []string{"kube-system"}},
-		{nil, []string{}},
-	} {
-		c.Configure(Config{Name: "eu", Namespaces: test.patterns})
-		if got := (&connection{Cluster: c}).granted(); !slices.Equal(got, test.want) {
-			t.Errorf("%v: %v", test.patterns, got)
-		}
-	}
-	c.replacedNamespaces(nil, 0)
-	c.Configure(Config{Name: "eu", Namespaces: []string{"team-*"}})
-	clear(c.scopes)
-	c.Look(Key{"team-x", "db"})
-	c.Look(Key{"other", "db"})
-	if got := (&connection{Cluster: c}).granted(); !slices.Equal(got, []string{"team-x"}) {
-		t.Errorf("asked for: %v", got)
 	}
 }

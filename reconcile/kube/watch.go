@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,18 +14,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"secretsync/reconcile/kube/client"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
+	"secretsync/reconcile/kube/refusal"
 )
 
 // feed is one resource to be followed, in one namespace or everywhere.
 type feed struct {
-	resource  string
-	namespace string // empty: everywhere
-	selector  string
-	list      func() runtime.Object
-	begin     func()                               // a listing begins
-	item      func(runtime.Object)                 // one object of it, which must not be kept
-	complete  func(rv string)                      // it is complete
-	event     func(watch.EventType, metav1.Object) // an object was added, modified or deleted
+	of       client.Resource
+	list     func() runtime.Object
+	begin    func()                               // a listing begins
+	item     func(runtime.Object)                 // one object of it, which must not be kept
+	complete func(rv string)                      // it is complete
+	event    func(watch.EventType, metav1.Object) // an object was added, modified or deleted
 }
 
 var (
@@ -51,10 +55,10 @@ func (c *connection) follow(ctx context.Context, f *feed) error {
 
 // list reads a resource page by page.
 func (c *connection) list(ctx context.Context, f *feed) (rv string, err error) {
-	var p pager
+	var p client.Pager
 	expired, throttled := 0, 0
 	for {
-		token := c.client.bearer.token.Load()
+		token := c.client.Bearer.Token.Load()
 		if rv, err = c.listOnce(ctx, f, &p); err == nil {
 			return rv, nil
 		}
@@ -62,22 +66,22 @@ func (c *connection) list(ctx context.Context, f *feed) (rv string, err error) {
 		case c.token(token, err):
 		case apierrors.IsResourceExpired(err) && expired < 3: // the pages took too long
 			expired++
-		case kindOf(err) == Throttled && throttled < 10:
+		case refusal.KindOf(err) == refusal.Throttled && throttled < 10:
 			throttled++
-			sleep(ctx, c.clock, jitter(max(retryAfter(err), time.Second)))
+			sleep(ctx, c.clock, jitter(max(refusal.After(err), time.Second)))
 		default:
 			return "", err
 		}
 	}
 }
 
-func (c *connection) listOnce(ctx context.Context, f *feed, p *pager) (rv string, err error) {
+func (c *connection) listOnce(ctx context.Context, f *feed, p *client.Pager) (rv string, err error) {
 	f.begin()
 	next := ""
 	for {
 		page := f.list()
-		switch err := c.client.page(ctx, f, p, next, page); {
-		case errors.Is(err, errPageTooLarge):
+		switch err := c.client.Page(ctx, f.of, p, next, page); {
+		case errors.Is(err, client.ErrPageTooLarge):
 			continue
 		case err != nil:
 			return "", err
@@ -86,7 +90,7 @@ func (c *connection) listOnce(ctx context.Context, f *feed, p *pager) (rv string
 		if err := meta.EachListItem(page, func(o runtime.Object) error { items++; f.item(o); return nil }); err != nil {
 			return "", err
 		}
-		p.took(items, p.buffer.Len())
+		p.Took(items, p.Size())
 		m, err := meta.ListAccessor(page)
 		if err != nil {
 			return "", err
@@ -101,29 +105,29 @@ func (c *connection) listOnce(ctx context.Context, f *feed, p *pager) (rv string
 // watchFrom watches until that can't be continued, which is errStale, or the
 // cluster can't be used.
 func (c *connection) watchFrom(ctx context.Context, f *feed, rv string) error {
-	within := lostAfter // for the watch to begin
+	within := client.LostAfter // for the watch to begin
 	for ctx.Err() == nil {
 		// Long, and different for every watch, so that they don't all return at once.
 		lasting := 5*time.Minute + rand.N(5*time.Minute)
 		began := c.clock.Now()
-		token := c.client.bearer.token.Load()
+		token := c.client.Bearer.Token.Load()
 		limit := c.config().timeout()
-		w, err := c.client.watch(ctx, f, rv, lasting, min(within, limit))
+		w, err := c.client.Watch(ctx, f.of, rv, lasting, min(within, limit))
 		switch {
 		case c.token(token, err):
 			continue
-		case errors.Is(err, context.DeadlineExceeded) && within < limit && c.client.answers(ctx, c.probed(f)):
+		case errors.Is(err, context.DeadlineExceeded) && within < limit && c.client.Answers(ctx, c.probed(f.of.Namespace)):
 			within *= 2 // it was lost, or the server is slow
 			continue
 		case apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
 			return errStale
-		case kindOf(err) == Throttled:
-			sleep(ctx, c.clock, jitter(max(retryAfter(err), time.Second)))
+		case refusal.KindOf(err) == refusal.Throttled:
+			sleep(ctx, c.clock, jitter(max(refusal.After(err), time.Second)))
 			continue
 		case err != nil:
 			return err
 		}
-		within = lostAfter
+		within = client.LostAfter
 		rv, err = c.drain(ctx, w, f, rv)
 		switch {
 		case err != nil:
@@ -173,7 +177,7 @@ func (c *connection) drain(ctx context.Context, w watch.Interface, f *feed, rv s
 			}
 			o, err := meta.Accessor(e.Object)
 			if err != nil {
-				return rv, fmt.Errorf("a watch of %s brought what is no object: %w", f.resource, err)
+				return rv, fmt.Errorf("a watch of %s brought what is no object: %w", f.of.Kind, err)
 			}
 			rv = o.GetResourceVersion()
 			silence.Reset(watchSilence)
@@ -187,77 +191,52 @@ func (c *connection) drain(ctx context.Context, w watch.Interface, f *feed, rv s
 // continues checks that the server still holds what we saw of it: that it is
 // the same cluster, and did not go back to an older state.
 func (c *connection) continues(ctx context.Context, f *feed, rv string) error {
-	token := c.client.bearer.token.Load()
-	now, err := c.client.probe(ctx, c.probed(f))
+	token := c.client.Bearer.Token.Load()
+	now, err := c.client.Probe(ctx, c.probed(f.of.Namespace))
 	if c.token(token, err) {
-		now, err = c.client.probe(ctx, c.probed(f))
+		now, err = c.client.Probe(ctx, c.probed(f.of.Namespace))
 	}
-	switch kind := kindOf(err); {
-	case kind == Forbidden && f.resource != "secrets":
+	switch kind := refusal.KindOf(err); {
+	case kind == refusal.Forbidden && f.of.Kind != "secrets":
 		// The watches of Secrets will tell.
 	case err != nil:
 		return err
-	case newer(rv, now):
+	case copies.Newer(rv, now):
 		return errStale
 	}
 	if c.assumed {
 		return nil // the resource version alone has to tell
 	}
-	uid, err := c.client.system(ctx)
-	switch kind := kindOf(err); {
-	case kind == Gone, err == nil && string(uid) != c.identity:
+	uid, err := c.client.System(ctx)
+	switch kind := refusal.KindOf(err); {
+	case kind == refusal.Gone, err == nil && string(uid) != c.identity:
 		return errAnother
-	case kind == Unavailable, kind == Unauthorized:
+	case kind == refusal.Unavailable, kind == refusal.Unauthorized:
 		return err
 	}
 	return nil
 }
 
-// probed is a namespace where a probe may look, for lack of the feed's own.
-func (c *connection) probed(f *feed) string {
-	switch {
-	case f.namespace != "":
-		return f.namespace
-	case c.everywhere():
-		return metav1.NamespaceDefault
+// probed is a namespace where a probe may look, for lack of the one that is followed.
+func (c *connection) probed(followed string) string {
+	if followed != "" {
+		return followed
 	}
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	for name, s := range c.scopes {
-		if s.fault == nil {
-			return name
-		}
-	}
-	return metav1.NamespaceDefault
-}
-
-// everywhere reports that one watch sees all namespaces.
-func (c *connection) everywhere() bool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.scopes[""] != nil
+	return cmp.Or(c.mirror.Listed(), metav1.NamespaceDefault)
 }
 
 // followSecrets follows our Secrets in one namespace, or everywhere. told is
 // called when they were listed.
 func (c *connection) followSecrets(ctx context.Context, namespace string, told func()) error {
-	var seen map[Key]*Copy
+	var listing *mirror.Listing
 	return c.follow(ctx, &feed{
-		resource:  "secrets",
-		namespace: namespace,
-		selector:  LabelTenant,
-		list:      func() runtime.Object { return new(corev1.SecretList) },
-		begin: func() {
-			seen = make(map[Key]*Copy)
-			c.listingBegins(namespace)
-		},
-		item: func(o runtime.Object) {
-			s := o.(*corev1.Secret)
-			seen[Key{intern(s.Namespace), s.Name}] = c.listed(s)
-		},
+		of:    client.Resource{Kind: "secrets", Namespace: namespace, Selector: copies.LabelTenant},
+		list:  func() runtime.Object { return new(corev1.SecretList) },
+		begin: func() { listing = c.mirror.Begin(namespace) },
+		item:  func(o runtime.Object) { listing.Took(o.(*corev1.Secret)) },
 		complete: func(rv string) {
-			c.replaced(namespace, seen, rv)
-			seen = nil
+			listing.Complete(rv)
+			listing = nil
 			told()
 		},
 		event: func(t watch.EventType, o metav1.Object) {
@@ -265,11 +244,11 @@ func (c *connection) followSecrets(ctx context.Context, namespace string, told f
 			if !ok {
 				return
 			}
-			at := Key{s.Namespace, s.Name}
+			at := copies.Key{Namespace: s.Namespace, Name: s.Name}
 			if t == watch.Deleted {
-				c.saw(at, nil, s.ResourceVersion)
+				c.mirror.Saw(at, nil, s.ResourceVersion)
 			} else {
-				c.saw(at, s, s.ResourceVersion)
+				c.mirror.Saw(at, s, s.ResourceVersion)
 			}
 		},
 	})
@@ -278,25 +257,21 @@ func (c *connection) followSecrets(ctx context.Context, namespace string, told f
 // followNamespaces follows the namespaces, and goes on without where we may not
 // see them.
 func (c *connection) followNamespaces(ctx context.Context, told func()) error {
-	seen := make(map[string]namespace)
+	var listing *mirror.Namespaces
 	var refusals backoff
 	for {
-		var labelled int
 		mine, again := c.untilLabelled(ctx)
 		err := c.follow(mine, &feed{
-			resource: "namespaces",
+			of:       client.Resource{Kind: "namespaces"},
 			list:     func() runtime.Object { return new(corev1.NamespaceList) },
-			begin:    func() { clear(seen); labelled = c.selects() },
-			item: func(o runtime.Object) {
-				ns := o.(*corev1.Namespace)
-				seen[ns.Name] = c.namespaceOf(ns)
-			},
-			complete: func(string) { refusals = backoff{}; c.replacedNamespaces(seen, labelled); told() },
+			begin:    func() { listing = c.mirror.BeginNamespaces() },
+			item:     func(o runtime.Object) { listing.Took(o.(*corev1.Namespace)) },
+			complete: func(string) { refusals = backoff{}; listing.Complete(); listing = nil; told() },
 			event: func(t watch.EventType, o metav1.Object) {
 				if t == watch.Deleted {
-					c.sawNamespace(o.GetName(), namespace{state: NamespaceMissing})
+					c.mirror.NamespaceGone(o.GetName())
 				} else {
-					c.sawNamespace(o.GetName(), c.namespaceOf(o))
+					c.mirror.SawNamespace(o)
 				}
 			},
 		})
@@ -305,7 +280,7 @@ func (c *connection) followNamespaces(ctx context.Context, told func()) error {
 		switch {
 		case listAgain:
 			continue
-		case kindOf(err) != Forbidden:
+		case refusal.KindOf(err) != refusal.Forbidden:
 			return err
 		}
 		// It works without: what is written tells whether the namespace is
@@ -313,7 +288,7 @@ func (c *connection) followNamespaces(ctx context.Context, told func()) error {
 		if refusals.failures == 0 {
 			c.log.Info("namespaces can't be watched; allow get, list and watch on namespaces to notice new ones at once")
 		}
-		c.replacedNamespaces(nil, 0)
+		c.mirror.NamespacesRefused()
 		told()
 		// A server that has just started refuses for a second or two; else a
 		// person has to act.
@@ -324,9 +299,18 @@ func (c *connection) followNamespaces(ctx context.Context, told func()) error {
 	}
 }
 
-func stateOf(o metav1.Object) NamespaceState {
-	if o.GetDeletionTimestamp() != nil {
-		return NamespaceTerminating
-	}
-	return NamespaceThere
+// untilLabelled ends the context when labels are wanted that were not kept. The
+// returned function ends it as well, and waits until nobody listens any more.
+func (c *connection) untilLabelled(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-c.mirror.Unlabelled():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(); <-ended }
 }

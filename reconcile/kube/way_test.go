@@ -11,6 +11,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube/refusal"
 )
 
 func TestAWayThatIsBlockedIsAnOutageAndIsFollowed(t *testing.T) {
@@ -90,7 +91,7 @@ func TestFilesThatLeadToTheClusterAreFollowed(t *testing.T) {
 				})
 			}
 			w := newWorld(t, func(w *world) { w.config.Kubeconfig, w.config.Interval = leads(one), interval }).up()
-			before := d.listings()
+			before := d.connected(w)
 			// Nothing differs: nobody is disturbed.
 			leads(one)
 			w.c.Reread()
@@ -100,14 +101,14 @@ func TestFilesThatLeadToTheClusterAreFollowed(t *testing.T) {
 			w.c.Reread()
 			w.until("told", func() bool { return strings.Contains(w.logs.String(), "can't be used; the connection stays as it is") })
 			w.create(w.desired("db", 1, "a=1"))
-			if n := d.listings(); n != before || w.told.all("") != 1 {
+			if n := d.connections(); n != before || w.told.all("") != 1 {
 				t.Errorf("%d connections, of %d", n, before)
 			}
 			// Another token that still works, and then the old one is refused.
 			leads(two)
 			d.admits(two)
 			w.c.Reread()
-			w.until("connected anew", func() bool { return d.listings() == before+1 })
+			w.until("connected anew", func() bool { return d.connections() == before+1 })
 			w.up()
 			w.create(w.desired("db2", 1, "a=1"))
 		})
@@ -124,13 +125,13 @@ func TestFilesThatLeadToTheClusterAreFollowed(t *testing.T) {
 					c.CertificateAuthorityData, u.TokenFile = a.pem(), file
 				})
 			}).up()
-			before := d.listings()
+			before := d.connected(w)
 			d.file("token", []byte(two))
 			w.c.Reread()
 			w.until("taken in", func() bool { return strings.Contains(w.logs.String(), "another token was read") })
 			d.admits(two)
 			w.create(w.desired("db", 1, "a=1"))
-			if n := d.listings(); n != before || w.told.all("") != 1 {
+			if n := d.connections(); n != before || w.told.all("") != 1 {
 				t.Errorf("%d connections, of %d: a token that is renewed needs no new one", n, before)
 			}
 		})
@@ -147,20 +148,20 @@ func TestFilesThatLeadToTheClusterAreFollowed(t *testing.T) {
 					c.CertificateAuthorityData, u.ClientCertificate, u.ClientKey = a.pem(), certFile, keyFile
 				})
 			}).up()
-			before := d.listings()
+			before := d.connected(w)
 			other := newAuthority(t)
 			_, cert, key = other.issue(t)
 			// For a moment only one of the two is new: what is in force stays.
 			d.file("tls.crt", cert)
 			w.c.Reread()
 			w.until("told", func() bool { return strings.Contains(w.logs.String(), "can't be used; the connection stays as it is") })
-			if d.listings() != before {
+			if d.connections() != before {
 				t.Error("it was connected anew with half of it")
 			}
 			d.clients.Store(other)
 			d.file("tls.key", key)
 			w.c.Reread()
-			w.until("connected anew", func() bool { return d.listings() > before && w.c.Outage() == nil })
+			w.until("connected anew", func() bool { return d.connections() > before && w.c.Outage() == nil })
 			w.create(w.desired("db", 1, "a=1"))
 		})
 	}
@@ -179,11 +180,11 @@ func TestCredentialsThatAreRefused(t *testing.T) {
 			c.CertificateAuthorityData, u.TokenFile = a.pem(), file
 		})
 	}).up()
-	w.until("watching", func() bool { return w.metrics.of("watch") == 2 })
+	w.until("watching", func() bool { return w.metrics.of("watch") >= 2 })
 	// The file holds another already: one request pays for it, nothing else.
 	d.file("token", []byte(two))
 	d.admits(two)
-	if _, err := w.c.Create(w.ctx, w.desired("db", 1, "a=1")); RefusalOf(err) != Unauthorized {
+	if _, err := w.c.Create(w.ctx, w.desired("db", 1, "a=1")); refusal.KindOf(err) != refusal.Unauthorized {
 		t.Errorf("%v", err)
 	}
 	w.until("taken in", func() bool { return strings.Contains(w.logs.String(), "another token was read") })
@@ -193,11 +194,11 @@ func TestCredentialsThatAreRefused(t *testing.T) {
 	}
 	// It does not: that is the whole cluster's.
 	d.admits(one)
-	if _, err := w.c.Create(w.ctx, w.desired("db2", 1, "a=1")); RefusalOf(err) != Unauthorized {
+	if _, err := w.c.Create(w.ctx, w.desired("db2", 1, "a=1")); refusal.KindOf(err) != refusal.Unauthorized {
 		t.Errorf("%v", err)
 	}
 	w.until("away", func() bool { down := w.c.Outage(); return down != nil && down.Reason == fault.ReasonForbidden })
-	if _, err := w.c.Create(w.ctx, w.desired("db2", 1, "a=1")); RefusalOf(err) != Unavailable || !strings.Contains(err.Error(), "credentials") {
+	if _, err := w.c.Create(w.ctx, w.desired("db2", 1, "a=1")); refusal.KindOf(err) != refusal.Unavailable || !strings.Contains(err.Error(), "credentials") {
 		t.Errorf("%v", err)
 	}
 	d.file("token", []byte(one))

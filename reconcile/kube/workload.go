@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
-
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/refusal"
 )
 
 // Workload names something that runs pods from a template.
@@ -39,12 +37,12 @@ func (c *Cluster) Workload(ctx context.Context, w Workload) (*Marks, error) {
 	if err != nil {
 		return nil, err
 	}
-	var m metav1.PartialObjectMetadata
-	if err := k.do(ctx, "get", k.workload(k.rest.Get(), w), &m); err != nil {
+	m, err := k.Workload(ctx, w.Kind, w.Namespace, w.Name)
+	if err != nil {
 		return nil, c.failsOn(ctx, err, "get", w)
 	}
-	if f := parseFormat(m.Annotations); f.Newer() {
-		return nil, f.unknown()
+	if f := copies.ParseFormat(m.Annotations); f.Newer() {
+		return nil, f.Refused()
 	}
 	return &Marks{Created: m.CreationTimestamp.Time, Annotations: m.Annotations, version: m.ResourceVersion}, nil
 }
@@ -59,11 +57,9 @@ func (c *Cluster) Mark(ctx context.Context, w Workload, read *Marks, own, templa
 	}
 	body, err := json.Marshal(markPatch(read.version, own, template))
 	if err != nil {
-		return &Refused{Refusal: Invalid, Message: "the annotations can't be encoded"}
+		return &refusal.Error{Kind: refusal.Invalid, Message: "the annotations can't be encoded"}
 	}
-	r := k.workload(k.rest.Patch(types.MergePatchType), w).
-		VersionedParams(&metav1.PatchOptions{FieldManager: FieldManager}, parameterCodec).Body(body)
-	if err := k.do(ctx, "patch", r, nil); err != nil {
+	if err := k.PatchWorkload(ctx, w.Kind, w.Namespace, w.Name, body); err != nil {
 		return c.failsOn(ctx, err, "patch", w)
 	}
 	return nil
@@ -81,25 +77,20 @@ func markPatch(version string, own, template map[string]string) map[string]any {
 	return patch
 }
 
-// workload addresses a request. Of the answer only the metadata are wanted.
-func (k *client) workload(r *rest.Request, w Workload) *rest.Request {
-	return r.AbsPath("/apis/apps/v1/namespaces", w.Namespace, w.Kind+"s", w.Name).SetHeader("Accept", metadataOnly)
-}
-
 // failsOn says what an error of a request about a workload means.
 func (c *Cluster) failsOn(ctx context.Context, err error, verb string, w Workload) error {
 	err = c.fails(ctx, err, verb)
-	r, ok := err.(*Refused)
+	r, ok := err.(*refusal.Error)
 	if !ok {
 		return err
 	}
 	told := *r
-	switch r.Refusal {
-	case Gone, NoNamespace:
+	switch r.Kind {
+	case refusal.Gone, refusal.NoNamespace:
 		told.Message = fault.Clean("there is no " + w.String() + " in namespace " + w.Namespace)
-	case Forbidden:
+	case refusal.Forbidden:
 		told.Message = fault.Clean("the cluster does not let us " + verb + " " + w.Kind + "s in namespace " + w.Namespace + "; allow that to our user, as examples/rbac.yaml shows")
-	case Conflict:
+	case refusal.Conflict:
 		told.Message = "it was changed meanwhile"
 	}
 	return &told

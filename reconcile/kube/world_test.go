@@ -14,13 +14,20 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	clocktesting "k8s.io/utils/clock/testing"
 
 	"secretsync/examples/devstack"
+	"secretsync/examples/devstack/testlog"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
+	"secretsync/reconcile/kube/refusal"
 )
 
-// deadline bounds every wait of a test: what takes longer has failed.
-const deadline = 30 * time.Second
+// deadline bounds every wait of a test: what takes longer has failed. Nothing that is waited for takes a
+// few seconds; on a machine on which much else runs it may.
+const deadline = time.Minute
+
+// canary is in every text that may not be told.
+const canary = "canary-s3cret"
 
 var testKey = []byte("a key of the tests, not a secret")
 
@@ -40,7 +47,7 @@ type world struct {
 	config    Config
 	c         *Cluster
 	told      *told
-	logs      *logs
+	logs      *testlog.Log
 	metrics   *counts
 	stop      func()
 }
@@ -57,15 +64,15 @@ func newWorld(t *testing.T, options ...func(*world)) *world {
 
 func newWorldOn(t *testing.T, real *devstack.Cluster, options ...func(*world)) *world {
 	t.Helper()
-	w := &world{t: t, ctx: t.Context(), real: real, told: newTold(), logs: &logs{}, metrics: &counts{}}
+	w := &world{t: t, ctx: t.Context(), real: real, told: newTold(), logs: &testlog.Log{}, metrics: &counts{}}
 	w.namespace = fmt.Sprintf("k%d-%d", os.Getpid(), worlds.Add(1))
 	w.must(real.CreateNamespace(w.ctx, w.namespace))
-	w.config = Config{Name: "eu", Kubeconfig: real.Kubeconfig, Timeout: 5 * time.Second}
+	w.config = Config{Name: "eu", Kubeconfig: real.Kubeconfig, Timeout: deadline / 2}
 	for _, option := range options {
 		option(w)
 	}
 	w.c = New(w.config, Options{
-		Hasher: NewHasher(testKey), Observer: w.told, Metrics: w.metrics,
+		Hasher: copies.NewHasher(testKey), Observer: w.told, Metrics: w.metrics,
 		Log: slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -119,15 +126,15 @@ func (w *world) up() *world {
 	return w
 }
 
-func (w *world) at(name string) Key { return Key{w.namespace, name} }
+func (w *world) at(name string) copies.Key { return copies.Key{Namespace: w.namespace, Name: name} }
 
-var owner = Owner{Tenant: "acme", Name: "db"}
+var owner = copies.Owner{Tenant: "acme", Name: "db"}
 
 // desired is a copy of the world's, whose data are written key=value.
-func (w *world) desired(name string, version int, data ...string) Desired {
-	d := Desired{
+func (w *world) desired(name string, version int, data ...string) copies.Desired {
+	d := copies.Desired{
 		Key: w.at(name), Owner: owner, Commit: "0123456789012345678901234567890123456789",
-		Stamp: Stamp{Path: "production/db", Version: version, Created: fmt.Sprintf("2026-01-02T03:04:%02dZ", version)},
+		Stamp: copies.Stamp{Path: "production/db", Version: version, Created: fmt.Sprintf("2026-01-02T03:04:%02dZ", version)},
 		Data:  make(map[string][]byte),
 	}
 	for _, entry := range data {
@@ -137,7 +144,7 @@ func (w *world) desired(name string, version int, data ...string) Desired {
 	return d
 }
 
-func (w *world) create(d Desired) *Copy {
+func (w *world) create(d copies.Desired) *copies.Copy {
 	w.t.Helper()
 	r, err := w.c.Create(w.ctx, d)
 	w.must(err)
@@ -145,9 +152,9 @@ func (w *world) create(d Desired) *Copy {
 }
 
 // seen waits until what is known of a place is so.
-func (w *world) seen(name, what string, ok func(Seen) bool) Seen {
+func (w *world) seen(name, what string, ok func(mirror.Seen) bool) mirror.Seen {
 	w.t.Helper()
-	var s Seen
+	var s mirror.Seen
 	w.until(what, func() bool { s = w.c.Look(w.at(name)); return ok(s) })
 	return s
 }
@@ -203,8 +210,8 @@ func (w *world) writesTo(name string) map[string]int {
 }
 
 // secretOf is the Secret that Create makes.
-func (w *world) secretOf(d Desired) *corev1.Secret {
-	return d.sends(w.c.hasher.Sum(w.c.Identity(), d.Key, d.Owner, d.Data)).secret(d.Data)
+func (w *world) secretOf(d copies.Desired) *corev1.Secret {
+	return w.c.reader().Sends(nil, d).Secret(d.Data)
 }
 
 // newProxy puts a proxy in front of the shared cluster.
@@ -225,16 +232,16 @@ func newProxy(t *testing.T) *devstack.Proxy {
 // told is an Observer that remembers what it was told.
 type told struct {
 	mu         sync.Mutex
-	changed    map[Key]int
+	changed    map[copies.Key]int
 	everything map[string]int
 	bell       chan struct{}
 }
 
 func newTold() *told {
-	return &told{changed: make(map[Key]int), everything: make(map[string]int), bell: make(chan struct{})}
+	return &told{changed: make(map[copies.Key]int), everything: make(map[string]int), bell: make(chan struct{})}
 }
 
-func (o *told) Changed(k Key) {
+func (o *told) Changed(k copies.Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.changed[k]++
@@ -256,12 +263,6 @@ func (o *told) wait() <-chan struct{} {
 	return o.bell
 }
 
-func (o *told) of(k Key) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.changed[k]
-}
-
 // all is how often everything in a namespace, or in the cluster, was told of.
 func (o *told) all(namespace string) int {
 	o.mu.Lock()
@@ -275,7 +276,7 @@ type counts struct {
 	by map[string]int
 }
 
-func (m *counts) Request(_, verb string, _ Refusal, _ time.Duration) {
+func (m *counts) Request(verb string, _ refusal.Kind, _ time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.by == nil {
@@ -288,33 +289,4 @@ func (m *counts) of(verb string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.by[verb]
-}
-
-// logs collects a log.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-// still is a Cluster that is connected to nothing, for what needs no server.
-func still(t *testing.T) (*Cluster, *told) {
-	t.Helper()
-	o := newTold()
-	c := New(Config{Name: "eu"}, Options{Hasher: NewHasher(testKey), Observer: o, Clock: clocktesting.NewFakeClock(time.Unix(1000, 0))})
-	id := "an identity"
-	c.identity.Store(&id)
-	c.down.Store(nil)
-	return c, o
 }

@@ -2,9 +2,7 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -13,21 +11,25 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/kube/client"
+	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/kube/mirror"
+	"secretsync/reconcile/kube/refusal"
 )
 
 // ready returns the way to the server while the cluster can be used.
-func (c *Cluster) ready() (*client, error) {
+func (c *Cluster) ready() (*client.Client, error) {
 	if down := c.Outage(); down != nil {
-		return nil, &Refused{Refusal: Unavailable, Message: down.Message}
+		return nil, &refusal.Error{Kind: refusal.Unavailable, Message: down.Message}
 	}
 	return c.client.Load(), nil
 }
 
-// readyFor is ready for whoever is about to change a Secret: one of a newer format
-// is not changed, whoever decided that and why.
-func (c *Cluster) readyFor(old *Copy) (*client, error) {
-	if old.Format.Newer() {
-		return nil, old.Format.unknown()
+// readyFor is ready for whoever is about to change a Secret, if one is there: one of a
+// newer format is not changed, whoever decided that and why.
+func (c *Cluster) readyFor(old *copies.Copy) (*client.Client, error) {
+	if old != nil && old.Format.Newer() {
+		return nil, old.Format.Refused()
 	}
 	return c.ready()
 }
@@ -38,41 +40,46 @@ func (c *Cluster) fails(ctx context.Context, err error, verb string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	switch kindOf(err) {
-	case Unavailable, Unauthorized:
+	switch refusal.KindOf(err) {
+	case refusal.Unavailable, refusal.Unauthorized:
 		c.doubt(err)
 	}
-	return refused(err, verb)
+	return refusal.Of(err, verb)
 }
 
 // Read reads the Secret in one place, whoever's it is; nil where there is none.
 // What was read is remembered. claims are those that want the place: a Secret
 // without our labels whose hash proves it the copy of one of them gets that Owner.
-func (c *Cluster) Read(ctx context.Context, at Key, claims ...Owner) (*Copy, error) {
+func (c *Cluster) Read(ctx context.Context, at copies.Key, claims ...copies.Owner) (*copies.Copy, error) {
 	k, err := c.ready()
 	if err != nil {
 		return nil, err
 	}
-	c.mu.RLock()
-	before := c.place(at)
-	left := c.left[at]
-	c.mu.RUnlock()
+	before, left := c.mirror.Before(at)
 	// That it went was told by the server's memory, which tells the rest too.
-	s, err := k.secretSince(ctx, at, left)
-	switch kindOf(err) {
-	case None:
-		return c.found(at, c.observe(s, claims...), before), nil
-	case Gone, NoNamespace:
-		return c.found(at, nil, before), nil
+	s, err := k.SecretSince(ctx, at, left)
+	switch refusal.KindOf(err) {
+	case refusal.None:
+		return c.learned(at, before, c.mirror.Found(at, c.reader().Read(s, claims...), before)), nil
+	case refusal.Gone, refusal.NoNamespace:
+		return c.learned(at, before, c.mirror.Found(at, nil, before)), nil
 	}
 	return nil, c.fails(ctx, err, "get")
+}
+
+// learned tells of what a Read found, if it was not known before, and returns it.
+func (c *Cluster) learned(at copies.Key, before, now *copies.Copy) *copies.Copy {
+	if before != now && (before == nil || now == nil || !before.Same(now)) {
+		c.observer.Changed(at)
+	}
+	return now
 }
 
 // Peek says what stands in a place that nobody may want: from memory what the watch
 // tells, and else by reading it. It leaves no trace: what was read is not
 // remembered, and no namespace is followed for it. claims are as with Read.
-func (c *Cluster) Peek(ctx context.Context, at Key, claims ...Owner) (Seen, error) {
-	seen, _ := c.look(at)
+func (c *Cluster) Peek(ctx context.Context, at copies.Key, claims ...copies.Owner) (mirror.Seen, error) {
+	seen := c.mirror.Peek(at)
 	if seen.Copy != nil && seen.Copy.Watched {
 		return seen, nil
 	}
@@ -80,14 +87,14 @@ func (c *Cluster) Peek(ctx context.Context, at Key, claims ...Owner) (Seen, erro
 	if err != nil {
 		return seen, err
 	}
-	s, err := k.secretSince(ctx, at, "")
-	switch kindOf(err) {
-	case None:
-		seen.Copy, seen.Fault = c.observe(s, claims...), nil
-	case Gone:
+	s, err := k.SecretSince(ctx, at, "")
+	switch refusal.KindOf(err) {
+	case refusal.None:
+		seen.Copy, seen.Fault = c.reader().Read(s, claims...), nil
+	case refusal.Gone:
 		seen.Copy, seen.Fault = nil, nil
-	case NoNamespace:
-		seen.Copy, seen.Namespace, seen.Fault = nil, NamespaceMissing, nil
+	case refusal.NoNamespace:
+		seen.Copy, seen.Namespace, seen.Fault = nil, mirror.NamespaceMissing, nil
 	default:
 		return seen, c.fails(ctx, err, "get")
 	}
@@ -95,123 +102,49 @@ func (c *Cluster) Peek(ctx context.Context, at Key, claims ...Owner) (Seen, erro
 }
 
 // Create makes a copy where no Secret stands.
-func (c *Cluster) Create(ctx context.Context, d Desired) (*Copy, error) {
+func (c *Cluster) Create(ctx context.Context, d copies.Desired) (*copies.Copy, error) {
 	k, err := c.ready()
 	if err != nil {
 		return nil, err
 	}
-	digest := c.hasher.Sum(c.Identity(), d.Key, d.Owner, d.Data)
-	f := c.takeOff(d.Key, d.sends(digest))
-	m, err := k.create(ctx, f.sent.secret(d.Data), false)
-	return c.landed(ctx, k, f, m, digest, err, "create")
-}
-
-// secret is what is sent to create a copy.
-func (s *sent) secret(data map[string][]byte) *corev1.Secret {
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.d.Namespace, Name: s.d.Key.Name, Labels: s.labels, Annotations: s.annotations},
-		Type:       corev1.SecretType(s.d.kind()),
-		Data:       data,
-	}
+	f := c.mirror.TakeOff(d.Key, c.reader().Sends(nil, d))
+	m, err := k.Create(ctx, f.Sent.Secret(d.Data), false)
+	return c.landed(ctx, k, f, m, err, "create")
 }
 
 // Update makes a Secret the copy that it should be, only if it still is old.
 // What others wrote on it stays; the data are replaced as a whole. Its type can't
 // be changed.
-func (c *Cluster) Update(ctx context.Context, old *Copy, d Desired) (*Copy, error) {
+func (c *Cluster) Update(ctx context.Context, old *copies.Copy, d copies.Desired) (*copies.Copy, error) {
 	k, err := c.readyFor(old)
 	if err != nil {
 		return nil, err
 	}
-	d.Type = old.Type
-	digest := c.hasher.Sum(c.Identity(), d.Key, d.Owner, d.Data)
-	s := d.sends(digest)
-	body, err := patchOf(old, d, s)
+	s := c.reader().Sends(old, d)
+	body, err := s.Patch(old, d.Data)
 	if err != nil {
 		return nil, err
 	}
-	f := c.takeOff(d.Key, s)
-	m, err := k.patch(ctx, d.Key, body)
-	return c.landed(ctx, k, f, m, digest, err, "patch")
-}
-
-// patchOf is what makes an old Secret the copy that it should be. It names only
-// what is ours; data is replaced as a whole, so that keys which left the vault
-// leave the Secret.
-func patchOf(old *Copy, d Desired, s *sent) ([]byte, error) {
-	patch := []patchOperation{
-		// A version other than the one we know makes the server answer Conflict.
-		{"replace", "/metadata/resourceVersion", old.ResourceVersion},
-		{"add", "/data", d.Data},
-	}
-	patch = appendEntries(patch, "/metadata/labels", s.labels, old.hasLabels)
-	patch = appendEntries(patch, "/metadata/annotations", s.annotations, old.hasAnnotations)
-	labels, annotations := outworn(old, s)
-	patch = appendRemovals(patch, "/metadata/labels", labels)
-	patch = appendRemovals(patch, "/metadata/annotations", annotations)
-	body, err := json.Marshal(patch)
-	if err != nil {
-		return nil, &Refused{Refusal: Invalid, Message: "the Secret can't be encoded"}
-	}
-	return body, nil
-}
-
-type patchOperation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value,omitempty"`
-}
-
-// entryPath escapes a name as part of a path (RFC 6901).
-var entryPath = strings.NewReplacer("~", "~0", "/", "~1")
-
-// appendRemovals takes entries out of a map that is there. Whether an entry is there
-// as well is not known, and to remove one that is not would fail all of the patch;
-// so each is set before.
-func appendRemovals(patch []patchOperation, path string, names []string) []patchOperation {
-	for _, name := range names {
-		entry := path + "/" + entryPath.Replace(name)
-		patch = append(patch, patchOperation{"add", entry, "removed"}, patchOperation{Op: "remove", Path: entry})
-	}
-	return patch
-}
-
-// appendEntries sets entries of a map beside what else is in it, or the whole
-// map where there is none yet.
-func appendEntries(patch []patchOperation, path string, entries map[string]string, there bool) []patchOperation {
-	if !there {
-		return append(patch, patchOperation{"add", path, entries})
-	}
-	for key, entry := range entries {
-		patch = append(patch, patchOperation{"add", path + "/" + entryPath.Replace(key), entry})
-	}
-	return patch
+	f := c.mirror.TakeOff(d.Key, s)
+	m, err := k.Patch(ctx, d.Key, old.ResourceVersion, body)
+	return c.landed(ctx, k, f, m, err, "patch")
 }
 
 // landed takes in what became of a write.
-func (c *Cluster) landed(ctx context.Context, k *client, f *flight, m *metav1.PartialObjectMetadata, digest Digest, err error, verb string) (*Copy, error) {
-	at := f.sent.d.Key
+func (c *Cluster) landed(ctx context.Context, k *client.Client, f *mirror.Flight, m *metav1.PartialObjectMetadata, err error, verb string) (*copies.Copy, error) {
+	at := f.Sent.Key
 	if err != nil {
-		c.land(at, f, kindOf(err) != Unavailable)
+		c.mirror.Land(at, f, refusal.KindOf(err) != refusal.Unavailable)
 		return nil, c.fails(ctx, err, verb)
 	}
-	r := described(&m.ObjectMeta)
-	r.Manager = nil
-	r.Type = intern(f.sent.d.kind())
-	r.Digest = digest
-	if !r.Watched {
-		r.Owner = f.sent.d.Owner
-	}
-	r.Intact = r.Owner == f.sent.d.Owner && m.Annotations[AnnotationHash] == digest.String()
-	r.Altered = f.sent.alteredMeta(&m.ObjectMeta).orNil()
+	r := f.Sent.Answered(&m.ObjectMeta)
 	if !r.Watched {
 		// No event will tell what became of the data.
-		if s, err := k.secret(ctx, at); err == nil && s.ResourceVersion == r.ResourceVersion {
-			r = c.observe(s, f.sent.d.Owner)
-			r.Owner, r.Manager, r.Altered = f.sent.d.Owner, nil, f.sent.altered(s)
+		if s, err := k.Secret(ctx, at); err == nil && s.ResourceVersion == r.ResourceVersion {
+			r = c.reader().Wrote(f.Sent, s)
 		}
 	}
-	return c.wrote(at, f, r), nil
+	return c.mirror.Wrote(at, f, r), nil
 }
 
 // How long a deletion and the create that follows it are tried, whatever happens.
@@ -227,39 +160,30 @@ const (
 // only after a dry run of the create was let pass. Where finalizers would keep
 // the old one nothing is done, and the refusal is Kept. A create that fails
 // after the deletion for a passing cause is tried again at once, even if ctx ends.
-func (c *Cluster) Replace(ctx context.Context, old *Copy, d Desired) (*Copy, error) {
+func (c *Cluster) Replace(ctx context.Context, old *copies.Copy, d copies.Desired) (*copies.Copy, error) {
 	k, err := c.readyFor(old)
 	if err != nil {
 		return nil, err
 	}
-	there, err := k.secret(ctx, d.Key)
+	there, err := k.Secret(ctx, d.Key)
 	switch {
 	case err != nil:
 		return nil, c.fails(ctx, err, "get")
 	case string(there.UID) != old.UID || there.ResourceVersion != old.ResourceVersion:
-		return nil, &Refused{Refusal: Conflict, Message: "the Secret was changed meanwhile"}
+		return nil, &refusal.Error{Kind: refusal.Conflict, Message: "the Secret was changed meanwhile"}
 	case len(there.Finalizers) > 0:
 		return nil, kept(there.Finalizers)
 	}
-	digest := c.hasher.Sum(c.Identity(), d.Key, d.Owner, d.Data)
-	sends := d.sends(digest)
-	s := sends.secret(d.Data)
-	labels, annotations := outworn(old, sends)
-	for _, name := range labels {
-		delete(there.Labels, name)
-	}
-	for _, name := range annotations {
-		delete(there.Annotations, name)
-	}
-	s.Labels, s.Annotations, s.OwnerReferences = beside(there.Labels, s.Labels), beside(there.Annotations, s.Annotations), there.OwnerReferences
+	sends := c.reader().Sends(nil, d)
+	s := sends.Anew(old, there, d.Data)
 	// The server looks at everything before it finds that the name is taken.
-	switch _, err := k.create(ctx, s, true); kindOf(err) {
-	case Exists:
-	case None:
-		return nil, &Refused{Refusal: Gone, Message: "no such Secret stands there"}
+	switch _, err := k.Create(ctx, s, true); refusal.KindOf(err) {
+	case refusal.Exists:
+	case refusal.None:
+		return nil, &refusal.Error{Kind: refusal.Gone, Message: "no such Secret stands there"}
 	default:
 		err := c.fails(ctx, err, "create")
-		if r, ok := err.(*Refused); ok {
+		if r, ok := err.(*refusal.Error); ok {
 			r.Message = "the Secret has to be deleted and made anew, and is left alone since that would fail: " + r.Message
 		}
 		return nil, err
@@ -270,95 +194,160 @@ func (c *Cluster) Replace(ctx context.Context, old *Copy, d Desired) (*Copy, err
 	// From here on being told to stop is no reason to leave nothing there.
 	anew, cancel := context.WithTimeout(context.WithoutCancel(ctx), anewLimit)
 	defer cancel()
-	f := c.takeOff(d.Key, sends)
+	f := c.mirror.TakeOff(d.Key, sends)
 	if err := c.deleteOld(anew, d.Key, old); err != nil {
-		c.land(d.Key, f, true)
+		c.mirror.Land(d.Key, f, true)
 		return nil, err
 	}
-	c.removed(d.Key, old)
-	m, err := c.createAnew(anew, s, digest)
+	c.mirror.Removed(d.Key, old)
+	m, err := c.createAnew(anew, s, sends)
 	if err != nil {
-		c.log.Warn("a secret was deleted to be made anew and could not be created", "secret", d.Key.String(), "cause", refused(err, "create").Message)
+		c.log.Warn("a secret was deleted to be made anew and could not be created", "secret", d.Key.String(), "cause", refusal.Of(err, "create").Message)
 	}
-	return c.landed(context.WithoutCancel(ctx), k, f, m, digest, err, "create")
+	return c.landed(context.WithoutCancel(ctx), k, f, m, err, "create")
 }
 
 // deleteOld deletes a Secret that is to be made anew. A deletion that was not
 // answered may have been done, so it is tried until that is known.
-func (c *Cluster) deleteOld(ctx context.Context, at Key, old *Copy) error {
+func (c *Cluster) deleteOld(ctx context.Context, at copies.Key, old *copies.Copy) error {
 	var pauses backoff
 	for doubtful := false; ; doubtful = true {
-		finalizers, err := c.client.Load().delete(ctx, at, types.UID(old.UID), old.ResourceVersion)
-		switch kind := kindOf(err); {
+		finalizers, err := c.client.Load().Delete(ctx, at, types.UID(old.UID), old.ResourceVersion)
+		switch kind := refusal.KindOf(err); {
 		case finalizers:
 			return kept(nil) // somebody put them there in this very moment
-		case err == nil, kind == Gone && doubtful:
+		case err == nil, kind == refusal.Gone && doubtful:
 			return nil
-		case kind != Unavailable:
+		case kind != refusal.Unavailable:
 			return c.fails(ctx, err, "delete")
 		}
 		c.doubt(err)
 		sleep(ctx, c.clock, pauses.next(anewFirst, anewMost))
 		if ctx.Err() != nil {
-			return refused(err, "delete")
+			return refusal.Of(err, "delete")
 		}
 	}
 }
 
-func kept(finalizers []string) *Refused {
-	return &Refused{Refusal: Kept, Message: fault.Clean(fmt.Sprintf(
+func kept(finalizers []string) *refusal.Error {
+	return &refusal.Error{Kind: refusal.Kept, Message: fault.Clean(fmt.Sprintf(
 		"the Secret has to be deleted and made anew, and its finalizers (%s) would keep it; it goes on once they are removed", strings.Join(finalizers, ", ")))}
 }
 
 // createAnew creates a Secret in whose place another was just deleted: trouble
 // that passes is no reason to leave nothing there.
-func (c *Cluster) createAnew(ctx context.Context, s *corev1.Secret, digest Digest) (*metav1.PartialObjectMetadata, error) {
+func (c *Cluster) createAnew(ctx context.Context, s *corev1.Secret, sent *copies.Sent) (*metav1.PartialObjectMetadata, error) {
 	var pauses backoff
 	for doubtful := false; ; {
 		k := c.client.Load() // it may have been connected anew
-		m, err := k.create(ctx, s, false)
-		switch kindOf(err) {
-		case Exists:
-			if there, read := k.secret(ctx, Key{s.Namespace, s.Name}); doubtful && read == nil && there.Annotations[AnnotationHash] == digest.String() {
+		m, err := k.Create(ctx, s, false)
+		switch refusal.KindOf(err) {
+		case refusal.Exists:
+			if there, read := k.Secret(ctx, copies.Key{Namespace: s.Namespace, Name: s.Name}); doubtful && read == nil && sent.MadeOf(&there.ObjectMeta) {
 				// It was us; only, nobody said so.
 				return &metav1.PartialObjectMetadata{ObjectMeta: there.ObjectMeta}, nil
 			}
 			return nil, err
-		case Unavailable:
+		case refusal.Unavailable:
 			doubtful = true
 			c.doubt(err)
-		case Throttled, AdmissionFailed:
+		case refusal.Throttled, refusal.AdmissionFailed:
 		default:
 			return m, err
 		}
-		sleep(ctx, c.clock, max(min(retryAfter(err), anewMost), pauses.next(anewFirst, anewMost)))
+		sleep(ctx, c.clock, max(min(refusal.After(err), anewMost), pauses.next(anewFirst, anewMost)))
 		if ctx.Err() != nil {
 			return nil, err
 		}
 	}
 }
 
-func beside(theirs, ours map[string]string) map[string]string {
-	both := make(map[string]string, len(theirs)+len(ours))
-	maps.Copy(both, theirs)
-	maps.Copy(both, ours)
-	return both
-}
-
 // Delete removes just the Secret that was seen, in the state it was seen in. If
 // finalizers keep it the refusal is Kept, and it goes when they do.
-func (c *Cluster) Delete(ctx context.Context, at Key, old *Copy) error {
+func (c *Cluster) Delete(ctx context.Context, at copies.Key, old *copies.Copy) error {
 	k, err := c.readyFor(old)
 	if err != nil {
 		return err
 	}
-	finalizers, err := k.delete(ctx, at, types.UID(old.UID), old.ResourceVersion)
+	finalizers, err := k.Delete(ctx, at, types.UID(old.UID), old.ResourceVersion)
 	switch {
 	case err != nil:
 		return c.fails(ctx, err, "delete")
 	case finalizers:
-		return &Refused{Refusal: Kept, Message: fault.Clean(fmt.Sprintf("its finalizers (%s) keep the Secret until they are removed", strings.Join(old.Finalizers, ", ")))}
+		return &refusal.Error{Kind: refusal.Kept, Message: fault.Clean(fmt.Sprintf("its finalizers (%s) keep the Secret until they are removed", strings.Join(old.Finalizers, ", ")))}
 	}
-	c.removed(at, old)
+	c.mirror.Removed(at, old)
+	c.observer.Changed(at) // the watch will tell nothing that is not known: somebody may wait for the place
 	return nil
+}
+
+// Join makes a definition's share of a Secret what it should be, only if the Secret
+// still is old (nil: none stands there, and one is created). d.Part says that it is
+// one, and its data, labels and annotations are those that the definition may have;
+// nothing else on the Secret is touched. What returns is the share.
+//
+// Where old is the copy that the definition had as a whole, it becomes a shared Secret
+// with nothing on it but the share and what others added.
+func (c *Cluster) Join(ctx context.Context, old *copies.Copy, d copies.Desired) (*copies.Copy, error) {
+	k, err := c.readyFor(old)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil && old.Whole() && old.Owner != d.Owner {
+		return nil, &refusal.Error{Kind: refusal.Conflict, Message: "the Secret is another definition's as a whole"}
+	}
+	f := c.mirror.TakeOff(d.Key, c.reader().Sends(old, d))
+	// What else stands on the Secret concerns us too.
+	got, err := k.Whole(ctx, old, f.Sent, d.Data)
+	if err != nil {
+		c.mirror.Land(d.Key, f, refusal.KindOf(err) != refusal.Unavailable)
+		return nil, c.fails(ctx, err, verbOf(old))
+	}
+	part := c.mirror.WroteAll(d.Key, f, c.reader().Wrote(f.Sent, got)).PartOf(d.Owner)
+	c.observer.Changed(d.Key) // as after Delete: others may wait for a share of it
+	return part, nil
+}
+
+// Leave takes a share off its Secret, only if that still is as it was seen: the keys
+// that hold what we wrote, and the record. A Secret of which it is the [copies.Copy.Last] goes.
+func (c *Cluster) Leave(ctx context.Context, at copies.Key, part *copies.Copy) error {
+	k, err := c.readyFor(part)
+	if err != nil {
+		return err
+	}
+	if part.Last() {
+		return c.Delete(ctx, at, part)
+	}
+	body, err := part.LeavePatch()
+	if err != nil {
+		return err
+	}
+	if _, err := k.Patch(ctx, at, part.ResourceVersion, body); err != nil {
+		return c.fails(ctx, err, "patch")
+	}
+	return nil // the watch tells how it stands now
+}
+
+// Try finds out, by a dry run, what would come of a Create (old is nil), an
+// Update or a Join now: nil says that it would stand as it is sent.
+func (c *Cluster) Try(ctx context.Context, old *copies.Copy, d copies.Desired) (*copies.Alteration, error) {
+	k, err := c.ready()
+	if err != nil {
+		return nil, err
+	}
+	s := c.reader().Sends(old, d)
+	got, err := k.Whole(ctx, old, s, d.Data, metav1.DryRunAll)
+	if err != nil {
+		return nil, c.fails(ctx, err, verbOf(old))
+	}
+	return s.AlteredBy(got), nil
+}
+
+// verbOf is what a write over old, or where there is none, is called in the rights of
+// Kubernetes.
+func verbOf(old *copies.Copy) string {
+	if old == nil {
+		return "create"
+	}
+	return "patch"
 }

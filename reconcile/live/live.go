@@ -32,6 +32,7 @@ import (
 	"fmt"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile"
 )
@@ -50,7 +51,7 @@ type Verdict struct {
 type Definition struct {
 	Touched gitstore.Touched
 	// Revision is the newest commit that changed it; zero where it is gone.
-	Revision gitstore.Revision
+	Revision catalog.Revision
 	// Superseded: what stands is not what the commit says, but what another one
 	// made of it.
 	Superseded bool
@@ -61,7 +62,7 @@ type Definition struct {
 	Reason  reconcile.Reason
 	Message string
 	// judged are the targets' revision: those of another one say nothing.
-	judged gitstore.Revision
+	judged catalog.Revision
 }
 
 // Missing is one thing that keeps a commit from being live.
@@ -92,7 +93,7 @@ func (m Missing) String() string {
 // Judge says how a commit stands by the snapshot that is at work, which must be
 // the one that the commit was found in. status tells how an entry of that stands.
 // It depends on nothing else.
-func Judge(c *gitstore.Commit, at *gitstore.Snapshot, status func(*gitstore.Entry) reconcile.Status) Verdict {
+func Judge(c *gitstore.Commit, at *catalog.Snapshot, status func(*catalog.Entry) reconcile.Status) Verdict {
 	v := Verdict{Commit: c, Taken: true, Live: c.Untold == 0, Definitions: make([]Definition, len(c.Touched))}
 	for i := range c.Touched {
 		v.Definitions[i] = judge(c, &c.Touched[i], at, status)
@@ -102,7 +103,7 @@ func Judge(c *gitstore.Commit, at *gitstore.Snapshot, status func(*gitstore.Entr
 }
 
 // judge says how one definition stands that a commit touched.
-func judge(c *gitstore.Commit, t *gitstore.Touched, at *gitstore.Snapshot, status func(*gitstore.Entry) reconcile.Status) Definition {
+func judge(c *gitstore.Commit, t *gitstore.Touched, at *catalog.Snapshot, status func(*catalog.Entry) reconcile.Status) Definition {
 	d := Definition{Touched: *t}
 	if t.Name.IsZero() { // no definition's file
 		for _, problem := range at.Problems() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/gitstoretest"
 	"secretsync/reconcile"
 )
@@ -46,18 +47,19 @@ func (p push) files() map[string]*string {
 // at work, but for those in except, by namespace.
 type standing struct {
 	mu      sync.Mutex
-	taken   *gitstore.Snapshot
+	taken   *catalog.Snapshot
 	except  map[string]reconcile.TargetStatus
 	changed chan struct{}
-	asked   int                // for the status of an entry
-	next    *gitstore.Snapshot // is taken in when the status of an entry is asked for
+	asked   int               // for the status of an entry
+	next    *catalog.Snapshot // is taken in when the status of an entry is asked for
+	left    bool              // the tenant has
 }
 
-func newStanding(taken *gitstore.Snapshot) *standing {
+func newStanding(taken *catalog.Snapshot) *standing {
 	return &standing{taken: taken, changed: make(chan struct{})}
 }
 
-func (s *standing) Taken(gitstore.TenantName) *gitstore.Snapshot {
+func (s *standing) Taken(gitstore.TenantName) *catalog.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.taken
@@ -66,10 +68,13 @@ func (s *standing) Taken(gitstore.TenantName) *gitstore.Snapshot {
 func (s *standing) Changed(gitstore.TenantName) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.left {
+		return nil
+	}
 	return s.changed
 }
 
-func (s *standing) Status(_ gitstore.TenantName, e *gitstore.Entry) (status reconcile.Status) {
+func (s *standing) Status(_ gitstore.TenantName, e *catalog.Entry) (status reconcile.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
@@ -217,7 +222,7 @@ func TestWhoWaitsIsToldAsSoonAsTheCommitIsLive(t *testing.T) {
 	// Made aside, so that it is known before it is on the branch.
 	tree := r.MustGit("rev-parse", "HEAD^{tree}")
 	commit := r.MustGit("-c", "user.name=P", "-c", "user.email=p@example.org", "commit-tree", "-p", "HEAD", "-m", "x", tree)
-	id, err := gitstore.ParseRevision(commit)
+	id, err := catalog.ParseRevision(commit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,6 +255,23 @@ func TestWhoWaitsIsToldAsSoonAsTheCommitIsLive(t *testing.T) {
 	source.set(func() { source.taken = snapshot })
 	if got := <-done; got.err != nil || !got.Live {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAWaitEndsWhenTheTenantLeaves(t *testing.T) {
+	r := repository(t)
+	snapshot := r.MustPush(push{"beta": file("beta", "b")}.files())
+	source := newStanding(snapshot)
+	source.except = map[string]reconcile.TargetStatus{"b": failing(reconcile.ReasonForbidden, "")}
+	w := &Watch{Tenant: r.Tenant(), Repository: r, Source: source, SHA: snapshot.Head().String()}
+	ended := make(chan error)
+	go func() {
+		_, err := w.Wait(t.Context())
+		ended <- err
+	}()
+	source.set(func() { source.left = true })
+	if err := <-ended; !errors.Is(err, reconcile.ErrLeft) || errors.Is(err, gitstore.ErrNotFound) {
+		t.Errorf("it ends with %v", err)
 	}
 }
 

@@ -6,23 +6,24 @@ import (
 	"fmt"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/reconcile"
 )
 
 // Repository finds commits, and shows what stands at HEAD. It is a
 // *[gitstore.Repository].
 type Repository interface {
-	Snapshot() *gitstore.Snapshot
-	Commit(ctx context.Context, at *gitstore.Snapshot, id gitstore.Revision, before *gitstore.Commit) (*gitstore.Commit, error)
-	Lengthen(ctx context.Context, digits string) (gitstore.Revision, error)
+	Snapshot() *catalog.Snapshot
+	Commit(ctx context.Context, at *catalog.Snapshot, id catalog.Revision, before *gitstore.Commit) (*gitstore.Commit, error)
+	Lengthen(ctx context.Context, digits string) (catalog.Revision, error)
 }
 
-// Source tells what is at work for a tenant and how it stands. It is a
-// *[reconcile.Reconciler].
+// Source tells what is at work for a tenant and how it stands. Changed returns nil for a
+// tenant that left. It is a *[reconcile.Reconciler].
 type Source interface {
-	Taken(gitstore.TenantName) *gitstore.Snapshot
+	Taken(gitstore.TenantName) *catalog.Snapshot
 	Changed(gitstore.TenantName) <-chan struct{}
-	Status(gitstore.TenantName, *gitstore.Entry) reconcile.Status
+	Status(gitstore.TenantName, *catalog.Entry) reconcile.Status
 }
 
 // Watch looks at one commit of one tenant, again and again. It is for one
@@ -33,8 +34,8 @@ type Watch struct {
 	Source     Source
 	SHA        string // of the commit, or the first digits of it
 
-	id     gitstore.Revision // zero: not known yet
-	commit *gitstore.Commit  // as it was found last
+	id     catalog.Revision // zero: not known yet
+	commit *gitstore.Commit // as it was found last
 	// held is the number of the definition that kept the commit from being live
 	// last; it means nothing before the commit is known.
 	held int
@@ -60,11 +61,11 @@ func (w *Watch) Look(ctx context.Context) (Verdict, error) {
 	}
 }
 
-func (w *Watch) status(e *gitstore.Entry) reconcile.Status { return w.Source.Status(w.Tenant, e) }
+func (w *Watch) status(e *catalog.Entry) reconcile.Status { return w.Source.Status(w.Tenant, e) }
 
 // find finds the commit in the snapshot that is at work, or else at HEAD, where
 // it will be at work soon: then it is not found, without an error.
-func (w *Watch) find(ctx context.Context, taken *gitstore.Snapshot) (found bool, err error) {
+func (w *Watch) find(ctx context.Context, taken *catalog.Snapshot) (found bool, err error) {
 	if w.id.IsZero() {
 		if w.id, err = w.Repository.Lengthen(ctx, w.SHA); err != nil {
 			return false, err
@@ -92,10 +93,13 @@ func (w *Watch) find(ctx context.Context, taken *gitstore.Snapshot) (found bool,
 
 // Wait returns how the commit stands as soon as it is live, and when ctx ends as
 // it stands then. A commit that is not in the history of the branch is waited for
-// as well: it may be on its way.
+// as well: it may be on its way. A tenant that leaves ends the wait with [reconcile.ErrLeft].
 func (w *Watch) Wait(ctx context.Context) (Verdict, error) {
 	for {
 		changed := w.Source.Changed(w.Tenant) // before looking, so that nothing is missed
+		if changed == nil {
+			return Verdict{}, fmt.Errorf("tenant %s: %w", w.Tenant, reconcile.ErrLeft)
+		}
 		if !w.StillHeld(ctx) {
 			v, err := w.Look(ctx)
 			if err == nil && v.Live || err != nil && !errors.Is(err, gitstore.ErrNotFound) && ctx.Err() == nil {

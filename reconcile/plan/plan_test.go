@@ -11,6 +11,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/folder"
 	"secretsync/reconcile"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/plan"
@@ -37,15 +38,15 @@ func def(name, short string) string {
 
 func setOf(t testing.TB, f files) definition.Set {
 	t.Helper()
-	var all []definition.File
+	var all []folder.File
 	for name, short := range f {
 		text := short
 		if !strings.Contains(short, "\n") {
 			text = def(name, short)
 		}
-		all = append(all, definition.File{Name: name + ".yaml", Mode: filemode.Regular, Read: func(int64) ([]byte, error) { return []byte(text), nil }})
+		all = append(all, folder.File{Name: name + ".yaml", Mode: filemode.Regular, Read: func(int64) ([]byte, error) { return []byte(text), nil }})
 	}
-	set, err := definition.ReadSet(all, 0)
+	set, err := folder.Read(all, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,9 @@ func TestWhoHasAContestedPlaceIsToldByWhoseCopyStands(t *testing.T) {
 		"a lesser name gets it where no copy stands":    {files{"bb": both["bb"]}, both, "", true, []string{"move aa", "create bb TargetConflict"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := plan.Make(plan.Input{From: setOf(t, test.from), To: setOf(t, test.to), Reach: acme(t), Holder: func(at definition.Place) (string, bool) { return test.holds, test.known }})
+			p := plan.Make(plan.Input{From: setOf(t, test.from), To: setOf(t, test.to), Reach: acme(t), Copy: func(definition.Place, definition.Name) (plan.Copy, bool) {
+				return plan.Copy{Definition: test.holds}, test.known
+			}})
 			var got []string
 			for _, s := range p.Steps {
 				line := string(s.Action) + " " + s.Definition
@@ -301,52 +304,6 @@ func TestMakeTellsInWhatCopiesBecomeOthers(t *testing.T) {
 	}
 }
 
-func TestACopyGoesWhereBeforeAndAfterSaySo(t *testing.T) {
-	yes := true
-	deletes := &definition.Shape{DeletionPolicy: definition.Delete}
-	for name, test := range map[string]struct {
-		from, to *definition.Shape
-		removed  bool
-		brake    string
-		want     string
-	}{
-		"the target goes":                   {deletes, deletes, false, "", "delete production/default/db db db"},
-		"the definition goes":               {deletes, nil, true, "", "delete production/default/db db db"},
-		"it is to stay":                     {nil, nil, false, "", "stop production/default/db db db"},
-		"it is to stay from now on":         {deletes, nil, false, "", "stop production/default/db db db"},
-		"it was to stay till now":           {nil, deletes, false, "", "stop production/default/db db db"},
-		"its definition is suspended":       {deletes, &definition.Shape{DeletionPolicy: definition.Delete, Suspend: &yes}, false, "", "stop production/default/db db db"},
-		"the Secret is shared":              {&definition.Shape{DeletionPolicy: definition.Delete, Mode: definition.ModeMerge}, nil, true, "", "delete production/default/db db db"},
-		"the Secret is shared from now on":  {deletes, &definition.Shape{DeletionPolicy: definition.Delete, Mode: definition.ModeMerge}, false, "", "stop production/default/db db db"},
-		"it would be more than are allowed": {deletes, deletes, false, "too many", "delete production/default/db db db held DeletionHeld"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			to := files{"db": "db"}
-			if test.removed {
-				to = files{}
-			}
-			in := plan.Input{From: setOf(t, files{"db": "db production/default"}), To: setOf(t, to), Reach: acme(t), Brake: func(copies int) string {
-				if copies != 1 {
-					t.Errorf("asked for %d copies", copies)
-				}
-				return test.brake
-			}}
-			in.From.Definitions[0].Shape = test.from
-			if !test.removed {
-				in.To.Definitions[0].Shape = test.to
-			}
-			p := plan.Make(in)
-			if got := told(p); len(got) != 1 || strings.TrimSpace(got[0]) != test.want {
-				t.Fatalf("%q", got)
-			}
-			deleted := strings.HasPrefix(test.want, "delete")
-			if deleted != (p.Summary.Delete == 1) || deleted == (p.Summary.Stop == 1) || deleted != strings.Contains(p.Headline(), "to delete (Secrets go)") || !p.Changes() || p.Failing() != "" {
-				t.Errorf("%+v: %s; failing %q", p.Summary, p.Headline(), p.Failing())
-			}
-		})
-	}
-}
-
 func TestCheckTellsOfEachProblemWithItsPlace(t *testing.T) {
 	set := setOf(t, files{
 		"api":    "acme/api production/default/creds",
@@ -357,6 +314,9 @@ func TestCheckTellsOfEachProblemWithItsPlace(t *testing.T) {
 		"broken": "name: broken\nsecretPath: ../x\n",
 		"urgent": "name: urgent\nsecretPath: urgent\nrefreshInterval: 4s\n",
 		"calm":   "name: calm\nsecretPath: calm\nrefreshInterval: 5s\n",
+		"typed":  "name: typed\nsecretPath: typed\ntype: opaque\n",
+		"share":  "name: share\nsecretPath: share\nmode: Merge\ndata: {k: {key: k}}\nsync:\n- {cluster: production, namespace: default, secretName: app}\n",
+		"share2": "name: share2\nsecretPath: share2\nmode: Merge\ndata: {k: {key: k}}\nsync:\n- {cluster: prod, namespace: default, secretName: app}\n",
 	})
 	var got []string
 	for _, p := range plan.Check(set, acme(t)) {
@@ -373,117 +333,74 @@ func TestCheckTellsOfEachProblemWithItsPlace(t *testing.T) {
 		"error target-claimed-twice secrets/db.yaml:4:3 secrets/api.yaml:4",
 		"error unknown-cluster secrets/db.yaml:7:3",
 		"warning suspicious-path secrets/kv.yaml:0:0",
+		"error key-claimed-twice secrets/share2.yaml:6:3 secrets/share.yaml:6",
+		"warning doubtful-type secrets/typed.yaml:3:7",
 		"warning short-interval secrets/urgent.yaml:0:0",
 		"warning similar-path secrets/web.yaml:0:0",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
-	if problems := plan.Check(set, nil); len(problems) != 2 {
+	if problems := plan.Check(set, nil); len(problems) != 3 {
 		t.Errorf("without a configuration: %v", problems)
 	}
 }
 
-// A comment is as long as forges take, whatever is planned, and nothing in it can
-// get out of its cell or its code span.
-func TestMarkdownIsBoundedAndCantBeBrokenOutOf(t *testing.T) {
-	big := files{}
-	for i := range 900 {
-		big[fmt.Sprintf("db-%d", i)] = fmt.Sprintf("x/%s/%d production/default staging/a staging/b", strings.Repeat("p", 400), i)
+// Of what stands in HEAD it is not known on which line, and of what a change touches it is.
+func TestAClashThatWasThereBeforeIsKnownWhereverItsOtherHalfStands(t *testing.T) {
+	both := files{"aa": "x production/default/app", "bb": "z production/default/app"}
+	from, to := setOf(t, both), setOf(t, both)
+	for i := range from.Definitions {
+		from.Definitions[i].Targets = nil
 	}
-	big["zz"] = "name: zz\n\"own|er`\u2028<script>@everyone\": [x](http://evil)\nsecretPath: zz\n"
-	p := plan.Make(plan.Input{To: setOf(t, big), Reach: acme(t)})
-	text := p.Markdown()
-	if len(text) > plan.MostMarkdown || !strings.Contains(text, "and more") || !strings.HasPrefix(text, "❌ **secretsync plan**: 2700 to create") {
-		t.Errorf("%d bytes: %.300s", len(text), text)
+	p := plan.Make(plan.Input{From: from, To: to, Reach: acme(t)})
+	if len(p.Problems) != 1 || p.Problems[0].Related == nil || !p.Problems[0].Known || p.Failing() != "" {
+		t.Errorf("%+v, failing %q", p.Problems, p.Failing())
 	}
-	if strings.Count(text, "<details>") != strings.Count(text, "</details>") {
-		t.Error("the fold is not closed")
-	}
-	checkMarkdown(t, text)
 }
 
-// checkMarkdown looks at what stands outside of code spans.
-func checkMarkdown(t testing.TB, text string) {
-	t.Helper()
-	for line := range strings.Lines(text) {
-		if strings.Count(line, "`")%2 != 0 {
-			t.Errorf("a span is not closed: %q", line)
+// There is room for four namespaces, and each target of these definitions selects two.
+func TestATargetForWhoseNamespacesThereIsNoRoomIsHeld(t *testing.T) {
+	select2 := func(name string) string {
+		return "name: " + name + "\nsecretPath: p\nsync:\n- cluster: production\n  namespaceSelector: {matchLabels: {team: " + name + "}}\n"
+	}
+	noRoom := func(_ definition.Target, more, chosen int) *fault.Fault {
+		if chosen+more > 4 {
+			return fault.New(fault.Error, fault.ReasonTooManyNamespaces, "%d and %d", chosen, more)
 		}
-		outside := ""
-		for i, part := range strings.Split(strings.TrimSpace(line), "`") {
-			if i%2 == 0 {
-				outside += part
-			} else if strings.ContainsAny(part, "|\n\r") || strings.HasSuffix(part, "\\") {
-				t.Errorf("a cell can be left: %q", part)
+		return nil
+	}
+	selected := func(target definition.Target) plan.Selection {
+		found := plan.Selection{Known: true}
+		for _, n := range []string{"team-a", "team-b"} {
+			namespace, err := definition.ParseNamespace(n)
+			if err != nil {
+				t.Fatal(err)
 			}
+			found.Namespaces = append(found.Namespaces, namespace)
 		}
-		for _, bad := range []string{"script", "@", "](", "evil", "#"} {
-			if strings.Contains(outside, bad) {
-				t.Errorf("%q stands outside of a code span: %q", bad, line)
+		if strings.Contains(target.Selector.String(), "wide") {
+			return plan.Selection{Fault: fault.New(fault.Error, fault.ReasonTooManyNamespaces, "too wide")}
+		}
+		return found
+	}
+	for name, test := range map[string]struct {
+		from, to files
+		want     []string
+	}{
+		"the greater name of those that come": {nil, files{"aa": select2("aa"), "bb": select2("bb"), "cc": select2("cc")}, []string{
+			"create production/team-a/aa aa p", "create production/team-a/bb bb p", "create production/team-b/aa aa p", "create production/team-b/bb bb p", "create production/{team=cc}/cc cc p held TooManyNamespaces"}},
+		"what comes, and not what is there": {files{"bb": select2("bb"), "cc": select2("cc")}, files{"aa": select2("aa"), "bb": select2("bb"), "cc": select2("cc")}, []string{
+			"create production/{team=aa}/aa aa p held TooManyNamespaces"}},
+		"what goes makes room": {files{"bb": select2("bb"), "cc": select2("cc")}, files{"aa": select2("aa"), "cc": select2("cc")}, []string{
+			"create production/team-a/aa aa p", "stop production/team-a/bb bb p", "create production/team-b/aa aa p", "stop production/team-b/bb bb p"}},
+		"one that is too many for itself": {nil, files{"wide": select2("wide")}, []string{"create production/{team=wide}/wide wide p held TooManyNamespaces"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := plan.Make(plan.Input{From: setOf(t, test.from), To: setOf(t, test.to), Reach: acme(t), Selected: selected, NoRoom: noRoom})
+			if got := told(p); !slices.Equal(got, test.want) {
+				t.Errorf("%q, not %q", got, test.want)
 			}
-		}
-		if strings.HasPrefix(line, "| ") && strings.Contains(text, "| | Secret") {
-			if n := strings.Count(outside, "|"); n != 4 && n != 5 {
-				t.Errorf("%d marks of cells: %q", n, line)
-			}
-		}
-	}
-}
-
-func FuzzMarkdown(f *testing.F) {
-	f.Add("db", "`x`|y\n@all", "k`e|y")
-	f.Add("###vso[x]", "##[group]\x1b[2J", "##vso[y]")
-	f.Fuzz(func(t *testing.T, path, message, key string) {
-		p := &plan.Plan{Steps: []plan.Step{{
-			Action: plan.Create, Cluster: path, Namespace: "n", Secret: "s", Definition: key, Path: path, Version: 1, Keys: []string{key},
-			Held: &plan.Held{State: fault.Error, Reason: "NotOwned", Message: message}, Why: message, FromPath: path,
-		}}, Problems: []plan.Problem{{File: path, Level: plan.Error, Message: message}}}
-		checkMarkdown(t, p.Markdown())
-		var text strings.Builder
-		if err := p.WriteText(&text); err != nil || strings.Count(text.String(), "\n") != 5 || strings.Contains(text.String(), "##vso[") || strings.Contains(text.String(), "##[") {
-			t.Errorf("%v: %q", err, text.String())
-		}
-	})
-}
-
-func TestTextTellsWhatHappensAndWhy(t *testing.T) {
-	p := plan.Make(plan.Input{
-		From:  setOf(t, files{"old": "o staging/a", "db": "one production/default"}),
-		To:    setOf(t, files{"db": "two production/default", "web": "w production/team-a nowhere/a"}),
-		Reach: acme(t),
-	})
-	var b strings.Builder
-	if err := p.WriteText(&b); err != nil {
-		t.Fatal(err)
-	}
-	want := `! error: secrets/web.yaml:6: sync[1]: cluster nowhere is not registered for tenant acme; mend its name, or have the operator register it
-+ create    nowhere/a/web from w (definition web): the definition is new
-    ClusterNotFound: cluster nowhere is not registered for tenant acme; mend its name, or have the operator register it
-~ update    production/default/db from two (definition db): secretPath is another one; before from one
-+ create    production/team-a/web from w (definition web): the definition is new
-- stop      staging/a/old from o (definition old): the definition is removed
-2 to create, 1 to update, 1 to stop (Secrets stay); 1 held up; 1 mistake
-Neither clusters nor vault were looked at.
-`
-	if b.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
-	}
-}
-
-func TestOfTooManyStepsThoseThatAreHeldUpStay(t *testing.T) {
-	many := files{"zz": "z nowhere/default"}
-	for i := range 20 {
-		many[fmt.Sprintf("db-%02d", i)] = "x production/default"
-	}
-	p := plan.Make(plan.Input{To: setOf(t, many), Reach: acme(t)})
-	p.Bound(30)
-	if len(p.Steps) != 21 || p.Omitted != 0 {
-		t.Errorf("%d steps, %d left out", len(p.Steps), p.Omitted)
-	}
-	p.Bound(5)
-	held := slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Held != nil })
-	if len(p.Steps) != 5 || p.Omitted != 16 || !held || p.Summary.Create != 21 || !strings.Contains(p.Headline(), "16 not listed") {
-		t.Errorf("%d steps, %d left out, %s", len(p.Steps), p.Omitted, p.Headline())
+		})
 	}
 }

@@ -33,6 +33,8 @@ const (
 	RuleSuspiciousPath     Rule = "suspicious-path"
 	RuleSimilarPath        Rule = "similar-path"
 	RuleShortInterval      Rule = "short-interval"
+	RuleKeyTwice           Rule = "key-claimed-twice"
+	RuleDoubtfulType       Rule = "doubtful-type"
 )
 
 // Rules are all rules, with what each asks for.
@@ -44,12 +46,14 @@ var Rules = []struct {
 	{RuleMalformed, Error, "A file under secrets/ that is named as a definition is one."},
 	{RuleNoDefinition, Error, "Nothing but definitions lies under secrets/."},
 	{RuleTooMany, Error, "A tenant has no more definitions than it is allowed."},
-	{RuleClaimedTwice, Error, "Each target is claimed by one definition."},
+	{RuleClaimedTwice, Error, "Each target is claimed by one definition, or by several that all say mode: Merge."},
+	{RuleKeyTwice, Error, "Each key of a shared Secret is asked for by one definition."},
 	{RuleUnknownCluster, Error, "A target's cluster is registered for the tenant."},
 	{RuleForbiddenNamespace, Error, "A target's namespace is granted to the tenant."},
 	{RuleSuspiciousPath, Warning, "A secretPath is relative to the tenant's mount and prefix and does not repeat them."},
 	{RuleSimilarPath, Warning, "Paths in the vault do not differ by upper and lower case alone."},
 	{RuleShortInterval, Warning, "A refreshInterval is no shorter than the operator allows."},
+	{RuleDoubtfulType, Warning, "A type is one that Kubernetes knows, in its spelling, or a name of one's own."},
 }
 
 // Problem is something that is wrong with a file, or seems to be.
@@ -64,6 +68,8 @@ type Problem struct {
 	Related *Related `json:"related,omitempty"`
 	// Known says of a plan's problem that it was there before the change.
 	Known bool `json:"known,omitempty"`
+
+	essence string // the message without what may be otherwise before the change; empty: all of it
 }
 
 // Related is a place in another file.
@@ -108,10 +114,10 @@ func Check(set definition.Set, reach Reach) []Problem {
 	if e := set.Surplus(); e != nil {
 		problems = append(problems, problem(RuleTooMany, Error, e))
 	}
-	problems = append(problems, clashes(set)...)
+	problems = append(problems, clashes(set, reach)...)
+	problems = append(problems, types(set)...)
 	if reach != nil {
 		problems = append(problems, unreachable(set, reach)...)
-		problems = append(problems, aliases(set, reach)...)
 		problems = append(problems, paths(set, reach)...)
 		problems = append(problems, intervals(set, reach.Least())...)
 	}
@@ -121,12 +127,39 @@ func Check(set definition.Set, reach Reach) []Problem {
 	return problems
 }
 
-func clashes(set definition.Set) (problems []Problem) {
-	for _, c := range set.Clashes() {
-		p := problem(RuleClaimedTwice, Error, c.Problem())
+// clashes finds what several definitions ask for. With a reach it is also known which
+// names are of one cluster.
+func clashes(set definition.Set, reach Reach) (problems []Problem) {
+	var one func(definition.ClusterName) string
+	if reach != nil {
+		one = func(name definition.ClusterName) string {
+			if reach.Registered(name) {
+				return "=" + reach.Cluster(name)
+			}
+			return name.String()
+		}
+	}
+	for _, c := range set.Clashes(one) {
+		rule := RuleClaimedTwice
+		if c.Keys != nil {
+			rule = RuleKeyTwice
+		}
+		p := problem(rule, Error, c.Problem())
+		p.essence = c.Essence()
 		at := c.First.Target(c.IndexFirst)
 		p.Related = &Related{File: c.First.Path(), Line: at.Line, Column: at.Column}
 		problems = append(problems, p)
+	}
+	return problems
+}
+
+// types finds those that were likely mistyped.
+func types(set definition.Set) (problems []Problem) {
+	for i := range set.Definitions {
+		l := &set.Definitions[i]
+		if doubt := l.Shape.Doubt(); doubt != "" {
+			problems = append(problems, Problem{File: l.Path(), Line: l.Type.Line, Column: l.Type.Column, Level: Warning, Rule: RuleDoubtfulType, Message: doubt})
+		}
 	}
 	return problems
 }
@@ -145,41 +178,6 @@ func unreachable(set definition.Set, reach Reach) (problems []Problem) {
 				rule = RuleUnknownCluster
 			}
 			problems = append(problems, about(l, j, rule, Error, "sync[%d]: %s", j, f.Message))
-		}
-	}
-	return problems
-}
-
-// aliases finds the Secrets that are claimed twice by different names of one
-// cluster, which their places don't show.
-func aliases(set definition.Set, reach Reach) (problems []Problem) {
-	type claim struct {
-		by    *definition.Located
-		index int
-	}
-	claimed := make(map[key]claim)
-	for i := range set.Definitions {
-		l := &set.Definitions[i]
-		for j, t := range l.Sync {
-			if !reach.Registered(t.Cluster) || !t.Selector.IsZero() {
-				continue
-			}
-			var shares definition.Name
-			if l.Shape.Merges() {
-				shares = l.Name
-			}
-			k := keyOf(t.Place(l.Name), shares, reach)
-			first, ok := claimed[k]
-			switch {
-			case !ok:
-				claimed[k] = claim{l, j}
-			case first.by.Sync[first.index].Cluster != t.Cluster:
-				at := first.by.Target(first.index)
-				p := about(l, j, RuleClaimedTwice, Error, "sync[%d]: %s and %s are one cluster, so Secret %s/%s is claimed by definition %s already; remove one of the two",
-					j, t.Cluster, first.by.Sync[first.index].Cluster, t.Namespace, t.Secret(l.Name), first.by.Name)
-				p.Related = &Related{File: first.by.Path(), Line: at.Line, Column: at.Column}
-				problems = append(problems, p)
-			}
 		}
 	}
 	return problems

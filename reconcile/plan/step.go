@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -153,20 +154,23 @@ func (p *Plan) sum() {
 	}
 }
 
-// markKnown marks the problems that were there before.
+// markKnown marks the problems that were there before. On which line of another file
+// the other half of one stands is no part of it: lines move, and of what stands in
+// HEAD they are not known.
 func (p *Plan) markKnown(before []Problem) {
 	type mark struct {
 		file    string
 		rule    Rule
-		message string
+		essence string
 	}
+	markOf := func(q *Problem) mark { return mark{q.File, q.Rule, cmp.Or(q.essence, q.Message)} }
 	known := make(map[mark]bool, len(before))
-	for _, b := range before {
-		known[mark{b.File, b.Rule, b.Message}] = true
+	for i := range before {
+		known[markOf(&before[i])] = true
 	}
 	for i := range p.Problems {
 		q := &p.Problems[i]
-		q.Known = known[mark{q.File, q.Rule, q.Message}]
+		q.Known = known[markOf(q)]
 	}
 }
 

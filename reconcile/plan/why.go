@@ -55,6 +55,8 @@ func typeOf(s definition.Shape) string { return cmp.Or(s.Type.String(), "Opaque"
 
 func (m *maker) whyCreated(c *claim) string {
 	switch {
+	case c.fault != nil:
+		return m.whyEntered(c)
 	case c.none:
 		return m.whyEntered(c) + "; no namespace matches now"
 	case !c.place.Selector.IsZero():

@@ -56,9 +56,9 @@ func (d *Desk) Assign(tenants []Config) {
 		k := newKeeper(c, d.wake)
 		k.due = d.later()
 		next[c.Tenant] = k
+		d.wake()
 	}
 	d.keepers = next
-	d.wake()
 }
 
 // Keeper returns that of a tenant; nil: there is no forge where a change could be

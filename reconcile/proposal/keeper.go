@@ -13,7 +13,9 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/forge"
+	"secretsync/gitstore/operation"
 )
 
 // Pulls opens and finds pull requests. It is a *[forge.Client].
@@ -27,8 +29,8 @@ type Pulls interface {
 
 // Repository makes and removes branches. It is a *[gitstore.Repository].
 type Repository interface {
-	Propose(ctx context.Context, by gitstore.Attribution, how gitstore.Handling, replace gitstore.Revision, operations ...gitstore.Operation) (gitstore.Proposed, error)
-	Withdraw(ctx context.Context, branch string, commit gitstore.Revision) error
+	Propose(ctx context.Context, by gitstore.Attribution, how operation.Handling, replace catalog.Revision, operations ...operation.Operation) (gitstore.Proposed, error)
+	Withdraw(ctx context.Context, branch string, commit catalog.Revision) error
 }
 
 // Config says whose changes are proposed, and where.
@@ -144,13 +146,13 @@ func (k *Keeper) take(ctx context.Context) (release func(), err error) {
 // Propose has a change be an open pull request and returns that; nil where nothing
 // had to be changed. What cannot be made fails as [gitstore.Repository.Propose] says,
 // what the forge does not do with [ErrRefused] or [ErrForge].
-func (k *Keeper) Propose(ctx context.Context, by gitstore.Attribution, how gitstore.Handling, operations ...gitstore.Operation) (*Proposal, []gitstore.Written, error) {
+func (k *Keeper) Propose(ctx context.Context, by gitstore.Attribution, how operation.Handling, operations ...operation.Operation) (*Proposal, []operation.Written, error) {
 	release, err := k.take(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer release()
-	made, err := k.cfg.Repository.Propose(ctx, by, how, gitstore.Revision{}, operations...)
+	made, err := k.cfg.Repository.Propose(ctx, by, how, catalog.Revision{}, operations...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -346,7 +348,7 @@ func (p *Proposal) follow(pull forge.Pull) {
 
 // withdraw removes the branch of a proposal that has ended.
 func (k *Keeper) withdraw(ctx context.Context, p *Proposal) error {
-	commit, err := gitstore.ParseRevision(p.Commit)
+	commit, err := catalog.ParseRevision(p.Commit)
 	if err == nil {
 		err = k.cfg.Repository.Withdraw(ctx, p.Branch, commit)
 	}

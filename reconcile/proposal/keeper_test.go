@@ -13,7 +13,9 @@ import (
 	clocktest "k8s.io/utils/clock/testing"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/forge"
+	"secretsync/gitstore/operation"
 )
 
 // board is the forge's side. It stands in for a [forge.Client], which has tests of
@@ -90,20 +92,20 @@ func (b *board) end(number int, state forge.PullState) {
 type branches struct {
 	mu   sync.Mutex
 	head string // digit that the commit made next is written with
-	at   map[string]gitstore.Revision
+	at   map[string]catalog.Revision
 	none bool // nothing has to be changed
 }
 
 const branch = "secretsync/add-db-0123456789ab"
 
-func (b *branches) Propose(_ context.Context, _ gitstore.Attribution, _ gitstore.Handling, replace gitstore.Revision, _ ...gitstore.Operation) (gitstore.Proposed, error) {
+func (b *branches) Propose(_ context.Context, _ gitstore.Attribution, _ operation.Handling, replace catalog.Revision, _ ...operation.Operation) (gitstore.Proposed, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.none {
 		return gitstore.Proposed{}, nil
 	}
 	p := gitstore.Proposed{Branch: branch, Subject: "Add db"}
-	next, err := gitstore.ParseRevision(strings.Repeat(b.head, 40))
+	next, err := catalog.ParseRevision(strings.Repeat(b.head, 40))
 	if err != nil {
 		return p, err
 	}
@@ -115,7 +117,7 @@ func (b *branches) Propose(_ context.Context, _ gitstore.Attribution, _ gitstore
 	return p, nil
 }
 
-func (b *branches) Withdraw(_ context.Context, branch string, commit gitstore.Revision) error {
+func (b *branches) Withdraw(_ context.Context, branch string, commit catalog.Revision) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if at, ok := b.at[branch]; ok && at != commit {
@@ -148,7 +150,7 @@ func newScene(t testing.TB) *scene {
 		t.Fatal(err)
 	}
 	s := &scene{
-		TB: t, board: &board{}, branches: &branches{head: "1", at: map[string]gitstore.Revision{}},
+		TB: t, board: &board{}, branches: &branches{head: "1", at: map[string]catalog.Revision{}},
 		clock: clocktest.NewFakeClock(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)),
 	}
 	s.cfg = Config{Tenant: tenant, Base: "main", Pulls: s.board, Repository: s.branches, File: filepath.Join(t.TempDir(), "proposals", "acme.json"), Clock: s.clock}
@@ -160,7 +162,7 @@ var by = gitstore.Attribution{Author: gitstore.Author{Name: "CI `of` @payments",
 
 func (s *scene) propose() *Proposal {
 	s.Helper()
-	p, _, err := s.keeper.Propose(s.Context(), by, gitstore.Lenient)
+	p, _, err := s.keeper.Propose(s.Context(), by, operation.Lenient)
 	if err != nil || p == nil {
 		s.Fatalf("%v %v", p, err)
 	}
@@ -218,7 +220,7 @@ func TestWhatTheForgeDidNotDoIsDoneByTheSameRequestAgain(t *testing.T) {
 		s := newScene(t)
 		s.board.fails = fault
 		for range 2 {
-			_, _, err := s.keeper.Propose(t.Context(), by, gitstore.Lenient)
+			_, _, err := s.keeper.Propose(t.Context(), by, operation.Lenient)
 			if !errors.Is(err, kind) || !strings.Contains(err.Error(), branch) {
 				t.Errorf("%v: %v", fault, err)
 			}
@@ -263,7 +265,7 @@ func TestOfTwoThatWereOpenedAtTheSameInstantTheFirstStays(t *testing.T) {
 func TestWhereNothingChangesNothingIsProposed(t *testing.T) {
 	s := newScene(t)
 	s.branches.none = true
-	if p, _, err := s.keeper.Propose(t.Context(), by, gitstore.Lenient); p != nil || err != nil || len(s.board.pulls) != 0 {
+	if p, _, err := s.keeper.Propose(t.Context(), by, operation.Lenient); p != nil || err != nil || len(s.board.pulls) != 0 {
 		t.Errorf("%v %v", p, err)
 	}
 }
@@ -287,7 +289,7 @@ func TestABranchThatWentOnAfterTheMergeStays(t *testing.T) {
 	s := newScene(t)
 	s.propose()
 	s.board.end(1, forge.Merged)
-	s.branches.at[branch], _ = gitstore.ParseRevision(strings.Repeat("5", 40))
+	s.branches.at[branch], _ = catalog.ParseRevision(strings.Repeat("5", 40))
 	if list := s.list(); list[0].State != forge.Merged || list[0].Untidy || !s.branches.there() {
 		t.Errorf("%+v", list)
 	}

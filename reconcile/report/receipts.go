@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/reconcile/live"
 )
 
@@ -34,16 +35,16 @@ type receipts struct {
 	*Reporter
 	Tenant
 	memory  receiptMemory
-	met     *gitstore.Snapshot // whose commits are all known
-	awaited []*live.Watch      // oldest first
-	ready   []readyReceipt     // to be written
+	met     *catalog.Snapshot // whose commits are all known
+	awaited []*live.Watch     // oldest first
+	ready   []readyReceipt    // to be written
 	writing pauses
 	next    time.Time // no notes are written before
 	words   string    // what writing failed with, as logged last
 }
 
 type readyReceipt struct {
-	commit gitstore.Revision
+	commit catalog.Revision
 	text   []byte
 }
 
@@ -56,6 +57,7 @@ type receiptMemory struct {
 
 func newReceipts(r *Reporter, t Tenant) *receipts {
 	c := &receipts{Reporter: r, Tenant: t, writing: pauses{first: r.cfg.pace.retry, most: mostRetry}}
+	r.metrics.begin(t.Name, kindReceipt)
 	_ = json.Unmarshal(r.recall(t.Name, kindReceipt), &c.memory) // what is none is as nothing
 	for _, sha := range c.memory.Awaited {
 		c.await(sha)
@@ -115,7 +117,7 @@ func (c *receipts) meet(ctx context.Context) error {
 	if taken == nil || !taken.Read() || taken == c.met {
 		return nil
 	}
-	since, _ := gitstore.ParseRevision(c.memory.Head) // zero: none
+	since, _ := catalog.ParseRevision(c.memory.Head) // zero: none
 	line, err := c.Repository.Line(ctx, taken, since, mostAwaited)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/durable"
 	"secretsync/gitstore/forge"
 	"secretsync/reconcile"
@@ -28,8 +29,8 @@ type Forge interface {
 // Repository is a tenant's repository, a *[gitstore.Repository].
 type Repository interface {
 	live.Repository
-	Line(ctx context.Context, at *gitstore.Snapshot, since gitstore.Revision, most int) ([]gitstore.Revision, error)
-	UpdateRef(ctx context.Context, ref string, change func(at gitstore.RefTip) (*gitstore.RefCommit, error)) (gitstore.Revision, error)
+	Line(ctx context.Context, at *catalog.Snapshot, since catalog.Revision, most int) ([]catalog.Revision, error)
+	UpdateRef(ctx context.Context, ref string, change func(at gitstore.RefTip) (*gitstore.RefCommit, error)) (catalog.Revision, error)
 	Freshness() gitstore.Freshness
 	Withheld() *gitstore.Withheld
 }

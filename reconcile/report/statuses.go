@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/forge"
 	"secretsync/reconcile"
 	"secretsync/reconcile/live"
@@ -32,8 +33,8 @@ type statuses struct {
 	*Reporter
 	Tenant
 	memory statusMemory
-	seen   gitstore.Revision // the newest commit that was looked at
-	open   []*openCommit     // oldest first
+	seen   catalog.Revision // the newest commit that was looked at
+	open   []*openCommit    // oldest first
 	forge  pauses
 	words  string // what the forge failed with, as logged last
 }
@@ -67,6 +68,7 @@ func (t toldStatus) last() bool { return t.State == forge.Success || t.State == 
 
 func newStatuses(r *Reporter, t Tenant) *statuses {
 	s := &statuses{Reporter: r, Tenant: t, forge: pauses{first: r.cfg.pace.retry, most: mostRetry}}
+	r.metrics.begin(t.Name, kindStatus)
 	_ = json.Unmarshal(r.recall(t.Name, kindStatus), &s.memory) // what is none is as nothing
 	for _, t := range s.memory.Statuses {
 		if !t.last() {
@@ -108,7 +110,7 @@ func (s *statuses) look(ctx context.Context) (again time.Duration) {
 // meet opens the newest commit: that of the branch where it is not in force, and
 // else the newest that is at work.
 func (s *statuses) meet() {
-	var newest gitstore.Revision
+	var newest catalog.Revision
 	if withheld := s.Repository.Withheld(); withheld != nil {
 		newest = withheld.Tip
 	} else if taken := s.cfg.Source.Taken(s.Name); taken != nil && taken.Read() {

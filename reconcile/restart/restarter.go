@@ -13,6 +13,7 @@ import (
 
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube"
+	"secretsync/reconcile/kube/refusal"
 )
 
 const (
@@ -209,13 +210,13 @@ func (r *Restarter) pass(ctx context.Context, k key) {
 	}
 	r.note(k, copies, m, err)
 	r.done()
-	switch kube.RefusalOf(err) {
-	case kube.None:
+	switch refusal.KindOf(err) {
+	case refusal.None:
 		r.queue.Forget(k)
 		if len(m.template) > 0 {
 			r.log.Info("workload restarted", "cluster", w.name, "namespace", k.Namespace, "workload", k.Workload.String(), "secrets", secretsOf(copies, m.template))
 		}
-	case kube.Unavailable, kube.Unauthorized, kube.Throttled, kube.Conflict, kube.AdmissionFailed:
+	case refusal.Unavailable, refusal.Unauthorized, refusal.Throttled, refusal.Conflict, refusal.AdmissionFailed:
 		r.queue.AddRateLimited(k)
 	default:
 		r.queue.Forget(k)

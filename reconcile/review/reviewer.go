@@ -5,11 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/forge"
 	"secretsync/reconcile/plan"
@@ -25,10 +27,10 @@ type Pulls interface {
 
 // Repository is the tenant's, a *[gitstore.Repository].
 type Repository interface {
-	Snapshot() *gitstore.Snapshot
-	FetchRef(ctx context.Context, ref string) (gitstore.Revision, error)
-	At(ctx context.Context, rev string) (*gitstore.Snapshot, error)
-	MergeBase(ctx context.Context, a, b gitstore.Revision) (gitstore.Revision, error)
+	Snapshot() *catalog.Snapshot
+	FetchRef(ctx context.Context, ref string) (catalog.Revision, error)
+	At(ctx context.Context, rev string) (*catalog.Snapshot, error)
+	MergeBase(ctx context.Context, a, b catalog.Revision) (catalog.Revision, error)
 }
 
 // Planner says what a change does, a *[reconcile.Reconciler].
@@ -69,6 +71,7 @@ type Reviewer struct {
 	Config
 	hint  chan struct{} // has room for one
 	round chan struct{} // told after each round, if somebody listens; for tests
+	state atomic.Int32  // of the last round; for whoever counts
 
 	// Only Run uses these.
 	reported map[int]report  // by number of pull request
@@ -79,9 +82,9 @@ type Reviewer struct {
 // report is what was said of a pull request.
 type report struct {
 	head      string
-	on        *gitstore.Snapshot // what it was planned against
-	commented bool               // there is a comment of ours
-	text      string             // of it
+	on        *catalog.Snapshot // what it was planned against
+	commented bool              // there is a comment of ours
+	text      string            // of it
 	names     map[definition.Name]bool
 	places    map[definition.Place]bool // that it claims, or lets go of
 }
@@ -109,15 +112,15 @@ func (f *failure) note(head string, now time.Time, interval time.Duration) {
 // stands reports whether what was said holds with other definitions on the branch:
 // whether none of those that differ is one that the pull request touches, or claims
 // a target that it does.
-func (w *report) stands(on *gitstore.Snapshot) bool {
+func (w *report) stands(on *catalog.Snapshot) bool {
 	if w.on == nil {
 		return false
 	}
-	for _, c := range gitstore.Diff(w.on, on) {
+	for _, c := range catalog.Diff(w.on, on) {
 		if w.names[c.Name] {
 			return false
 		}
-		for _, e := range []*gitstore.Entry{c.Old, c.New} {
+		for _, e := range []*catalog.Entry{c.Old, c.New} {
 			if e == nil {
 				continue
 			}
@@ -193,7 +196,11 @@ func (r *Reviewer) Run(ctx context.Context) {
 func (r *Reviewer) look(ctx context.Context) time.Duration {
 	within, cancel := context.WithTimeout(ctx, roundTime)
 	defer cancel()
-	left, err := r.reviewAll(within)
+	on := r.Repository.Snapshot()
+	if !on.Read() {
+		return r.Interval // nothing can be said yet, nor that all is well
+	}
+	left, err := r.reviewAll(within, on)
 	if ctx.Err() != nil {
 		return r.Interval
 	}
@@ -207,11 +214,25 @@ func (r *Reviewer) look(ctx context.Context) time.Duration {
 	return r.Interval
 }
 
-// complain logs why a round failed: once, till it is another cause, or none.
+// How the last round went.
+const (
+	unknown int32 = iota // there was none
+	well                 // all that is open is checked, or will be in its turn
+	failing              // the forge can't be asked or told, or a pull request can't be looked at
+)
+
+// complain logs why a round failed: once, till it is another cause, or none. A round that only
+// left those alone whose turn to be tried again had not come is no sign that it is over.
 func (r *Reviewer) complain(err error) {
 	said := ""
-	if err != nil {
+	switch {
+	case err != nil:
 		said = err.Error()
+	case len(r.failed) > 0:
+		said = r.failing
+	}
+	if r.state.Store(well); said != "" {
+		r.state.Store(failing)
 	}
 	if said != "" && said != r.failing {
 		r.Log.Warn("pull requests are not checked; it is tried again", "error", said)
@@ -221,14 +242,10 @@ func (r *Reviewer) complain(err error) {
 	r.failing = said
 }
 
-// reviewAll looks at the pull requests that are not reported as they are now, and
-// returns how many were left for another round. What fails for one keeps no other
+// reviewAll looks at the pull requests that are not reported as they are now, against the
+// branch as it is, and returns how many were left for another round. What fails for one keeps no other
 // waiting, unless it is the forge that fails.
-func (r *Reviewer) reviewAll(ctx context.Context) (left int, err error) {
-	on := r.Repository.Snapshot()
-	if !on.Read() {
-		return 0, nil // nothing can be said yet
-	}
+func (r *Reviewer) reviewAll(ctx context.Context, on *catalog.Snapshot) (left int, err error) {
 	pulls, err := r.Pulls.OpenPulls(ctx)
 	if err != nil {
 		return 0, err
@@ -240,11 +257,13 @@ func (r *Reviewer) reviewAll(ctx context.Context) (left int, err error) {
 		open[p.Number] = true
 		was := r.reported[p.Number]
 		if p.Base != r.Branch {
+			delete(r.failed, p.Number)
 			continue
 		}
 		if was.head == p.Head.Commit && was.stands(on) {
 			was.on = on
 			r.reported[p.Number] = was
+			delete(r.failed, p.Number)
 			continue
 		}
 		if f := r.failed[p.Number]; f.head == p.Head.Commit && r.Clock.Now().Before(f.until) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/forge"
 	"secretsync/gitstore/gitstoretest"
@@ -324,15 +325,15 @@ type costly struct {
 	fetched int
 }
 
-func (c *costly) At(ctx context.Context, rev string) (*gitstore.Snapshot, error) {
+func (c *costly) At(ctx context.Context, rev string) (*catalog.Snapshot, error) {
 	return nil, fmt.Errorf("%s: %w", rev, gitstore.ErrNotFound)
 }
 
-func (c *costly) FetchRef(context.Context, string) (gitstore.Revision, error) {
+func (c *costly) FetchRef(context.Context, string) (catalog.Revision, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fetched++
-	return gitstore.Revision{}, fmt.Errorf("too much: %w", gitstore.ErrUnavailable)
+	return catalog.Revision{}, fmt.Errorf("too much: %w", gitstore.ErrUnavailable)
 }
 
 func TestAHeadThatCantBeFetchedIsTriedWithGrowingPauses(t *testing.T) {
@@ -342,7 +343,7 @@ func TestAHeadThatCantBeFetchedIsTriedWithGrowingPauses(t *testing.T) {
 	r := New(Config{Tenant: s.repo.Tenant(), Branch: "main", Pulls: forges, Repository: repository, Planner: s.judge, Clock: s.clock})
 	rounds := 0
 	for range 24 * 60 { // minutes
-		_, _ = r.reviewAll(t.Context())
+		r.look(t.Context())
 		s.clock.Step(time.Minute)
 		rounds++
 	}
@@ -350,4 +351,10 @@ func TestAHeadThatCantBeFetchedIsTriedWithGrowingPauses(t *testing.T) {
 		t.Errorf("it was fetched %d times in %d rounds", repository.fetched, rounds)
 	}
 	s.want("once", forges.statuses, "1 "+p.Head.Commit[:4]+" error: its head can't be fetched now")
+	// It is for another branch now: nobody's concern, and no failure any more.
+	forges.pulls[0].Base = "release"
+	r.look(t.Context())
+	if r.state.Load() != well {
+		t.Error("pull requests are said not to be checked, for one that is not for the branch any more")
+	}
 }

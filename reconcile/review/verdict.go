@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/forge"
 )
@@ -25,7 +26,7 @@ const tellAfter = 2
 
 // review looks at one pull request and reports it. A failure leaves it to be looked
 // at again.
-func (r *Reviewer) review(ctx context.Context, p forge.Pull, on *gitstore.Snapshot) error {
+func (r *Reviewer) review(ctx context.Context, p forge.Pull, on *catalog.Snapshot) error {
 	v, err := r.judge(ctx, p, on)
 	if err != nil {
 		return fmt.Errorf("pull request %d: %w", p.Number, err)
@@ -62,11 +63,11 @@ func (r *Reviewer) review(ctx context.Context, p forge.Pull, on *gitstore.Snapsh
 
 // judge works out what to say. It is nil where the head is another by now, and an
 // error where trying again may help.
-func (r *Reviewer) judge(ctx context.Context, p forge.Pull, on *gitstore.Snapshot) (*verdict, error) {
+func (r *Reviewer) judge(ctx context.Context, p forge.Pull, on *catalog.Snapshot) (*verdict, error) {
 	broken := func(why string) (*verdict, error) {
 		return &verdict{state: forge.Broken, description: why}, nil
 	}
-	head, err := gitstore.ParseRevision(p.Head.Commit)
+	head, err := catalog.ParseRevision(p.Head.Commit)
 	switch {
 	case err != nil:
 		return broken("the forge names no commit as its head")
@@ -136,7 +137,7 @@ func (r *Reviewer) judge(ctx context.Context, p forge.Pull, on *gitstore.Snapsho
 
 // base returns what the definitions were where the head left the branch; nil where
 // that can't be told.
-func (r *Reviewer) base(ctx context.Context, head gitstore.Revision, on *gitstore.Snapshot) (*gitstore.Snapshot, error) {
+func (r *Reviewer) base(ctx context.Context, head catalog.Revision, on *catalog.Snapshot) (*catalog.Snapshot, error) {
 	if on.Head().IsZero() {
 		return on, nil // the branch has no commit yet
 	}
@@ -155,9 +156,9 @@ func (r *Reviewer) base(ctx context.Context, head gitstore.Revision, on *gitstor
 
 // changed returns what files that differ between two commits say in the second, and
 // the paths of those that are gone.
-func changed(from, to *gitstore.Snapshot) (change definition.Set, removed []string) {
+func changed(from, to *catalog.Snapshot) (change definition.Set, removed []string) {
 	touched := make(map[string]bool)
-	for _, c := range gitstore.Diff(from, to) {
+	for _, c := range catalog.Diff(from, to) {
 		if c.Old == nil || c.New == nil || !c.Old.SameFile(c.New) {
 			touched[c.Name.String()] = true
 		}

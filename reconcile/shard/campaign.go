@@ -32,7 +32,8 @@ type campaign struct {
 	leaving uint64        // no longer wanted, and by which change of the holding that was told; 0: it is wanted
 }
 
-// start begins an election. It ends when ctx does; what it holds then it releases.
+// start begins an election. It ends when ctx does; what it holds then it releases, and tries that
+// again where the library, which tries once, failed: the others would wait for the lease time.
 func start(ctx context.Context, l *lock, t timing, begun string) (*campaign, error) {
 	// The library writes lines of its own, at its own levels; what matters of it is told here.
 	ctx, cancel := context.WithCancel(klog.NewContext(ctx, logr.Discard()))
@@ -57,6 +58,9 @@ func start(ctx context.Context, l *lock, t timing, begun string) (*campaign, err
 		defer cancel()
 		elector.Run(ctx)
 		l.drop()
+		if ctx.Err() != nil { // it did not lose the Lease
+			l.release(t)
+		}
 	}()
 	return c, nil
 }
@@ -67,9 +71,11 @@ func (c *campaign) stop() {
 	c.cancel()
 }
 
-func (c *campaign) ended() bool {
+func (c *campaign) ended() bool { return isClosed(c.done) }
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-c.done:
+	case <-c:
 		return true
 	default:
 		return false

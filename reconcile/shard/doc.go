@@ -25,11 +25,22 @@
 //   - A shard is given up in order: first [Replica.May] turns false, so that no write begins
 //     any more, then the program ends its work ([Replica.Settled]), then the Lease is released,
 //     and who waits for it is told by the watch.
-//   - A replica that is about to end ([Replica.Leave]) keeps its shards till it does. The others
-//     know at once which of them are to be theirs ([Holding.Comes]), and can prepare.
+//   - Shards are handed over a few at a time, in at most eight rounds, so that each tenant is without
+//     a holder for as long as those of its round take. The replicas that are to have the shards of
+//     later rounds know it beforehand ([Holding.Comes]), and can prepare.
+//   - So do those who are to have the shards of a replica that has missed three renewals, which is
+//     two fifths of the lease time. They take nothing before that is over: if the replica was only
+//     slow, they have prepared in vain.
+//   - A replica that is about to end ([Replica.Leave]) hands over all it has in that way, while it
+//     works on for those that it still has.
 //   - The shards of a replica that died are free when their Leases were not renewed for the
 //     lease time, as each of the others saw it by its own clock. No time that another machine
-//     wrote is ever compared: a wall clock may be wrong by hours.
+//     wrote is ever compared: a wall clock may be wrong by hours, or be set. Time in which a
+//     replica was stopped, or by which its clock jumped, makes no Lease of the others old.
+//   - What somebody edits by hand in a Lease costs at most that Lease's shard, till its holder has
+//     renewed it, and for [MostLease] if it names another holder. A number of shards that can't be
+//     is none, nor is an address that can't be dialed one, and a Lease lasts no shorter and no longer
+//     than a replica's can.
 //   - [Replica.May] is true for two thirds of the lease time from when the last renewal that
 //     succeeded was sent, by the monotonic clock. Others may take the Lease a third of the lease
 //     time later at the earliest. So a process that was stopped, or can't reach the API server,

@@ -12,16 +12,18 @@ import (
 	coordination "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	typed "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
 )
 
 // lock is one Lease as an election holds it. It is a resourcelock.Interface, as client-go's
-// LeaseLock is one, and has four things that that one lacks: the annotations by which the others
+// LeaseLock is one, and has what that one lacks: the annotations by which the others
 // know this replica; when a renewal was sent that succeeded, for the fence; the word of the watch
 // that a Lease has expired already, so that an election that begins need not watch it for a whole
-// lease time once more; and it never releases a Lease that somebody else has taken meanwhile.
+// lease time once more; and it never releases a Lease that somebody else has taken meanwhile, and
+// does not give up at the first failure to release one that is held.
 //
 // The election calls it from one goroutine. What others ask is atomic.
 type lock struct {
@@ -47,20 +49,37 @@ type term struct {
 	renewed time.Time // when the last renewal was sent that succeeded
 }
 
+// lasts reports whether the last renewal is younger than valid. By a clock that went back it is of
+// no age at all.
+func (t *term) lasts(now time.Time, valid time.Duration) bool {
+	age := now.Sub(t.renewed)
+	return age >= 0 && age < valid
+}
+
 var _ resourcelock.Interface = (*lock)(nil)
 
-// held returns the number of the term for which the Lease is held now, as far as it was renewed
-// lately enough to be sure of it; 0: it is not.
-func (l *lock) held(now time.Time) uint64 {
-	if t := l.term.Load(); t != nil && now.Sub(t.renewed) < l.valid {
+// current returns the term for which the Lease is held now, as far as it was renewed lately
+// enough to be sure of it; nil: it is not.
+func (l *lock) current() *term {
+	// In this order: a renewal that ends in between would be of a time to come.
+	t, now := l.term.Load(), l.clock.Now()
+	if t != nil && t.lasts(now, l.valid) {
+		return t
+	}
+	return nil
+}
+
+// held returns the number of the current term; 0: there is none.
+func (l *lock) held() uint64 {
+	if t := l.current(); t != nil {
 		return t.number
 	}
 	return 0
 }
 
 // lapses returns when what is held now will not be, if it is not renewed.
-func (l *lock) lapses(now time.Time) (at time.Time, held bool) {
-	if t := l.term.Load(); t != nil && now.Sub(t.renewed) < l.valid {
+func (l *lock) lapses() (at time.Time, held bool) {
+	if t := l.current(); t != nil {
 		return t.renewed.Add(l.valid), true
 	}
 	return time.Time{}, false
@@ -70,12 +89,14 @@ func (l *lock) lapses(now time.Time) (at time.Time, held bool) {
 var terms atomic.Uint64
 
 func (l *lock) renewed(sent time.Time) {
-	number := l.held(sent)
-	if number == 0 {
-		number = terms.Add(1)
+	next := term{renewed: sent}
+	if before := l.term.Load(); before != nil && before.lasts(sent, l.valid) {
+		next.number = before.number
+	} else {
+		next.number = terms.Add(1)
 		defer l.wake()
 	}
-	l.term.Store(&term{number, sent})
+	l.term.Store(&next)
 }
 
 // drop ends the term.
@@ -139,6 +160,36 @@ func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRec
 	return l.write(ctx, lease, func(ctx context.Context) (*coordination.Lease, error) {
 		return l.leases.Update(ctx, lease, meta.UpdateOptions{})
 	})
+}
+
+// release gives up what is still held, as far as it was last read or written. It is for when the
+// election has ended, whose own try may have taken the renew deadline: so it tries that for what is
+// left of the lease time, when the Lease is free in any case.
+func (l *lock) release(t timing) {
+	ctx, cancel := context.WithTimeout(context.Background(), t.lease-t.renew)
+	defer cancel()
+	pause := wait.Backoff{Duration: t.retry / 20, Factor: 2, Steps: 10, Cap: t.retry, Jitter: 0.5}
+	for l.lease != nil && holderOf(l.lease) == l.identity {
+		record, _, err := l.Get(ctx)
+		if apierrors.IsNotFound(err) {
+			return
+		}
+		if err == nil && record.HolderIdentity == l.identity {
+			at := meta.NewTime(l.clock.Now())
+			// As the library does it.
+			err = l.Update(ctx, resourcelock.LeaderElectionRecord{LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: 1, RenewTime: at, AcquireTime: at})
+		}
+		if err == nil {
+			return
+		}
+		timer := time.NewTimer(pause.Step())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
 }
 
 func (l *lock) mark(lease *coordination.Lease) {

@@ -4,90 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	coordination "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
-	"k8s.io/apimachinery/pkg/util/validation"
 	typed "k8s.io/client-go/kubernetes/typed/coordination/v1"
-	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
 )
-
-// Bounds and defaults of [Config].
-const (
-	DefaultShards = 16
-	MostShards    = 1024
-	DefaultLease  = 15 * time.Second
-	LeastLease    = 3 * time.Second
-)
-
-// Config is what a replica works with.
-type Config struct {
-	Client    typed.LeasesGetter
-	Namespace string
-	// Name is this replica's own, a DNS subdomain. Of two processes with one name the
-	// second waits till the first is gone.
-	Name    string
-	Address string // where other replicas reach it: host and port
-	Shards  int    // the same for all replicas; 0: DefaultShards
-	// Lease is how long a replica that gave no sign of life keeps its shards: whole seconds,
-	// the same for all replicas; 0: DefaultLease.
-	Lease time.Duration
-	// Pin names the replica that a tenant must be at, because its repository lies there; ""
-	// for those that may be anywhere. It is asked often, from many goroutines. Nil: all may.
-	Pin func(gitstore.TenantName) string
-
-	Clock   clock.Clock           // nil is the real clock; client-go's election has always that
-	Log     *slog.Logger          // nil discards
-	Metrics prometheus.Registerer // nil registers nothing
-}
-
-func (c *Config) complete() error {
-	if c.Shards == 0 {
-		c.Shards = DefaultShards
-	}
-	if c.Lease == 0 {
-		c.Lease = DefaultLease
-	}
-	if c.Pin == nil {
-		c.Pin = func(gitstore.TenantName) string { return "" }
-	}
-	if c.Clock == nil {
-		c.Clock = clock.RealClock{}
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	switch {
-	case c.Client == nil || c.Namespace == "":
-		return errors.New("replicas need a cluster and a namespace for their Leases")
-	case c.Shards < 1 || c.Shards > MostShards:
-		return fmt.Errorf("the number of shards is %d; it is to be from 1 to %d", c.Shards, MostShards)
-	case c.Lease < LeastLease || c.Lease%time.Second != 0:
-		return fmt.Errorf("the lease time is %v; it is to be whole seconds, at least %v", c.Lease, LeastLease)
-	}
-	return CheckName(c.Name)
-}
-
-// CheckName says whether a replica can bear a name: it becomes part of that of a Lease.
-func CheckName(name string) error {
-	if wrong := validation.IsDNS1123Subdomain(memberLease(name)); name == "" || len(wrong) > 0 {
-		return fmt.Errorf("%.80q can't be the name of a replica: it is to be a DNS name of lower-case letters, digits, - and ., of at most %d characters", name, validation.DNS1123SubdomainMaxLength-len(memberPrefix))
-	}
-	return nil
-}
 
 // Replica takes part in the work of the replicas, from [Replica.Run] on. Its methods may be
 // called from any goroutine.
@@ -102,12 +31,15 @@ type Replica struct {
 	changed  chan struct{}
 	view     atomic.Pointer[view]
 	leaving  atomic.Bool           // by Leave
+	left     chan struct{}         // closed when Leave has nothing to wait for any more
 	trouble  atomic.Pointer[error] // how the last request that was answered or failed ended
 
 	mu        sync.Mutex
 	campaigns map[string]*campaign // by the name of the Lease
 	holding   Holding
-	settled   uint64 // the change of the holding that the program has settled with
+	settled   uint64    // the change of the holding that the program has settled with
+	turn      time.Time // before which no more shards are handed over; zero: all that are held are wanted
+	round     int       // how many are handed over at a time
 	sweeping  bool
 	sweeps    sync.WaitGroup
 }
@@ -136,10 +68,11 @@ func New(cfg Config) (*Replica, error) {
 		metrics:   metrics,
 		wake:      make(chan struct{}, 1),
 		changed:   make(chan struct{}, 1),
+		left:      make(chan struct{}),
 		campaigns: make(map[string]*campaign),
 	}
 	r.holding.lease = r.leaseOf
-	r.seen = newSightings(cfg.Clock, func() { signal(r.wake) })
+	r.seen = newSightings(newAwake(cfg.Clock, 2*r.timing.retry), func() { signal(r.wake) })
 	r.view.Store(&view{err: errNotJoined})
 	return r, nil
 }
@@ -159,16 +92,10 @@ func (r *Replica) leaseOf(tenant gitstore.TenantName) string {
 	return shardLease(Of(tenant, r.Shards))
 }
 
-// A Holder is who works for a tenant. Without Mine and Address, nobody does yet.
-type Holder struct {
-	Mine    bool
-	Address string // of the other replica
-}
-
 // Holder tells who works for a tenant, by its name alone: it need not exist. It never waits.
 func (r *Replica) Holder(tenant gitstore.TenantName) Holder {
 	v, lease := r.view.Load(), r.leaseOf(tenant)
-	if l := v.own[lease]; l != nil && l.held(r.Clock.Now()) != 0 {
+	if l := v.own[lease]; l != nil && l.held() != 0 {
 		return Holder{Mine: true}
 	}
 	return Holder{Address: v.addresses[lease]}
@@ -182,47 +109,16 @@ func (r *Replica) May(tenant gitstore.TenantName) bool { return r.Holder(tenant)
 // a client; nil if it takes part.
 func (r *Replica) Err() error { return r.view.Load().err }
 
+// apart is why a replica takes no part: of which kind, as the metric has it, and in words.
+type apart struct{ kind, words string }
+
+func (a *apart) Error() string { return a.words }
+
 var (
-	errNotJoined   = errors.New("this replica has not joined the others yet")
-	errUnreachable = errors.New("the API server of the cluster that the replicas run in can't be reached from this replica")
-	errRefused     = errors.New("the API server of the cluster that the replicas run in does not let this replica work with Leases")
+	errNotJoined   = &apart{joining, "this replica has not joined the others yet"}
+	errUnreachable = &apart{unreachable, "the API server of the cluster that the replicas run in can't be reached from this replica"}
+	errRefused     = &apart{refused, "the API server of the cluster that the replicas run in does not let this replica work with Leases"}
 )
-
-// A Holding is which tenants a replica is to work for, from one change to the next.
-type Holding struct {
-	change uint64
-	terms  map[string]uint64 // by the name of the Lease
-	coming map[string]bool   // the same: wanted, and not held yet
-	lease  func(gitstore.TenantName) string
-}
-
-// Has reports whether the tenant is one of them.
-func (h Holding) Has(tenant gitstore.TenantName) bool {
-	return len(h.terms) > 0 && h.terms[h.lease(tenant)] != 0
-}
-
-// Comes reports whether the tenant is none of them and is to be one: whoever has it is about to
-// give it up, or has died.
-func (h Holding) Comes(tenant gitstore.TenantName) bool {
-	return len(h.coming) > 0 && h.coming[h.lease(tenant)]
-}
-
-// Gained reports whether the tenant is one of them, and was not all the time since before:
-// somebody else may have worked for it in between.
-func (h Holding) Gained(before Holding, tenant gitstore.TenantName) bool {
-	return h.Has(tenant) && h.terms[h.lease(tenant)] != before.terms[h.lease(tenant)]
-}
-
-// Shards is how many shards there are in it.
-func (h Holding) Shards() int {
-	n := 0
-	for lease := range h.terms {
-		if strings.HasPrefix(lease, shardPrefix) {
-			n++
-		}
-	}
-	return n
-}
 
 // Changed says that [Replica.Holding] is another one. It is for one receiver.
 func (r *Replica) Changed() <-chan struct{} { return r.changed }
@@ -256,16 +152,16 @@ func (r *Replica) Run(ctx context.Context) error {
 	defer stop()
 
 	for {
-		next, err := r.step(background)
+		next, err := r.step(ctx, background)
 		if err != nil {
-			r.leave()
+			r.end()
 			return err
 		}
 		timer := r.Clock.NewTimer(next)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			r.leave()
+			r.end()
 			return nil
 		case <-r.wake:
 		case <-timer.C():
@@ -276,10 +172,10 @@ func (r *Replica) Run(ctx context.Context) error {
 
 // step brings the elections to what is wanted by what is seen now, publishes the outcome and
 // returns after how long it is to be called again, if nothing wakes it before.
-func (r *Replica) step(ctx context.Context) (next time.Duration, err error) {
+func (r *Replica) step(running, ctx context.Context) (next time.Duration, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.seen.scene()
+	s := r.seen.scene(r.Clock.Now())
 	maps.DeleteFunc(r.campaigns, func(_ string, c *campaign) bool { return c.ended() })
 
 	members := s.members()
@@ -290,44 +186,32 @@ func (r *Replica) step(ctx context.Context) (next time.Duration, err error) {
 			return 0, err
 		}
 	}
-	change := r.holding.change + 1
-	for lease, c := range r.campaigns {
-		switch {
-		case wanted[lease] != "":
-		case c.lock.held(s.now) == 0:
-			c.stop()
-		case c.leaving == 0:
-			c.leaving = change
-		}
-	}
+	r.handOver(s, wanted, cause)
+	r.tellLeft(members, cause)
 	r.publish(s, members, wanted, cause)
 	r.metrics.wanted.Set(float64(len(wanted) - 1))
-	for _, c := range r.campaigns {
-		if c.leaving != 0 && r.settled >= c.leaving {
-			c.stop()
-		}
-	}
-	r.sweep(ctx, s, members)
+	r.letGo()
+	r.sweep(running, s, members) // which is not waited for at the end
 	return r.nextStep(s), nil
 }
 
 // cause says why the replica can't take part now; nil if it does.
 func (r *Replica) cause(s scene, members []member) error {
 	own, at := r.campaigns[memberLease(r.Name)], s.leases[memberLease(r.Name)]
-	if own == nil || own.lock.held(s.now) == 0 || !s.listed || at.lease == nil || holderOf(at.lease) != r.identity {
+	if own == nil || own.lock.held() == 0 || !s.listed || at.lease == nil || holderOf(at.lease) != r.identity {
 		trouble := r.trouble.Load()
 		switch {
 		case trouble != nil && *trouble != nil && (apierrors.IsForbidden(*trouble) || apierrors.IsUnauthorized(*trouble)):
 			return errRefused
 		case trouble != nil && *trouble != nil:
 			return errUnreachable
-		case at.lease != nil && at.holder(s.now) != "" && at.holder(s.now) != r.identity:
-			return fmt.Errorf("another process is, or was until some seconds ago, the replica %s; give this one another id, or wait", r.Name)
+		case at.lease != nil && at.holder(s.awake) != "" && at.holder(s.awake) != r.identity:
+			return &apart{sameName, fmt.Sprintf("another process is, or was until some seconds ago, the replica %s; give this one another id, or wait", r.Name)}
 		}
 		return errNotJoined
 	}
 	if number := s.inForce(members); number != r.Shards {
-		return fmt.Errorf("the other replicas work with %d shards and this one is configured with %d: give all the same, and stop all of them before any starts with another number", number, r.Shards)
+		return &apart{otherShards, fmt.Sprintf("the other replicas work with %d shards and this one is configured with %d: give all the same, and stop all of them before any starts with another number", number, r.Shards)}
 	}
 	return nil
 }
@@ -337,22 +221,16 @@ func (r *Replica) cause(s scene, members []member) error {
 // shards in force is another.
 func (r *Replica) wanted(members []member, cause error) map[string]string {
 	wanted := map[string]string{memberLease(r.Name): kindMember}
-	joined := false
-	var names []string
-	for _, m := range members {
-		if m.shards == r.Shards && (!m.leaving || m.identity == r.identity) {
-			names = append(names, m.name)
-		}
-		joined = joined || m.identity == r.identity
-	}
+	joined := slices.ContainsFunc(members, func(m member) bool { return m.identity == r.identity })
+	names := r.stayers(members)
 	switch {
-	case cause == nil:
+	case cause == nil && len(names) > 0:
 		for shard, name := range Assign(names, r.Shards) {
 			if name == r.Name {
 				wanted[shardLease(shard)] = kindShard
 			}
 		}
-	case !joined || errors.Is(cause, errUnreachable) || errors.Is(cause, errRefused) || errors.Is(cause, errNotJoined):
+	case cause == nil || !joined || errors.Is(cause, errUnreachable) || errors.Is(cause, errRefused) || errors.Is(cause, errNotJoined):
 		for lease, c := range r.campaigns {
 			if c.leaving == 0 && !c.gone {
 				wanted[lease] = c.lock.kind
@@ -370,13 +248,13 @@ func (r *Replica) pursue(ctx context.Context, s scene, lease, kind string) error
 	case c == nil:
 	case c.gone:
 		return nil // it is begun anew when it has ended
-	case c.lock.held(s.now) != 0:
+	case c.lock.held() != 0:
 		c.leaving = 0
 		return nil
-	case free != "" && free != c.begun:
-		c.stop()
-		return nil
 	default:
+		if free != "" && free != c.begun {
+			c.stop()
+		}
 		return nil
 	}
 	l := &lock{
@@ -404,10 +282,6 @@ func (r *Replica) annotations(kind string) map[string]string {
 	return a
 }
 
-// Leave tells the others that this replica is about to end: they prepare to take its shards
-// ([Holding.Comes]), which it holds till [Replica.Run] is told to end.
-func (r *Replica) Leave() { r.leaving.Store(true) }
-
 // told notes how a request about a Lease ended.
 func (r *Replica) told(err error, held bool) {
 	if err != nil && held {
@@ -416,152 +290,28 @@ func (r *Replica) told(err error, held bool) {
 	r.trouble.Store(&err)
 }
 
-// publish makes of what is held now what questions are answered by, and says so if it changed.
-func (r *Replica) publish(s scene, members []member, wanted map[string]string, cause error) {
-	v := &view{own: make(map[string]*lock), addresses: make(map[string]string), err: cause}
-	terms, coming := make(map[string]uint64), make(map[string]bool)
-	for lease, c := range r.campaigns {
-		if term := c.lock.held(s.now); term != 0 && c.leaving == 0 && !c.gone {
-			v.own[lease], terms[lease] = c.lock, term
-		} else if wanted[lease] == kindShard && cause == nil {
-			coming[lease] = true
-		}
-	}
-	if cause == nil {
-		addresses := make(map[string]string) // by identity
-		for _, m := range members {
-			if m.identity != r.identity {
-				addresses[m.identity] = m.address
-				v.addresses[memberLease(m.name)] = m.address
-			}
-		}
-		for lease, holder := range s.holders() {
-			if address := addresses[holder]; address != "" {
-				v.addresses[lease] = address
-			}
-		}
-	}
-	before := r.view.Swap(v)
-	r.tellCause(before.err, cause)
-	r.metrics.members.Set(float64(len(members)))
-	if maps.Equal(terms, r.holding.terms) && maps.Equal(coming, r.holding.coming) {
-		return
-	}
-	r.tellHolding(r.holding.terms, terms)
-	r.holding = Holding{change: r.holding.change + 1, terms: terms, coming: coming, lease: r.leaseOf}
-	r.metrics.held.Set(float64(r.holding.Shards()))
-	signal(r.changed)
-}
-
-func (r *Replica) tellCause(before, now error) {
-	switch {
-	case now != nil && (before == nil || before.Error() != now.Error()):
-		var detail error
-		if trouble := r.trouble.Load(); trouble != nil {
-			detail = *trouble
-		}
-		r.Log.Warn("this replica takes no part", "replica", r.Name, "cause", now, "error", detail)
-	case now == nil && before != nil:
-		r.Log.Info("this replica takes part", "replica", r.Name)
-	}
-}
-
-func (r *Replica) tellHolding(before, now map[string]uint64) {
-	what := make(map[string][]string)
-	note := func(how, lease string) {
-		if shard, is := strings.CutPrefix(lease, shardPrefix); is {
-			what[how] = append(what[how], shard)
-			r.metrics.handovers.WithLabelValues(how).Inc()
-		}
-	}
-	for lease, term := range before {
-		switch c := r.campaigns[lease]; {
-		case now[lease] == term:
-		case c != nil && c.leaving != 0:
-			note(released, lease)
-		default:
-			note(lost, lease)
-		}
-	}
-	for lease, term := range now {
-		if before[lease] != term {
-			note(gained, lease)
-		}
-	}
-	if len(what) == 0 {
-		return
-	}
-	for _, shards := range what {
-		slices.Sort(shards)
-	}
-	level := slog.LevelInfo
-	if what[lost] != nil {
-		level = slog.LevelWarn
-	}
-	r.Log.Log(context.Background(), level, "shards changed hands", "replica", r.Name, gained, what[gained], released, what[released], lost, what[lost])
-}
-
 // nextStep is when something is due that nobody tells: a Lease of the others expires, or one of
-// ours can't be relied on any more.
+// ours can't be relied on any more. It is soon enough in any case for the time till then to count
+// as time awake.
 func (r *Replica) nextStep(s scene) time.Duration {
-	next := r.Lease
+	next := r.timing.retry
 	if at, any := s.next(); any {
-		next = min(next, at.Sub(s.now))
+		next = min(next, at.Sub(s.awake))
+	}
+	if r.turn.After(s.now) { // one that has passed waits for the round under way, which wakes us
+		next = min(next, r.turn.Sub(s.now))
 	}
 	for _, c := range r.campaigns {
-		if at, held := c.lock.lapses(s.now); held {
+		if at, held := c.lock.lapses(); held {
 			next = min(next, at.Sub(s.now))
 		}
 	}
 	return max(next, time.Millisecond)
 }
 
-// forgotten is for how many lease times nobody has held a Lease that is deleted: those of
-// replicas that died, and of shards that there are no longer.
-const forgotten = 4
-
-// sweep deletes them. The first of the members does it for all.
-func (r *Replica) sweep(ctx context.Context, s scene, members []member) {
-	if r.sweeping || len(members) == 0 || members[0].identity != r.identity {
-		return
-	}
-	var left []*coordination.Lease
-	for _, lease := range s.left(forgotten * r.Lease) {
-		if r.campaigns[lease.Name] == nil {
-			left = append(left, lease)
-		}
-	}
-	if len(left) == 0 {
-		return
-	}
-	r.sweeping = true
-	r.sweeps.Go(func() {
-		defer func() {
-			r.mu.Lock()
-			r.sweeping = false
-			r.mu.Unlock()
-		}()
-		for _, lease := range left {
-			r.remove(ctx, lease)
-		}
-	})
-}
-
-// remove deletes a Lease as it was seen; one that changed meanwhile stays.
-func (r *Replica) remove(ctx context.Context, lease *coordination.Lease) {
-	ctx, cancel := context.WithTimeout(ctx, r.timing.renew/2)
-	defer cancel()
-	err := r.leases.Delete(ctx, lease.Name, meta.DeleteOptions{
-		Preconditions: &meta.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion},
-	})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		r.Log.Warn("a Lease that nobody holds could not be deleted", "lease", lease.Name, "error", err)
-	}
-}
-
-// leave ends all elections at once and releases what they hold. Its own Lease is deleted, so that
+// end ends all elections at once and releases what they hold. Its own Lease is deleted, so that
 // none is left of a name that may never come again.
-func (r *Replica) leave() {
+func (r *Replica) end() {
 	r.mu.Lock()
 	r.view.Store(&view{err: errNotJoined})
 	campaigns := maps.Clone(r.campaigns)

@@ -1,7 +1,9 @@
 package shard
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,7 +21,7 @@ import (
 
 func TestReplicasThatComeAndGoShareAllShards(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).steady()
 	end := w.watchForOverlap()
 	var all []*tested
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
@@ -65,7 +67,7 @@ func TestTheShardsOfOneThatIsCutOffAreTakenAfterItGaveThemUp(t *testing.T) {
 			end := w.watchForOverlap()
 			cut(c.proxy)
 			w.shared(a, b)
-			w.eventually("the one that is cut off says so", func() bool { return c.Err() == errUnreachable })
+			w.eventually("the one that is cut off says so", func() bool { return c.Err() == errUnreachable && slices.Equal(c.apart(), []string{"unreachable"}) })
 			for _, n := range w.tenants() {
 				if h := c.Holder(n); h.Mine || h.Address != "" {
 					t.Errorf("the one that is cut off tells of %s: %+v", n, h)
@@ -81,7 +83,7 @@ func TestTheShardsOfOneThatIsCutOffAreTakenAfterItGaveThemUp(t *testing.T) {
 
 func TestASlowAPIServerCostsNobodyItsShards(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).steady()
 	a, b := w.start("a", proxied), w.start("b")
 	w.shared(a, b)
 	a.proxy.Inject(devstack.Fault{Delay: w.lease / 8, Match: func(r *http.Request) bool { return r.Method == http.MethodPut }})
@@ -102,7 +104,7 @@ func TestAWallClockThatIsAnHourOff(t *testing.T) {
 	for name, by := range map[string]time.Duration{"fast": time.Hour, "slow": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newWorld(t).steady()
 			end := w.watchForOverlap()
 			a, b := w.start("a"), w.start("b", proxied, skewed(by))
 			w.shared(a, b)
@@ -134,37 +136,39 @@ func (w *world) transitions() (n int) {
 
 func TestAShardIsReleasedOnlyWhenTheProgramHasSettledWithoutIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	busy := make(chan struct{})
+	w := newWorld(t).steady()
 	a := w.start("a")
 	w.shared(a)
-	a.hold = busy
+	release := a.keepBusy()
 	b := w.start("b")
 	want := Assign([]string{"a", "b"}, w.shards)
 	given := slices.DeleteFunc(w.tenants(), func(n gitstore.TenantName) bool { return want[Of(n, w.shards)] == "a" })
-	w.eventually("the old one begins no write any more", func() bool {
-		return !slices.ContainsFunc(given, a.May)
-	})
-	// For longer than a lease time: that it is busy is no reason to take anything from it.
+	let := func() []gitstore.TenantName { return slices.DeleteFunc(slices.Clone(given), a.May) }
+	w.eventually("the old one begins no write any more for those of one shard", func() bool { return len(let()) > 0 })
+	// For longer than a lease time: that it is busy is no reason to take anything from it, nor to
+	// let go of another shard.
 	renewed := a.Clock.Now().Add(w.lease + w.lease/2)
 	w.eventually("some time has passed", func() bool { return a.Clock.Now().After(renewed) })
+	if n := len(let()); n != 1 {
+		t.Errorf("while it ends its work for one shard it lets go of %d", n)
+	}
 	for _, n := range given {
-		if b.May(n) || a.May(n) {
+		if b.May(n) {
 			t.Errorf("%s is worked for while its old holder still is at it", n)
 		}
 	}
-	close(busy)
+	release()
 	w.shared(a, b)
 }
 
 func TestOfTwoWithOneNameTheSecondWaits(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).steady()
 	first := w.start("a")
 	w.shared(first)
 	second := w.start("a")
 	w.eventually("the second says why it waits", func() bool {
-		return second.Err() != nil && strings.Contains(second.Err().Error(), "another process is")
+		return second.Err() != nil && strings.Contains(second.Err().Error(), "another process is") && slices.Equal(second.apart(), []string{"name"})
 	})
 	if second.Holding().Shards() != 0 {
 		t.Error("it holds shards")
@@ -176,7 +180,7 @@ func TestOfTwoWithOneNameTheSecondWaits(t *testing.T) {
 
 func TestAnotherNumberOfShardsIsRefusedTillTheOthersAreGone(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).steady()
 	b := w.start("b")
 	w.shared(b)
 	w.shards = 32
@@ -187,16 +191,21 @@ func TestAnotherNumberOfShardsIsRefusedTillTheOthersAreGone(t *testing.T) {
 	if a.Holding().Shards() != 0 {
 		t.Error("it holds shards")
 	}
+	w.eventually("it is counted", func() bool { return slices.Equal(a.apart(), []string{"shards"}) })
+	if causes := b.apart(); len(causes) > 0 {
+		t.Errorf("who takes part is counted as apart: %q", causes)
+	}
 	w.shards = 16
 	w.shared(b)
 	b.stop()
 	w.shards = 32
 	w.shared(a)
+	w.eventually("it is not counted any more", func() bool { return len(a.apart()) == 0 })
 }
 
 func TestAPinnedTenantIsWhereItsRepositoryIs(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).steady()
 	pinned, free := tenant(t, "pinned"), tenant(t, "free")
 	pin := func(_ *tested, c *Config, _ *rest.Config) {
 		c.Pin = func(n gitstore.TenantName) string {
@@ -274,6 +283,48 @@ func TestALeaseThatSomebodyElseTookIsNotReleased(t *testing.T) {
 	}
 }
 
+// A replica that leaves leaves no Lease behind for which the others would have to wait: a release that
+// fails is tried again.
+func TestAReleaseThatFailsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	releases := func(r *http.Request) bool {
+		if r.Method != http.MethodPut {
+			return false
+		}
+		body, err := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		return err == nil && !bytes.Contains(body, []byte("holderIdentity\":\"a_"))
+	}
+	reads := func(r *http.Request) bool { // a Lease that is held is read only to be released
+		return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/leases/")
+	}
+	for name, fault := range map[string]devstack.Fault{
+		"the API server fails":            {Match: releases, Status: http.StatusInternalServerError, Times: 3},
+		"the connection breaks":           {Match: releases, Reset: true, Times: 3},
+		"it was done, and nobody told it": {Match: releases, Truncate: 1, Times: 3},
+		"the Lease can't be read before":  {Match: reads, Status: http.StatusInternalServerError, Times: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.lease = 30 * time.Second // nothing runs out
+			a := w.start("a", proxied)
+			w.shared(a)
+			a.proxy.Inject(fault)
+			a.stop()
+			list, err := w.cluster.Admin.CoordinationV1().Leases(w.namespace).List(context.Background(), meta.ListOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range list.Items {
+				if holder := holderOf(&list.Items[i]); holder != "" {
+					t.Errorf("%s is left behind as held by %s\n%s", list.Items[i].Name, holder, a.log)
+				}
+			}
+		})
+	}
+}
+
 func TestOneThatMayNotWorkWithLeasesSaysSo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -281,29 +332,39 @@ func TestOneThatMayNotWorkWithLeasesSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := w.start("a")
-	w.eventually("it says so", func() bool { return a.Err() == errRefused })
+	w.eventually("it says so", func() bool { return a.Err() == errRefused && slices.Equal(a.apart(), []string{"refused"}) })
 }
 
-// Who is about to end keeps what it has, and the others prepare for it.
-func TestTheOthersPrepareForTheEndOfOne(t *testing.T) {
+// Who is about to end hands its shards over one after the other, and the others prepare for them.
+func TestOneThatIsAboutToEndHandsItsShardsOver(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).steady()
 	end := w.watchForOverlap()
 	a, b := w.start("a"), w.start("b")
 	w.shared(a, b)
-	a.Leave()
-	want := Assign([]string{"a", "b"}, w.shards)
-	w.eventually("the other expects all that the one has", func() bool {
-		h := b.Holding()
-		return !slices.ContainsFunc(w.tenants(), func(n gitstore.TenantName) bool {
-			return h.Comes(n) != (want[Of(n, w.shards)] == "a")
-		})
-	})
-	w.shared(a, b)
-	a.stop()
+	had := a.Holding().Shards()
+	release := a.keepBusy()
+	before := len(*a.counts.Load())
+	left := a.leaves()
+	w.expectsAll(b)
+	release()
+	<-left
 	w.shared(b)
 	end()
-	if slices.ContainsFunc(w.tenants(), b.Holding().Comes) {
-		t.Error("it expects what it has")
+	for i, n := range a.rounds(before, had) {
+		if n != had-1-i {
+			t.Errorf("it had %d shards, and then %v", had, a.rounds(before, had))
+			break
+		}
+	}
+	w.eventually("the other expects nothing of what it has", func() bool {
+		return !slices.ContainsFunc(w.tenants(), b.Holding().Comes)
+	})
+	w.eventually("the one that has left has heard who has each", func() bool {
+		return !slices.ContainsFunc(w.tenants(), func(n gitstore.TenantName) bool { return a.Holder(n).Address != "b:8444" })
+	})
+	b.Leave(t.Context()) // to nobody: it does not wait
+	if b.Holding().Shards() != w.shards {
+		t.Error("the last one gave shards up to nobody")
 	}
 }

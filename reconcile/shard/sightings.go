@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"net"
 	"reflect"
 	"slices"
 	"strconv"
@@ -39,7 +40,7 @@ func shardLease(shard int) string    { return shardPrefix + strconv.Itoa(shard) 
 // sightings is what the watch has seen of all Leases: it is the store that client-go's Reflector
 // writes to. A Lease lives for its lease time from when it was first seen as it is.
 type sightings struct {
-	clock   clock.PassiveClock
+	clock   clock.PassiveClock // see awake
 	changed func()
 
 	mu     sync.Mutex
@@ -122,14 +123,18 @@ func (s *sightings) Replace(objects []any, _ string) error {
 // Resync is for stores that have it.
 func (s *sightings) Resync() error { return nil }
 
-// expires returns when the Lease is free unless it is renewed.
-func (g sighting) expires() time.Time {
-	seconds := int32(1)
-	if g.lease.Spec.LeaseDurationSeconds != nil {
-		seconds = *g.lease.Spec.LeaseDurationSeconds
+// lasts is the lease time. A Lease that somebody edited by hand may say anything: that is none
+// that a replica can have.
+func (g sighting) lasts() time.Duration {
+	var lasts time.Duration
+	if seconds := g.lease.Spec.LeaseDurationSeconds; seconds != nil {
+		lasts = time.Duration(*seconds) * time.Second
 	}
-	return g.since.Add(time.Duration(seconds) * time.Second)
+	return min(max(lasts, LeastLease), MostLease)
 }
+
+// expires returns when the Lease is free unless it is renewed.
+func (g sighting) expires() time.Time { return g.since.Add(g.lasts()) }
 
 // holder is who holds the Lease as far as it was renewed lately enough; "" if nobody.
 func (g sighting) holder(now time.Time) string {
@@ -150,44 +155,51 @@ func (s *sightings) expired(lease *coordination.Lease) bool {
 
 // scene is what is seen at one moment. It does not change.
 type scene struct {
-	now    time.Time
+	now    time.Time // by which what this replica holds ages
+	awake  time.Time // by which Leases expire that others hold
 	listed bool
 	leases map[string]sighting
 }
 
-func (s *sightings) scene() scene {
+func (s *sightings) scene(now time.Time) scene {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return scene{now: s.clock.Now(), listed: s.listed, leases: maps.Clone(s.leases)}
+	return scene{now: now, awake: s.clock.Now(), listed: s.listed, leases: maps.Clone(s.leases)}
 }
 
 // free names the state of a Lease that can be acquired now; "" if somebody holds it, or there
 // is none.
 func (s scene) free(name string) string {
 	g, ok := s.leases[name]
-	if !ok || g.holder(s.now) != "" {
+	if !ok || g.holder(s.awake) != "" {
 		return ""
 	}
 	return string(g.lease.UID) + " " + g.lease.ResourceVersion
 }
 
-// A member is a replica that lives.
+// A member is a replica that lives, and says with how many shards it works: each does, and what
+// does not is no replica's.
 type member struct {
 	name, identity, address string
 	shards                  int
 	leaving                 bool
+	renewed                 time.Time     // when that was seen last
+	silence                 time.Duration // after which it is taken for one that may be dead
 }
+
+// silentSince reports whether a replica has missed three renewals up to a moment.
+func (m member) silentSince(at time.Time) bool { return at.Sub(m.renewed) >= m.silence }
 
 // members returns the replicas that live, by name.
 func (s scene) members() []member {
 	var members []member
 	for lease, g := range s.leases {
 		name, is := strings.CutPrefix(lease, memberPrefix)
-		holder := g.holder(s.now)
-		if !is || holder == "" {
+		holder := g.holder(s.awake)
+		if !is || holder == "" || shardsOf(g.lease) == 0 {
 			continue
 		}
-		members = append(members, member{name, holder, g.lease.Annotations[annotationAddress], shardsOf(g.lease), g.lease.Annotations[annotationLeaving] == "true"})
+		members = append(members, member{name, holder, addressOf(g.lease), shardsOf(g.lease), g.lease.Annotations[annotationLeaving] == "true", g.since, 3 * timingOf(g.lasts()).retry})
 	}
 	slices.SortFunc(members, func(a, b member) int { return cmp.Compare(a.name, b.name) })
 	return members
@@ -197,7 +209,7 @@ func (s scene) members() []member {
 func (s scene) holders() map[string]string {
 	holders := make(map[string]string)
 	for lease, g := range s.leases {
-		if holder := g.holder(s.now); holder != "" && strings.HasPrefix(lease, shardPrefix) {
+		if holder := g.holder(s.awake); holder != "" && strings.HasPrefix(lease, shardPrefix) {
 			holders[lease] = holder
 		}
 	}
@@ -209,8 +221,8 @@ func (s scene) holders() map[string]string {
 func (s scene) inForce(members []member) int {
 	number, first := 0, ""
 	for lease, holder := range s.holders() {
-		if first == "" || holder < first {
-			number, first = shardsOf(s.leases[lease].lease), holder
+		if of := shardsOf(s.leases[lease].lease); of != 0 && (first == "" || holder < first) {
+			number, first = of, holder
 		}
 	}
 	if first == "" && len(members) > 0 {
@@ -223,7 +235,7 @@ func (s scene) inForce(members []member) int {
 func (s scene) left(long time.Duration) []*coordination.Lease {
 	var left []*coordination.Lease
 	for _, g := range s.leases {
-		if g.holder(s.now) == "" && s.now.Sub(g.since) >= long {
+		if g.holder(s.awake) == "" && s.awake.Sub(g.since) >= long {
 			left = append(left, g.lease)
 		}
 	}
@@ -233,14 +245,34 @@ func (s scene) left(long time.Duration) []*coordination.Lease {
 // next returns when the next Lease expires unless it is renewed.
 func (s scene) next() (at time.Time, any bool) {
 	for _, g := range s.leases {
-		if e := g.expires(); holderOf(g.lease) != "" && e.After(s.now) && (!any || e.Before(at)) {
+		if e := g.expires(); holderOf(g.lease) != "" && e.After(s.awake) && (!any || e.Before(at)) {
 			at, any = e, true
 		}
 	}
 	return at, any
 }
 
+// mostAddress bounds an address, in bytes: the longest name there can be, in brackets, and a port.
+const mostAddress = 253 + len("[]:65535")
+
+// addressOf is where the holder of a member's Lease is reached; "" if it says nothing that can be
+// dialed, so that nobody is asked there, nor is it in any log.
+func addressOf(lease *coordination.Lease) string {
+	at := lease.Annotations[annotationAddress]
+	host, port, err := net.SplitHostPort(at)
+	unprintable := func(r rune) bool { return r <= ' ' || r > '~' }
+	if err != nil || host == "" || port == "" || len(at) > mostAddress || strings.ContainsFunc(at, unprintable) {
+		return ""
+	}
+	return at
+}
+
+// shardsOf is the number of shards that the holder of a Lease works with; 0 if it says none that
+// can be.
 func shardsOf(lease *coordination.Lease) int {
-	number, _ := strconv.Atoi(lease.Annotations[annotationShards])
+	number, err := strconv.Atoi(lease.Annotations[annotationShards])
+	if err != nil || number < 1 || number > MostShards {
+		return 0
+	}
 	return number
 }

@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,7 +34,7 @@ func TestALeaseLivesFromWhenItWasSeenAndNotFromWhatItSays(t *testing.T) {
 			s := newSightings(clock, func() {})
 			lease := seen(shardLease(3), "a_1", "16", wrote)
 			step := func(d time.Duration) { clock.SetTime(clock.Now().Add(d)) }
-			holder := func() string { return s.scene().holders()[shardLease(3)] }
+			holder := func() string { return s.scene(time.Time{}).holders()[shardLease(3)] }
 			s.Replace([]any{lease}, "")
 			step(14 * time.Second)
 			// Listed once more, or with another label, it is none the younger.
@@ -43,7 +45,7 @@ func TestALeaseLivesFromWhenItWasSeenAndNotFromWhatItSays(t *testing.T) {
 			if holder() != "a_1" || s.expired(lease) {
 				t.Error("it is held no longer after 14 of 15 s")
 			}
-			if at, any := s.scene().next(); !any || at.Sub(clock.Now()) != time.Second {
+			if at, any := s.scene(time.Time{}).next(); !any || at.Sub(clock.Now()) != time.Second {
 				t.Errorf("the next that expires: %v", at)
 			}
 			step(time.Second)
@@ -82,9 +84,81 @@ func TestTheNumberOfShardsInForce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSightings(testclock.NewFakePassiveClock(now), func() {})
 			s.Replace(c.leases, "")
-			scene := s.scene()
+			scene := s.scene(time.Time{})
 			if got := scene.inForce(scene.members()); got != c.want {
 				t.Errorf("%d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// A Lease that was edited by hand, or made, says nothing about the others' work that can't be.
+func TestANumberOfShardsThatCantBeIsNone(t *testing.T) {
+	now := time.Now()
+	for _, number := range []string{"", "many", "0", "-1", "1025", "99999999999999999999"} {
+		s := newSightings(testclock.NewFakePassiveClock(now), func() {})
+		s.Replace([]any{
+			seen(memberLease("a"), "a_1", number, now), seen(memberLease("b"), "b_1", "16", now),
+			seen(shardLease(1), "a_1", number, now), seen(shardLease(2), "b_1", "16", now),
+		}, "")
+		scene := s.scene(time.Time{})
+		members := scene.members()
+		if len(members) != 1 || members[0].name != "b" {
+			t.Errorf("%q: members: %+v", number, members)
+		}
+		if got := scene.inForce(members); got != 16 {
+			t.Errorf("%q: %d shards are in force", number, got)
+		}
+		s.Delete(seen(shardLease(2), "b_1", "16", now))
+		if scene = s.scene(time.Time{}); scene.inForce(scene.members()) != 16 {
+			t.Errorf("%q: %d shards are in force where none is held by a replica", number, scene.inForce(scene.members()))
+		}
+	}
+}
+
+func TestAnAddressThatCantBeDialedIsNone(t *testing.T) {
+	now := time.Now()
+	for at, right := range map[string]bool{
+		"10.0.0.7:8444": true, "[fd00::7]:8444": true, "peer.example.com:https": true,
+		"": false, "10.0.0.7": false, ":8444": false, "10.0.0.7:": false, "a b:8444": false, "a\nb:8444": false,
+		strings.Repeat("a", 1<<16) + ":8444": false,
+	} {
+		s := newSightings(testclock.NewFakePassiveClock(now), func() {})
+		lease := seen(memberLease("a"), "a_1", "16", now)
+		lease.Annotations[annotationAddress] = at
+		s.Replace([]any{lease}, "")
+		want := map[bool]string{true: at}[right]
+		if members := s.scene(time.Time{}).members(); len(members) != 1 || members[0].address != want {
+			t.Errorf("%.40q: %+v", at, members)
+		}
+	}
+}
+
+func TestALeaseLastsAsLongAsAReplicasCan(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		says  *int32
+		lasts time.Duration
+	}{
+		"as a replica's":       {ptr.To[int32](60), time.Minute},
+		"for years":            {ptr.To[int32](math.MaxInt32), MostLease},
+		"no time":              {ptr.To[int32](0), LeastLease},
+		"till before it began": {ptr.To[int32](-60), LeastLease},
+		"not said":             {nil, LeastLease},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := testclock.NewFakePassiveClock(now)
+			s := newSightings(clock, func() {})
+			lease := seen(shardLease(1), "a_1", "16", now)
+			lease.Spec.LeaseDurationSeconds = c.says
+			s.Replace([]any{lease}, "")
+			clock.SetTime(now.Add(c.lasts - 1))
+			if s.expired(lease) {
+				t.Error("it has expired before")
+			}
+			clock.SetTime(now.Add(c.lasts))
+			if !s.expired(lease) {
+				t.Error("it has not expired then")
 			}
 		})
 	}
@@ -97,11 +171,11 @@ func TestOnlyWhatNobodyHeldForLongIsLeft(t *testing.T) {
 	s.Replace([]any{seen(memberLease("dead"), "dead_1", "16", now), seen(memberLease("alive"), "alive_1", "16", now), seen(shardLease(1), "", "16", now)}, "")
 	clock.SetTime(now.Add(14 * time.Second))
 	s.Update(seen(memberLease("alive"), "alive_1", "16", now.Add(time.Second)))
-	if left := s.scene().left(20 * time.Second); len(left) != 0 {
+	if left := s.scene(time.Time{}).left(20 * time.Second); len(left) != 0 {
 		t.Errorf("after 14 s: %v", left)
 	}
 	clock.SetTime(now.Add(25 * time.Second))
-	left := s.scene().left(20 * time.Second)
+	left := s.scene(time.Time{}).left(20 * time.Second)
 	if len(left) != 2 || left[0].Name == memberLease("alive") || left[1].Name == memberLease("alive") {
 		t.Errorf("after 25 s: %v", left)
 	}

@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -24,6 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"secretsync/examples/devstack"
+	"secretsync/examples/devstack/testlog"
 	"secretsync/gitstore"
 )
 
@@ -68,6 +68,13 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// steady has the lease time be one that a machine on which much else runs can keep: for where nothing is to be
+// lost. A replica that stands still for as long as a renewal lasts loses its shards, and has to.
+func (w *world) steady() *world {
+	w.lease = 9 * time.Second
+	return w
+}
+
 // tested is a replica with what stands for the program around it: it settles with each holding
 // after its work for the others is done.
 type tested struct {
@@ -75,8 +82,9 @@ type tested struct {
 	w        *world
 	proxy    *devstack.Proxy // nil: straight to the API server
 	registry *prometheus.Registry
-	log      *lockedBuffer
-	hold     chan struct{} // not nil: the program settles with nothing till it is closed
+	log      *testlog.Log
+	hold     atomic.Pointer[chan struct{}] // not nil: the program settles with nothing till it is closed
+	counts   atomic.Pointer[[]int]         // how many shards it had each time the program settled
 	stop     func()
 	done     chan struct{}
 }
@@ -103,7 +111,8 @@ func skewed(by time.Duration) option {
 // start begins a replica and ends it with the test.
 func (w *world) start(name string, options ...option) *tested {
 	w.t.Helper()
-	r := &tested{w: w, registry: prometheus.NewRegistry(), log: &lockedBuffer{}, done: make(chan struct{})}
+	r := &tested{w: w, registry: prometheus.NewRegistry(), log: &testlog.Log{}, done: make(chan struct{})}
+	r.counts.Store(new([]int))
 	access := rest.CopyConfig(w.cluster.Config)
 	access.QPS = -1
 	cfg := Config{
@@ -138,9 +147,11 @@ func (w *world) start(name string, options ...option) *tested {
 				return
 			case <-r.Changed():
 				h := r.Holding()
-				if r.hold != nil {
-					<-r.hold
+				if hold := r.hold.Load(); hold != nil {
+					<-*hold
 				}
+				counts := append(slices.Clone(*r.counts.Load()), h.Shards())
+				r.counts.Store(&counts)
 				r.Settled(h)
 			}
 		}
@@ -151,6 +162,36 @@ func (w *world) start(name string, options ...option) *tested {
 	return r
 }
 
+// keepBusy has the program settle with nothing till it is released, at the end of the test at the latest.
+func (r *tested) keepBusy() (release func()) {
+	busy := make(chan struct{})
+	r.hold.Store(&busy)
+	release = sync.OnceFunc(func() { close(busy) })
+	r.w.t.Cleanup(release)
+	return release
+}
+
+// rounds are how many shards it had each time the program settled with fewer, since it had settled
+// so many times.
+func (r *tested) rounds(since, had int) (left []int) {
+	for _, n := range (*r.counts.Load())[since:] {
+		if n < had {
+			left, had = append(left, n), n
+		}
+	}
+	return left
+}
+
+// leaves tells it to hand its shards over, and says when it has.
+func (r *tested) leaves() (left <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Leave(r.w.t.Context())
+	}()
+	return done
+}
+
 // lost is how many shards it lost, by its metric.
 func (r *tested) lost() float64 {
 	var m dto.Metric
@@ -158,6 +199,22 @@ func (r *tested) lost() float64 {
 		r.w.t.Fatal(err)
 	}
 	return m.GetCounter().GetValue()
+}
+
+// apart returns the causes why it takes no part, by its metric.
+func (r *tested) apart() (causes []string) {
+	families, err := r.registry.Gather()
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "secretsync_replica_apart" && m.GetGauge().GetValue() == 1 {
+				causes = append(causes, m.GetLabel()[0].GetValue())
+			}
+		}
+	}
+	return causes
 }
 
 func (w *world) tenants() []gitstore.TenantName {
@@ -263,6 +320,15 @@ func (w *world) shared(replicas ...*tested) {
 	})
 }
 
+// expectsAll waits until a replica has, or is to have, all shards.
+func (w *world) expectsAll(r *tested) {
+	w.t.Helper()
+	w.eventually(r.Name+" expects all shards", func() bool {
+		h := r.Holding()
+		return !slices.ContainsFunc(w.tenants(), func(n gitstore.TenantName) bool { return !h.Has(n) && !h.Comes(n) })
+	})
+}
+
 func (w *world) leases() []string {
 	w.t.Helper()
 	list, err := w.cluster.Admin.CoordinationV1().Leases(w.namespace).List(context.Background(), meta.ListOptions{})
@@ -274,23 +340,6 @@ func (w *world) leases() []string {
 		names = append(names, l.Name)
 	}
 	return names
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // skewing moves the times in what is written.
@@ -324,4 +373,49 @@ func (s skewing) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
 	return s.next.RoundTrip(r)
+}
+
+// late has what a replica writes arrive after so long, or never; it hears nothing of it meanwhile.
+type late struct {
+	by   time.Duration
+	lose bool
+	on   atomic.Bool
+	next http.RoundTripper
+}
+
+func (l *late) option(_ *tested, _ *Config, c *rest.Config) {
+	c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		l.next = next
+		return l
+	})
+}
+
+func (l *late) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodPut || !l.on.Load() {
+		return l.next.RoundTrip(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	r.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	type outcome struct {
+		response *http.Response
+		err      error
+	}
+	answered := make(chan outcome, 1)
+	sent := r.Clone(context.WithoutCancel(r.Context()))
+	sent.Body = io.NopCloser(strings.NewReader(string(body)))
+	if !l.lose {
+		time.AfterFunc(l.by, func() {
+			response, err := l.next.RoundTrip(sent)
+			answered <- outcome{response, err}
+		})
+	}
+	select {
+	case o := <-answered:
+		return o.response, o.err
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
 }

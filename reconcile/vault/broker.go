@@ -16,7 +16,16 @@ import (
 	"golang.org/x/time/rate"
 	"k8s.io/utils/clock"
 
+	"secretsync/gitstore/sleeper"
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/vault/access"
+	"secretsync/reconcile/vault/kv"
+)
+
+// Defaults of [Options].
+const (
+	DefaultInterval    = time.Minute
+	DefaultConcurrency = 32
 )
 
 // Options are what a [Broker] works with besides its configuration.
@@ -29,8 +38,8 @@ type Options struct {
 	// Shared is what the brokers of a process have in common. Nil: nothing.
 	Shared *Shared
 
-	Clock clock.WithTicker // nil is the real clock
-	Log   *slog.Logger     // nil discards
+	Clock clock.WithDelayedExecution // nil is the real clock
+	Log   *slog.Logger               // nil discards
 
 	// Requested is told of every request that was answered or failed: its kind
 	// (data, metadata, login, renew, lookup, revoke, mount, unwrap, events) and its
@@ -60,13 +69,13 @@ type Broker struct {
 	o   Options
 	log *slog.Logger
 
-	down    atomic.Pointer[fault.Outage]
-	pending chan struct{} // holds one where the loop has to look again
+	down atomic.Pointer[fault.Outage]
+	loop *sleeper.Sleeper // of work
 
 	mu   sync.Mutex
-	ctx  context.Context // of Run; nil before it and after its end
-	wg   sync.WaitGroup  // goroutines that Run waits for
-	cfg  Config
+	ctx  context.Context // of Start; nil before it and after its end
+	wg   sync.WaitGroup  // goroutines that the end waits for
+	cfg  access.Config
 	news []*Source // whose callbacks are to be made once mu is given up
 
 	interval    time.Duration
@@ -74,7 +83,8 @@ type Broker struct {
 	concurrency int
 	places      uint64 // counts the changes of where the values lie
 	logins      uint64 // counts the changes of how to log in, and where
-	client      *client
+	client      *access.Client
+	user        *access.User // of tokens
 	session     session
 	files       followed
 	version1    mountKind
@@ -90,9 +100,9 @@ type Broker struct {
 	values values
 }
 
-// New makes a broker that does nothing until it is Run. Sources can be had and
+// New makes a broker that does nothing until it is started. Sources can be had and
 // asked from the start.
-func New(cfg Config, o Options) *Broker {
+func New(cfg access.Config, o Options) *Broker {
 	if o.Shared == nil {
 		o.Shared = &Shared{}
 	}
@@ -102,7 +112,8 @@ func New(cfg Config, o Options) *Broker {
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	b := &Broker{o: o, pending: make(chan struct{}, 1)}
+	b := &Broker{o: o, user: access.NewUser(o.Clock)}
+	b.loop = sleeper.New(o.Clock, b.work)
 	b.log = o.Log.With("tenant", o.Tenant, "vault", cfg.Address)
 	now := o.Clock.Now()
 	b.down.Store(&fault.Outage{Fault: *fault.Transient(fault.Pending, fault.ReasonQueued, "logging in to Vault"), Since: now})
@@ -112,7 +123,7 @@ func New(cfg Config, o Options) *Broker {
 }
 
 // adopt sets what follows from a configuration at once.
-func (b *Broker) adopt(cfg Config, interval, least time.Duration, concurrency int) {
+func (b *Broker) adopt(cfg access.Config, interval, least time.Duration, concurrency int) {
 	if interval <= 0 {
 		interval = DefaultInterval
 	}
@@ -126,48 +137,49 @@ func (b *Broker) adopt(cfg Config, interval, least time.Duration, concurrency in
 		concurrency = min(concurrency, cfg.Connections)
 	}
 	b.cfg, b.interval, b.least, b.concurrency = cfg, interval, least, concurrency
-	b.reads.limit = b.o.Shared.limits.at(mount{cfg.Address, strings.Trim(cfg.Namespace, "/"), strings.Trim(cfg.Mount, "/")})
+	b.reads.limit = b.o.Shared.limits.Of(cfg)
 	b.reads.own = nil
 	if cfg.RequestsPerSecond > 0 {
 		b.reads.own = rate.NewLimiter(rate.Limit(cfg.RequestsPerSecond), max(1, int(cfg.RequestsPerSecond/20)))
 	}
 }
 
-// Run works until ctx ends, and returns when everything it started has ended.
-// Between two things to do it is one goroutine that sleeps.
-func (b *Broker) Run(ctx context.Context) {
+// Start has it work until ctx ends; ended is called when everything it started has
+// ended. Between two things to do it is a timer, and no goroutine.
+func (b *Broker) Start(ctx context.Context, ended func()) {
 	b.mu.Lock()
 	b.ctx = ctx
 	b.mu.Unlock()
-	for ctx.Err() == nil {
-		b.mu.Lock()
-		now := b.o.Clock.Now()
-		sleep := b.turn(now).Sub(now)
-		b.unlock()
-		if sleep <= 0 {
-			continue
-		}
-		timer := b.o.Clock.NewTimer(sleep)
-		select {
-		case <-ctx.Done():
-		case <-b.pending:
-		case <-timer.C():
-		}
-		timer.Stop()
+	b.loop.Start(ctx, func() { b.end(ctx); ended() })
+}
+
+// work does what is due by now, and returns how long nothing is.
+func (b *Broker) work(ctx context.Context) (rest time.Duration) {
+	if ctx.Err() != nil {
+		return 0 // Start ends it
 	}
+	b.mu.Lock()
+	now := b.o.Clock.Now()
+	rest = b.turn(now).Sub(now)
+	b.unlock()
+	return rest
+}
+
+// end waits for what was started, and gives back what the vault lent.
+func (b *Broker) end(ctx context.Context) {
 	b.mu.Lock()
 	b.ctx = nil // nothing begins any more
 	b.unlock()
 	b.wg.Wait()
 	b.mu.Lock()
-	c, held, down := b.client, b.session.grant, b.down.Load() != nil
+	c, held, down := b.client, b.session.Grant, b.down.Load() != nil
 	b.mu.Unlock()
 	if c == nil {
 		return
 	}
 	// So that a restart does not leave it behind.
 	b.giveBack(ctx, c, held, !down)
-	b.o.Shared.ways.giveBack(c.way)
+	b.o.Shared.ways.GiveBack(c.Way)
 }
 
 // turn begins everything that is due, and returns when to come back.
@@ -192,7 +204,7 @@ func (b *Broker) turn(now time.Time) time.Time {
 			at(when)
 		default:
 			b.session.busy = true
-			e := errand{what: what, client: b.client, held: b.session.grant, known: b.session.unwrapped, verify: b.session.refusals > 0, within: maxLookup, epoch: b.logins}
+			e := errand{what: what, client: b.client, held: b.session.Grant, known: b.session.unwrapped, verify: b.session.refusals > 0, within: access.MaxLookup, epoch: b.logins}
 			if b.session.again && b.session.because == pathDenied {
 				e.after = b.session.freshAt.Add(-time.Second)
 			}
@@ -209,7 +221,7 @@ func (b *Broker) turn(now time.Time) time.Time {
 	return next
 }
 
-// start runs f on a goroutine that Run waits for.
+// start runs f on a goroutine that the end waits for.
 func (b *Broker) start(f func(context.Context)) {
 	ctx := b.ctx
 	b.wg.Go(func() { f(ctx) })
@@ -233,18 +245,13 @@ func (b *Broker) unlock() {
 }
 
 // poke has the loop look again.
-func (b *Broker) poke() {
-	select {
-	case b.pending <- struct{}{}:
-	default:
-	}
-}
+func (b *Broker) poke() { b.loop.Wake() }
 
 // Configure takes in another configuration. What differs changes and nothing
 // else: where login, address and the namespace of the login are the same, the
 // session goes on; where only the place of the values differs, they are read
 // anew. Zero values of interval, least and concurrency are the defaults.
-func (b *Broker) Configure(cfg Config, interval, least time.Duration, concurrency int) {
+func (b *Broker) Configure(cfg access.Config, interval, least time.Duration, concurrency int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.poke()
@@ -257,7 +264,7 @@ func (b *Broker) Configure(cfg Config, interval, least time.Duration, concurrenc
 		b.replace(now)
 		b.files.due = now
 	}
-	if old.place() != cfg.place() {
+	if old.Place() != cfg.Place() {
 		changed = append(changed, "place")
 		b.places++
 		b.version1 = mountKind{}
@@ -267,33 +274,33 @@ func (b *Broker) Configure(cfg Config, interval, least time.Duration, concurrenc
 	if moved {
 		b.log = b.o.Log.With("tenant", b.o.Tenant, "vault", cfg.Address)
 	}
-	if moved || old.loginNamespace() != cfg.loginNamespace() || !reflect.DeepEqual(old.credentials(), cfg.credentials()) {
+	if moved || old.LoginNamespace() != cfg.LoginNamespace() || !reflect.DeepEqual(old.Credentials(), cfg.Credentials()) {
 		changed = append(changed, "login")
 		b.logins++
-		b.session.unwrapped = unwrapped{}
+		b.session.unwrapped = access.Unwrapped{}
 		b.session.refusals = 0
 		b.session.hurry()
 		if moved {
 			// No token goes to an address that did not give it.
-			if c, held := b.client, b.session.grant; b.ctx != nil && c != nil {
+			if c, held := b.client, b.session.Grant; b.ctx != nil && c != nil {
 				b.start(func(ctx context.Context) { b.giveBack(ctx, c, held, true) })
 			}
 			b.session.drop()
 			b.quietOutage(now)
-		} else if b.session.token != "" {
+		} else if b.session.Token != "" {
 			b.session.again, b.session.replaced, b.session.because = true, true, "the configuration changed"
 		}
 	}
-	if old.connection() != cfg.connection() {
+	if old.Connection() != cfg.Connection() {
 		changed = append(changed, "connection")
 		b.files.force, b.files.due = true, now
 		if moved && b.client != nil {
-			b.o.Shared.ways.giveBack(b.client.way)
+			b.o.Shared.ways.GiveBack(b.client.Way)
 			b.client = nil
 		}
 	}
 	if b.client != nil {
-		b.client = b.client.with(cfg)
+		b.client = b.client.With(cfg)
 		b.files.due = now
 	}
 	if len(changed) > 0 {
@@ -303,7 +310,7 @@ func (b *Broker) Configure(cfg Config, interval, least time.Duration, concurrenc
 
 // quietOutage says that a login is under way, where the vault was usable.
 func (b *Broker) quietOutage(now time.Time) {
-	b.setOutage(failed(answered, fault.Transient(fault.Pending, fault.ReasonQueued, "logging in to Vault"), ""), now)
+	b.setOutage(access.Failed(access.Answered, fault.Transient(fault.Pending, fault.ReasonQueued, "logging in to Vault"), ""), now)
 }
 
 // Reread looks at the files that the configuration names now; it happens by
@@ -314,7 +321,7 @@ func (b *Broker) Reread() {
 	defer b.mu.Unlock()
 	b.files.due = b.o.Clock.Now()
 	b.session.freshAt = time.Time{}
-	if b.session.token == "" {
+	if b.session.Token == "" {
 		b.session.hurry()
 	}
 	b.each(func(s *Source) {
@@ -357,33 +364,14 @@ func (b *Broker) Full(path string) string {
 	return strings.Join(slices.DeleteFunc([]string{mount, prefix, path}, func(s string) bool { return s == "" }), "/")
 }
 
-// place is where the values lie: Address, Namespace, Mount and Prefix.
-func (c Config) place() [4]string {
-	return [4]string{c.Address, strings.Trim(c.Namespace, "/"), strings.Trim(c.Mount, "/"), strings.Trim(c.Prefix, "/")}
-}
-
-// connection is what a connection is made by.
-func (c Config) connection() [5]string {
-	return [5]string{c.Address, c.CAFile, c.ServerName, c.ClientCertFile, c.ClientKeyFile}
-}
-
-// credentials is the part of the configuration that says how to log in.
-func (c Config) credentials() any {
-	login := Config{Token: c.Token, TokenFile: c.TokenFile, AppRole: c.AppRole, Kubernetes: c.Kubernetes, JWT: c.JWT, Cert: c.Cert}
-	if c.Cert != nil {
-		login.ClientCertFile, login.ClientKeyFile = c.ClientCertFile, c.ClientKeyFile
-	}
-	return login
-}
-
 // forget makes every value unknown, and has those that somebody looked at read
 // anew.
 func (b *Broker) forget() {
 	b.each(func(s *Source) {
 		looked := s.known || s.w != nil && s.w.held > 0
-		s.known, s.confirmed, s.fault, s.version, s.dataUntil = false, false, nil, Version{}, 0
+		s.known, s.confirmed, s.fault, s.version, s.dataUntil = false, false, nil, kv.Version{}, 0
 		if w := s.w; w != nil {
-			w.seen, w.confirmedTo, w.confirming, w.tries = Version{}, Version{}, time.Time{}, 0
+			w.seen, w.confirmedTo, w.confirming, w.tries = kv.Version{}, kv.Version{}, time.Time{}, 0
 			b.values.drop(s)
 		}
 		if looked {

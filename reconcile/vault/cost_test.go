@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"secretsync/examples/devstack"
+	"secretsync/reconcile/vault/access"
+	"secretsync/reconcile/vault/kv"
 )
 
 // costs is a world for benchmarks: paths with values and nothing else.
@@ -71,9 +73,10 @@ func BenchmarkColdReads(b *testing.B) {
 	b.Run("broker", func(b *testing.B) {
 		for b.Loop() {
 			ctx, cancel := context.WithCancel(context.Background())
-			broker := New(Config{Address: vault.Address, Mount: "secret", Prefix: prefix, Token: vault.RootToken}, Options{Interval: time.Hour})
+			broker := New(access.Config{Address: vault.Address, Mount: "secret", Prefix: prefix, Token: vault.RootToken}, Options{Interval: time.Hour})
 			var wg, left sync.WaitGroup
-			wg.Go(func() { broker.Run(ctx) })
+			wg.Add(1)
+			broker.Start(ctx, wg.Done)
 			left.Add(n)
 			for _, name := range names {
 				var r atomic.Pointer[Request]
@@ -118,7 +121,7 @@ func BenchmarkPolls(b *testing.B) {
 		var polls atomic.Int64
 		done := make(chan struct{}, 1)
 		ctx, cancel := context.WithCancel(context.Background())
-		broker := New(Config{Address: vault.Address, Mount: "secret", Prefix: prefix, Token: vault.RootToken}, Options{
+		broker := New(access.Config{Address: vault.Address, Mount: "secret", Prefix: prefix, Token: vault.RootToken}, Options{
 			Interval: time.Second,
 			Requested: func(kind, _ string, _ time.Duration) {
 				if kind == "metadata" && polls.Add(1)%(n*rounds) == 0 {
@@ -127,7 +130,8 @@ func BenchmarkPolls(b *testing.B) {
 			},
 		})
 		var wg sync.WaitGroup
-		wg.Go(func() { broker.Run(ctx) })
+		wg.Add(1)
+		broker.Start(ctx, wg.Done)
 		for _, name := range names {
 			broker.Source(name, nil).Look()
 		}
@@ -151,11 +155,11 @@ func BenchmarkFollowedPath(b *testing.B) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		broker := New(Config{}, Options{})
+		broker := New(access.Config{}, Options{})
 		sources := make([]*Source, n)
 		for i := range sources {
 			sources[i] = broker.Source("production/db-password", nil)
-			sources[i].known, sources[i].version = true, Version{1, string(append([]byte(nil), "2026-11-25T18:44:05.796123456Z"...))}
+			sources[i].known, sources[i].version = true, kv.Version{Number: 1, Created: string(append([]byte(nil), "2026-11-25T18:44:05.796123456Z"...))}
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)

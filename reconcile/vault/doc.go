@@ -12,12 +12,18 @@
 //	 (source.go, hint.go, events.go)          with one of their own)
 //	                 └──────► queue (readqueue.go) ◄──────┘
 //	                                │ at most Concurrency at once, no faster than
-//	                                ▼ the vault allows (limit.go)
+//	                                ▼ the vault allows (access.Limit)
 //	token, breaker ──────► one read a path ──────► State, Value ──────► changed()
-//	(session.go, login.go) (reads.go, client.go)   (learn.go, memory.go)
+//	(session.go)              (reads.go)            (learn.go, memory.go)
 //
 // The files that the configuration names are followed beside that
 // (followfiles.go); a change makes the connection or the login anew.
+//
+// The package decides what is asked of a vault and when. How it is asked is in its rooms:
+//
+//	access  the configuration, connections, requests and failures, rates, logins and tokens
+//	kv      values and their versions, as a KV version 2 engine holds them
+//	event   event notifications
 //
 // The rates are x/time/rate's, as the limiter of Vault's own Go client is; that
 // one has a fixed rate for each client, where ours is of a mount, shared by all

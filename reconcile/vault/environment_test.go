@@ -48,7 +48,8 @@ func TestVariablesOfTheVaultProgramsChangeNothing(t *testing.T) {
 			w.stop()
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			for _, header := range l.seen {
+			for _, request := range l.seen {
+				header := request.header
 				if header.Get("X-Vault-Token") == "operators-token" || header.Get("X-Operator") != "" || header.Get("X-Vault-Namespace") != "" {
 					t.Errorf("a request bears %v", header)
 				}

@@ -2,16 +2,15 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/vault/access"
+	"secretsync/reconcile/vault/event"
 )
 
 // events is what is known of following the vault's event notifications. They
@@ -26,7 +25,7 @@ import (
 // The broker's mutex guards it.
 type events struct {
 	stop       context.CancelFunc // of the connection, or of the attempt; nil where there is neither
-	http       *http.Client       // that it was made by
+	way        *access.Way        // that it was made by
 	generation uint32             // of the token
 	places     uint64
 
@@ -34,30 +33,18 @@ type events struct {
 	byPath map[string][]*Source // all sources while a connection is, or is asked for
 	due    time.Time            // when to ask for one
 	tries  int                  // that failed or did not last, in a row
-	ended  ending               // of the last one
-	told   ending               // what the log said of why there is none
+	ended  event.Ending         // of the last one
+	told   event.Ending         // what the log said of why there is none
 }
 
-// ending is why a connection ended, or none came.
-type ending uint8
-
 const (
-	lost        ending = iota
-	unsupported        // the vault has no such thing
-	unallowed          // the policy forbids it
-)
-
-const (
-	eventsAt = "sys/events/subscribe/kv*"
-
 	eventsFirst       = time.Second // the first pause
 	eventsMost        = time.Minute // the longest
 	eventsLasted      = time.Minute // after which the pauses are short again
 	eventsDenied      = 10 * time.Minute
 	eventsUnsupported = time.Hour
 
-	eventsPing   = 30 * time.Second // between two looks whether the other side is there
-	maxEventSize = 256 << 10
+	eventsPing = 30 * time.Second // between two looks whether the other side is there
 )
 
 // What came of a notification, as Options.Noticed is told.
@@ -80,7 +67,7 @@ func (b *Broker) Events() (wanted, followed bool) {
 func (b *Broker) followEvents(now time.Time) time.Time {
 	e := &b.events
 	if e.stop != nil {
-		if !b.cfg.Events || b.client == nil || e.http != b.client.way.http || e.generation != b.session.generation || e.places != b.places {
+		if !b.cfg.Events || b.client == nil || e.way != b.client.Way || e.generation != b.session.generation || e.places != b.places {
 			e.due, e.tries = now, 0
 			e.stop() // it says when it has ended
 		}
@@ -88,11 +75,11 @@ func (b *Broker) followEvents(now time.Time) time.Time {
 	}
 	switch {
 	case !b.cfg.Events:
-		e.byPath, e.due, e.told = nil, time.Time{}, lost
+		e.byPath, e.due, e.told = nil, time.Time{}, event.Lost
 		return never(now)
 	case !b.usable():
 		return never(now)
-	case e.places != b.places || e.ended == unallowed && e.generation != b.session.generation:
+	case e.places != b.places || e.ended == event.Unallowed && e.generation != b.session.generation:
 		e.due, e.tries = now, 0
 	}
 	if e.due.After(now) {
@@ -100,10 +87,10 @@ func (b *Broker) followEvents(now time.Time) time.Time {
 	}
 	var ctx context.Context
 	ctx, e.stop = context.WithCancel(b.ctx)
-	e.http, e.generation, e.places = b.client.way.http, b.session.generation, b.places
+	e.way, e.generation, e.places = b.client.Way, b.session.generation, b.places
 	e.byPath = make(map[string][]*Source)
 	b.each(e.enter)
-	c, token := b.client, b.session.token
+	c, token := b.client, b.session.Token
 	b.start(func(context.Context) { b.listen(ctx, c, token) })
 	return never(now)
 }
@@ -131,13 +118,13 @@ func (e *events) leave(s *Source) {
 }
 
 // listen follows the events over one connection until that ends.
-func (b *Broker) listen(ctx context.Context, c *client, token string) {
+func (b *Broker) listen(ctx context.Context, c *access.Client, token string) {
 	began := b.o.Clock.Now()
-	conn, why, detail := c.subscribe(ctx, token)
+	conn, why, detail := event.Subscribe(ctx, c, token)
 	if conn != nil {
 		b.mu.Lock()
 		b.events.open = ctx.Err() == nil
-		b.events.told = lost
+		b.events.told = event.Lost
 		b.mu.Unlock()
 		b.log.Info("vault event notifications are followed")
 		detail = b.receive(ctx, conn)
@@ -159,15 +146,15 @@ func (b *Broker) listen(ctx context.Context, c *client, token string) {
 	pause := min(eventsFirst<<min(e.tries, 10), eventsMost)
 	e.tries++
 	switch e.ended = why; why {
-	case unsupported:
+	case event.Unsupported:
 		pause = eventsUnsupported
 		if e.told != why {
 			b.log.Warn("vault has no event notifications (they are part of Vault Enterprise); changes are found by polling alone", "detail", detail)
 		}
-	case unallowed:
+	case event.Unallowed:
 		pause = eventsDenied
 		if e.told != why {
-			b.log.Warn("vault does not let the tenant's login follow event notifications; changes are found by polling alone. Its policy needs read on "+eventsAt+", and list and subscribe on the tenant's paths", "detail", detail)
+			b.log.Warn("vault does not let the tenant's login follow event notifications; changes are found by polling alone. Its policy needs read on "+event.At+", and list and subscribe on the tenant's paths", "detail", detail)
 		}
 	default:
 		b.log.Debug("vault event notifications ended", "detail", detail)
@@ -192,7 +179,7 @@ func (b *Broker) receive(ctx context.Context, conn *websocket.Conn) string {
 				return
 			case <-timer.C():
 			}
-			within, cancel := context.WithTimeout(ctx, DefaultTimeout)
+			within, cancel := context.WithTimeout(ctx, access.DefaultTimeout)
 			err := conn.Ping(within)
 			cancel()
 			if err != nil {
@@ -215,13 +202,13 @@ func (b *Broker) receive(ctx context.Context, conn *websocket.Conn) string {
 
 // notice has the path read that an event is about.
 func (b *Broker) notice(text []byte) string {
-	e, ok := parseEvent(text)
+	e, ok := event.Parse(text)
 	if !ok {
 		return EventUnreadable
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	path, ok := e.in(b.cfg)
+	path, ok := e.In(b.cfg)
 	if !ok {
 		return EventUnmatched
 	}
@@ -234,57 +221,4 @@ func (b *Broker) notice(text []byte) string {
 		return EventUnmatched
 	}
 	return EventMatched
-}
-
-// subscribe opens a connection over which the vault tells of every change in its
-// KV engines that the token may know of.
-func (c *client) subscribe(ctx context.Context, token string) (conn *websocket.Conn, why ending, detail string) {
-	within, cancel := context.WithTimeout(ctx, c.cfg.timeout())
-	defer cancel()
-	header := http.Header{"X-Vault-Request": yes, "X-Vault-Token": {token}}
-	if n := strings.Trim(c.cfg.Namespace, "/"); n != "" {
-		header["X-Vault-Namespace"] = []string{n}
-	}
-	to := c.base
-	to.Path = strings.TrimRight(to.Path, "/") + "/v1/" + eventsAt
-	to.RawQuery = "json=true"
-	began := time.Now() // of a request's duration, which no clock of a test decides
-	outcome := "ok"
-	for redirected := false; ; redirected = true {
-		conn, answer, err := websocket.Dial(within, to.String(), &websocket.DialOptions{HTTPClient: c.way.http, HTTPHeader: header})
-		if err == nil {
-			conn.SetReadLimit(maxEventSize)
-			c.request("events", outcome, began)
-			return conn, lost, ""
-		}
-		status := 0
-		if answer != nil {
-			status = answer.StatusCode
-			if next, bad := to.Parse(answer.Header.Get("Location")); !redirected && bad == nil && status/100 == 3 && next.Host != "" && (next.Scheme == "https" || next.Scheme == to.Scheme) {
-				to = *next // a standby sends us to the active node, never down from TLS
-				continue
-			}
-		}
-		switch {
-		case errors.Is(ctx.Err(), context.Canceled):
-			return nil, lost, ""
-		case status == http.StatusForbidden:
-			why, outcome = unallowed, string(fault.ReasonVaultForbidden)
-		case status/100 == 2, status == http.StatusBadRequest, status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
-			why, outcome = unsupported, "unsupported"
-		case status == http.StatusTooManyRequests:
-			outcome = "throttled"
-		default:
-			outcome = string(fault.ReasonVaultUnavailable)
-		}
-		c.request("events", outcome, began)
-		return nil, why, fault.Clean(err.Error())
-	}
-}
-
-// request tells what came of a request.
-func (c *client) request(kind, outcome string, began time.Time) {
-	if c.requested != nil {
-		c.requested(kind, outcome, time.Since(began))
-	}
 }

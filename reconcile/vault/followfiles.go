@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"secretsync/reconcile/vault/access"
 )
 
 // followed is what was last seen of the files that a configuration names.
@@ -12,8 +14,8 @@ type followed struct {
 	due        time.Time
 	busy       bool
 	force      bool // the connection is to be made anew whatever the files say
-	connection fingerprint
-	login      fingerprint // nil before the first look
+	connection access.Fingerprint
+	login      access.Fingerprint // nil before the first look
 }
 
 // followFiles looks at the files if it is time, on a goroutine of its own:
@@ -32,18 +34,18 @@ func (b *Broker) followFiles(now time.Time) (next time.Time) {
 	}
 	cfg, before, force := b.cfg, f.connection, f.force || b.client == nil
 	b.start(func(ctx context.Context) {
-		connection, login := fingerprintOf(cfg.connectionFiles()), fingerprintOf(cfg.loginFiles())
-		changes := connection.changes(before)
-		var id identity
-		var bad *failure
+		connection, login := cfg.ConnectionFingerprint(), cfg.LoginFingerprint()
+		changes := connection.Changes(before)
+		var id access.Identity
+		var bad *access.Failure
 		if force || len(changes) > 0 {
-			id, bad = cfg.identity()
+			id, bad = cfg.Identity()
 		}
 		b.mu.Lock()
 		defer b.poke()
 		defer b.unlock()
 		f.busy = false
-		if b.cfg.connection() != cfg.connection() || !reflect.DeepEqual(b.cfg.credentials(), cfg.credentials()) {
+		if b.cfg.Connection() != cfg.Connection() || !reflect.DeepEqual(b.cfg.Credentials(), cfg.Credentials()) {
 			f.due = time.Time{} // configured anew meanwhile
 			return
 		}
@@ -51,7 +53,7 @@ func (b *Broker) followFiles(now time.Time) (next time.Time) {
 		if force || len(changes) > 0 {
 			b.connect(id, bad, connection, changes, first)
 		}
-		loginChanges := login.changes(f.login)
+		loginChanges := login.Changes(f.login)
 		f.connection, f.login, f.force = connection, login, false
 		if len(loginChanges) > 0 && !first {
 			b.loginFilesChanged(loginChanges)
@@ -62,25 +64,25 @@ func (b *Broker) followFiles(now time.Time) (next time.Time) {
 
 // connect makes a client of what the files held. One that works is not given
 // up for files that are bad.
-func (b *Broker) connect(id identity, bad *failure, files fingerprint, changes []string, first bool) {
+func (b *Broker) connect(id access.Identity, bad *access.Failure, files access.Fingerprint, changes []string, first bool) {
 	now := b.o.Clock.Now()
 	if bad != nil {
-		if b.client == nil || b.client.made != b.cfg.connection() {
+		if b.client == nil || !b.client.Reaches(b.cfg) {
 			if b.client != nil {
-				b.o.Shared.ways.giveBack(b.client.way)
+				b.o.Shared.ways.GiveBack(b.client.Way)
 				b.client = nil
 			}
 			b.setOutage(bad, now)
 			return
 		}
-		b.log.Warn("vault files not taken in; the connection goes on as it was", "files", strings.Join(changes, " "), "cause", bad.Message, "detail", bad.detail)
+		b.log.Warn("vault files not taken in; the connection goes on as it was", "files", strings.Join(changes, " "), "cause", bad.Message, "detail", bad.Detail)
 		return
 	}
 	old := b.client
-	b.client = newClient(b.cfg, b.o.Shared.ways.take(b.cfg, id, files), b.o.Requested)
+	b.client = access.NewClient(b.cfg, b.o.Shared.ways.Take(b.cfg, id, files), b.o.Requested)
 	b.session.hurry()
 	if old != nil {
-		b.o.Shared.ways.giveBack(old.way)
+		b.o.Shared.ways.GiveBack(old.Way)
 	}
 	if !first && len(changes) > 0 {
 		b.log.Info("vault files changed; connecting anew", "files", strings.Join(changes, " "))
@@ -92,7 +94,7 @@ func (b *Broker) loginFilesChanged(changes []string) {
 	b.log.Info("vault files changed; logging in anew", "files", strings.Join(changes, " "))
 	s.refusals = 0
 	s.hurry()
-	if s.token != "" {
+	if s.Token != "" {
 		s.again, s.because = true, "its files changed"
 	}
 }

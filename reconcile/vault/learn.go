@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/vault/access"
+	"secretsync/reconcile/vault/kv"
 )
 
 // confirmFor is how long a vault has to keep to an answer that is older than
@@ -24,9 +26,6 @@ func (b *Broker) learn(r read, o outcome, now time.Time) {
 		s.w.tries = 0
 	}
 	version, f := o.version, o.f
-	if f != nil {
-		version = f.version
-	}
 	switch {
 	case f != nil && f.Reason == fault.ReasonValueTooLarge && version.IsZero():
 		// The answer itself was too long, so its version is not known: until
@@ -35,14 +34,14 @@ func (b *Broker) learn(r read, o outcome, now time.Time) {
 	case version.IsZero() && !s.version.IsZero():
 		w := s.demand()
 		w.remember(s.version)
-		w.confirming, w.confirmedTo = time.Time{}, Version{}
+		w.confirming, w.confirmedTo = time.Time{}, kv.Version{}
 		s.confirmed = false
 	case b.older(r, version, now):
 		return
 	}
 	if f == nil && !r.data && version == s.version && s.fault != nil && s.fault.Reason == fault.ReasonValueTooLarge {
 		// The metadata can't tell that its value is too long to be read.
-		f = &failure{Fault: *s.fault}
+		f = &access.Failure{Fault: *s.fault}
 	}
 	isNew := version != s.version
 	if isNew {
@@ -57,7 +56,7 @@ func (b *Broker) learn(r read, o outcome, now time.Time) {
 }
 
 // remember keeps in mind a version that was seen.
-func (w *demand) remember(v Version) {
+func (w *demand) remember(v kv.Version) {
 	if w.seen.IsZero() || w.seen.Before(v) {
 		w.seen = v
 	}
@@ -65,7 +64,7 @@ func (w *demand) remember(v Version) {
 
 // older handles an answer that is older than a version seen before. It reports
 // whether the answer is not to count (yet).
-func (b *Broker) older(r read, version Version, now time.Time) bool {
+func (b *Broker) older(r read, version kv.Version, now time.Time) bool {
 	s := r.s
 	if version.IsZero() {
 		return false
@@ -82,11 +81,11 @@ func (b *Broker) older(r read, version Version, now time.Time) bool {
 			if !w.confirming.IsZero() {
 				s.tell()
 			}
-			w.seen, w.confirming = Version{}, time.Time{}
+			w.seen, w.confirming = kv.Version{}, time.Time{}
 		}
 		if s.confirmed && version != s.version {
 			s.confirmed = false
-			s.w.confirmedTo = Version{}
+			s.w.confirmedTo = kv.Version{}
 		}
 		return false
 	}
@@ -106,7 +105,7 @@ func (b *Broker) older(r read, version Version, now time.Time) bool {
 		return true
 	}
 	b.log.Warn("vault keeps to an older version; it counts", "path", s.path, "version", version.Number, "seen", w.seen.Number)
-	w.confirmedTo, w.seen, w.confirming = w.seen, Version{}, time.Time{}
+	w.confirmedTo, w.seen, w.confirming = w.seen, kv.Version{}, time.Time{}
 	s.confirmed = true
 	s.tell()
 	return false
@@ -114,9 +113,9 @@ func (b *Broker) older(r read, version Version, now time.Time) bool {
 
 // stands sets what is known of a source: a version, or why there is none to
 // copy. A denial and a failure leave the version as it was.
-func (s *Source) stands(r read, version Version, f *failure, now time.Time) {
-	keeps := f != nil && f.kind != answered
-	if f != nil && f.kind == answered && f.Reason == fault.ReasonVaultForbidden {
+func (s *Source) stands(r read, version kv.Version, f *access.Failure, now time.Time) {
+	keeps := f != nil && f.Kind != access.Answered
+	if f != nil && f.Kind == access.Answered && f.Reason == fault.ReasonVaultForbidden {
 		keeps = true
 	}
 	if keeps {
@@ -127,13 +126,13 @@ func (s *Source) stands(r read, version Version, f *failure, now time.Time) {
 		copied := f.Fault
 		why = &copied
 	}
-	known := s.known || f == nil || f.kind != doubtful
+	known := s.known || f == nil || f.Kind != access.Doubtful
 	if known != s.known || version != s.version || !same(why, s.fault) {
 		s.stood = s.checked
 		s.known, s.version, s.fault = known, version, why
 		s.tell()
 	}
-	if f == nil || f.kind != doubtful {
+	if f == nil || f.Kind != access.Doubtful {
 		s.checked = now.UnixNano()
 	}
 	if w := s.w; w != nil && r.refresh != w.done {

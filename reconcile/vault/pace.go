@@ -10,6 +10,10 @@ import (
 // configuration does not say.
 const DefaultLeast = time.Second
 
+// longest is how long an interval may be: a definition may say centuries, which no sum
+// with a time can hold.
+const longest = 10 * 365 * 24 * time.Hour
+
 // Every says how often the source is polled, by those who use it: the shortest
 // interval that any of them asks for, and whether all of them ask for one. Where
 // some don't, the tenant's interval counts as theirs. Zero is that alone, as for
@@ -18,7 +22,7 @@ const DefaultLeast = time.Second
 func (s *Source) Every(shortest time.Duration, all bool) {
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
-	if shortest <= 0 {
+	if shortest = min(shortest, longest); shortest <= 0 {
 		shortest, all = 0, false
 	}
 	if s.closed || s.every == shortest && s.alone == all {

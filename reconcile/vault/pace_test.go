@@ -1,8 +1,11 @@
 package vault
 
 import (
+	"math"
 	"testing"
 	"time"
+
+	"secretsync/reconcile/vault/access"
 )
 
 func TestAPathIsPolledAtTheShortestIntervalOfThoseWhoUseIt(t *testing.T) {
@@ -20,7 +23,7 @@ func TestAPathIsPolledAtTheShortestIntervalOfThoseWhoUseIt(t *testing.T) {
 		"less than nothing":                        {-time.Second, true, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := New(Config{}, Options{Interval: time.Minute, Least: 2 * time.Second})
+			b := New(access.Config{}, Options{Interval: time.Minute, Least: 2 * time.Second})
 			s := b.Source("db", nil)
 			s.Every(c.shortest, c.all)
 			if got := s.pace(); got != c.want {
@@ -42,7 +45,7 @@ func TestAPathIsPolledAtTheShortestIntervalOfThoseWhoUseIt(t *testing.T) {
 
 func TestPathsWithAnIntervalOfTheirOwnArePolledOnceInItSpreadEvenly(t *testing.T) {
 	const tenth = 100 * time.Millisecond
-	b := New(Config{}, Options{Interval: time.Minute})
+	b := New(access.Config{}, Options{Interval: time.Minute})
 	for range 100 {
 		b.Source("urgent", nil).Every(time.Second, true)
 		b.Source("slow", nil).Every(time.Hour, true)
@@ -79,8 +82,23 @@ func TestPathsWithAnIntervalOfTheirOwnArePolledOnceInItSpreadEvenly(t *testing.T
 	}
 }
 
+// Whoever writes a definition says its interval: no time that is reckoned with it is one
+// that can't be, which would be over at once and for ever.
+func TestPathsWithAnIntervalOfCenturiesAreNotPolledAllTheTime(t *testing.T) {
+	b := New(access.Config{}, Options{Interval: time.Minute})
+	for range 100 {
+		b.Source("forgotten", nil).Every(math.MaxInt64, true)
+	}
+	now := b.o.Clock.Now()
+	for _, p := range b.paces.heap {
+		if p.at < now.UnixNano() || p.at+p.every < p.at {
+			t.Fatalf("polled at %s, and every %s", time.Unix(0, p.at), time.Duration(p.every))
+		}
+	}
+}
+
 func TestAnotherIntervalOfTheTenantsMovesPathsToWhereTheyBelong(t *testing.T) {
-	b := New(Config{}, Options{Interval: time.Minute})
+	b := New(access.Config{}, Options{Interval: time.Minute})
 	plain, shorter, longer := b.Source("a", nil), b.Source("b", nil), b.Source("c", nil)
 	shorter.Every(30*time.Second, false)
 	longer.Every(2*time.Minute, false)
@@ -95,7 +113,7 @@ func TestAnotherIntervalOfTheTenantsMovesPathsToWhereTheyBelong(t *testing.T) {
 		{time.Minute, time.Minute, [3]bool{false, false, false}},
 		{time.Hour, time.Minute, [3]bool{false, true, true}},
 	} {
-		b.Configure(Config{}, c.interval, c.least, 0)
+		b.Configure(access.Config{}, c.interval, c.least, 0)
 		for i, s := range []*Source{plain, shorter, longer} {
 			if own := s.slot == ownPace; own != c.own[i] {
 				t.Errorf("interval %s, least %s: path %s has a pace of its own: %v", c.interval, c.least, s.path, own)

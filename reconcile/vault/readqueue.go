@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"secretsync/reconcile/vault/access"
 )
 
 // class orders what waits to be read.
@@ -23,7 +25,7 @@ const periodicShare = 16
 
 // reads is what waits to be read and what is under way.
 type reads struct {
-	limit *limit        // what the vault takes
+	limit *access.Limit // what the vault takes
 	own   *rate.Limiter // what the configuration allows; nil is no bound
 
 	queue    [classes]fifo[*Source]
@@ -84,7 +86,7 @@ func (r *reads) take(now time.Time) time.Duration {
 			return wait
 		}
 	}
-	return r.limit.take(now)
+	return r.limit.Take(now)
 }
 
 // soonest is the more urgent of two classes; none is the least.

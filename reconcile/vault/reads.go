@@ -8,6 +8,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/vault/access"
+	"secretsync/reconcile/vault/kv"
 )
 
 func (b *Broker) allowed() int {
@@ -19,7 +21,7 @@ func (b *Broker) allowed() int {
 
 // usable reports whether a read may begin.
 func (b *Broker) usable() bool {
-	return b.ctx != nil && b.client != nil && b.session.token != "" && !b.session.doubt && b.down.Load() == nil
+	return b.ctx != nil && b.client != nil && b.session.Token != "" && !b.session.doubt && b.down.Load() == nil
 }
 
 // enqueue has a source read. It waits at most once, with the highest class it
@@ -69,7 +71,7 @@ func never(now time.Time) time.Time { return now.Add(time.Hour) }
 // read is one read under way.
 type read struct {
 	s          *Source
-	client     *client
+	client     *access.Client
 	token      string
 	generation uint32
 	places     uint64
@@ -83,9 +85,9 @@ type read struct {
 
 // outcome is what came of it.
 type outcome struct {
-	version Version
-	value   *Value // of a read of data
-	f       *failure
+	version kv.Version // the newest, also where f says that it is gone
+	value   *kv.Value  // of a read of data
+	f       *access.Failure
 }
 
 // reader reads what waits until nothing does. There are reads.reading of them.
@@ -104,7 +106,7 @@ func (b *Broker) reader(ctx context.Context) {
 		b.mu.Unlock()
 		o := b.doTraced(ctx, &r)
 		if o.value != nil && b.o.Read != nil {
-			b.o.Read(r.client.full(r.s.path), o.version.Number)
+			b.o.Read(r.client.Full(r.s.path), o.version.Number)
 		}
 		if o.f != nil && o.f.Reason == fault.ReasonValueNotFound {
 			o.f = b.notVersion1(ctx, r, o.f)
@@ -134,7 +136,7 @@ func (b *Broker) begin(now time.Time) (read, bool) {
 	}
 	r.queue[s.class].pop()
 	s.class, s.running, s.due, s.hinted = none, true, 0, false
-	next := read{s: s, client: b.client, token: b.session.token, generation: b.session.generation, places: b.places, began: now}
+	next := read{s: s, client: b.client, token: b.session.Token, generation: b.session.generation, places: b.places, began: now}
 	next.data = uint32(now.Unix()) < s.dataUntil || s.wantsValue()
 	next.wanted = s.wantsValue()
 	if w := s.w; w != nil {
@@ -150,12 +152,10 @@ func (b *Broker) begin(now time.Time) (read, bool) {
 
 func (r *read) do(ctx context.Context, now func() time.Time) (o outcome) {
 	if !r.data {
-		o.version, o.f = r.client.readMetadata(ctx, r.s.path, r.token, r.active, now())
+		o.version, o.f = kv.Metadata(ctx, r.client, r.s.path, r.token, r.active, now())
 		return o
 	}
-	if o.value, o.f = r.client.readData(ctx, r.s.path, r.token, r.active); o.f == nil {
-		o.version = o.value.Version
-	}
+	o.value, o.version, o.f = kv.Data(ctx, r.client, r.s.path, r.token, r.active)
 	return o
 }
 
@@ -179,24 +179,24 @@ func (b *Broker) finish(r read, o outcome, now time.Time) {
 		again = wanted
 		return
 	}
-	kind := answered
+	kind := access.Answered
 	if o.f != nil {
-		kind = o.f.kind
+		kind = o.f.Kind
 	}
-	if kind == answered {
+	if kind == access.Answered {
 		b.worked(r, now)
 	}
 	switch {
-	case kind == throttled:
+	case kind == access.Throttled:
 		b.throttle(o.f, now)
 		again = soonest(again, r.class(s))
-	case kind == doubtful:
+	case kind == access.Doubtful:
 		again = soonest(again, b.doubted(r, o.f, now))
-	case kind == denied && !r.data:
+	case kind == access.Denied && !r.data:
 		// Perhaps only the metadata is denied; the data tells.
 		s.dataUntil = uint32(now.Add(metadataAgain).Unix())
 		again = soonest(again, r.class(s))
-	case kind == denied || kind == invalidToken:
+	case kind == access.Denied || kind == access.InvalidToken:
 		if b.mayChange(r, o.f, now) {
 			s.parked = true
 			b.reads.parked = append(b.reads.parked, s)
@@ -204,7 +204,7 @@ func (b *Broker) finish(r read, o outcome, now time.Time) {
 			return
 		}
 		s.dataUntil = uint32(now.Add(metadataAgain).Unix())
-		s.stands(r, Version{}, o.f, now)
+		s.stands(r, kv.Version{}, o.f, now)
 	default:
 		b.learn(r, o, now)
 	}
@@ -239,7 +239,7 @@ func (r *read) class(s *Source) class {
 
 // worked notes that the vault answered a read.
 func (b *Broker) worked(r read, now time.Time) {
-	b.reads.limit.ok(now)
+	b.reads.limit.Ok(now)
 	if r.generation == b.session.generation {
 		b.session.refusals = 0
 	}
@@ -255,18 +255,18 @@ func (b *Broker) worked(r read, now time.Time) {
 }
 
 // throttle notes a 429: nothing is wrong, but it goes on more slowly.
-func (b *Broker) throttle(f *failure, now time.Time) {
+func (b *Broker) throttle(f *access.Failure, now time.Time) {
 	const quiet = 10 * time.Minute
-	slower := b.reads.limit.refused(now, f.After)
+	slower := b.reads.limit.Refused(now, f.After)
 	if slower && (b.reads.toldLimit.IsZero() || now.Sub(b.reads.toldLimit) > quiet) {
 		b.reads.toldLimit = now
-		b.log.Warn("vault limits the rate of requests; reads keep to it", "perSecond", b.reads.limit.rate(), "detail", f.detail)
+		b.log.Warn("vault limits the rate of requests; reads keep to it", "perSecond", b.reads.limit.Rate(), "detail", f.Detail)
 	}
 }
 
 // doubted handles a read that found the vault unavailable, be it only for this
 // path: the session finds out. Once is told to nobody.
-func (b *Broker) doubted(r read, f *failure, now time.Time) class {
+func (b *Broker) doubted(r read, f *access.Failure, now time.Time) class {
 	s := r.s
 	b.session.doubt = true
 	b.poke()
@@ -275,9 +275,9 @@ func (b *Broker) doubted(r read, f *failure, now time.Time) class {
 		return r.class(s)
 	}
 	if w.tries == 2 {
-		b.log.Debug("vault path not read", "path", s.path, "cause", f.Message, "detail", f.detail)
+		b.log.Debug("vault path not read", "path", s.path, "cause", f.Message, "detail", f.Detail)
 	}
-	s.stands(r, Version{}, f, now)
+	s.stands(r, kv.Version{}, f, now)
 	pause := min(retryFirst<<min(w.tries-2, 12), s.pace())
 	b.reads.later.add(s, now.Add(max(f.After, time.Duration(float64(pause)*(0.8+0.4*rand.Float64())))), wanted)
 	b.poke()
@@ -287,16 +287,16 @@ func (b *Broker) doubted(r read, f *failure, now time.Time) class {
 // mayChange reports whether a denial may be over after the login that is under
 // way, or one that it asks for: the role may have got a further policy, and the
 // token may have been revoked.
-func (b *Broker) mayChange(r read, f *failure, now time.Time) bool {
+func (b *Broker) mayChange(r read, f *access.Failure, now time.Time) bool {
 	s := &b.session
 	switch {
 	case r.generation != s.generation:
 		return true // it was read with a token that is replaced already
-	case f.kind == invalidToken:
+	case f.Kind == access.InvalidToken:
 		b.tokenRefused(r.generation, now)
 		b.poke()
 		return true
-	case s.token == "":
+	case s.Token == "":
 		return true
 	case b.cfg.Token != "":
 		return false
@@ -334,7 +334,7 @@ func (b *Broker) unpark() {
 
 // unparkIfIdle does so where no login is to come: it has ended meanwhile.
 func (b *Broker) unparkIfIdle() {
-	if b.session.token != "" && !b.session.again {
+	if b.session.Token != "" && !b.session.again {
 		b.unpark()
 	}
 }

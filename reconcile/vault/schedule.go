@@ -86,3 +86,14 @@ func (f *fifo[T]) pop() T {
 	}
 	return item
 }
+
+// retain drops the others, and gives their room back.
+func (f *fifo[T]) retain(these func(T) bool) {
+	kept := make([]T, 0, f.len())
+	for _, item := range f.items[f.first:] {
+		if these(item) {
+			kept = append(kept, item)
+		}
+	}
+	f.items, f.first = kept, 0
+}

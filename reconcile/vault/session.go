@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/vault/access"
 )
 
 // session is what is known of the login, and the breaker. At most one request
@@ -22,7 +23,7 @@ import (
 //
 // The broker's mutex guards it.
 type session struct {
-	grant
+	access.Grant
 	generation uint32    // counts the tokens
 	began      time.Time // of the login that gave the token
 	whole      time.Duration
@@ -43,7 +44,7 @@ type session struct {
 	jitter   float64
 	refusals int // tokens in a row that were refused before anything was read
 
-	unwrapped unwrapped
+	unwrapped access.Unwrapped
 	toldLogin string // what the log last said of a login that failed while a token was held
 }
 
@@ -72,7 +73,7 @@ func (s *session) next(down, waiting bool, interval time.Duration) (task, time.T
 	switch {
 	case s.busy:
 		return noTask, time.Time{}
-	case s.token == "":
+	case s.Token == "":
 		return logIn, s.retryAt(waiting, interval)
 	case down:
 		return probe, s.retryAt(waiting, interval)
@@ -82,7 +83,7 @@ func (s *session) next(down, waiting bool, interval time.Duration) (task, time.T
 		return logIn, s.retryAt(waiting, interval)
 	case s.renewAt.IsZero():
 		return noTask, time.Time{}
-	case s.renewable:
+	case s.Renewable:
 		return renew, s.renewAt
 	}
 	return logIn, s.renewAt
@@ -105,7 +106,7 @@ func (s *session) retryAt(waiting bool, interval time.Duration) time.Time {
 }
 
 // failed notes that a request of the session's own failed.
-func (s *session) failed(f *failure, now time.Time) {
+func (s *session) failed(f *access.Failure, now time.Time) {
 	denial := f.Reason == fault.ReasonVaultForbidden
 	if denial != s.denial {
 		s.tries = 0
@@ -126,13 +127,13 @@ func (s *session) lookupWithin() time.Duration {
 }
 
 // holds takes in a token.
-func (s *session) holds(g grant, began, now time.Time, canLogin bool) {
-	if g.token != s.token {
+func (s *session) holds(g access.Grant, began, now time.Time, canLogin bool) {
+	if g.Token != s.Token {
 		s.generation++
 	}
-	s.grant, s.began, s.whole = g, began, g.ttl
+	s.Grant, s.began, s.whole = g, began, g.TTL
 	s.renewAt = time.Time{}
-	if g.ttl > 0 && (g.renewable || canLogin) {
+	if g.TTL > 0 && (g.Renewable || canLogin) {
 		s.renewIn(g, now)
 	}
 	s.again, s.because, s.replaced, s.doubt = false, "", false, false
@@ -141,16 +142,16 @@ func (s *session) holds(g grant, began, now time.Time, canLogin bool) {
 
 // renewIn sets the time of the next renewal to two thirds of a lifetime, from when it
 // was told on.
-func (s *session) renewIn(g grant, now time.Time) {
+func (s *session) renewIn(g access.Grant, now time.Time) {
 	soonest := time.Second
-	if !s.leased {
+	if !s.Leased {
 		soonest = 10 * time.Second // a token that was given to us may come to its end
 	}
 	since := now
-	if !g.at.IsZero() {
-		since = g.at
+	if !g.At.IsZero() {
+		since = g.At
 	}
-	s.renewAt = since.Add(time.Duration(float64(g.ttl) * 2 / 3 * (0.9 + 0.2*rand.Float64())))
+	s.renewAt = since.Add(time.Duration(float64(g.TTL) * 2 / 3 * (0.9 + 0.2*rand.Float64())))
 	if earliest := now.Add(soonest); s.renewAt.Before(earliest) {
 		s.renewAt = earliest
 	}
@@ -158,17 +159,17 @@ func (s *session) renewIn(g grant, now time.Time) {
 
 // drop forgets the token.
 func (s *session) drop() {
-	s.grant, s.renewAt, s.again, s.replaced, s.doubt = grant{}, time.Time{}, false, false, false
+	s.Grant, s.renewAt, s.again, s.replaced, s.doubt = access.Grant{}, time.Time{}, false, false, false
 }
 
 // errand is a request of the session's own.
 type errand struct {
 	what   task
-	client *client
-	held   grant     // the token that there is
-	known  unwrapped // of a wrapping token
-	after  time.Time // a login that began before it does not do
-	verify bool      // a token is looked up before it is used
+	client *access.Client
+	held   access.Grant     // the token that there is
+	known  access.Unwrapped // of a wrapping token
+	after  time.Time        // a login that began before it does not do
+	verify bool             // a token is looked up before it is used
 	within time.Duration
 	epoch  uint64 // Broker.logins
 }
@@ -176,33 +177,33 @@ type errand struct {
 // carryOut does an errand. It runs on a goroutine of its own, one at a time.
 func (b *Broker) carryOut(ctx context.Context, e errand) {
 	began := b.o.Clock.Now()
-	var g grant
-	var f *failure
+	var g access.Grant
+	var f *access.Failure
 	grants, c := &b.o.Shared.grants, e.client
-	of := grants.enter(c.cfg)
-	defer grants.leave(of)
-	if e.what == renew && grants.moved(of, e.held.token) {
+	of := grants.Enter(c.Config)
+	defer grants.Leave(of)
+	if e.what == renew && grants.Moved(of, e.held.Token) {
 		e.what = logIn
 	}
 	switch e.what {
 	case logIn:
-		if g, began, f = grants.logIn(ctx, of, b, c, e.held.token, e.after, &e.known); f == nil && e.verify {
-			if _, refused := c.lookup(ctx, g.token, maxLookup); refused != nil && refused.kind == invalidToken {
-				grants.refused(g.token)
-				grants.letGo(b, g.token)
-				g, f = grant{}, refused.as("Vault does not accept the token that it gave for the tenant's login; check the role's settings, such as the addresses its tokens are bound to")
+		if g, began, f = grants.LogIn(ctx, of, b.user, c, e.held.Token, e.after, &e.known); f == nil && e.verify {
+			if _, refused := c.Lookup(ctx, g.Token, access.MaxLookup); refused != nil && refused.Kind == access.InvalidToken {
+				grants.Refused(g.Token)
+				grants.LetGo(b.user, g.Token)
+				g, f = access.Grant{}, refused.Saying("Vault does not accept the token that it gave for the tenant's login; check the role's settings, such as the addresses its tokens are bound to")
 			}
 		}
 	case renew:
-		g, f = grants.renew(ctx, of, b, c, e.held)
+		g, f = grants.Renew(ctx, of, b.user, c, e.held)
 	case probe:
-		f = grants.probe(ctx, of, b, c, e.held.token, e.within)
+		f = grants.Probe(ctx, of, b.user, c, e.held.Token, e.within)
 	}
 	b.mu.Lock()
 	s := &b.session
 	s.busy = false
 	now := b.o.Clock.Now()
-	var giveBack grant
+	var giveBack access.Grant
 	switch {
 	case ctx.Err() != nil:
 		giveBack = g
@@ -223,71 +224,71 @@ func (b *Broker) carryOut(ctx context.Context, e errand) {
 
 // loggedIn takes in the outcome of a login, and returns the token that it
 // replaces.
-func (b *Broker) loggedIn(g grant, f *failure, began, now time.Time) (old grant) {
+func (b *Broker) loggedIn(g access.Grant, f *access.Failure, began, now time.Time) (old access.Grant) {
 	s := &b.session
 	defer b.unpark()
 	if f == nil {
-		if s.token != g.token {
-			old = s.grant
+		if s.Token != g.Token {
+			old = s.Grant
 		}
 		if s.because != "" {
-			b.log.Info("logged in to the vault anew", "because", s.because, "changed", s.token != g.token)
+			b.log.Info("logged in to the vault anew", "because", s.because, "changed", s.Token != g.Token)
 		}
 		s.holds(g, began, now, b.cfg.Token == "")
 		s.toldLogin = ""
 		b.setOutage(nil, now)
 		return old
 	}
-	if f.kind == throttled {
+	if f.Kind == access.Throttled {
 		b.throttle(f, now)
 	}
 	s.failed(f, now)
-	if s.token != "" && !s.replaced {
+	if s.Token != "" && !s.replaced {
 		if s.toldLogin != f.Message {
 			s.toldLogin = f.Message
-			b.log.Warn("vault login failed; the token that is held stays in use", "because", s.because, "reason", f.Reason, "cause", f.Message, "detail", f.detail)
+			b.log.Warn("vault login failed; the token that is held stays in use", "because", s.because, "reason", f.Reason, "cause", f.Message, "detail", f.Detail)
 		}
-		s.doubt = s.doubt || f.kind == doubtful
+		s.doubt = s.doubt || f.Kind == access.Doubtful
 		if s.denial && (s.renewAt.IsZero() || s.renewAt.After(now)) {
 			s.again = false // the next change of the files, or the next denial, tries again
 			s.hurry()
 		}
-		return grant{}
+		return access.Grant{}
 	}
-	old = s.grant
+	old = s.Grant
 	s.drop()
-	if f.kind == throttled {
-		f = failed(throttled, fault.New(fault.Pending, fault.ReasonQueued, "Vault takes no login at the moment (429, too many requests); it is asked again"), f.detail)
+	if f.Kind == access.Throttled {
+		f = access.Failed(access.Throttled, fault.New(fault.Pending, fault.ReasonQueued, "Vault takes no login at the moment (429, too many requests); it is asked again"), f.Detail)
 	}
 	b.setOutage(f, now)
 	return old
 }
 
-func (b *Broker) renewed(g grant, f *failure, now time.Time) {
+func (b *Broker) renewed(g access.Grant, f *access.Failure, now time.Time) {
 	s := &b.session
 	canLogin := b.cfg.Token == ""
 	if f == nil {
-		s.at = g.at
+		s.At = g.At
 	}
 	switch {
-	case f == nil && canLogin && (g.ttl < s.whole*2/3 || !g.renewable):
+	case f == nil && canLogin && (g.TTL < s.whole*2/3 || !g.Renewable):
 		s.again, s.because = true, "the token nears its greatest lifetime"
 		s.renewAt = now.Add(renewRetry) // not reached unless the login is denied
-	case f == nil && g.ttl > 0:
+	case f == nil && g.TTL > 0:
 		s.renewIn(g, now)
 	case f == nil:
 		s.renewAt = time.Time{}
-	case f.kind == invalidToken:
+	case f.Kind == access.InvalidToken:
 		b.tokenRefused(s.generation, now)
-	case f.kind == throttled:
+	case f.Kind == access.Throttled:
 		b.throttle(f, now)
 		s.renewAt = now.Add(max(f.After, renewRetry))
-	case f.kind == doubtful:
+	case f.Kind == access.Doubtful:
 		s.renewAt = now.Add(renewRetry)
 		s.doubt = true
 	default:
-		b.log.Warn("vault token can't be renewed", "cause", f.Message, "detail", f.detail)
-		s.renewable = false
+		b.log.Warn("vault token can't be renewed", "cause", f.Message, "detail", f.Detail)
+		s.Renewable = false
 		s.renewAt = time.Time{}
 		if canLogin {
 			s.renewAt = now.Add(s.whole / 6)
@@ -295,20 +296,20 @@ func (b *Broker) renewed(g grant, f *failure, now time.Time) {
 	}
 }
 
-func (b *Broker) probed(f *failure, now time.Time) {
+func (b *Broker) probed(f *access.Failure, now time.Time) {
 	s := &b.session
 	s.doubt = false
 	switch {
-	case f != nil && f.kind == doubtful:
+	case f != nil && f.Kind == access.Doubtful:
 		s.failed(f, now)
 		b.setOutage(f, now)
 		return
-	case f != nil && f.kind == invalidToken:
+	case f != nil && f.Kind == access.InvalidToken:
 		// It answers again, but it may have lost our token, as a vault does that
 		// was restored.
 		b.tokenRefused(s.generation, now)
 		return
-	case f != nil && f.kind == throttled:
+	case f != nil && f.Kind == access.Throttled:
 		b.throttle(f, now)
 	}
 	// That it may not look says nothing of the token: the reads will.
@@ -320,11 +321,11 @@ func (b *Broker) probed(f *failure, now time.Time) {
 // due, at once unless the last one's token was refused as well.
 func (b *Broker) tokenRefused(generation uint32, now time.Time) {
 	s := &b.session
-	if s.generation != generation || s.token == "" {
+	if s.generation != generation || s.Token == "" {
 		return
 	}
-	b.o.Shared.grants.refused(s.token)
-	b.o.Shared.grants.letGo(b, s.token)
+	b.o.Shared.grants.Refused(s.Token)
+	b.o.Shared.grants.LetGo(b.user, s.Token)
 	s.refusals++ // from the second on, a token is looked up before it is used
 	s.drop()
 	s.hurry()
@@ -332,19 +333,19 @@ func (b *Broker) tokenRefused(generation uint32, now time.Time) {
 
 // giveBack lets go of a token, and has the vault revoke one that a login gave and that
 // nobody needs any more.
-func (b *Broker) giveBack(ctx context.Context, c *client, g grant, revoke bool) {
-	if last := b.o.Shared.grants.letGo(b, g.token); !last || !g.leased || !revoke {
+func (b *Broker) giveBack(ctx context.Context, c *access.Client, g access.Grant, revoke bool) {
+	if last := b.o.Shared.grants.LetGo(b.user, g.Token); !last || !g.Leased || !revoke {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if f := c.revoke(ctx, g.token); f != nil {
+	if f := c.Revoke(ctx, g.Token); f != nil {
 		b.log.Debug("vault token not given back", "reason", f.Reason)
 	}
 }
 
 // setOutage makes f the reason why nothing is asked of the vault; nil is none.
-func (b *Broker) setOutage(f *failure, now time.Time) {
+func (b *Broker) setOutage(f *access.Failure, now time.Time) {
 	old := b.down.Load()
 	if f == nil {
 		if old == nil {
@@ -367,7 +368,7 @@ func (b *Broker) setOutage(f *failure, now time.Time) {
 	if old == nil || old.Reason != f.Reason || old.Message != f.Message {
 		b.outageChanged = true
 		if f.Reason != fault.ReasonQueued {
-			b.log.Warn("vault unusable", "reason", f.Reason, "cause", f.Message, "detail", f.detail)
+			b.log.Warn("vault unusable", "reason", f.Reason, "cause", f.Message, "detail", f.Detail)
 			b.toldOutage = true
 		}
 	}

@@ -1,16 +1,8 @@
 package vault
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,18 +16,19 @@ import (
 func (w *world) token() string {
 	w.b.mu.Lock()
 	defer w.b.mu.Unlock()
-	return w.b.session.token
+	return w.b.session.Token
 }
 
 func TestAnAppRoleIsLoggedInOnceAndItsTokenRenewed(t *testing.T) {
 	t.Parallel()
 	proxy := new(proxyOf)
-	w := newWorld(t, proxy.before, withAppRole(4*time.Second))
+	// After two thirds of it the token is renewed: a machine may stall for some seconds without its running out.
+	w := newWorld(t, proxy.before, withAppRole(12*time.Second))
 	w.put("db", map[string]any{"a": "1"})
 	s := w.source("db")
 	w.holds(s, 1)
 	renewals, logins := counted(proxy.Proxy, about("/renew-self")), counted(proxy.Proxy, about("/login"))
-	w.until("three renewals", func() bool { return renewals.Load() >= 3 }) // it outlives its first lifetime
+	w.until("two renewals", func() bool { return renewals.Load() >= 2 }) // it outlives its first lifetime
 	v := w.put("db", map[string]any{"a": "2"})
 	w.holds(s, v)
 	if n := logins.Load(); n != 0 {
@@ -123,12 +116,13 @@ func TestAFurtherPolicyIsInForceAfterOneFreshLoginAnInterval(t *testing.T) {
 			if f := w.fails(shut, fault.ReasonVaultForbidden); !strings.Contains(f.Message, "secret/"+w.name+"/shut/db") || f.Again {
 				t.Errorf("%+v", f)
 			}
+			began := time.Now()
 			logins := counted(proxy.Proxy, about("/login"))
 			if test.interval < time.Minute {
-				began := time.Now()
-				w.until("three more logins", func() bool { return logins.Load() >= 3 })
+				// One may have been on its way when counting began: the second is the first that was decided on since.
+				w.until("four more logins", func() bool { return logins.Load() >= 4 })
 				if took := time.Since(began); took < 2*test.interval {
-					t.Errorf("three logins within %s", took)
+					t.Errorf("four logins within %s", took)
 				}
 			}
 			_, err := w.vault.Client.Logical().Write("auth/approle/role/"+w.name, map[string]any{"token_policies": []string{w.name, w.name + "-shut"}})
@@ -276,172 +270,6 @@ func TestFilesThatAreMissingOrBadAreAnOutageWithTheCause(t *testing.T) {
 			w.holds(s, 1)
 		})
 	}
-}
-
-// logins is a vault whose other ways to log in are played by the test: it looks
-// at what is sent to auth/<mount>/login and gives a real token for it.
-type logins struct {
-	*httptest.Server
-	w     *world
-	check func(r *http.Request, body map[string]any) error
-
-	mu    sync.Mutex
-	seen  []http.Header // of every request
-	count atomic.Int64
-}
-
-func (l *logins) handler(w *world) http.Handler {
-	upstream, err := url.Parse(w.vault.Address)
-	w.must(err)
-	forward := httputil.NewSingleHostReverseProxy(upstream)
-	l.w = w
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		l.mu.Lock()
-		l.seen = append(l.seen, r.Header.Clone())
-		l.mu.Unlock()
-		if l.check == nil || !strings.HasPrefix(r.URL.Path, "/v1/auth/") || !strings.HasSuffix(r.URL.Path, "/login") {
-			r.Header.Del("X-Vault-Namespace") // this Vault has none
-			forward.ServeHTTP(rw, r)
-			return
-		}
-		l.count.Add(1)
-		text, _ := io.ReadAll(r.Body)
-		var body map[string]any
-		err := json.Unmarshal(text, &body)
-		if err == nil {
-			err = l.check(r, body)
-		}
-		if err != nil {
-			rw.WriteHeader(http.StatusBadRequest)
-			json.NewEncoder(rw).Encode(map[string]any{"errors": []string{err.Error()}})
-			return
-		}
-		token, err := w.vault.Token(r.Context(), time.Hour, w.name)
-		if err != nil {
-			rw.WriteHeader(http.StatusInternalServerError)
-			return
-		}
-		json.NewEncoder(rw).Encode(map[string]any{"auth": map[string]any{"client_token": token, "lease_duration": 3600, "renewable": true}})
-	})
-}
-
-func (l *logins) before(w *world) {
-	w.t.Helper()
-	l.Server = httptest.NewServer(l.handler(w))
-	w.t.Cleanup(l.Server.Close)
-	w.cfg.Address = l.URL
-	w.must(w.vault.ReadPolicy(w.ctx, w.name, "secret", w.name))
-}
-
-func TestEachWayToLogInSendsWhatItNeeds(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		configure func(*world)
-		path      string
-		body      map[string]any
-	}{
-		"kubernetes": {
-			configure: func(w *world) {
-				w.cfg.Kubernetes = &KubernetesAuth{Mount: "clusters/staging", Role: "syncer", TokenFile: w.file("jwt", "ey.a.b\n")}
-			},
-			path: "/v1/auth/clusters/staging/login", body: map[string]any{"role": "syncer", "jwt": "ey.a.b"},
-		},
-		"jwt": {
-			configure: func(w *world) { w.cfg.JWT = &JWTAuth{Role: "syncer", TokenFile: w.file("jwt", "ey.a.b")} },
-			path:      "/v1/auth/jwt/login", body: map[string]any{"role": "syncer", "jwt": "ey.a.b"},
-		},
-		"an AppRole without a secret id": {
-			configure: func(w *world) { w.cfg.AppRole = &AppRole{Mount: "/machines/", RoleID: "r"} },
-			path:      "/v1/auth/machines/login", body: map[string]any{"role_id": "r"},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			l := &logins{check: func(r *http.Request, body map[string]any) error {
-				if got, want := fmt.Sprint(r.URL.Path, body), fmt.Sprint(test.path, test.body); got != want {
-					return fmt.Errorf("got %s, want %s", got, want)
-				}
-				return nil
-			}}
-			w := newWorld(t, l.before, func(w *world) { w.cfg.Token = ""; test.configure(w) })
-			w.put("db", map[string]any{"a": "1"})
-			w.holds(w.source("db"), 1)
-			if files := w.cfg.loginFiles(); len(files) > 0 {
-				// Another token in the file is another login, within an interval.
-				before := l.count.Load()
-				w.file("jwt", "ey.a.c")
-				w.until("another login", func() bool { return l.count.Load() > before })
-				w.logged("vault login failed", "stays in use")
-				if o := w.b.Outage(); o != nil {
-					t.Errorf("%+v", o)
-				}
-			}
-		})
-	}
-}
-
-func TestTheLoginMayBeAtAnotherNamespaceThanTheMount(t *testing.T) {
-	t.Parallel()
-	l := &logins{check: func(r *http.Request, _ map[string]any) error {
-		if r.Header.Get("X-Vault-Token") != "" {
-			return fmt.Errorf("a login with a token")
-		}
-		return nil
-	}}
-	w := newWorld(t, l.before, func(w *world) {
-		w.cfg.Token, w.cfg.JWT = "", &JWTAuth{Role: "r", TokenFile: w.file("jwt", "ey")}
-		w.cfg.Namespace, w.cfg.AuthNamespace = "teams/payments", "root"
-	})
-	w.put("db", map[string]any{"a": "1"})
-	w.holds(w.source("db"), 1)
-	w.stop()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if got := l.seen[0].Get("X-Vault-Namespace"); got != "" {
-		t.Errorf("the login went to %q", got)
-	}
-	if got := l.seen[1].Get("X-Vault-Namespace"); got != "teams/payments" {
-		t.Errorf("the read went to %q", got)
-	}
-	if got := l.seen[len(l.seen)-1].Get("X-Vault-Namespace"); got != "" {
-		t.Errorf("the token was given back at %q", got)
-	}
-}
-
-func TestAWrappedSecretIDIsUnwrappedOnce(t *testing.T) {
-	t.Parallel()
-	wrap := func(w *world) string {
-		client, err := w.vault.NewClient(w.vault.RootToken)
-		w.must(err)
-		client.SetWrappingLookupFunc(func(string, string) string { return "10m" })
-		secret, err := client.Logical().Write("auth/approle/role/"+w.name+"/secret-id", nil)
-		w.must(err)
-		return secret.WrapInfo.Token
-	}
-	w := newWorld(t, withAppRole(time.Hour), func(w *world) {
-		w.file("secret-id", wrap(w))
-		w.cfg.AppRole.Wrapped = true
-	})
-	w.put("db", map[string]any{"a": "1"})
-	s := w.source("db")
-	w.holds(s, 1)
-	token := w.token()
-	w.must(w.vault.Client.Auth().Token().RevokeTree(token))
-	w.until("another login with the same secret id", func() bool { return w.token() != token && w.token() != "" })
-
-	// One that was used by somebody else is told.
-	used := wrap(w)
-	_, err := w.vault.Client.Logical().Unwrap(used)
-	w.must(err)
-	w.file("secret-id", used)
-	line := w.logged("vault login failed", "was used before or has expired")
-	if strings.Contains(line, used) {
-		t.Error("the wrapping token is in the log")
-	}
-	w.file("secret-id", wrap(w))
-	token = w.token()
-	w.until("a login with the new one", func() bool { return w.token() != token && w.token() != "" })
-	w.holds(s, 1)
 }
 
 func TestATokenThatMayNotLookAtItselfIsTakenAsItIs(t *testing.T) {

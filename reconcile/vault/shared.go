@@ -1,5 +1,7 @@
 package vault
 
+import "secretsync/reconcile/vault/access"
+
 // Shared is what the brokers of a process have in common, so that many tenants who
 // reach a vault in one way cost it, and us, hardly more than one does:
 //
@@ -13,7 +15,7 @@ package vault
 // Values, polls and faults are each broker's own, and so is what a broker makes of a
 // login that fails. The zero value is ready.
 type Shared struct {
-	limits limits
-	ways   ways
-	grants grants
+	limits access.Limits
+	ways   access.Ways
+	grants access.Grants
 }

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"secretsync/examples/devstack"
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/vault/access"
 )
 
 // crowd are many tenants that reach one vault in one way.
@@ -43,7 +45,7 @@ func (c *crowd) tokens() map[string]int {
 	count := make(map[string]int)
 	for _, w := range c.brokers {
 		w.b.mu.Lock()
-		count[w.b.session.token]++
+		count[w.b.session.Token]++
 		w.b.mu.Unlock()
 	}
 	return count
@@ -80,16 +82,14 @@ func TestBrokersWithOneLoginLogInOnce(t *testing.T) {
 	if n := len(c.tokens()); n != 1 {
 		t.Errorf("they have %d tokens", n)
 	}
-	c.shared.ways.mu.Lock()
-	if n := len(c.shared.ways.of); n != 1 {
+	if n := c.shared.ways.InUse(); n != 1 {
 		t.Errorf("they reach it by %d ways", n)
 	}
-	c.shared.ways.mu.Unlock()
 
 	// One that has another login has a session of its own.
 	w := newWorldOn(t, c.stack, func(w *world) { w.o.Shared = &c.shared })
 	w.up()
-	if token := w.b.session.token; c.tokens()[token] != 0 {
+	if token := w.b.session.Token; c.tokens()[token] != 0 {
 		t.Error("another login has the same token")
 	}
 
@@ -107,9 +107,41 @@ func TestBrokersWithOneLoginLogInOnce(t *testing.T) {
 		t.Errorf("the last one revoked %d times", n)
 	}
 	w.stop()
-	if n := len(c.shared.ways.of) + len(c.shared.grants.of) + len(c.shared.grants.tokens); n != 0 {
+	logins, tokens := c.shared.grants.InUse()
+	if n := c.shared.ways.InUse() + logins + tokens; n != 0 {
 		t.Errorf("%d things are kept of brokers that ended", n)
 	}
+}
+
+// What works once more because its context ended may find that it has, and be called again. What a
+// broker gives back it gives back once all the same: else it would be the other's.
+func TestABrokerThatEndsGivesBackOnlyWhatIsItsOwn(t *testing.T) {
+	t.Parallel()
+	var revoked atomic.Int64
+	c := newCrowd(t, 2, withAppRole(time.Hour), func(w *world) {
+		w.o.Requested = func(kind, _ string, _ time.Duration) {
+			if kind == "revoke" {
+				revoked.Add(1)
+			}
+		}
+	})
+	c.up()
+	leaves := c.brokers[1]
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 3 {
+		leaves.b.work(ended)
+	}
+	leaves.stop()
+	for range 3 {
+		leaves.b.work(ended)
+	}
+	logins, tokens := c.shared.grants.InUse()
+	if ways := c.shared.ways.InUse(); ways != 1 || logins != 1 || tokens != 1 || revoked.Load() != 0 {
+		t.Errorf("the one that stays has %d ways, %d logins and %d tokens, and %d were revoked", ways, logins, tokens, revoked.Load())
+	}
+	c.put("db", map[string]any{"a": "1"})
+	c.holds(c.source("db"), 1)
 }
 
 func TestARefusedTokenIsGoodForNobody(t *testing.T) {
@@ -181,8 +213,8 @@ func TestACrowdThatFindsTheVaultDownAsksFewTimes(t *testing.T) {
 		w.down(fault.ReasonVaultUnavailable)
 	}
 	c.until("ten probes more", func() bool { return probes.Load() > 10 })
-	most := 2 + int64(time.Since(began)/moment)
-	if n := probes.Load(); n > most {
+	const moment = 100 * time.Millisecond // for which an answer counts for others
+	if n := probes.Load(); n > 2+int64(time.Since(began)/moment) {
 		t.Errorf("30 brokers asked %d times in %s", n, time.Since(began))
 	}
 	proxy.Clear()
@@ -253,7 +285,7 @@ func TestWheelsThatBeginTogetherPollApart(t *testing.T) {
 }
 
 func TestFewSourcesNeedFewSlots(t *testing.T) {
-	b := New(Config{}, Options{Interval: time.Hour})
+	b := New(access.Config{}, Options{Interval: time.Hour})
 	var sources []*Source
 	for range fewest {
 		sources = append(sources, b.Source("db", nil))
@@ -271,8 +303,9 @@ func TestFewSourcesNeedFewSlots(t *testing.T) {
 
 func TestATokenIsRenewedOnceForAll(t *testing.T) {
 	t.Parallel()
+	const lifetime = 12 * time.Second // a token that runs out because the machine stalls is not renewed
 	var renewals atomic.Int64
-	c := newCrowd(t, 1, withAppRole(3*time.Second))
+	c := newCrowd(t, 1, withAppRole(lifetime))
 	for range 9 {
 		c.brokers = append(c.brokers, newWorldOn(t, c.stack, func(w *world) {
 			w.cfg, w.o.Shared = c.cfg, &c.shared
@@ -288,7 +321,7 @@ func TestATokenIsRenewedOnceForAll(t *testing.T) {
 	at := func(w *world) time.Time {
 		w.b.mu.Lock()
 		defer w.b.mu.Unlock()
-		return w.b.session.at
+		return w.b.session.At
 	}
 	for range 2 {
 		before := make(map[*world]time.Time)
@@ -300,8 +333,7 @@ func TestATokenIsRenewedOnceForAll(t *testing.T) {
 		}
 	}
 	// The soonest that one renews is at 0.6 of the lifetime.
-	most := 1 + int64(time.Since(began)/(3*time.Second*6/10))
-	if n := renewals.Load(); n == 0 || n > most || len(c.tokens()) != 1 {
+	if n := renewals.Load(); n == 0 || n > 1+int64(time.Since(began)/(lifetime*6/10)) || len(c.tokens()) != 1 {
 		t.Errorf("10 brokers with %d tokens renewed %d times in %s", len(c.tokens()), n, time.Since(began))
 	}
 }

@@ -7,37 +7,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/vault/kv"
 )
-
-// Version names one version of a value. Both parts together tell apart a path
-// that was removed and began again at 1.
-type Version struct {
-	Number  int
-	Created string // created_time, as the vault wrote it
-}
-
-// IsZero reports whether it names none.
-func (v Version) IsZero() bool { return v.Number == 0 }
-
-// Before reports whether v was made before w, by what the vault says of when.
-// Of times that can't be read none is before another.
-func (v Version) Before(w Version) bool {
-	if v.Created == w.Created {
-		return false
-	}
-	a, err := time.Parse(time.RFC3339Nano, v.Created)
-	if err != nil {
-		return false
-	}
-	b, err := time.Parse(time.RFC3339Nano, w.Created)
-	return err == nil && a.Before(b)
-}
 
 // State is what is known of a path's value.
 type State struct {
 	// Version is the newest one known, also where Fault says that it can't be
 	// copied; zero while there is none.
-	Version Version
+	Version kv.Version
 	// Fault is why there is no value to copy: ValueNotFound, ValueDeleted,
 	// ValueTooLarge to be read, VaultForbidden, or VaultUnavailable where the
 	// vault works but not for this path. Nil where there is one, or nothing is
@@ -68,7 +45,7 @@ type Source struct {
 	changed func()
 
 	// Guarded by the broker's mutex.
-	version   Version
+	version   kv.Version
 	fault     *fault.Fault
 	w         *demand
 	checked   int64         // nanoseconds of Unix time
@@ -91,11 +68,12 @@ type Source struct {
 // demand is what somebody wants of a source: its value, a fresh answer, or to
 // know whether an answer that is older than one seen before is right.
 type demand struct {
-	held    int    // requests
-	value   *Value // of Source.version; nil where it is not in memory
-	wanted  bool   // somebody looked for the value since it was dropped
-	asked   uint32 // counts the calls of Refresh
-	done    uint32 // the last that was answered
+	held    int       // requests
+	value   *kv.Value // of Source.version; nil where it is not in memory
+	number  uint64    // of the value, among all that were ever in memory
+	wanted  bool      // somebody looked for the value since it was dropped
+	asked   uint32    // counts the calls of Refresh
+	done    uint32    // the last that was answered
 	askedAt time.Time
 	cause   trace.SpanContext // of the first who asked for the value
 	tries   int               // reads that found the vault unavailable, in a row
@@ -103,10 +81,10 @@ type demand struct {
 	// seen is a version that was made after Source.version: it was answered
 	// before, or a copy bears it. confirming is since when older answers came;
 	// confirmedTo is what seen was when the vault had kept to its answer.
-	seen        Version
+	seen        kv.Version
 	confirming  time.Time
 	pauses      int
-	confirmedTo Version
+	confirmedTo kv.Version
 }
 
 // demand returns what is wanted of the source, to be added to.
@@ -187,7 +165,7 @@ func (s *Source) Refresh() {
 // refreshed has a login tried again that was denied: whoever asks for a read
 // may have mended it.
 func (b *Broker) refreshed(now time.Time) {
-	if s := &b.session; s.token == "" && s.denial && now.Sub(s.failedAt) >= denialFirst {
+	if s := &b.session; s.Token == "" && s.denial && now.Sub(s.failedAt) >= denialFirst {
 		s.hurry()
 		b.files.due = now
 		b.poke()
@@ -198,7 +176,7 @@ func (b *Broker) refreshed(now time.Time) {
 // The vault is asked again, with pauses, until it answers one that is no older
 // than seen, or has kept to its answer for some ten seconds: then State.Confirmed.
 // To say the same again costs nothing.
-func (s *Source) Confirm(seen Version) {
+func (s *Source) Confirm(seen kv.Version) {
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
 	if s.closed || !s.version.Before(seen) {
@@ -208,7 +186,7 @@ func (s *Source) Confirm(seen Version) {
 	if s.confirmed && !w.confirmedTo.Before(seen) || !w.confirming.IsZero() && !w.seen.Before(seen) {
 		return
 	}
-	w.seen, w.confirmedTo, w.confirming, w.pauses = seen, Version{}, s.b.o.Clock.Now(), 0
+	w.seen, w.confirmedTo, w.confirming, w.pauses = seen, kv.Version{}, s.b.o.Clock.Now(), 0
 	s.confirmed = false
 	s.due = 0
 	s.b.enqueue(s, wanted)
@@ -259,7 +237,7 @@ type Request struct {
 // not read yet, or dropped because the values in memory were too many; it is
 // then read, and changed tells when to look again. Where State.Fault says that
 // there is none, none comes.
-func (r *Request) Value() (*Value, bool) {
+func (r *Request) Value() (*kv.Value, bool) {
 	s := r.s
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/vault/access"
 )
 
 // authority signs certificates of a test.
@@ -168,7 +169,7 @@ func TestAClientCertificateLogsInAndIsFollowed(t *testing.T) {
 		return nil
 	}
 	w := newWorld(t, s.start, func(w *world) {
-		w.cfg.Token, w.cfg.Cert = "", &CertAuth{Role: "syncer"}
+		w.cfg.Token, w.cfg.Cert = "", &access.CertAuth{Role: "syncer"}
 		w.cfg.CAFile = w.file("ca", ca.pem)
 		crt, key := ca.issue("one")
 		w.cfg.ClientCertFile, w.cfg.ClientKeyFile = w.file("crt", crt), w.file("key", key)

@@ -17,7 +17,7 @@ func (b *Broker) doTraced(ctx context.Context, r *read) outcome {
 	}
 	ctx, span := b.o.Tracer.Start(trace.ContextWithSpanContext(ctx, r.cause), "vault read", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("secretsync.tenant", b.o.Tenant),
-		attribute.String("secretsync.vault_path", r.client.full(r.s.path)),
+		attribute.String("secretsync.vault_path", r.client.Full(r.s.path)),
 	))
 	defer span.End()
 	o := r.do(ctx, b.o.Clock.Now)

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -15,11 +14,15 @@ import (
 	"time"
 
 	"secretsync/examples/devstack"
+	"secretsync/examples/devstack/testlog"
 	"secretsync/reconcile/fault"
+	"secretsync/reconcile/vault/access"
+	"secretsync/reconcile/vault/kv"
 )
 
-// deadline bounds every wait of a test: what takes longer has failed.
-const deadline = 30 * time.Second
+// deadline bounds every wait of a test: what takes longer has failed. Nothing that is waited for takes a
+// few seconds; on a machine on which much else runs it may.
+const deadline = time.Minute
 
 var (
 	worlds atomic.Int64
@@ -48,10 +51,10 @@ type world struct {
 	vault   *devstack.Vault
 	name    string
 	dir     string
-	cfg     Config
+	cfg     access.Config
 	o       Options
 	b       *Broker
-	logs    *logs
+	logs    *testlog.Log
 	changes chan struct{} // something changed
 	stop    func()
 }
@@ -71,9 +74,9 @@ func newWorldOn(t *testing.T, stack *devstack.Stack, options ...option) *world {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	w := &world{t: t, ctx: ctx, stack: stack, vault: stack.Vault, logs: &logs{}, dir: t.TempDir(), changes: make(chan struct{}, 1)}
+	w := &world{t: t, ctx: ctx, stack: stack, vault: stack.Vault, logs: &testlog.Log{}, dir: t.TempDir(), changes: make(chan struct{}, 1)}
 	w.name = fmt.Sprintf("t%d-%d", os.Getpid(), worlds.Add(1))
-	w.cfg = Config{Address: w.vault.Address, Mount: "secret", Prefix: w.name, Token: w.vault.RootToken, Timeout: 5 * time.Second}
+	w.cfg = access.Config{Address: w.vault.Address, Mount: "secret", Prefix: w.name, Token: w.vault.RootToken, Timeout: 5 * time.Second}
 	w.o = Options{
 		Tenant: w.name, Interval: time.Second,
 		Log:     slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -97,13 +100,13 @@ func newWorldOn(t *testing.T, stack *devstack.Stack, options ...option) *world {
 func (w *world) run() {
 	ctx, cancel := context.WithCancel(w.ctx)
 	ended := make(chan struct{})
-	go func() { defer close(ended); w.b.Run(ctx) }()
+	w.b.Start(ctx, func() { close(ended) })
 	w.stop = sync.OnceFunc(func() {
 		cancel()
 		select {
 		case <-ended:
 		case <-time.After(deadline):
-			w.t.Error("Run did not end")
+			w.t.Error("the broker did not end")
 		}
 	})
 }
@@ -145,7 +148,7 @@ func withAppRole(lifetime time.Duration) option {
 		w.must(w.vault.ReadPolicy(w.ctx, w.name, "secret", w.name))
 		role, id, err := w.vault.AppRole(w.ctx, w.name, lifetime, w.name)
 		w.must(err)
-		w.cfg.Token, w.cfg.AppRole = "", &AppRole{RoleID: role, SecretIDFile: w.file("secret-id", id)}
+		w.cfg.Token, w.cfg.AppRole = "", &access.AppRole{RoleID: role, SecretIDFile: w.file("secret-id", id)}
 	}
 }
 
@@ -184,11 +187,11 @@ func (w *world) until(what string, holds func() bool) {
 }
 
 // holds waits until a source is at a version, and returns its value.
-func (w *world) holds(s *Source, version int) *Value {
+func (w *world) holds(s *Source, version int) *kv.Value {
 	w.t.Helper()
 	r := s.Request()
 	defer r.Release()
-	var v *Value
+	var v *kv.Value
 	w.until(fmt.Sprintf("%s at version %d", s.Path(), version), func() bool {
 		got, ok := r.Value()
 		v = got
@@ -277,22 +280,4 @@ func counted(p *devstack.Proxy, match func(*http.Request) bool) *atomic.Int64 {
 
 func about(part string) func(*http.Request) bool {
 	return func(r *http.Request) bool { return strings.Contains(r.URL.Path, part) }
-}
-
-// logs collects a log.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }

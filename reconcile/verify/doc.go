@@ -10,7 +10,7 @@
 // Nothing stands still while it looks, so that a difference alone proves
 // nothing. A status is judged only if it was the same before and after the
 // rest was looked at, and a difference counts only if each further look finds it
-// again until the server has had its time:
+// again until the server has had its time, and several did:
 //
 //	found first ──looked at again, and again──▶ still there when the time is over: a lie
 //	     │

@@ -15,6 +15,7 @@ const (
 	labelManagedBy    = "app.kubernetes.io/managed-by"
 	labelTenant       = "secretsync.dev/tenant"
 	labelName         = "secretsync.dev/name"
+	recordSuffix      = ".merge.secretsync.dev/stamp" // of a definition's share, after its name
 	annotationCommit  = "secretsync.dev/commit"
 	annotationPath    = "secretsync.dev/vault-path"
 	annotationVersion = "secretsync.dev/vault-version"
@@ -325,7 +326,7 @@ func causeGone(f *facts) (finds string, learns learning) {
 			return "no Secret of a newer format stands there", byPolling
 		}
 	case "TargetConflict":
-		if copySeen && len(f.rivals) == 0 && !f.othersCopy() {
+		if copySeen && len(f.rivals) == 0 && !f.othersCopy() && (f.want.merged || !f.shared()) {
 			return "nothing else asks for this Secret", atOnce
 		}
 	case "TypeMismatch":
@@ -391,16 +392,17 @@ func judgeBorne(f *facts, note func(Kind, finding)) {
 }
 
 // borne are the version and the commit that the copy says of itself. On a Secret that
-// is shared each definition has a record of its own.
+// is shared each definition has a record of its own; till one that comes to share it has
+// written that, its copy as a whole stands.
 func (f *facts) borne() (version, commit string) {
-	if !f.want.merged {
+	if !f.want.merged || f.secret.Labels[labelName] == f.owner.name {
 		return f.secret.Annotations[annotationVersion], f.secret.Annotations[annotationCommit]
 	}
 	var record struct {
 		Version int
 		Commit  string
 	}
-	if json.Unmarshal([]byte(f.secret.Annotations[f.definition.Name+".merge.secretsync.dev/stamp"]), &record) != nil {
+	if json.Unmarshal([]byte(f.secret.Annotations[f.definition.Name+recordSuffix]), &record) != nil {
 		return "", ""
 	}
 	return strconv.Itoa(record.Version), record.Commit
@@ -415,6 +417,20 @@ func (f *facts) told() string {
 func (f *facts) othersCopy() bool {
 	return f.secret != nil && f.secret.Labels[labelManagedBy] == "secretsync" &&
 		(f.secret.Labels[labelTenant] != f.owner.tenant || f.secret.Labels[labelName] != f.owner.name)
+}
+
+// shared reports whether somebody has a share of the Secret, be it a definition that is
+// gone, or this one itself: nobody fills it as a whole meanwhile.
+func (f *facts) shared() bool {
+	if f.secret == nil {
+		return false
+	}
+	for name := range f.secret.Annotations {
+		if strings.HasSuffix(name, recordSuffix) {
+			return true
+		}
+	}
+	return false
 }
 
 // newer reports whether a program wrote the Secret that knows more than is known here.

@@ -17,6 +17,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/parse"
 )
 
 // Repository reads a tenant's bare repository, which may be in use: it takes no
@@ -270,7 +271,7 @@ func (r *Repository) parse(folder *object.Tree, entry object.TreeEntry) (*Defini
 	if err := errors.Join(err, reader.Close()); err != nil {
 		return nil, err
 	}
-	parsed, err := definition.Parse(definition.Folder+"/"+entry.Name, content)
+	parsed, err := parse.File(definition.Folder+"/"+entry.Name, content)
 	if err != nil {
 		return nil, nil // what is wrong with it is not asked here
 	}

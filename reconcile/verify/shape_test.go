@@ -83,6 +83,7 @@ func TestOfAShapedCopyEachLieIsFoundAndNoTruthIsOne(t *testing.T) {
 		"merged into somebody's Secret":  {merge, ""},
 		"merged, and a key is lacking":   {all(merge, without("port")), "otherData"},
 		"merged, and nothing records it": {all(merge, func(f *facts) { delete(f.secret.Annotations, "db.merge.secretsync.dev/stamp") }), "notBorne"},
+		"to be merged, but suspended":    {all(says("Suspended"), func(f *facts) { f.definition.Shape.Mode = definition.ModeMerge }), ""},
 		"suspended, whatever stands":     {all(says("Suspended"), without("port")), ""},
 		"suspended, and there is no one": {all(unsynced("Pending", "Suspended"), func(f *facts) { f.claim.LastSync = f.value.Created }), ""},
 	} {

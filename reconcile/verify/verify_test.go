@@ -123,6 +123,7 @@ func TestADifferenceIsALieOnlyOnceTheServerHadItsTime(t *testing.T) {
 		"a new version is not there yet":                 {newVersion, func(s *scene, since time.Duration) { catchUp(s, since > testInterval) }, "", testInterval, testInterval + 2*time.Second},
 		"a new version never comes":                      {newVersion, nil, "otherVersion", testInterval + testGrace, testInterval + testGrace + 2*time.Second},
 		"a version of long ago never came":               {func(f *facts) { f.value.Version = 4 }, nil, "otherVersion", testGrace, testGrace + 2*time.Second},
+		"whoever checks stands still between two looks":  {wipe, func(s *scene, _ time.Duration) { standStill(s) }, "", 2 * testGrace, 2*testGrace + 4*time.Second},
 		"the server goes on from one to one":             {newVersion, func(s *scene, _ time.Duration) { goOn(s) }, "", 0, 2 * time.Second},
 		"a foreign Secret went, of which no watch tells": {func(f *facts) { f.claim.State, f.claim.Reason = "Error", "NotOwned" }, nil, "causeGone", testInterval + testGrace, testInterval + testGrace + 2*time.Second},
 		"an error whose cause went":                      {func(f *facts) { f.claim.State, f.claim.Reason = "Error", "ClusterUnreachable" }, nil, "causeGone", testGrace, testGrace + 2*time.Second},
@@ -174,6 +175,15 @@ func catchUp(s *scene, now bool) {
 	}
 }
 
+// standStill has the whole machine do nothing for a while in the second look, for which the statuses are asked for
+// twice as for each; after the third the server has noticed.
+func standStill(s *scene) {
+	if s.looks == 3 {
+		time.Sleep(2 * testGrace)
+	}
+	s.facts.secret = when(s.looks > 6, right().secret)
+}
+
 // goOn has vault, copy and status one version further each full look.
 func goOn(s *scene) {
 	if s.looks%2 == 1 {
@@ -219,3 +229,12 @@ func TestWhatCantBeSeenIsToldAndNotJudged(t *testing.T) {
 }
 
 func unsee(s *scene, reason string) { s.facts.claim.State, s.facts.claim.Reason = "Error", reason }
+
+func TestNamespacesOfTheServerAreGrantedOnlyByName(t *testing.T) {
+	g := Grant{Namespaces: []string{"h?me*", "own"}, ByName: []string{"home", "own"}}
+	for namespace, want := range map[string]bool{"home": false, "home-2": true, "own": true, "other": false} {
+		if got := g.allows(namespace); got != want {
+			t.Errorf("%s: %t", namespace, got)
+		}
+	}
+}

@@ -62,7 +62,7 @@ func TestReferencesThatConflictByFolder(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			r.RefFolders()
+			r.RefFolders(true)
 			for range 2 {
 				switch err := advance(t, r); {
 				case test.other == "" && err != nil:

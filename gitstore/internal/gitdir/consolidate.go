@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"secretsync/gitstore/internal/gitdir/disk"
@@ -24,9 +25,13 @@ type consolidation struct {
 	loose   []looseObject
 }
 
-// addPack reads a pack and makes sure that it is undamaged.
+// addPack reads a pack and makes sure that it is undamaged. Its files may be closed
+// meanwhile, because others were opened or nobody had read them for long.
 func (c *consolidation) addPack(ctx context.Context, p *pack.Pack) error {
 	s, err := pack.ReadSource(ctx, p, mostMerged)
+	for try := 0; errors.Is(err, fs.ErrClosed) && try < ruleFor(fs.ErrClosed).again; try++ {
+		s, err = pack.ReadSource(ctx, p, mostMerged)
+	}
 	if err != nil {
 		return err
 	}

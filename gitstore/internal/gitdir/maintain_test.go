@@ -29,21 +29,28 @@ func (silent) Round(Round)        {}
 // newRepository makes and opens an empty repository.
 func newRepository(t *testing.T) *Repository {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "test.git")
-	if err := Init(disk.OS{}, dir, "refs/heads/main", "test", time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	r, err := Open(Config{
-		Dir: dir, Ref: "refs/heads/main", FS: disk.OS{}, Clock: clock.RealClock{}, Observer: silent{}, Slots: make(chan struct{}, 1),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := newRepositoryOn(t, disk.OS{})
 	t.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	return r
+}
+
+// newRepositoryOn is the same by way of a file system, and is to be closed.
+func newRepositoryOn(t *testing.T, files disk.FileSystem) *Repository {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "test.git")
+	if err := Init(files, dir, "refs/heads/main", "test", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(Config{
+		Dir: dir, Ref: "refs/heads/main", FS: files, Clock: clock.RealClock{}, Observer: silent{}, Slots: make(chan struct{}, 1),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return r
 }
 

@@ -26,7 +26,7 @@ type Observer interface {
 	// Warn says what could not be done, and why. Nothing is lost by it: it is
 	// tried again or stays as it is.
 	Warn(what string, err error)
-	// Round tells of a round of maintenance that [Repository.Run] did.
+	// Round tells of a round of maintenance that what [Repository.Maintenance] returned did.
 	Round(Round)
 }
 
@@ -256,21 +256,28 @@ func (r *Repository) check() error {
 }
 
 // RefFolders returns the folders in which it shows that somebody moves the
-// reference: its own, and that of packed-refs. One that isn't there and can't
-// be made is left out.
-func (r *Repository) RefFolders() []string {
-	var folders []string
+// reference: its own, and that of packed-refs. One that isn't there is made if create
+// says so; all is false where one is left out, as it can't be made.
+func (r *Repository) RefFolders(create bool) (folders []string, all bool) {
+	all = true
 	for dir, within := range map[string]string{filepath.Dir(r.ref().Path()): refs.Folder(r.dir), r.dir: r.dir} {
-		if err := disk.MkdirBelow(r.fs, within, dir, 0o755); err == nil {
-			folders = append(folders, dir)
+		if create {
+			if err := disk.MkdirBelow(r.fs, within, dir, 0o755); err != nil {
+				all = false
+				continue
+			}
 		}
+		folders = append(folders, dir)
 	}
-	return folders
+	return folders, all
 }
 
-// HoldsRef reports whether the file of that path can say where the reference is.
+// HoldsRef reports whether what is at that path can say where the reference is: its
+// file, the folder of that, and what lies in the repository's own folder, such as
+// packed-refs, HEAD and config.
 func (r *Repository) HoldsRef(path string) bool {
-	return path == r.ref().Path() || filepath.Base(path) == "packed-refs"
+	ref := r.ref().Path()
+	return path == ref || path == filepath.Dir(ref) || filepath.Dir(path) == r.dir
 }
 
 // OwnPath returns the path of a file that is the caller's and not Git's.

@@ -10,9 +10,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
-
-	"k8s.io/utils/clock"
 
 	"secretsync/gitstore/internal/gitdir/config"
 	"secretsync/gitstore/internal/gitdir/disk"
@@ -176,10 +173,7 @@ const mostOpenPacks = 64
 
 func TestOfManyPacksFewAreOpenAtATime(t *testing.T) {
 	counter := new(openCounter)
-	dir := filepath.Join(t.TempDir(), "test.git")
-	must(t, Init(counter, dir, "refs/heads/main", "", time.Now()))
-	r, err := Open(Config{Dir: dir, Ref: "refs/heads/main", FS: counter, Clock: clock.RealClock{}, Observer: silent{}, Slots: make(chan struct{}, 1)})
-	must(t, err)
+	r := newRepositoryOn(t, counter)
 	var made []object.Hash
 	for n := range mostOpenPacks + 40 {
 		made = append(made, commitFile(t, r, "a", fmt.Sprint(n))) // a pack each
@@ -262,4 +256,47 @@ func TestAFolderThatGitTakesForNoRepositoryIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// closer has a repository close its files, as happens when they are idle, just before one of a
+// pack is looked at.
+type closer struct {
+	disk.OS
+	now atomic.Pointer[func()]
+}
+
+type closingFile struct {
+	disk.File
+	of *closer
+}
+
+func (c *closer) OpenFile(name string, flag int, perm os.FileMode) (disk.File, error) {
+	f, err := c.OS.OpenFile(name, flag, perm)
+	if err != nil || filepath.Ext(name) != ".pack" {
+		return f, err
+	}
+	return closingFile{f, c}, nil
+}
+
+func (f closingFile) Stat() (os.FileInfo, error) {
+	if closeAll := f.of.now.Swap(nil); closeAll != nil {
+		(*closeAll)()
+	}
+	return f.File.Stat()
+}
+
+func TestAPackWhoseFilesAreClosedWhileItIsMergedIsReadAgain(t *testing.T) {
+	files := new(closer)
+	r := newRepositoryOn(t, files)
+	for n := range 6 {
+		commitFile(t, r, "a", fmt.Sprint(n))
+	}
+	closeAll := func() { r.CloseIdle(); r.CloseIdle() }
+	files.now.Store(&closeAll)
+	merged, err := r.Round(t.Context())
+	must(t, err)
+	if merged == 0 || files.now.Load() != nil {
+		t.Errorf("%d packs were merged", merged)
+	}
+	must(t, r.Close())
 }

@@ -11,7 +11,7 @@
 //   - a file that the push touches and that is no definition
 //   - a file that is new under secrets/ and belongs to no definition
 //   - a target that is new, and that another definition claims or the tenant was
-//     not granted
+//     not granted; a key of a shared Secret that another one asks for
 //   - more definitions than are allowed, and more than there were
 //   - a commit on the first-parent line that is not signed, where that is asked for
 //

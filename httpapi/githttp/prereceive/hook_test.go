@@ -100,6 +100,11 @@ func TestWhatIsPushedIsJudged(t *testing.T) {
 	blob := strings.Fields(r.file("x", "x"))[2]
 	four := r.commit(r.file("four.yaml", definitionFile("four")), r.file("good.yaml", definitionFile("good")),
 		r.file("more.yaml", definitionFile("more")), r.file("mute.yaml", definitionFile("mute")))
+	share := func(name string, keys ...string) string {
+		return r.file(name+".yaml", "name: "+name+"\nsecretPath: a\nmode: Merge\ndata: {"+strings.Join(keys, ": {key: k}, ")+": {key: k}}\nsync:\n  - {cluster: production, namespace: good, secretName: app}\n")
+	}
+	fills := r.file("db.yaml", "name: db\nsecretPath: a\nsync:\n  - {cluster: production, namespace: good, secretName: app}\n")
+	apart, clash := r.commit(share("db", "d"), share("mail", "m")), r.commit(share("db", "d"), share("mail", "m", "d"))
 	var all []string
 	for i := range 30 {
 		all = append(all, r.file(fmt.Sprintf("bad-%02d.yaml", i), "x"))
@@ -125,6 +130,12 @@ func TestWhatIsPushedIsJudged(t *testing.T) {
 		{"more than are allowed", good + " " + four + " refs/heads/main", []string{"secrets: holds 4 definitions and 3 are allowed"}},
 		{"more than are allowed, as before", four + " " + r.commit(r.file("five.yaml", definitionFile("five")), r.file("good.yaml", definitionFile("good")),
 			r.file("more.yaml", definitionFile("more")), r.file("mute.yaml", definitionFile("mute"))) + " refs/heads/main", nil},
+		{"two that share a Secret", none + " " + apart + " refs/heads/main", nil},
+		{"a key that another asks for", apart + " " + clash + " refs/heads/main", []string{"secrets/mail.yaml:6: sync[0]: it asks for key d of production/good/app, as definition db does on line 6 of secrets/db.yaml"}},
+		{"a key that the lesser name comes to ask for", r.commit(share("db", "x"), share("mail", "d")) + " " + r.commit(share("db", "x", "d"), share("mail", "d")) + " refs/heads/main",
+			[]string{"secrets/db.yaml:6: sync[0]: it asks for key d of production/good/app, as definition mail does on line 6 of secrets/mail.yaml"}},
+		{"a key that two asked for before", clash + " " + r.commit(r.file("good.yaml", definitionFile("good")), share("db", "d"), share("mail", "m", "d")) + " refs/heads/main", nil},
+		{"one that comes to fill what another shares", apart + " " + r.commit(fills, share("mail", "m")) + " refs/heads/main", []string{"secrets/db.yaml:4: sync[0]: it fills production/good/app as a whole, which definition mail shares"}},
 		{"many mistakes", good + " " + many + " refs/heads/main", []string{"mend 31 mistakes:", "secrets: holds 30 definitions", "secrets/bad-18.yaml", "and 11 more"}},
 		{"a mistake in the second of two", none + " " + good + " refs/heads/other\n" + good + " " + strange + " refs/heads/main", []string{"is not named"}},
 		{"a branch below the branch", none + " " + good + " refs/heads/main/x", []string{`where "main/x" is, there can be no branch main`}},

@@ -29,13 +29,12 @@ func (r *Rules) judge(before, after *version) []*definition.FileError {
 			worse = append(worse, invalid.Causes...)
 		}
 	}
-	for _, clash := range after.set.Clashes() {
+	for _, clash := range after.set.Clashes(nil) {
 		switch {
-		case !before.claims(clash.By.Name, clash.Place):
+		case !before.asks(clash.By, clash):
 			worse = append(worse, clash.Problem())
-		case !before.claims(clash.First.Name, clash.Place):
-			newcomer := definition.Clash{Place: clash.Place, By: clash.First, First: clash.By, Index: clash.IndexFirst, IndexFirst: clash.Index}
-			worse = append(worse, newcomer.Problem())
+		case !before.asks(clash.First, clash):
+			worse = append(worse, clash.Newcomer().Problem())
 		}
 	}
 	for i := range after.set.Definitions {
@@ -68,4 +67,19 @@ func (v *version) touches(before *version, name definition.Name) bool {
 func (v *version) claims(name definition.Name, place definition.Place) bool {
 	l, ok := v.set.Get(name)
 	return ok && slices.ContainsFunc(l.Sync, func(t definition.Target) bool { return t.Place(name) == place })
+}
+
+// asks reports whether a definition asks for what it does in a clash: the Secret as a
+// whole, some of its keys, or just those that another asks for.
+func (v *version) asks(now *definition.Located, clash definition.Clash) bool {
+	was, ok := v.set.Get(now.Name)
+	if !ok || !v.claims(now.Name, clash.Place) || was.Shape.Merges() != now.Shape.Merges() {
+		return false
+	}
+	for _, key := range clash.Keys {
+		if !slices.ContainsFunc(was.Shape.Data, func(d definition.DataKey) bool { return d.Key == key }) {
+			return false
+		}
+	}
+	return true
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/folder"
 )
 
 // objects reads what is in the repository and in quarantine, by git, which was
@@ -76,12 +77,12 @@ func (o *objects) read(ctx context.Context, v *version, allowed int) error {
 	if v.folder == "" {
 		return nil
 	}
-	var files []definition.File
+	var files []folder.File
 	for name, e := range v.files {
-		files = append(files, definition.File{Name: name, Mode: e.mode, Read: func(limit int64) ([]byte, error) { return o.content(ctx, "blob", e.id, limit) }})
+		files = append(files, folder.File{Name: name, Mode: e.mode, Read: func(limit int64) ([]byte, error) { return o.content(ctx, "blob", e.id, limit) }})
 	}
 	var err error
-	v.set, err = definition.ReadSet(files, allowed)
+	v.set, err = folder.Read(files, allowed)
 	return err
 }
 

@@ -18,17 +18,24 @@
 // # Whose an entry is
 //
 //	an entry that a definition asks for                  is
-//	is not there                                         free
 //	is listed in its own record                          its own, unless somebody has declared it
 //	                                                     since by server-side apply: then theirs
+//	is listed in the record of another at work, which    that definition's
+//	  still asks for it
+//	is not there                                         free
+//	is listed in the record of one that is gone, or      free: it passes to who asks for it;
+//	  asks for it no more, and stands as we wrote it     declared by somebody since: theirs
 //	is listed in the record of another tenant's          theirs, whatever the label says
-//	is listed in the record of a definition at work      that definition's
-//	is listed in the record of one that is gone          free: it passes to who asks for it
 //	is listed nowhere, and managed by nobody but us      free: its record was removed
 //	is listed nowhere, a label or annotation that says   somebody's, and agrees: nothing to do
 //	  just what is asked for
-//	is listed nowhere                                    of who manages it; free where the Secret
+//	is a key that somebody edited, or made               of who manages it; free where the Secret
 //	                                                     allows the definition to take it over
+//
+// Of several definitions to which an entry is free the one with the least name has it,
+// and the others wait, as for a Secret as a whole. While somebody asks for a key that
+// would pass to them, the share of one that is gone is not taken off the Secret, also where
+// it goes with its target: who asks may have no value yet.
 //
 // What a record of a newer format lists is not known: while one stands on a Secret,
 // nothing on it passes to anybody.

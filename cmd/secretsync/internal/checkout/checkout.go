@@ -22,6 +22,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/folder"
 )
 
 // Folder is the root of a checkout, or a bare repository.
@@ -39,8 +40,8 @@ func Open(root string) *Folder {
 }
 
 // Files returns the files of the folder of definitions as they stand.
-func (f *Folder) Files() ([]definition.File, error) {
-	return definition.FilesOf(os.DirFS(f.root))
+func (f *Folder) Files() ([]folder.File, error) {
+	return folder.FilesOf(os.DirFS(f.root))
 }
 
 // ErrNoRepository: the folder holds files and no repository.
@@ -70,7 +71,7 @@ func (f *Folder) commit(rev string) (*object.Commit, error) {
 }
 
 // At returns the files of the folder of definitions as a commit has them.
-func (f *Folder) At(rev string) ([]definition.File, error) {
+func (f *Folder) At(rev string) ([]folder.File, error) {
 	c, err := f.commit(rev)
 	if err != nil {
 		return nil, err
@@ -92,9 +93,9 @@ func (f *Folder) At(rev string) ([]definition.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := make([]definition.File, len(tree.Entries))
+	files := make([]folder.File, len(tree.Entries))
 	for i, e := range tree.Entries {
-		files[i] = definition.File{Name: e.Name, Mode: e.Mode, Read: func(limit int64) ([]byte, error) {
+		files[i] = folder.File{Name: e.Name, Mode: e.Mode, Read: func(limit int64) ([]byte, error) {
 			blob, err := f.git.BlobObject(e.Hash)
 			if err != nil {
 				return nil, err
@@ -154,7 +155,7 @@ func (f *Folder) Has(commit string) bool {
 
 // Texts returns what regular files hold that may be definitions, by their paths,
 // and the names of the others.
-func Texts(files []definition.File) (texts map[string]string, others []string, err error) {
+func Texts(files []folder.File) (texts map[string]string, others []string, err error) {
 	texts = make(map[string]string, len(files))
 	for _, file := range files {
 		if !definition.IsFile(file.Mode) || !utf8.ValidString(file.Name) {

@@ -6,13 +6,13 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
-	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/folder"
 )
 
 // A path is sent as JSON, which has no bytes that are no UTF-8; and no system
 // agrees with another on how a file of such a name is opened.
 func TestAFileWhoseNameIsNoTextIsNotSent(t *testing.T) {
-	texts, others, err := Texts([]definition.File{
+	texts, others, err := Texts([]folder.File{
 		{Name: "db.yaml", Mode: filemode.Regular, Read: func(int64) ([]byte, error) { return []byte("x"), nil }},
 		{Name: "d\xff.yaml", Mode: filemode.Regular, Read: func(int64) ([]byte, error) { return nil, os.ErrInvalid }},
 	})

@@ -19,6 +19,7 @@ func (running *Config) Changes(next *Config) []string {
 	}
 	differs("pollInterval", running.PollInterval, next.PollInterval)
 	differs("minRefreshInterval", running.MinRefresh, next.MinRefresh)
+	differs("selectedNamespaces", running.Selected, next.Selected)
 	differs("workers", running.Workers, next.Workers)
 	differs("limits", running.Limits, next.Limits)
 	differs("trustedProxies", running.TrustedProxies, next.TrustedProxies)
@@ -44,6 +45,7 @@ func (running *Config) Changes(next *Config) []string {
 		differs(field+".pollInterval", a.PollInterval, b.PollInterval)
 		differs(field+".suspend", a.Suspend, b.Suspend)
 		differs(field+".minRefreshInterval", a.MinRefresh, b.MinRefresh)
+		differs(field+".selectedNamespaces", a.Selected, b.Selected)
 		differs(field+".brake", a.Brake, b.Brake)
 		differs(field+".onReplica", a.OnReplica, b.OnReplica)
 		differs(field+".repository", a.Repository.Remote, b.Repository.Remote)

@@ -38,6 +38,8 @@ func TestWhatChangedIsTold(t *testing.T) {
 		"a role":                     {replaced("role: admin", "role: readonly"), []string{"tenants.acme.keys"}},
 		"a cluster's limits":         {replaced("    kubeconfig: kubeconfig", "    kubeconfig: kubeconfig\n    requestsPerSecond: 5"), []string{"clusters.production"}},
 		"a cluster and grants":       {func(s string) string { return strings.ReplaceAll(s, "production:", "prod:") }, []string{"tenants.acme.clusters", "clusters.production (removed)", "clusters.prod (added)"}},
+		"the namespaces selected":    {replaced("dataDir: data", "dataDir: data\nselectedNamespaces: 50"), []string{"selectedNamespaces"}},
+		"those of a tenant":          {replaced("    vault: {mount", "    selectedNamespaces: 50\n    vault: {mount"), []string{"tenants.acme.selectedNamespaces"}},
 		"a tenant's brake":           {replaced("    vault: {mount", "    brake: {copies: 3}\n    vault: {mount"), []string{"tenants.acme.brake"}},
 		"the least interval":         {replaced("dataDir: data", "dataDir: data\nminRefreshInterval: 5s"), []string{"minRefreshInterval"}},
 		"a tenant's least interval":  {replaced("    vault: {mount", "    minRefreshInterval: 5s\n    vault: {mount"), []string{"tenants.acme.minRefreshInterval"}},

@@ -45,6 +45,7 @@ type Config struct {
 	Replicas              *Replicas // nil: the only one
 	PollInterval          time.Duration
 	MinRefresh            time.Duration // minRefreshInterval
+	Selected              int           // selectedNamespaces; 0: the reconciler's default
 	Workers               int
 	LogLevel              slog.Level
 	LogJSON               bool
@@ -77,6 +78,7 @@ type Tenant struct {
 	PollInterval time.Duration
 	Suspend      bool          // its copies are left as they are
 	MinRefresh   time.Duration // minRefreshInterval; 0: that of all tenants
+	Selected     int           // selectedNamespaces; 0: that of all tenants
 	Brake        cleanup.Brake
 	Vault        reconcile.Vault
 	Grants       map[definition.ClusterName]reconcile.Grant
@@ -100,6 +102,7 @@ func Load(path string) (*Config, error) {
 		HashKeyFile:   d.file(d.HashKeyFile),
 		PollInterval:  cmp.Or(d.PollInterval, reconcile.DefaultPollInterval),
 		MinRefresh:    cmp.Or(d.MinRefresh, reconcile.DefaultMinRefreshInterval),
+		Selected:      d.Selected,
 		Workers:       cmp.Or(d.Workers, reconcile.DefaultWorkers),
 		Definitions:   d.Limits.Definitions,
 		Mirror:        int64(d.Limits.MirrorMiB) << 20,
@@ -126,6 +129,7 @@ func Load(path string) (*Config, error) {
 	c.TrustedProxies = d.parseProxies()
 	c.Clusters = d.parseClusters()
 	c.Tenants = d.parseTenants()
+	c.Reserve(c.Home)
 	c.Replicas = d.parseReplicas(c)
 	if err := d.err(); err != nil {
 		return nil, err
@@ -171,6 +175,7 @@ func (d *document) checkServer(c *Config) {
 	d.checkInterval("pollInterval", d.PollInterval)
 	d.checkInterval("minRefreshInterval", d.MinRefresh)
 	d.atLeast("workers", float64(d.Workers), 0)
+	d.atLeast("selectedNamespaces", float64(d.Selected), 0)
 	d.atLeast("limits.definitions", float64(d.Limits.Definitions), 0)
 	d.atLeast("limits.requestsPerSecond", d.Limits.RequestsPerSecond, 0)
 	d.atLeast("limits.burst", float64(d.Limits.Burst), 0)
@@ -217,6 +222,7 @@ func (d *document) parseTenants() []Tenant {
 		}
 		d.checkInterval(field+".pollInterval", in.PollInterval)
 		d.checkInterval(field+".minRefreshInterval", in.MinRefresh)
+		d.atLeast(field+".selectedNamespaces", float64(in.Selected), 0)
 		branch := sharedBranch
 		if in.Branch != "" {
 			branch = d.parseBranch(field+".branch", in.Branch)
@@ -235,6 +241,7 @@ func (d *document) parseTenants() []Tenant {
 			PollInterval: in.PollInterval,
 			Suspend:      in.Suspend,
 			MinRefresh:   in.MinRefresh,
+			Selected:     in.Selected,
 			Brake:        d.parseBrake(field+".brake", in.Brake, sharedBrake),
 			Vault:        d.parseVault(field+".vault", in.Vault),
 			Grants:       d.parseGrants(field+".clusters", in.Clusters),

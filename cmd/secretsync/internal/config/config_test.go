@@ -148,6 +148,7 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 		"an address without a port":            {"dataDir: data", "dataDir: data\nlisten: localhost", `:2: listen: "localhost" is no address; write host:port`},
 		"a brake beyond all copies":            {"dataDir: data", "dataDir: data\nbrake: {share: 101}", ":2: brake.share: is 101; it is a percentage, from 0 to 100"},
 		"a brake of less than no copy":         {"dataDir: data", "dataDir: data\nbrake: {copies: -1}", ":2: brake.copies: is -1; it can't be less than 0"},
+		"fewer selected namespaces than none":  {"dataDir: data", "dataDir: data\nselectedNamespaces: -1", ":2: selectedNamespaces: "},
 		"a refresh interval that is too short": {"dataDir: data", "dataDir: data\nminRefreshInterval: 1ms", ":2: minRefreshInterval: 1ms is too short; use at least 1s"},
 		"no poll interval at all":              {"dataDir: data", "dataDir: data\npollInterval: 0s", ":2: pollInterval: 0s is too short; use at least 1s"},
 		"a poll interval that is too short":    {"dataDir: data", "dataDir: data\npollInterval: 1ms", ":2: pollInterval: 1ms is too short; use at least 1s"},

@@ -22,6 +22,7 @@ type (
 		Replicas       replicasFile           `yaml:"replicas"`
 		PollInterval   time.Duration          `yaml:"pollInterval"`
 		MinRefresh     time.Duration          `yaml:"minRefreshInterval"`
+		Selected       int                    `yaml:"selectedNamespaces"`
 		Brake          brakeFile              `yaml:"brake"`
 		Branch         string                 `yaml:"branch"`
 		Workers        int                    `yaml:"workers"`
@@ -138,6 +139,7 @@ type (
 		PollInterval   time.Duration        `yaml:"pollInterval"`
 		Suspend        bool                 `yaml:"suspend"`
 		MinRefresh     time.Duration        `yaml:"minRefreshInterval"`
+		Selected       int                  `yaml:"selectedNamespaces"`
 		Brake          brakeFile            `yaml:"brake"`
 		Vault          vaultFile            `yaml:"vault"`
 		Clusters       map[string]grantFile `yaml:"clusters"`

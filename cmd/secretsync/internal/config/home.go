@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -96,6 +97,24 @@ func (h *Home) Client() (kubernetes.Interface, error) {
 		return nil, fmt.Errorf("%s: %w", h.place, err)
 	}
 	return client, nil
+}
+
+// Reserve has the grants of all tenants reach the namespace of a home only where they
+// name it in full, in every cluster: it is not known which of them is the home's. Who
+// may write there could take the names of Secrets that the server is yet to make, or
+// add keys to those it has made.
+func (c *Config) Reserve(h *Home) {
+	if h == nil || h.Namespace == "" {
+		return
+	}
+	for _, t := range c.Tenants {
+		for name, g := range t.Grants {
+			if !slices.Contains(g.ByName, h.Namespace) {
+				g.ByName = append(slices.Clip(g.ByName), h.Namespace)
+				t.Grants[name] = g
+			}
+		}
+	}
 }
 
 // same reports whether two are the same cluster and place in it.

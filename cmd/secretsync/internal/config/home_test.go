@@ -19,6 +19,9 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"secretsync/gitstore/definition"
+	"secretsync/reconcile"
 )
 
 func TestWhichNamespaceIsHome(t *testing.T) {
@@ -144,4 +147,39 @@ func anotherAuthority(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// Whoever may write in the home namespace may take the names of the server's own
+// Secrets, so that no pattern is to lead there.
+func TestTheHomeNamespaceIsGrantedByItsNameAlone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		home, patterns, namespace string
+		granted                   bool
+	}{
+		"a pattern means all but it":                                   {"home: {kubeconfig: kubeconfig, namespace: here}\n", `["*"]`, "here", false},
+		"a pattern means the others":                                   {"home: {kubeconfig: kubeconfig, namespace: here}\n", `["*"]`, "payments", true},
+		"its name means it":                                            {"home: {kubeconfig: kubeconfig, namespace: here}\n", `["*", here]`, "here", true},
+		"without a home it is one like others":                         {"", `["*"]`, "here", true},
+		"that the running server has, by a configuration with another": {"home: {kubeconfig: kubeconfig, namespace: next}\n", `["*"]`, "running", false},
+		"that it has after the next start":                             {"home: {kubeconfig: kubeconfig, namespace: next}\n", `["*"]`, "next", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := Load(writeConfig(t, tt.home+strings.Replace(rightConfig, `["*"]`, tt.patterns, 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.Reserve(&Home{Namespace: "running"})
+			var to definition.Target
+			if to.Cluster, err = definition.ParseClusterName("production"); err != nil {
+				t.Fatal(err)
+			}
+			if to.Namespace, err = definition.ParseNamespace(tt.namespace); err != nil {
+				t.Fatal(err)
+			}
+			refused := reconcile.Tenant{Clusters: cfg.Tenants[0].Grants}.Reach().Admit(to)
+			if granted := refused == nil; granted != tt.granted {
+				t.Errorf("granted is %t: %v", granted, refused)
+			}
+		})
+	}
 }

@@ -58,8 +58,8 @@ func (d *document) parseReplicas(c *Config) *Replicas {
 	if in.Shards < 0 || r.Shards > shard.MostShards {
 		d.wrong("replicas.shards", "is %d; use a number from 1 to %d", in.Shards, shard.MostShards)
 	}
-	if _, given := d.lines["replicas.lease"]; given && (in.Lease < shard.LeastLease || in.Lease%time.Second != 0) {
-		d.wrong("replicas.lease", "is %v; use whole seconds, at least %v", in.Lease, shard.LeastLease)
+	if _, given := d.lines["replicas.lease"]; given && (in.Lease < shard.LeastLease || in.Lease > shard.MostLease || in.Lease%time.Second != 0) {
+		d.wrong("replicas.lease", "is %v; use whole seconds, from %v to %v", in.Lease, shard.LeastLease, shard.MostLease)
 	}
 	d.parseReplicaName(r, in)
 	d.parsePeerAddress(r, in)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/signature"
 )
 
@@ -44,7 +45,7 @@ func (d *document) parseSignatures(field string, in *signaturesFile) gitstore.Si
 	}
 	if in.Since != "" {
 		var err error
-		if s.Since, err = gitstore.ParseRevision(in.Since); err != nil {
+		if s.Since, err = catalog.ParseRevision(in.Since); err != nil {
 			d.wrong(field+".since", "%.80q is no commit; give the SHA in full, 40 hexadecimal digits", in.Since)
 		}
 	}

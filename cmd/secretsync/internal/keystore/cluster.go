@@ -51,6 +51,7 @@ type Cluster struct {
 	byID    map[string]*apikey.Key
 	unread  map[gitstore.TenantName]error
 	moved   *apikey.MovedError // the keys are kept elsewhere by now
+	unclear error              // why that is not known, see movedBy; nil: it is
 	writes  uint64             // answered writes of our own
 }
 
@@ -68,13 +69,19 @@ type kept struct {
 
 // Open reads all keys. What is wrong with one tenant's Secret is told by
 // [Cluster.Unread]; if the Secrets can't be read at all, it fails with
-// [gitstore.ErrUnavailable], and with a [*apikey.MovedError] if they were moved away.
+// [gitstore.ErrUnavailable], with a [*apikey.MovedError] if they were moved away, and in words
+// if that is not known.
 func Open(ctx context.Context, cfg Config) (*Cluster, error) {
 	c, err := open(ctx, cfg)
-	if err == nil && c.moved != nil {
+	switch {
+	case err != nil:
+		return nil, err
+	case c.unclear != nil:
+		return nil, c.unclear
+	case c.moved != nil:
 		return nil, c.moved
 	}
-	return c, err
+	return c, nil
 }
 
 func open(ctx context.Context, cfg Config) (*Cluster, error) {
@@ -173,11 +180,16 @@ func (c *Cluster) Remove(ctx context.Context, tenant gitstore.TenantName, id str
 	return found, err
 }
 
-// Refresh reads the keys of some tenants anew. Whoever takes them over from another
-// server calls it before it serves them.
+// Refresh reads the keys of some tenants anew, as they stand at some moment after it began.
+// Whoever takes them over from another server calls it before it serves them. Of many it
+// reads a listing: that is a request for each hundred Secrets that there are, where one for
+// each tenant would be hundreds.
 func (c *Cluster) Refresh(ctx context.Context, tenants ...gitstore.TenantName) error {
+	if len(tenants) > getters*(1+c.there()/pageSize) {
+		return c.lookAtAll(ctx, tenants)
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
+	group.SetLimit(getters)
 	for _, tenant := range tenants {
 		group.Go(func() error {
 			if _, err := c.look(ctx, tenant, kept{}); err != nil {
@@ -187,6 +199,53 @@ func (c *Cluster) Refresh(ctx context.Context, tenants ...gitstore.TenantName) e
 		})
 	}
 	return group.Wait()
+}
+
+// getters is how many tenants' Secrets are read at once.
+const getters = 8
+
+// there is how many Secrets there are, as far as is known.
+func (c *Cluster) there() (n int) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, k := range c.tenants {
+		if k.there {
+			n++
+		}
+	}
+	return n
+}
+
+// lookAtAll reads the Secrets of some tenants from one consistent listing. What the watch or
+// a write of our own told meanwhile stays if it is newer.
+func (c *Cluster) lookAtAll(ctx context.Context, tenants []gitstore.TenantName) error {
+	known := make(map[gitstore.TenantName]string, len(tenants)) // those that were not found yet
+	c.mu.Lock()
+	for _, tenant := range tenants {
+		known[tenant] = c.of(tenant).version
+	}
+	c.mu.Unlock()
+	options := metav1.ListOptions{FieldSelector: selector, Limit: pageSize}
+	for {
+		page, err := c.secrets.List(ctx, options)
+		if err != nil {
+			return unavailable("list", err)
+		}
+		for i := range page.Items {
+			tenant, ok := tenantOf(page.Items[i].Name)
+			if _, asked := known[tenant]; ok && asked {
+				c.take(&page.Items[i])
+				delete(known, tenant)
+			}
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			break
+		}
+	}
+	for tenant, version := range known {
+		c.absent(tenant, version)
+	}
+	return nil
 }
 
 // most is how often a change is decided again because somebody else was faster.
@@ -262,6 +321,9 @@ func (c *Cluster) enter(ctx context.Context, tenant gitstore.TenantName) (leave 
 func (c *Cluster) current(tenant gitstore.TenantName) (kept, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	if c.unclear != nil {
+		return kept{}, &apikey.UnavailableError{Why: c.unclear.Error()}
+	}
 	if c.moved != nil && !c.moving {
 		return kept{}, &apikey.UnavailableError{Why: "the operator has moved the keys elsewhere, and has to restart the server", Err: c.moved}
 	}

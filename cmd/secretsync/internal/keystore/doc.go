@@ -24,6 +24,9 @@
 //   - A Secret that is damaged, or of a format that is not known, is never taken for one
 //     without keys: what was known of it before stays in force, [Cluster.Unread] says so,
 //     and nothing is written to it. It concerns no other tenant.
+//   - A note of a move that is damaged, or of a format that is not known, is neither taken for a
+//     move nor for none: no server begins with the Secrets, and one that runs makes and revokes
+//     no key.
 //   - While the API server can't be reached, the keys that are known go on.
 //
 // When a server knows of what another one did:

@@ -26,13 +26,16 @@ const (
 var selector = "type=" + string(typeOfKeys)
 
 // Run follows the Secrets until ctx ends, and returns nil then. What is in the way is
-// logged once; meanwhile the keys that are known go on.
+// logged once; meanwhile the keys that are known go on. That they can be listed again is
+// not the end of it: they may be watched by another right, or by another way.
 func (c *Cluster) Run(ctx context.Context) error {
 	pauses := newPauses()
 	for {
 		began := c.clock.Now()
 		err := c.watch(ctx)
-		if err == nil && c.clock.Since(began) < time.Second {
+		if c.clock.Since(began) >= time.Second {
+			pauses = newPauses()
+		} else if err == nil {
 			// It ended in order, but at once: not again without a pause.
 			_ = c.pause(ctx, pauses.Step())
 		}
@@ -41,10 +44,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 			if c.pause(ctx, pauses.Step()) != nil {
 				break
 			}
-			if err = c.list(ctx); err == nil {
-				c.well()
-				pauses = newPauses()
-			}
+			err = c.list(ctx)
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -86,6 +86,7 @@ func (c *Cluster) watch(ctx context.Context) error {
 		return err
 	}
 	defer w.Stop()
+	c.well()
 	for event := range w.ResultChan() {
 		s, ok := event.Object.(*corev1.Secret)
 		if !ok {
@@ -147,10 +148,7 @@ func (c *Cluster) list(ctx context.Context) error {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.moved = nil
-	if mark != nil {
-		c.moved = movedBy(mark)
-	}
+	c.putMark(mark)
 	for tenant, f := range all {
 		k := c.of(tenant)
 		if k.wrote > began && newer(k.version, f.ResourceVersion) {
@@ -188,9 +186,7 @@ func (c *Cluster) take(s *corev1.Secret) {
 	if s.Name == markName {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.moved = movedBy(s); c.moved != nil {
-			c.log.Error("the API keys were moved; none is made or revoked here any more", "error", c.moved)
-		}
+		c.putMark(s)
 		return
 	}
 	tenant, ok := tenantOf(s.Name)
@@ -203,6 +199,23 @@ func (c *Cluster) take(s *corev1.Secret) {
 	defer c.mu.Unlock()
 	if k := c.of(tenant); k.version == "" || newer(s.ResourceVersion, k.version) {
 		c.put(tenant, k, s, keys, size, bad)
+	}
+}
+
+// putMark takes in the mark as it is now; nil: there is none. It is called with the lock.
+func (c *Cluster) putMark(s *corev1.Secret) {
+	before, unclear := c.moved, c.unclear
+	c.moved, c.unclear = nil, nil
+	if s != nil {
+		c.moved, c.unclear = movedBy(s)
+	}
+	switch {
+	case c.unclear != nil && (unclear == nil || unclear.Error() != c.unclear.Error()):
+		c.log.Error("no API key is made or revoked here; those that are known go on", "error", c.unclear)
+	case c.moved != nil && (before == nil || *before != *c.moved):
+		c.log.Error("the API keys were moved; none is made or revoked here any more", "error", c.moved)
+	case c.moved == nil && c.unclear == nil && (before != nil || unclear != nil):
+		c.log.Info("API keys are made and revoked here again")
 	}
 }
 
@@ -250,7 +263,7 @@ func (c *Cluster) ended(s *corev1.Secret) {
 	if s.Name == markName {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.moved = nil
+		c.putMark(nil)
 		return
 	}
 	if tenant, ok := tenantOf(s.Name); ok {

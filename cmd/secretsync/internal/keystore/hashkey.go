@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
+	"secretsync/cmd/secretsync/internal/datafolder"
 	"secretsync/gitstore/durable"
 )
 
@@ -23,7 +24,7 @@ const hashKeySize = 32
 
 const (
 	hashKeyName  = "secretsync-hash-key"
-	hashKeyEntry = "hash.key" // the file's name in the data folder, too
+	hashKeyEntry = "hash.key"
 )
 
 // ReadHashKey reads the key of the hash that copies carry from a file.
@@ -42,7 +43,7 @@ func ReadHashKey(path string) ([]byte, error) {
 // FolderHashKey is the hash key in a data folder. It is made at the first start. Losing
 // it costs nothing but an update of the hash at the next write of each copy.
 func FolderHashKey(dataDir string) ([]byte, error) {
-	path := filepath.Join(dataDir, hashKeyEntry)
+	path := datafolder.HashKey(dataDir)
 	key, err := ReadHashKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		key = newHashKey()

@@ -257,6 +257,18 @@ func TestWhatAMoveRefuses(t *testing.T) {
 				m.Fatal(err)
 			}
 		}, []string{"has format 2"}},
+		"a note of an earlier move that a newer version wrote": {func(m *mover, _ map[string]*apikey.Key) {
+			s := newSecret(markName, typeOfKeys)
+			s.Annotations[annotationFormat], s.Annotations[annotationMoved] = "2", "elsewhere"
+			if _, err := m.admin.Create(m.Context(), s, metav1.CreateOptions{}); err != nil {
+				m.Fatal(err)
+			}
+		}, []string{"the Secret secretsync-moved has format 2", "run the version that wrote it"}},
+		"somebody else's Secret under the name of that note": {func(m *mover, _ map[string]*apikey.Key) {
+			if _, err := m.admin.Create(m.Context(), newSecret(markName, "Opaque"), metav1.CreateOptions{}); err != nil {
+				m.Fatal(err)
+			}
+		}, []string{`the Secret secretsync-moved is of type "Opaque"`, "rename or delete that"}},
 		"a source that can't be read": {func(m *mover, _ map[string]*apikey.Key) {
 			if err := os.WriteFile(filepath.Join(m.dir, "keys", "ak-abcd.json"), []byte("{}"), 0o600); err != nil {
 				m.Fatal(err)

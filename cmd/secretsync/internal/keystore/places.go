@@ -11,10 +11,12 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"secretsync/cmd/secretsync/internal/datafolder"
 	"secretsync/gitstore"
 	"secretsync/httpapi/apikey"
 )
@@ -23,8 +25,8 @@ import (
 type folder struct{ dir string }
 
 func (f *folder) String() string  { return "the data folder " + f.dir }
-func (f *folder) keys() string    { return filepath.Join(f.dir, "keys") }
-func (f *folder) hashKey() string { return filepath.Join(f.dir, hashKeyEntry) }
+func (f *folder) keys() string    { return datafolder.Keys(f.dir) }
+func (f *folder) hashKey() string { return datafolder.HashKey(f.dir) }
 
 func (f *folder) read(context.Context) (contents, error) {
 	store, err := apikey.OpenMoved(f.keys())
@@ -102,6 +104,9 @@ func (n *namespace) read(ctx context.Context) (contents, error) {
 	if err != nil {
 		return contents{}, err
 	}
+	if _, err := n.marked(ctx); err != nil { // before anything is moved that could not be noted
+		return contents{}, err
+	}
 	hash, err := readClusterHashKey(ctx, n.secrets)
 	return contents{keys: maps.Clone(c.byID), hash: hash, moved: c.moved}, err
 }
@@ -134,18 +139,36 @@ func (n *namespace) write(ctx context.Context, hash []byte, keys []*apikey.Key) 
 	return nil
 }
 
+// marked returns the mark, nil where there is none. One that is not understood is an
+// error: what it says is not to be overwritten.
+func (n *namespace) marked(ctx context.Context) (*corev1.Secret, error) {
+	s, err := bounded{n.secrets, requestLimit}.Get(ctx, markName, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, unavailable("get", err)
+	}
+	return s, checkForm(s, typeOfKeys)
+}
+
 func (n *namespace) mark(ctx context.Context, to string, at time.Time) error {
 	secrets := bounded{n.secrets, requestLimit}
 	value := at.UTC().Format(time.RFC3339)
 	if to == "" {
 		value = "" // who reads it takes it for none; to delete it takes a right that nothing else does
 	}
-	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, annotationMoved, value)
-	_, err := secrets.Patch(ctx, markName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
-	if apierrors.IsNotFound(err) {
-		s := newSecret(markName, typeOfKeys)
+	s, err := n.marked(ctx)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		s = newSecret(markName, typeOfKeys)
 		s.Annotations[annotationMoved] = value
 		_, err = secrets.Create(ctx, s, metav1.CreateOptions{FieldManager: fieldManager})
+	} else {
+		patch := fmt.Appendf(nil, `{"metadata":{"resourceVersion":%q,"annotations":{%q:%q}}}`, s.ResourceVersion, annotationMoved, value)
+		_, err = secrets.Patch(ctx, markName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
 	}
 	if err != nil {
 		return unavailable("patch", err)

@@ -62,15 +62,19 @@ const (
 	annotationMoved = "secretsync.dev/moved-to-folder"
 )
 
-// movedBy reads the mark; nil: they were not moved, or moved back.
-func movedBy(s *corev1.Secret) *apikey.MovedError {
+// movedBy reads the mark; nil: they were not moved, or moved back. One that is not understood is
+// an error: where the keys are is not known then.
+func movedBy(s *corev1.Secret) (*apikey.MovedError, error) {
+	if err := checkForm(s, typeOfKeys); err != nil {
+		return nil, fmt.Errorf("whether the API keys were moved is not known: %w", err)
+	}
 	text := s.Annotations[annotationMoved]
 	if text == "" {
-		return nil
+		return nil, nil
 	}
 	at, _ := time.Parse(time.RFC3339, text) // a time that is none is not told
 	return &apikey.MovedError{
 		From: "the Secrets of namespace " + s.Namespace, To: "the data folder", At: at,
 		Undo: "If there is nothing worth keeping there: kubectl delete secret " + markName + " -n " + s.Namespace,
-	}
+	}, nil
 }

@@ -1,7 +1,6 @@
 package keystore
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"secretsync/examples/devstack"
+	"secretsync/examples/devstack/testlog"
 	"secretsync/gitstore"
 	"secretsync/httpapi"
 	"secretsync/httpapi/apikey"
@@ -61,13 +61,13 @@ func (w *world) secrets(config *rest.Config) Secrets {
 // server is a store as a server has it, and what it logs.
 type server struct {
 	*Cluster
-	log *lockedBuffer
+	log *testlog.Log
 }
 
 // open opens a store that follows until the test ends.
 func (w *world) open(change ...func(*Config)) *server {
 	w.Helper()
-	s := &server{log: &lockedBuffer{}}
+	s := &server{log: &testlog.Log{}}
 	cfg := Config{Secrets: w.secrets(w.cluster.Config), Log: slog.New(slog.NewTextHandler(s.log, nil))}
 	for _, f := range change {
 		f(&cfg)
@@ -87,8 +87,9 @@ func (w *world) open(change ...func(*Config)) *server {
 	return s
 }
 
-func via(p *devstack.Proxy, w *world) func(*Config) {
-	return func(c *Config) { c.Secrets, c.Timeout = w.secrets(p.Config), 2*time.Second }
+// via has a server reach the API server through a proxy, and wait so long for an answer.
+func via(p *devstack.Proxy, w *world, timeout time.Duration) func(*Config) {
+	return func(c *Config) { c.Secrets, c.Timeout = w.secrets(p.Config), timeout }
 }
 
 // until waits for what nothing tells of but the store itself.
@@ -143,21 +144,4 @@ func (w *world) add(s *server, tenant string) apikey.Key {
 		w.Fatal(err)
 	}
 	return key
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -5,11 +5,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"text/template/parse"
+	syntax "text/template/parse"
 
 	"go.yaml.in/yaml/v3"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/parse"
 )
 
 // What a Secret holds where a resource says it key by key: keys of values, and
@@ -154,9 +155,9 @@ func carryTemplate(n *yaml.Node, named []pick) (text string, value int, trouble 
 	if definition.CheckTemplate(text) != nil {
 		return "", 0, "uses what a definition's templates don't have, or is none"
 	}
-	tree := parse.New("")
-	tree.Mode = parse.SkipFuncCheck
-	parsed, err := tree.Parse(text, "", "", map[string]*parse.Tree{})
+	tree := syntax.New("")
+	tree.Mode = syntax.SkipFuncCheck
+	parsed, err := tree.Parse(text, "", "", map[string]*syntax.Tree{})
 	if err != nil {
 		return "", 0, "is no template"
 	}
@@ -172,7 +173,7 @@ func carryTemplate(n *yaml.Node, named []pick) (text string, value int, trouble 
 	}
 	value = -1
 	// From the end, so that what stands before keeps its place.
-	slices.SortFunc(s.fields, func(a, b *parse.FieldNode) int { return int(b.Pos - a.Pos) })
+	slices.SortFunc(s.fields, func(a, b *syntax.FieldNode) int { return int(b.Pos - a.Pos) })
 	for _, f := range s.fields {
 		i := slices.IndexFunc(named, func(p pick) bool { return len(f.Ident) == 1 && p.Key == f.Ident[0] })
 		switch {
@@ -197,12 +198,12 @@ var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // sight is what a template uses.
 type sight struct {
-	fields []*parse.FieldNode
+	fields []*syntax.FieldNode
 	calls  []string
 	whole  bool // it uses all keys at once, or something whose keys are not known
 }
 
-func (s *sight) list(l *parse.ListNode) {
+func (s *sight) list(l *syntax.ListNode) {
 	if l != nil {
 		for _, n := range l.Nodes {
 			s.node(n)
@@ -210,40 +211,40 @@ func (s *sight) list(l *parse.ListNode) {
 	}
 }
 
-func (s *sight) node(n parse.Node) {
+func (s *sight) node(n syntax.Node) {
 	switch n := n.(type) {
-	case *parse.ActionNode:
+	case *syntax.ActionNode:
 		s.pipe(n.Pipe)
-	case *parse.IfNode:
+	case *syntax.IfNode:
 		s.pipe(n.Pipe)
 		s.list(n.List)
 		s.list(n.ElseList)
-	case *parse.RangeNode:
+	case *syntax.RangeNode:
 		s.whole = true
 		s.pipe(n.Pipe)
 		s.list(n.List)
 		s.list(n.ElseList)
-	case *parse.WithNode:
+	case *syntax.WithNode:
 		s.whole = true
 		s.pipe(n.Pipe)
 		s.list(n.List)
 		s.list(n.ElseList)
-	case *parse.PipeNode:
+	case *syntax.PipeNode:
 		s.pipe(n)
-	case *parse.FieldNode:
+	case *syntax.FieldNode:
 		s.fields = append(s.fields, n)
-	case *parse.IdentifierNode:
+	case *syntax.IdentifierNode:
 		s.calls = append(s.calls, n.Ident)
-	case *parse.VariableNode:
+	case *syntax.VariableNode:
 		s.whole = s.whole || n.Ident[0] == "$"
-	case *parse.DotNode:
+	case *syntax.DotNode:
 		s.whole = true
-	case *parse.ChainNode:
+	case *syntax.ChainNode:
 		s.node(n.Node)
 	}
 }
 
-func (s *sight) pipe(p *parse.PipeNode) {
+func (s *sight) pipe(p *syntax.PipeNode) {
 	if p == nil {
 		return
 	}
@@ -283,7 +284,7 @@ func (c *converter) readMarks(r *Resource, o *object, field string, templates bo
 		case templates && strings.Contains(value.Value, "{{"):
 			reason = "is made by a template, and a definition has it as it is"
 		case value.Kind == yaml.ScalarNode:
-			if _, err := definition.ParseObject(map[string]any{field: map[string]any{key.Value: value.Value}}); err == nil {
+			if _, err := parse.Object(map[string]any{field: map[string]any{key.Value: value.Value}}); err == nil {
 				kept[key.Value] = value.Value
 				continue
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/edit"
 )
 
 // Options say for which tenant and cluster resources are converted.
@@ -320,5 +321,5 @@ func likeness(path definition.SecretPath, shape *definition.Shape) string {
 			d.Shape = &alike
 		}
 	}
-	return string(definition.Encode(d))
+	return string(edit.Encode(d))
 }

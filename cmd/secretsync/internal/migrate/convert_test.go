@@ -13,6 +13,9 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/edit"
+	"secretsync/gitstore/definition/folder"
+	"secretsync/gitstore/definition/parse"
 )
 
 // Each file of testdata is a case: its name is the sentence, the files outside
@@ -38,7 +41,7 @@ func TestConversions(t *testing.T) {
 				case f.Name == "options":
 					setOptions(t, &options, string(f.Data))
 				case strings.HasPrefix(f.Name, "existing/"):
-					d, err := definition.Parse(strings.TrimPrefix(f.Name, "existing/"), f.Data)
+					d, err := parse.File(strings.TrimPrefix(f.Name, "existing/"), f.Data)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -116,7 +119,7 @@ func render(p *Plan) []txtar.File {
 	var files []txtar.File
 	for _, carried := range p.Definitions {
 		d := carried.Definition
-		files = append(files, txtar.File{Name: "want/secrets/" + d.Name.String() + ".yaml", Data: definition.Encode(d)})
+		files = append(files, txtar.File{Name: "want/secrets/" + d.Name.String() + ".yaml", Data: edit.Encode(d)})
 	}
 	var findings strings.Builder
 	for _, f := range p.Findings {
@@ -129,9 +132,9 @@ func render(p *Plan) []txtar.File {
 func checkValid(t *testing.T, p *Plan) {
 	checkout := fstest.MapFS{"secrets": {Mode: os.ModeDir | 0o755}}
 	for _, carried := range p.Definitions {
-		checkout["secrets/"+carried.Definition.Name.String()+".yaml"] = &fstest.MapFile{Data: definition.Encode(carried.Definition)}
+		checkout["secrets/"+carried.Definition.Name.String()+".yaml"] = &fstest.MapFile{Data: edit.Encode(carried.Definition)}
 	}
-	report, err := definition.ValidateDir(checkout, 0)
+	report, err := folder.Validate(checkout, 0)
 	if err != nil || len(report.Problems) > 0 {
 		t.Errorf("the definitions are not valid: %v %v", err, report.Problems)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"secretsync/gitstore/definition"
+	"secretsync/gitstore/definition/edit"
+	"secretsync/gitstore/definition/parse"
 )
 
 // plan makes definitions of the wishes, one for each content.
@@ -278,7 +280,7 @@ func (p *Plan) carry(name definition.Name, wishes []*wish) error {
 		d.Sync = append(d.Sync, t)
 	}
 	// What the format says of each field, its reader knows.
-	if _, err := definition.Parse(definition.Folder+"/"+name.String()+definition.FileSuffix, definition.Encode(d)); err != nil {
+	if _, err := parse.File(definition.Folder+"/"+name.String()+definition.FileSuffix, edit.Encode(d)); err != nil {
 		if problems := (definition.FileErrors)(nil); errors.As(err, &problems) && len(problems) > 0 {
 			return errors.New("makes no valid definition: " + problems[0].Cause)
 		}

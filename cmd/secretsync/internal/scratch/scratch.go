@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"secretsync/cmd/secretsync/internal/datafolder"
 	"secretsync/gitstore"
 	"secretsync/httpapi/apikey"
 )
@@ -55,7 +56,7 @@ type Made struct {
 // Make writes the tenant into dir, which must be there. Environment is that of
 // the process: it is asked for what Given leaves open.
 func Make(dir string, given Given, environment func(string) string) (*Made, error) {
-	made := &Made{Dir: dir, Config: filepath.Join(dir, "secretsync.yaml"), Repository: filepath.Join(dir, "data", "repositories", Tenant+".git")}
+	made := &Made{Dir: dir, Config: filepath.Join(dir, "secretsync.yaml"), Repository: filepath.Join(datafolder.Repositories(filepath.Join(dir, "data")), Tenant+".git")}
 	kubeconfig, err := made.cluster(given)
 	if err != nil {
 		return nil, err

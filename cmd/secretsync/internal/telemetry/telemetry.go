@@ -33,7 +33,10 @@ type Config struct {
 }
 
 // Tracing is a tracer and what sends its spans. Nil is none.
-type Tracing struct{ provider *sdktrace.TracerProvider }
+type Tracing struct {
+	provider *sdktrace.TracerProvider
+	sender   *exporter
+}
 
 // How spans are gathered.
 const (
@@ -42,6 +45,8 @@ const (
 	sendEvery   = 2 * time.Second
 	// sendTimeout bounds one request; those that end the program wait no longer.
 	sendTimeout = 10 * time.Second
+	// keepTrying bounds all attempts at one batch. Meanwhile so many others wait.
+	keepTrying = time.Minute
 )
 
 // Start makes a tracer. A file that can't be read is a failure of the first batch, not of
@@ -51,10 +56,10 @@ func Start(cfg Config) (*Tracing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
-	return &Tracing{sdktrace.NewTracerProvider(
+	return &Tracing{sender: sender, provider: sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(sender,
 			sdktrace.WithMaxQueueSize(mostWaiting), sdktrace.WithMaxExportBatchSize(mostAtOnce),
-			sdktrace.WithBatchTimeout(sendEvery), sdktrace.WithExportTimeout(sendTimeout)),
+			sdktrace.WithBatchTimeout(sendEvery), sdktrace.WithExportTimeout(keepTrying)),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(cfg.Sample))),
 		sdktrace.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", "secretsync"),
@@ -72,12 +77,21 @@ func (t *Tracing) Tracer() trace.Tracer {
 	return t.provider.Tracer("secretsync")
 }
 
-// Close sends what waits, if that can be done soon.
+// endTimeout is for how long the end of the program waits for the collector: the grace period of a pod is for more
+// than traces.
+const endTimeout = 3 * time.Second
+
+// Close sends what waits, if that can be done soon: nothing is tried again any more. That the collector does not answer
+// in time is no failure: the spans are dropped, as at any time.
 func (t *Tracing) Close() error {
 	if t == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
+	t.sender.end()
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
-	return t.provider.Shutdown(ctx)
+	if err := t.provider.Shutdown(ctx); ctx.Err() == nil {
+		return err
+	}
+	return nil
 }

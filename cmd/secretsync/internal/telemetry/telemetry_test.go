@@ -141,22 +141,42 @@ func TestACollectorThatFailsIsToldOnceAndItsSpansAreCounted(t *testing.T) {
 		tracing.flush()
 		<-c.posts
 	}
-	send(503)
-	send(503)
+	send(400)
+	send(500)
 	send(307) // whoever is meant, the headers are not for him
-	if n := strings.Count(said.String(), "\n"); n != 1 || !strings.Contains(said.String(), "503") {
+	if n := strings.Count(said.String(), "\n"); n != 1 || !strings.Contains(said.String(), "400") {
 		t.Errorf("said %d times:\n%s", n, said.String())
 	}
 	send(200)
 	if n := strings.Count(said.String(), "\n"); n != 2 || !strings.Contains(said.String(), "again") {
 		t.Errorf("said %d times:\n%s", n, said.String())
 	}
-	err := testutil.GatherAndCompare(meter, strings.NewReader(`# HELP secretsync_telemetry_spans_total Spans that were sent to the collector, or that it could not be sent.
+	err := testutil.GatherAndCompare(meter, strings.NewReader(`# HELP secretsync_telemetry_spans_total Spans by what became of them: sent to the collector, rejected by it, or dropped because they could not be sent.
 # TYPE secretsync_telemetry_spans_total counter
 secretsync_telemetry_spans_total{outcome="dropped"} 3
+secretsync_telemetry_spans_total{outcome="rejected"} 0
 secretsync_telemetry_spans_total{outcome="sent"} 1
 `), "secretsync_telemetry_spans_total")
 	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A collector that takes what it is sent and says nothing makes no failure of the end of the program, and it is not
+// waited for as long as while it runs.
+func TestACollectorThatHangsDoesNotFailTheEnd(t *testing.T) {
+	hangs, end := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(hangs)
+		<-end
+	}))
+	defer server.Close()
+	defer close(end)
+	tracing := start(t, Config{Endpoint: server.URL})
+	_, span := tracing.Tracer().Start(t.Context(), "request")
+	span.End()
+	<-hangs
+	if err := tracing.Close(); err != nil {
 		t.Error(err)
 	}
 }

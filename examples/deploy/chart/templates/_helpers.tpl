@@ -1,9 +1,17 @@
-{{/* The name of everything. */}}
+{{/* The name of everything: a DNS label, as Services need one, with room for what is put behind it. Helm lets names of releases have
+     dots. */}}
 {{- define "secretsync.name" -}}
-{{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
-{{- else if contains "secretsync" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}
-{{- else }}{{ printf "%s-secretsync" .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride }}
+{{- else if contains "secretsync" .Release.Name }}{{ .Release.Name | replace "." "-" | trunc 50 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-secretsync" .Release.Name | replace "." "-" | trunc 50 | trimSuffix "-" }}
 {{- end }}
+{{- end }}
+
+{{/* The name of what does not lie in the release's namespace, where releases of other namespaces have theirs: another one for each.
+     No name and no namespace has a dot. */}}
+{{- define "secretsync.targetName" -}}
+{{- $name := include "secretsync.name" . }}
+{{- ternary $name (printf "%s.%s" $name .Release.Namespace) (eq $name .Release.Namespace) }}
 {{- end }}
 
 {{/* What pods are selected by: it never changes. */}}
@@ -14,7 +22,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "secretsync.labels" -}}
 {{ include "secretsync.selector" . }}
-app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | quote }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | trimAll "-_." | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
 {{- end }}
@@ -78,6 +86,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{/* What can't be together, told before anything is made. */}}
 {{- define "secretsync.check" -}}
+{{- if not (regexMatch "^[a-z]" (include "secretsync.name" .)) }}
+{{- fail (printf "the name of the release, %s, does not begin with a letter, as the names of Services have to: set fullnameOverride" .Release.Name) }}
+{{- end }}
+{{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" }}
+{{- if hasKey $.Values.podLabels $label }}
+{{- fail (printf "podLabels: the chart says %s itself, and finds the pods by such labels; take it out" $label) }}
+{{- end }}
+{{- end }}
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.replicas.enabled) }}
 {{- fail "replicaCount: several pods would all do the same work; set replicas.enabled to spread the tenants over them" }}
 {{- end }}
@@ -90,8 +106,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if and (not .Values.persistence.enabled) (ne .Values.keys.store "kubernetes") }}
 {{- fail "keys.store: without persistence.enabled it has to be kubernetes, or API keys and the key of the hashes would go with the pod" }}
 {{- end }}
-{{- if lt (int .Values.terminationGracePeriodSeconds) (add (int .Values.drainSeconds) 25) }}
-{{- fail "terminationGracePeriodSeconds: has to be at least drainSeconds and 25 more: 15 for requests under way, 10 to put down what the server holds" }}
+{{- $least := add (int .Values.drainSeconds) 25 }}
+{{- if .Values.replicas.enabled }}
+{{- $lease := .Values.replicas.lease | default "15s" }}
+{{- $least = add $least (mul 2 (int (trimSuffix "m" (trimSuffix "s" $lease))) (ternary 60 1 (hasSuffix "m" $lease))) }}
+{{- end }}
+{{- if lt (int .Values.terminationGracePeriodSeconds) (int $least) }}
+{{- fail (printf "terminationGracePeriodSeconds: has to be at least %d: drainSeconds, 15 for requests under way, 10 to put down what the server holds, and with replicas.enabled two lease times to hand shards over" $least) }}
 {{- end }}
 {{- if and .Values.existingConfigMap (ne (toYaml .Values.config) (toYaml (dict "log" (dict "format" "json")))) }}
 {{- fail "config: is not used with existingConfigMap; give one of the two" }}

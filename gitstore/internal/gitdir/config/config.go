@@ -20,15 +20,16 @@ type Files struct {
 
 	current atomic.Pointer[Settings] // the last that could be read
 
-	mu   sync.Mutex
-	read []fs.FileInfo // the files as they were when they were read; nil: one that wasn't there
-	err  error         // why we can't work with the repository as it then was
+	mu    sync.Mutex
+	names []string      // of the files that counted when they were last read
+	read  []fs.FileInfo // the files as they were just before that; nil: one that wasn't there
+	err   error         // why we can't work with the repository as it then was
 }
 
 // Open reads the configuration of a repository; it fails where we
 // can't work with that.
 func Open(fsys disk.FileSystem, dir string) (*Files, error) {
-	c := &Files{fs: fsys, dir: dir}
+	c := &Files{fs: fsys, dir: dir, names: []string{"config"}}
 	c.current.Store(&Settings{})
 	return c, c.Check()
 }
@@ -54,23 +55,20 @@ func (c *Files) Check() error {
 	s, err := c.readAll()
 	if err == nil {
 		c.current.Store(s)
-		files, err = c.look() // perhaps one more counts now
 	}
+	if _, wrong := errors.AsType[*FormatError](err); err != nil && !wrong {
+		c.read = nil // what kept it from being read may be over without its date being another
+		return err
+	}
+	// As they were before they were read: what changed in between differs from
+	// that, and so does the file that counts from now on. Both are read next time.
 	c.read, c.err = files, err
 	return err
 }
 
-// names are those of the files that count.
-func (c *Files) names() []string {
-	if c.Get().worktree {
-		return []string{"config", "config.worktree"}
-	}
-	return []string{"config"}
-}
-
 func (c *Files) look() ([]fs.FileInfo, error) {
 	var files []fs.FileInfo
-	for _, name := range c.names() {
+	for _, name := range c.names {
 		info, err := c.fs.Lstat(filepath.Join(c.dir, name))
 		if err != nil && (name == "config" || !errors.Is(err, fs.ErrNotExist)) {
 			return nil, err
@@ -81,10 +79,12 @@ func (c *Files) look() ([]fs.FileInfo, error) {
 }
 
 func (c *Files) readAll() (*Settings, error) {
+	c.names = []string{"config"}
 	s, err := c.readFile("config", &Settings{})
 	if err != nil || !s.worktree {
 		return s, err
 	}
+	c.names = append(c.names, "config.worktree")
 	before := *s
 	s, err = c.readFile("config.worktree", s)
 	if errors.Is(err, fs.ErrNotExist) {

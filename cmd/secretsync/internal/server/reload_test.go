@@ -1,0 +1,62 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"secretsync/cmd/secretsync/internal/config"
+)
+
+// lines hands over each line of a log.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
+}
+
+// A wrong configuration stands in for a changed one: that it is refused shows
+// that it was read.
+func TestAChangeDuringTheStartIsNoticed(t *testing.T) {
+	const wrong = "workers: many\n"
+	for name, c := range map[string]struct {
+		source  string
+		hangups int
+	}{
+		"an edit":  {"dataDir: data\n", 0},
+		"a SIGHUP": {wrong, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, hangup := make(lines, 10), make(chan os.Signal, 1)
+			for range c.hangups {
+				hangup <- syscall.SIGHUP
+			}
+			path := filepath.Join(t.TempDir(), "secretsync.yaml")
+			if err := os.WriteFile(path, []byte(wrong), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := &Program{Config: Config{Path: path, Hangup: hangup}, source: []byte(c.source), log: slog.New(slog.NewTextHandler(log, nil))}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- p.followConfig(ctx, &config.Config{}) }()
+			select {
+			case line := <-log:
+				if !strings.Contains(line, "the new configuration is refused") {
+					t.Error(line)
+				}
+			case <-time.After(20 * time.Second):
+				t.Error("nothing was noticed")
+			}
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"secretsync/cmd/secretsync/internal/config"
+	"secretsync/gitstore"
+)
+
+// warmth is the warming of one tenant.
+type warmth struct {
+	config.Tenant
+	early bool                 // its shard is not held yet: nobody is told
+	old   *gitstore.Repository // nil: its branch was read
+	ctx   context.Context
+	cool  func() // ends it
+}
+
+const (
+	// warmers is how many tenants that are held are warmed at once. A warmer waits, for the disk
+	// or for the remote: with 32, two processors took 6 s for 375 tenants, with 128 they take 4.
+	warmers = 128
+	// earlyWarmers is the same for those that are to be held. They have time, and are not to be in
+	// the way of those that wait: with 32 of them a hand-over of a shard took up to 2.2 s where it
+	// takes 1.9 with 8.
+	earlyWarmers = 8
+	// batch is how many tenants that are warm may wait for their turn to be served. Each reload looks
+	// at all tenants and works for those that are new in it, so that many of them are better served
+	// by one; while it lasts the others are warmed on.
+	batch = 1024
+)
+
+// warmUp begins to warm those that are held and not served yet.
+func (p *Program) warmUp(ctx context.Context, cfg *config.Config) {
+	r := p.replica
+	var held, coming []*warmth
+	for _, t := range cfg.Tenants {
+		early := r.holding.Comes(t.Name)
+		if !r.holding.Has(t.Name) && !early || r.served[t.Name] || r.warming[t.Name] != nil {
+			continue
+		}
+		w := &warmth{Tenant: t, early: early}
+		r.open[t.Name] = true
+		w.ctx, w.cool = context.WithCancel(ctx)
+		r.warming[t.Name] = w
+		if early {
+			coming = append(coming, w)
+		} else {
+			held = append(held, w)
+		}
+	}
+	if len(held) > 0 {
+		r.working.Go(func() { p.warmHeld(ctx, held) })
+	}
+	if len(coming) > 0 {
+		slices.SortStableFunc(coming, func(a, b *warmth) int { return r.holding.CompareTurns(a.Name, b.Name) })
+		r.working.Go(func() { p.warmAll(coming, r.early) })
+	}
+}
+
+// coolDown ends all warming and waits for it.
+func (r *replica) coolDown() {
+	if r == nil {
+		return
+	}
+	for _, w := range r.warming {
+		w.cool()
+	}
+	r.working.Wait()
+}
+
+// warmHeld reads the keys of tenants that are held and warms them. Keys that can't be read are
+// tried again till ctx ends, or nobody of them is wanted any more.
+func (p *Program) warmHeld(ctx context.Context, cold []*warmth) {
+	names := make([]gitstore.TenantName, len(cold))
+	for i, w := range cold {
+		names[i] = w.Name
+	}
+	wanted := func(w *warmth) bool { return w.ctx.Err() == nil }
+	for told := false; ; told = true {
+		err := p.keys.shared.Refresh(ctx, names...)
+		if err == nil {
+			break
+		}
+		if !told && ctx.Err() == nil {
+			p.log.Warn("tenants are not taken over yet: their keys can't be read; it is tried again", "tenants", len(names), "error", err)
+		}
+		timer := time.NewTimer(time.Second)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+		if !slices.ContainsFunc(cold, wanted) {
+			return
+		}
+	}
+	p.warmAll(cold, p.replica.slots)
+}
+
+// warmAll tells of each of the tenants as soon as it can be served.
+func (p *Program) warmAll(cold []*warmth, slots chan struct{}) {
+	var each sync.WaitGroup
+	defer each.Wait()
+	for _, w := range cold {
+		select {
+		case slots <- struct{}{}:
+		case <-w.ctx.Done():
+			continue
+		}
+		each.Go(func() {
+			defer func() { <-slots }()
+			p.warmOne(w)
+		})
+	}
+}
+
+// warmOne opens the tenant's repository and waits till its remote was asked, well or not.
+func (p *Program) warmOne(w *warmth) {
+	if w.ctx.Err() != nil {
+		return
+	}
+	// One that was opened before the shard came has asked its remote too early.
+	again := p.store.Has(w.Name)
+	p.store.Configure(w.Name, w.Repository)
+	repository, err := p.store.Repository(w.Name)
+	if err != nil || repository.Asked(w.ctx) != nil || w.early {
+		return // the store is closed, it is not wanted any more, or it has not come yet
+	}
+	if again && repository.Ask(w.ctx) != nil && w.ctx.Err() != nil {
+		return
+	}
+	if !repository.Current() {
+		w.old = repository
+		p.log.Warn("a tenant is taken over while its remote repository can't be asked; its copies are left as they are till it was", "tenant", w.Name.String(), "error", repository.Freshness().Failing)
+	}
+	select {
+	case p.replica.warm <- w:
+	case <-w.ctx.Done():
+	}
+}
+
+// serveWarm begins to serve a tenant, and with it those that are warm as well.
+func (p *Program) serveWarm(cfg *config.Config, w *warmth) {
+	r := p.replica
+	ready := make(map[gitstore.TenantName]bool)
+	for more := true; more; {
+		if r.warming[w.Name] == w {
+			ready[w.Name] = true
+			delete(r.warming, w.Name)
+			delete(r.open, w.Name)
+			r.served[w.Name] = true
+			if r.old.Delete(w.Name); w.old != nil {
+				r.old.Store(w.Name, w.old)
+			}
+		}
+		w.cool()
+		select {
+		case w = <-r.warm:
+		default:
+			more = false
+		}
+	}
+	// The configuration may have become another one while they were warmed.
+	p.configure(cfg.Only(func(t gitstore.TenantName) bool { return ready[t] }).Tenants)
+	if err := p.put(cfg); err != nil {
+		p.putOff(err)
+	}
+}

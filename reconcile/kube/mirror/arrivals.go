@@ -1,0 +1,209 @@
+package mirror
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"secretsync/reconcile/kube/copies"
+)
+
+// Saw takes in an event of the watch. s is nil where the Secret is gone, or lost
+// our label.
+func (m *Mirror) Saw(at copies.Key, s *corev1.Secret, rv string) {
+	var r *copies.Copy
+	if s != nil {
+		r = m.cfg.Reader().Read(s)
+	}
+	m.mu.Lock()
+	changed := m.sawLocked(at, s, r, rv)
+	m.mu.Unlock()
+	if changed {
+		m.cfg.Observer.Changed(at)
+	}
+}
+
+func (m *Mirror) sawLocked(at copies.Key, s *corev1.Secret, r *copies.Copy, rv string) (changed bool) {
+	f := m.flights[at]
+	switch {
+	case f != nil && s == nil:
+		f.gone = rv
+	case f != nil:
+		f.saw(s, r)
+	}
+	old := m.place(at)
+	if old != nil && r != nil {
+		r.Reuse(old.Owner, old.Stamp)
+	}
+	switch {
+	case old != nil && copies.Newer(old.ResourceVersion, rv):
+		return false // it is known already
+	case s == nil:
+		if old == nil {
+			return false
+		}
+		m.goes(at, rv)
+		return true
+	case old != nil && old.ResourceVersion == rv:
+		return m.echoed(at, old, s, r)
+	}
+	if e, ok := m.expected[at]; ok && e.rv == "" && e.sent.Became(r) {
+		// A write of ours after all, that was never answered.
+		r.Manager, r.Altered = nil, e.sent.AlteredBy(s)
+	} else if old != nil {
+		r.Follows(old, f != nil)
+	}
+	delete(m.expected, at)
+	m.put(at, r)
+	return old == nil || !old.Same(r)
+}
+
+// echoed compares what stands with what we wrote, once.
+func (m *Mirror) echoed(at copies.Key, old *copies.Copy, s *corev1.Secret, r *copies.Copy) (changed bool) {
+	e, ok := m.expected[at]
+	delete(m.expected, at)
+	r.Remains(old)
+	switch {
+	case ok && e.rv == r.ResourceVersion:
+		r.Altered = e.sent.AlteredBy(s)
+	case old.Digest != r.Digest && old.Altered == nil:
+		r.Altered = &copies.Alteration{} // what exactly is forgotten
+	default:
+		r.Altered = old.Altered
+	}
+	if old.Same(r) {
+		return false
+	}
+	m.put(at, r)
+	return true
+}
+
+// saw notes what the watch tells while the write is under way.
+func (f *Flight) saw(s *corev1.Secret, r *copies.Copy) {
+	const most = 8
+	if f.Sent != nil && len(f.seen) < most {
+		f.seen = append(f.seen, sight{r, f.Sent.AlteredBy(s)})
+	}
+}
+
+// TakeOff notes that a write begins.
+func (m *Mirror) TakeOff(at copies.Key, s *copies.Sent) *Flight {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := &Flight{Sent: s}
+	m.flights[at] = f
+	return f
+}
+
+// Land notes that it failed. Of one that was not answered the watch may still
+// tell.
+func (m *Mirror) Land(at copies.Key, f *Flight, answered bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.flights[at] == f {
+		delete(m.flights, at)
+	}
+	if !answered && f.Sent != nil && len(m.expected) < expectedMost {
+		m.expected[at] = expectation{sent: f.Sent}
+	}
+}
+
+// Wrote takes in what the server answered to a write, and returns what stands
+// there by that.
+func (m *Mirror) Wrote(at copies.Key, f *Flight, r *copies.Copy) *copies.Copy {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.flights[at] == f {
+		delete(m.flights, at)
+	}
+	echoed := false
+	for _, s := range f.seen {
+		if s.copy.ResourceVersion == r.ResourceVersion {
+			echoed = true
+			own := *s.copy // that one may have been handed out
+			own.Manager, own.Altered = nil, s.altered
+			r = &own
+		}
+	}
+	r.Reuse(f.Sent.Owner, f.Sent.Stamp)
+	if m.answered(at, f, r) && !echoed && len(m.expected) < expectedMost {
+		r.Unconfirmed = r.Watched
+		m.expected[at] = expectation{r.ResourceVersion, f.Sent}
+	}
+	return r
+}
+
+// WroteAll takes in what the server answered to a write with all that stands there, so
+// that no event has to be waited for.
+func (m *Mirror) WroteAll(at copies.Key, f *Flight, r *copies.Copy) *copies.Copy {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.flights[at] == f {
+		delete(m.flights, at)
+	}
+	m.answered(at, f, r)
+	return r
+}
+
+// answered enters what a write was answered with; false where the Secret was deleted or
+// changed again before the answer came. m.mu is held.
+func (m *Mirror) answered(at copies.Key, f *Flight, r *copies.Copy) bool {
+	if old := m.place(at); f.gone != "" && !copies.Newer(r.ResourceVersion, f.gone) || old != nil && copies.Newer(old.ResourceVersion, r.ResourceVersion) {
+		return false
+	}
+	m.put(at, r)
+	delete(m.expected, at)
+	m.heard(at)
+	return true
+}
+
+// heard notes that a place was told of by another than the listing that may be under way.
+// m.mu is held.
+func (m *Mirror) heard(at copies.Key) {
+	if s := m.scopeOf(at.Namespace); s != nil && s.written != nil {
+		s.written[at] = struct{}{}
+	}
+}
+
+// Before is what a request to read a place has to know: what is known of it as the request
+// begins, and the resource version at which it was told to be gone, if it was.
+func (m *Mirror) Before(at copies.Key) (known *copies.Copy, left string) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.place(at), m.left[at]
+}
+
+// Found takes in a request to read a place was answered. before is what was known when it asked.
+func (m *Mirror) Found(at copies.Key, r, before *copies.Copy) *copies.Copy {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := m.place(at)
+	switch {
+	case r == nil && old == before:
+		m.put(at, nil)
+		delete(m.left, at)
+		return nil
+	case r == nil:
+		return old // it came meanwhile
+	case old != nil && copies.Newer(old.ResourceVersion, r.ResourceVersion):
+		return old
+	case old != nil && old.ResourceVersion == r.ResourceVersion:
+		r.Altered = old.Altered
+		r.Remains(old)
+		if r.Altered != nil && r.Owner == (copies.Owner{}) {
+			r.Owner = old.Owner
+		}
+	case old != nil:
+		r.Follows(old, m.flights[at] != nil)
+	}
+	m.put(at, r)
+	m.heard(at)
+	return r
+}
+
+// Removed takes in that a deletion was answered.
+func (m *Mirror) Removed(at copies.Key, old *copies.Copy) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.place(at) == old {
+		m.put(at, nil)
+	}
+}

@@ -1,0 +1,127 @@
+package shard
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// rounds is how many times in a row, at most, one replica hands shards over to others.
+const rounds = 8
+
+// Leave hands the shards over to the others, a few at a time, while this replica works on for
+// those that it still has. It returns when it has none any more, when nobody is there to take
+// them, when this replica takes no part, when two lease times have passed, or when ctx ends.
+// What it still holds then is released at the end of [Replica.Run].
+func (r *Replica) Leave(ctx context.Context) {
+	r.leaving.Store(true)
+	signal(r.wake)
+	timer := r.Clock.NewTimer(2 * r.Lease)
+	defer timer.Stop()
+	select {
+	case <-r.left:
+	case <-timer.C():
+		r.Log.Warn("not all shards were handed over one after the other within two lease times; those that are left at the end are given up all at once", "replica", r.Name)
+	case <-ctx.Done():
+	}
+}
+
+// handOver begins to give up what is held and not wanted any more. Where others wait for it, that
+// is a few shards at a time: a tenant is without a holder for as long as those of its round take
+// to be let go of and taken in, and not as long as all would. Before the first round, and after
+// each, those who take them have time to prepare, and to finish.
+func (r *Replica) handOver(s scene, wanted map[string]string, cause error) {
+	var unwanted []string
+	underway := false
+	for lease, c := range r.campaigns {
+		switch {
+		case wanted[lease] != "":
+		case c.lock.held() == 0:
+			c.stop()
+		case c.leaving == 0:
+			unwanted = append(unwanted, lease)
+		default:
+			underway = true
+		}
+	}
+	if len(unwanted) == 0 {
+		r.turn, r.round = time.Time{}, 0
+		return
+	}
+	if cause == nil {
+		r.round = max(r.round, (r.Shards+2*rounds-1)/(2*rounds), (len(unwanted)+rounds-1)/rounds)
+		if turn := s.now.Add(r.timing.retry); underway || r.turn.IsZero() || r.turn.After(turn) {
+			r.turn = turn
+		}
+		if underway || s.now.Before(r.turn) {
+			return
+		}
+		slices.Sort(unwanted) // as those who prepare for them do: see Holding.CompareTurns
+		unwanted = unwanted[:min(len(unwanted), r.round)]
+	}
+	for _, lease := range unwanted {
+		c := r.campaigns[lease]
+		if c.leaving = r.holding.change; r.holding.terms[lease] != 0 {
+			c.leaving++ // which is about to be told: see publish
+		}
+	}
+}
+
+// letGo releases what the program has settled without.
+func (r *Replica) letGo() {
+	for _, c := range r.campaigns {
+		if c.leaving != 0 && r.settled >= c.leaving {
+			c.stop()
+		}
+	}
+}
+
+// tellLeft ends the wait of [Replica.Leave] when nothing is left to hand over, or nobody is there
+// to take it.
+func (r *Replica) tellLeft(members []member, cause error) {
+	if !r.leaving.Load() || isClosed(r.left) {
+		return
+	}
+	others := slices.DeleteFunc(r.stayers(members), func(name string) bool { return name == r.Name })
+	for _, c := range r.campaigns {
+		if c.lock.kind == kindShard && cause == nil && len(others) > 0 {
+			return
+		}
+	}
+	close(r.left)
+}
+
+// inherits returns the shards that are this replica's when those members have died who are silent
+// now, none if nobody is. It is a guess, for those who prepare: it may take as long as what is left
+// of the lease time to read the branches of as many tenants.
+//
+// Silent is who was not heard of for some time before this replica was last: what this one renews
+// comes by the same watch. So nobody is while the API server is away, or this replica was stopped.
+func (r *Replica) inherits(members []member, cause error) (leases []string) {
+	own := slices.IndexFunc(members, func(m member) bool { return m.identity == r.identity })
+	if cause != nil || own < 0 {
+		return nil
+	}
+	heard := members[own].renewed
+	heirs := slices.DeleteFunc(slices.Clone(members), func(m member) bool { return m.silentSince(heard) })
+	if len(heirs) == len(members) {
+		return nil
+	}
+	for shard, name := range Assign(r.stayers(heirs), r.Shards) {
+		if name == r.Name {
+			leases = append(leases, shardLease(shard))
+		}
+	}
+	return leases
+}
+
+// stayers names those who share the shards: who is about to end does no longer, from when it has
+// told the others so.
+func (r *Replica) stayers(members []member) (names []string) {
+	for _, m := range members {
+		if m.shards == r.Shards && !m.leaving {
+			names = append(names, m.name)
+		}
+	}
+	return names
+}

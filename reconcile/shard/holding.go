@@ -1,0 +1,54 @@
+package shard
+
+import (
+	"strings"
+
+	"secretsync/gitstore"
+)
+
+// A Holder is who works for a tenant. Without Mine and Address, nobody does yet.
+type Holder struct {
+	Mine    bool
+	Address string // of the other replica
+}
+
+// A Holding is which tenants a replica is to work for, from one change to the next.
+type Holding struct {
+	change uint64
+	terms  map[string]uint64 // by the name of the Lease
+	coming map[string]bool   // the same: wanted, or to be if a silent replica is dead, and not held yet
+	lease  func(gitstore.TenantName) string
+}
+
+// Has reports whether the tenant is one of them.
+func (h Holding) Has(tenant gitstore.TenantName) bool {
+	return len(h.terms) > 0 && h.terms[h.lease(tenant)] != 0
+}
+
+// Comes reports whether the tenant is none of them and is to be one: whoever has it is about to
+// give it up, or has died, or seems to have.
+func (h Holding) Comes(tenant gitstore.TenantName) bool {
+	return len(h.coming) > 0 && h.coming[h.lease(tenant)]
+}
+
+// CompareTurns tells which of two tenants that come does so first, as a comparison does.
+func (h Holding) CompareTurns(a, b gitstore.TenantName) int {
+	return strings.Compare(h.lease(a), h.lease(b))
+}
+
+// Gained reports whether the tenant is one of them, and was not all the time since before:
+// somebody else may have worked for it in between.
+func (h Holding) Gained(before Holding, tenant gitstore.TenantName) bool {
+	return h.Has(tenant) && h.terms[h.lease(tenant)] != before.terms[h.lease(tenant)]
+}
+
+// Shards is how many shards there are in it.
+func (h Holding) Shards() int {
+	n := 0
+	for lease := range h.terms {
+		if strings.HasPrefix(lease, shardPrefix) {
+			n++
+		}
+	}
+	return n
+}
