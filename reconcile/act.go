@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -25,6 +26,7 @@ type work struct {
 	place  *place
 	target *target   // that has the place
 	asked  *asked    // by its definition
+	unsure bool      // others may turn out to claim what stands there
 	cause  *cause    // what made a write necessary
 	others []*target // that claim it too
 	values []*kv.Value
@@ -38,6 +40,9 @@ func (s *site) pass(ctx context.Context, p *place) {
 	defer s.survive(p)
 	p.urgent.Store(false)
 	w, ok := p.plan(s.clock.Now())
+	if ok && p.inquire(w) {
+		w, ok = p.plan(s.clock.Now())
+	}
 	if !ok {
 		return
 	}
@@ -68,6 +73,9 @@ func (s *site) pass(ctx context.Context, p *place) {
 			w.write(ctx)
 		}
 	}
+	if w.unsure && (w.Again == 0 || w.Again > w.in.Interval) {
+		w.Again = w.in.Interval // in case nobody tells that it is known
+	}
 	if w.Again > 0 {
 		s.crew.AddAfter(p, w.Again)
 	}
@@ -77,15 +85,20 @@ func (s *site) pass(ctx context.Context, p *place) {
 // makes the input another, such as by a disturbance that is counted or a value
 // that turns out to be in memory, decide is asked again with the new input: a
 // decision is never changed by hand. It is false where nobody claims the place
-// any more.
+// any more, or claims are changing: see [claiming].
 func (p *place) plan(now time.Time) (*work, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.claims) == 0 {
+	if len(p.claims) == 0 || slices.ContainsFunc(p.claims, p.putOff) {
 		return nil, false
 	}
 	w := &work{place: p, others: p.claims}
+	begun := p.begun()
 	w.in, w.target, w.asked = p.gather(now)
+	if p.begun() != begun {
+		p.due()
+		return nil, false
+	}
 	if c := w.in.Seen.Copy; len(p.claims) > 1 && c != nil && c.Owner == w.target.owner {
 		p.record.had = w.target
 	}
@@ -106,7 +119,7 @@ func (p *place) plan(now time.Time) (*work, bool) {
 			w.Decision = decide.Next(&w.in)
 		}
 	}
-	w.cause = p.record.cause
+	w.cause, w.unsure = p.record.cause, p.record.unsure != nil
 	p.tenant.Store(&w.target.owner.Tenant)
 	w.restart()
 	return w, true

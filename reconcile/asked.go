@@ -48,6 +48,14 @@ func (a *asked) of(path definition.SecretPath) *compose.Recipe {
 // merges reports whether it asks for a share of a Secret.
 func (a *asked) merges() bool { return a != nil && a.recipe.Merges() }
 
+// claims is what it asks for of a Secret that it shares.
+func (a *asked) claims() copies.Claim {
+	if a == nil {
+		return copies.Claim{}
+	}
+	return a.claim
+}
+
 // interval is how often the vault is asked for it; 0 is as often as for the
 // tenant's others.
 func (a *asked) interval() time.Duration {

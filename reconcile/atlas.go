@@ -107,14 +107,23 @@ func (a *atlas) settle(c *connection) {
 // What is remembered of the places stays behind: it is of another cluster, or
 // nothing yet. a.mu is held.
 func (a *atlas) move(c *connection, from, to *site) {
+	moving := make(map[*tenant]bool)
 	for _, p := range from.all("") {
 		for _, t := range p.claimed() {
-			if t.connection == c {
-				from.release(t)
-				to.claim(t)
-				t.begin()
+			if t.connection != c {
+				continue
 			}
+			if !moving[t.tenant] {
+				moving[t.tenant] = true
+				t.tenant.claiming.begin()
+			}
+			from.release(t)
+			to.claim(t)
+			t.begin()
 		}
+	}
+	for t := range moving {
+		t.claiming.end()
 	}
 	a.leave(c, from)
 }

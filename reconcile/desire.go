@@ -44,9 +44,9 @@ func desired(e *catalog.Entry) definition.Definition {
 
 // take makes the desired state what a snapshot says, at the cost of what changed.
 func (t *tenant) take(snapshot *catalog.Snapshot) {
-	t.mu.Lock()
+	t.rearrange()
 	if t.ended {
-		t.mu.Unlock()
+		t.rearranged()
 		return
 	}
 	changes := catalog.Diff(t.taken.Load(), snapshot)
@@ -54,9 +54,6 @@ func (t *tenant) take(snapshot *catalog.Snapshot) {
 	for _, c := range changes {
 		t.withdraw(c)
 	}
-	// Who has a place is known when all who want it have claimed it: till then none is
-	// worked on for a claim that is new.
-	t.entering = true
 	for _, c := range changes {
 		if c.New == nil {
 			continue
@@ -67,12 +64,8 @@ func (t *tenant) take(snapshot *catalog.Snapshot) {
 		}
 	}
 	t.taken.Store(snapshot)
-	for _, n := range t.entered {
-		n.begin()
-	}
-	t.entering, t.entered = false, nil
 	t.fit()
-	t.mu.Unlock()
+	t.rearranged()
 	t.tidyAgain()
 	t.announce()
 }
@@ -156,11 +149,7 @@ func (t *tenant) target(d definition.Definition, spec definition.Target, asks *a
 		n.further.origins[i] = t.originOf(n, path)
 	}
 	t.atlas.claim(n)
-	if t.entering {
-		t.entered = append(t.entered, n)
-	} else {
-		n.begin()
-	}
+	n.begin()
 	return n
 }
 
@@ -184,7 +173,8 @@ func (t *tenant) drop(old *target) {
 // regrant takes in other grants. Targets for which they decide the same go on
 // as they are.
 func (t *tenant) regrant(grants map[definition.ClusterName]grant) {
-	t.mu.Lock()
+	t.rearrange()
+	defer t.rearranged()
 	t.grants = grants
 	for _, d := range t.definitions {
 		for i, old := range d.targets {
@@ -202,5 +192,4 @@ func (t *tenant) regrant(grants map[definition.ClusterName]grant) {
 		}
 	}
 	t.fit()
-	t.mu.Unlock()
 }

@@ -42,9 +42,10 @@ type portion struct {
 // and what they don't.
 type record struct {
 	decide.Record
-	request *request // the value that was asked for, until it is written
-	cause   *cause   // what made a write necessary that has not ended yet
-	had     *target  // of several who claim the place the one whose copy stood there last
+	request *request                      // the value that was asked for, until it is written
+	cause   *cause                        // what made a write necessary that has not ended yet
+	had     *target                       // of several who claim the place the one whose copy stood there last
+	unsure  map[copies.Owner]copies.Claim // definitions that may turn out to claim the Secret; mostly nil
 }
 
 // request is what was asked for to make a target's copy of: its value, and those of
@@ -166,9 +167,13 @@ func compareClaims(a, b *target) int {
 
 // holder returns the target that has the place: the one whose copy stands there, else
 // the least. had is whose stood there last: somebody who changes the labels of the copy
-// does not pass it on to another.
+// or deletes it does not pass it on to another, and neither does who replaces it.
 func holder(claims []*target, c *copies.Copy, had *target) *target {
-	if len(claims) > 1 && c != nil {
+	switch {
+	case len(claims) == 1:
+	case c == nil && had != nil:
+		return had
+	case c != nil:
 		for _, t := range claims {
 			if c.Owner == t.owner {
 				return t
@@ -213,10 +218,23 @@ func (p *place) gather(now time.Time) (in decide.Input, h *target, a *asked) {
 	if r := p.record.request; r != nil && r.by == h {
 		in.Held = r.holds(&in)
 	}
-	if p.part != nil {
-		in.Share(a.claim, p.site.others(p.at, h.owner))
-		in.Whole = p.part.filler(h.owner.Tenant)
+	if p.part == nil {
+		if c := in.Seen.Copy; c != nil {
+			_, in.Unsure = p.record.unsure[c.Owner]
+		}
+		return in, h, a
 	}
+	others := p.site.others(p.at, h.owner)
+	for o, claim := range p.record.unsure {
+		if _, known := others[o]; !known {
+			if others == nil {
+				others = make(map[copies.Owner]copies.Claim)
+			}
+			others[o] = claim
+		}
+	}
+	in.Share(a.claim, others)
+	in.Whole = p.part.filler(h.owner.Tenant)
 	return in, h, a
 }
 

@@ -306,7 +306,7 @@ func (d *followed) occupied(i int, namespace string) bool {
 // relabelled takes in that a namespace of a cluster changed, or with "" that all may
 // have.
 func (t *tenant) relabelled(c *connection, namespace string) {
-	t.mu.Lock()
+	t.rearrange()
 	changed := namespace == ""
 	if namespace == "" {
 		for _, d := range t.choosers(t.selecting[c]) {
@@ -318,7 +318,7 @@ func (t *tenant) relabelled(c *connection, namespace string) {
 		}
 	}
 	t.fit()
-	t.mu.Unlock()
+	t.rearranged()
 	if changed {
 		t.tidyAgain()
 		t.announce()

@@ -107,10 +107,13 @@ func (t *target) stand(in *decide.Input, d *decide.Decision, h *target) standing
 	f, since, right := d.Fault, d.Since, d.Right
 	if h != t {
 		f, since, right = conflict(in, t, h), time.Time{}, false
-		if down := t.connection.outage(); down != nil {
+		switch down := t.connection.outage(); {
+		case down != nil:
 			named := down.Fault
 			named.Message = "cluster " + t.spec.Cluster.String() + ": " + named.Message
 			f, since = &named, down.Since
+		case in.Seen.Fault != nil: // whose it is can't be seen
+			f = in.Seen.Fault
 		}
 	}
 	s := standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: Synced, Reason: ReasonSynced}, copy: in.Seen.Copy}

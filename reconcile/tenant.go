@@ -36,13 +36,13 @@ type tenant struct {
 	// after it is worked for.
 	taken atomic.Pointer[catalog.Snapshot]
 
-	mu          sync.RWMutex
+	claiming claiming
+
+	mu          sync.RWMutex                     // taken by rearrange where claims change
 	grants      map[definition.ClusterName]grant // written with the reconciler's mu held as well
 	ended       bool                             // it is no longer configured: nothing is taken in
 	definitions map[definition.Name]*followed
 	origins     map[definition.SecretPath]*origin
-	entering    bool                                   // a snapshot is being taken in
-	entered     []*target                              // that claimed their places meanwhile
 	choosing    map[*followed]struct{}                 // those with selections
 	selecting   map[*connection]map[*followed]struct{} // the same by where they select
 
@@ -89,7 +89,7 @@ func (t *tenant) follow(ctx context.Context, ended func()) {
 
 // withdrawAll drops every target.
 func (t *tenant) withdrawAll() {
-	t.mu.Lock()
+	t.rearrange()
 	for _, d := range t.definitions {
 		for _, old := range d.targets {
 			t.drop(old)
@@ -99,7 +99,7 @@ func (t *tenant) withdrawAll() {
 	clear(t.definitions)
 	t.ended = true
 	t.taken.Store(nil)
-	t.mu.Unlock()
+	t.rearranged()
 	t.announce()
 }
 

@@ -47,6 +47,7 @@ func (t terms) reading() terms {
 //	the vault, or its intervals   the broker takes that in
 //	how much may be selected      what there was no room for is taken in
 //	a grant                       each target is judged anew, and claims its place or lets go of it
+//	it is suspended, or goes on   nothing is written before, or after, all else is in force
 //	anything                      what the clean-up left undone is looked at; who waits for a status looks again
 func (t *tenant) adopt(now terms, spec map[definition.ClusterName]Grant, connections map[string]*running[*connection]) (regranted bool) {
 	before := t.terms
@@ -57,7 +58,9 @@ func (t *tenant) adopt(now terms, spec map[definition.ClusterName]Grant, connect
 		t.least.Store(int64(now.MinRefreshInterval))
 		t.mostChosen.Store(int64(now.SelectedNamespaces))
 		t.sweeper.SetBrake(*t.terms.Brake)
-		t.suspend(now.Suspend)
+		if now.Suspend {
+			t.suspend(true) // before what else is new, and it goes on after that
+		}
 		if !reflect.DeepEqual(before.reading(), now.reading()) {
 			t.broker.Configure(t.terms.Vault, now.PollInterval, now.MinRefreshInterval, now.workers)
 		}
@@ -70,10 +73,11 @@ func (t *tenant) adopt(now terms, spec map[definition.ClusterName]Grant, connect
 		}
 		t.regrant(grants)
 	} else if now.SelectedNamespaces > before.SelectedNamespaces {
-		t.mu.Lock()
+		t.rearrange()
 		t.fit()
-		t.mu.Unlock()
+		t.rearranged()
 	}
+	t.suspend(now.Suspend)
 	if differs || regranted {
 		t.tidyAgain()
 		t.announce()

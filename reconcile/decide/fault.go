@@ -38,6 +38,10 @@ func notOwned(in *Input) *fault.Fault {
 	return fault.New(fault.Error, fault.ReasonNotOwned, "Secret %s in cluster %s exists and is not this definition's; it is not touched. Delete it, choose another secretName, or let it be taken over by annotating it: kubectl -n %s annotate secret %s %s=%s", in.At, in.Alias, in.At.Namespace, in.At.Name, copies.AnnotationAdopt, in.Owner)
 }
 
+func stillClaimed(in *Input) *fault.Fault {
+	return fault.Queued("Secret %s in cluster %s is the copy of definition %s, and it is not known yet whether that still claims it: the namespaces that it selects, or the clusters of its targets, are not all known", in.At, in.Alias, fault.Clean(in.Seen.Copy.Name))
+}
+
 func newerFormat(in *Input) *fault.Fault {
 	if len(in.Seen.Copy.Sharers()) > 0 {
 		return fault.New(fault.Error, fault.ReasonNewerFormat, "what Secret %s in cluster %s carries, or the record of one of those who share it, is of %s, which a newer version of secretsync wrote, and this one knows format %d at most; it is left as it is. Run the newer version",

@@ -45,6 +45,9 @@ type Input struct {
 	taken []copies.Taken
 	Whole string // the definition that claims the Secret as a whole; empty: none does
 
+	// Unsure: the definition whose copy stands there may turn out to claim the place.
+	Unsure bool
+
 	Record Record
 }
 

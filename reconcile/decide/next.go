@@ -94,6 +94,8 @@ func whose(in *Input) Decision {
 		return lookedAgain(in, c, Decision{Why: "what stands there is of a newer format", Fault: newerFormat(in)})
 	case c.Owner.Tenant == in.Owner.Tenant && len(c.Sharers()) > 0 && !c.Alone(in.Owner):
 		return Decision{Why: "others share the Secret", Fault: sharedBy(in, c)}
+	case in.Unsure && c.Owner != in.Owner && c.Owner.Tenant == in.Owner.Tenant:
+		return Decision{Why: "the definition whose copy it is may claim it still", Fault: stillClaimed(in)}
 	case c.Owner.Tenant == in.Owner.Tenant && (c.Filled() || c.Alone(in.Owner)):
 		// Another definition's copy of the same tenant, too: none that is at
 		// HEAD has it, or this one would not have the place.
