@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 )
@@ -29,8 +30,10 @@ func (r *Replica) Leave(ctx context.Context) {
 // handOver begins to give up what is held and not wanted any more. Where others wait for it, that
 // is a few shards at a time: a tenant is without a holder for as long as those of its round take
 // to be let go of and taken in, and not as long as all would. Before the first round, and after
-// each, those who take them have time to prepare, and to finish.
-func (r *Replica) handOver(s scene, wanted map[string]string, cause error) {
+// each, those who take them have time to prepare, and to finish. Of several who hand over because of
+// the same event, as to one that comes, each begins a while after the one before, so that their rounds
+// don't all reach who takes them at once.
+func (r *Replica) handOver(s scene, members []member, wanted map[string]string, cause error) {
 	var unwanted []string
 	underway := false
 	for lease, c := range r.campaigns {
@@ -50,13 +53,16 @@ func (r *Replica) handOver(s scene, wanted map[string]string, cause error) {
 	}
 	if cause == nil {
 		r.round = max(r.round, (r.Shards+2*rounds-1)/(2*rounds), (len(unwanted)+rounds-1)/rounds)
-		if turn := s.now.Add(r.timing.retry); underway || r.turn.IsZero() || r.turn.After(turn) {
+		switch turn := s.now.Add(r.timing.retry); {
+		case underway:
 			r.turn = turn
+		case r.turn.IsZero() || r.turn.After(turn.Add(r.timing.retry)): // that late it was set by a clock that went back
+			r.turn = turn.Add(r.later(s, members))
 		}
 		if underway || s.now.Before(r.turn) {
 			return
 		}
-		slices.Sort(unwanted) // as those who prepare for them do: see Holding.CompareTurns
+		slices.Sort(unwanted) // as those who prepare for them expect it: see moves
 		unwanted = unwanted[:min(len(unwanted), r.round)]
 	}
 	for _, lease := range unwanted {
@@ -65,6 +71,48 @@ func (r *Replica) handOver(s scene, wanted map[string]string, cause error) {
 			c.leaving++ // which is about to be told: see publish
 		}
 	}
+}
+
+// moves is which shards are to have another holder, by who has them and in the order in which that one
+// hands them over. It is worked out by what all see, so that all come to the same.
+func (r *Replica) moves(s scene, members []member) map[string][]string {
+	names := make(map[string]string) // by identity
+	for _, m := range members {
+		names[m.identity] = m.name
+	}
+	holders, moves := s.holders(), make(map[string][]string)
+	for shard, name := range Assign(r.stayers(members), r.Shards) {
+		lease := shardLease(shard)
+		if from := names[holders[lease]]; from != "" && from != name {
+			moves[from] = append(moves[from], lease)
+		}
+	}
+	for _, leases := range moves {
+		slices.Sort(leases)
+	}
+	return moves
+}
+
+// later is how long after the first of those who hand over this replica is to begin: they share
+// the time evenly that is between two rounds.
+func (r *Replica) later(s scene, members []member) time.Duration {
+	from := slices.Sorted(maps.Keys(r.moves(s, members)))
+	at := slices.Index(from, r.Name)
+	if at < 0 {
+		return 0
+	}
+	return r.timing.retry * time.Duration(at) / time.Duration(len(from))
+}
+
+// turns tells of each shard that is to have another holder how many its holder hands over before it.
+func (r *Replica) turns(s scene, members []member) map[string]int {
+	turns := make(map[string]int)
+	for _, leases := range r.moves(s, members) {
+		for turn, lease := range leases {
+			turns[lease] = turn
+		}
+	}
+	return turns
 }
 
 // letGo releases what the program has settled without.

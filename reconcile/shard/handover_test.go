@@ -47,7 +47,7 @@ func (a *alone) hold(lease, kind string) *campaign {
 // step is one of the replica, but for what it asks the API server. It returns when the next one is due.
 func (a *alone) step() time.Duration {
 	s := a.seen.scene(a.clock.Now())
-	a.handOver(s, a.wanted, a.cause)
+	a.handOver(s, s.members(), a.wanted, a.cause)
 	a.publish(s, nil, a.wanted, a.cause)
 	a.letGo()
 	return a.nextStep(s)

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"strings"
 
 	"secretsync/gitstore"
@@ -17,6 +18,7 @@ type Holding struct {
 	change uint64
 	terms  map[string]uint64 // by the name of the Lease
 	coming map[string]bool   // the same: wanted, or to be if a silent replica is dead, and not held yet
+	turns  map[string]int    // the same: how many the holder of one that comes hands over before it
 	lease  func(gitstore.TenantName) string
 }
 
@@ -31,9 +33,11 @@ func (h Holding) Comes(tenant gitstore.TenantName) bool {
 	return len(h.coming) > 0 && h.coming[h.lease(tenant)]
 }
 
-// CompareTurns tells which of two tenants that come does so first, as a comparison does.
+// CompareTurns tells which of two tenants that come does so first, as a comparison does. Those of
+// several holders come side by side, each holder's in the order in which it hands them over.
 func (h Holding) CompareTurns(a, b gitstore.TenantName) int {
-	return strings.Compare(h.lease(a), h.lease(b))
+	first, second := h.lease(a), h.lease(b)
+	return cmp.Or(cmp.Compare(h.turns[first], h.turns[second]), strings.Compare(first, second))
 }
 
 // Gained reports whether the tenant is one of them, and was not all the time since before:

@@ -46,7 +46,7 @@ func (r *Replica) publish(s scene, members []member, wanted map[string]string, c
 		return
 	}
 	r.tellHolding(r.holding.terms, terms)
-	r.holding = Holding{change: r.holding.change + 1, terms: terms, coming: coming, lease: r.leaseOf}
+	r.holding = Holding{change: r.holding.change + 1, terms: terms, coming: coming, turns: r.turns(s, members), lease: r.leaseOf}
 	r.metrics.held.Set(float64(r.holding.Shards()))
 	signal(r.changed)
 }

@@ -186,7 +186,7 @@ func (r *Replica) step(running, ctx context.Context) (next time.Duration, err er
 			return 0, err
 		}
 	}
-	r.handOver(s, wanted, cause)
+	r.handOver(s, members, wanted, cause)
 	r.tellLeft(members, cause)
 	r.publish(s, members, wanted, cause)
 	r.metrics.wanted.Set(float64(len(wanted) - 1))
