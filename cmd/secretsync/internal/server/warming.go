@@ -57,7 +57,7 @@ func (p *Program) warmUp(ctx context.Context, cfg *config.Config) {
 	}
 	if len(coming) > 0 {
 		slices.SortStableFunc(coming, func(a, b *warmth) int { return r.holding.CompareTurns(a.Name, b.Name) })
-		r.working.Go(func() { p.warmAll(coming, r.early) })
+		r.working.Go(func() { warmAll(coming, r.early, p.warmOne, nil) }) // none can be served yet
 	}
 }
 
@@ -72,9 +72,34 @@ func (r *replica) coolDown() {
 	r.working.Wait()
 }
 
-// warmHeld reads the keys of tenants that are held and warms them. Keys that can't be read are
-// tried again till ctx ends, or nobody of them is wanted any more.
+// warmHeld warms tenants that are held, and reads their keys beside that: of each it tells as soon as
+// it can be served.
 func (p *Program) warmHeld(ctx context.Context, cold []*warmth) {
+	r := p.replica
+	keys := make(chan struct{})
+	var warming sync.WaitGroup
+	defer warming.Wait()
+	warming.Go(func() {
+		if p.readKeys(ctx, cold) {
+			close(keys)
+		}
+	})
+	warmAll(cold, r.slots, p.warmOne, func(w *warmth) {
+		select {
+		case <-keys:
+		case <-w.ctx.Done():
+			return
+		}
+		select {
+		case r.warm <- w:
+		case <-w.ctx.Done():
+		}
+	})
+}
+
+// readKeys reads the keys of tenants that are held, and reports whether it did. It tries till
+// ctx ends, or nobody of them is wanted any more.
+func (p *Program) readKeys(ctx context.Context, cold []*warmth) bool {
 	names := make([]gitstore.TenantName, len(cold))
 	for i, w := range cold {
 		names[i] = w.Name
@@ -83,7 +108,7 @@ func (p *Program) warmHeld(ctx context.Context, cold []*warmth) {
 	for told := false; ; told = true {
 		err := p.keys.shared.Refresh(ctx, names...)
 		if err == nil {
-			break
+			return true
 		}
 		if !told && ctx.Err() == nil {
 			p.log.Warn("tenants are not taken over yet: their keys can't be read; it is tried again", "tenants", len(names), "error", err)
@@ -95,14 +120,14 @@ func (p *Program) warmHeld(ctx context.Context, cold []*warmth) {
 		}
 		timer.Stop()
 		if !slices.ContainsFunc(cold, wanted) {
-			return
+			return false
 		}
 	}
-	p.warmAll(cold, p.replica.slots)
 }
 
-// warmAll tells of each of the tenants as soon as it can be served.
-func (p *Program) warmAll(cold []*warmth, slots chan struct{}) {
+// warmAll warms tenants in their order, as many at once as there are slots. It tells of those that can
+// be served, when their slots are free for others.
+func warmAll(cold []*warmth, slots chan struct{}, warm func(*warmth) bool, tell func(*warmth)) {
 	var each sync.WaitGroup
 	defer each.Wait()
 	for _, w := range cold {
@@ -112,35 +137,36 @@ func (p *Program) warmAll(cold []*warmth, slots chan struct{}) {
 			continue
 		}
 		each.Go(func() {
-			defer func() { <-slots }()
-			p.warmOne(w)
+			ready := warm(w)
+			<-slots
+			if ready {
+				tell(w)
+			}
 		})
 	}
 }
 
-// warmOne opens the tenant's repository and waits till its remote was asked, well or not.
-func (p *Program) warmOne(w *warmth) {
+// warmOne opens the tenant's repository and waits till its remote was asked, well or not. It reports
+// whether the tenant can be served with that.
+func (p *Program) warmOne(w *warmth) bool {
 	if w.ctx.Err() != nil {
-		return
+		return false
 	}
 	// One that was opened before the shard came has asked its remote too early.
 	again := p.store.Has(w.Name)
 	p.store.Configure(w.Name, w.Repository)
 	repository, err := p.store.Repository(w.Name)
 	if err != nil || repository.Asked(w.ctx) != nil || w.early {
-		return // the store is closed, it is not wanted any more, or it has not come yet
+		return false // the store is closed, it is not wanted any more, or it has not come yet
 	}
 	if again && repository.Ask(w.ctx) != nil && w.ctx.Err() != nil {
-		return
+		return false
 	}
 	if !repository.Current() {
 		w.old = repository
 		p.log.Warn("a tenant is taken over while its remote repository can't be asked; its copies are left as they are till it was", "tenant", w.Name.String(), "error", repository.Freshness().Failing)
 	}
-	select {
-	case p.replica.warm <- w:
-	case <-w.ctx.Done():
-	}
+	return true
 }
 
 // serveWarm begins to serve a tenant, and with it those that are warm as well.
