@@ -27,6 +27,7 @@ type work struct {
 	target *target   // that has the place
 	asked  *asked    // by its definition
 	unsure bool      // others may turn out to claim what stands there
+	begun  int       // see [place.begun]
 	cause  *cause    // what made a write necessary
 	others []*target // that claim it too
 	values []*kv.Value
@@ -93,9 +94,9 @@ func (p *place) plan(now time.Time) (*work, bool) {
 		return nil, false
 	}
 	w := &work{place: p, others: p.claims}
-	begun := p.begun()
+	w.begun = p.begun()
 	w.in, w.target, w.asked = p.gather(now)
-	if p.begun() != begun {
+	if p.begun() != w.begun {
 		p.due()
 		return nil, false
 	}
@@ -119,7 +120,7 @@ func (p *place) plan(now time.Time) (*work, bool) {
 			w.Decision = decide.Next(&w.in)
 		}
 	}
-	w.cause, w.unsure = p.record.cause, p.record.unsure != nil
+	w.cause, w.unsure = p.record.cause, p.record.unsure != nil || p.record.coming != nil
 	p.tenant.Store(&w.target.owner.Tenant)
 	w.restart()
 	return w, true

@@ -172,7 +172,7 @@ func TestASuspendedTenantGoesOnWithWhatElseIsNew(t *testing.T) {
 	w.put("db", map[string]any{"edition": "wrong"})
 	w.put("right/db", map[string]any{"edition": "2"})
 	w.known("d0", 2)
-	end := w.history(t)
+	end := w.history(t, "edition")
 	w.config.Tenants[0].Suspend = false
 	w.config.Tenants[0].Vault.Prefix += "/right"
 	w.must(w.r.Reconfigure(w.config))

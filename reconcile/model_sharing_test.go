@@ -35,9 +35,22 @@ func (m *model) share(at spot, s *spec) []Reason {
 			taken++
 		}
 	}
+	var had *stamped
+	kept := make(map[entry]string)
+	if c != nil {
+		if had = c.records[s.name]; had != nil && (c.whole == "" || c.isAlone(s.name) && c.holds(had, true)) {
+			kept = m.passing(at, s, had)
+		}
+	}
 	switch {
 	case keys == 0:
-		if c != nil && c.records[s.name] != nil && !c.last(s.name) {
+		switch {
+		case had == nil:
+		case len(kept) > 0:
+			if !maps.Equal(had.wrote, kept) {
+				m.write(c, s.name, &stamped{version: had.version, deletes: had.deletes, wrote: kept}, false)
+			}
+		case !c.last(s.name):
 			m.leave(at, s.name)
 			m.moved = true
 		}
@@ -48,11 +61,35 @@ func (m *model) share(at spot, s *spec) []Reason {
 		c = &secret{kind: kind, entries: make(map[entry]*content), records: make(map[string]*stamped)}
 		m.stands[at] = c
 	}
+	maps.Copy(may, kept)
 	m.write(c, s.name, &stamped{version: m.values[s.path].version, deletes: s.policy == "Delete", wrote: may}, false)
 	if taken > 0 {
 		return []Reason{ReasonKeyConflict}
 	}
 	return []Reason{ReasonSynced}
+}
+
+// passing are the keys of a record that stand as they were written, that its definition asks
+// for no more (nil: it is gone) and others do.
+func (m *model) passing(at spot, s *spec, r *stamped) map[entry]string {
+	passing := make(map[entry]string)
+	for e, text := range r.wrote {
+		x := m.stands[at].entries[e]
+		if e.of != inData || x == nil || x.text != text || x.by == declared {
+			continue
+		}
+		if s != nil {
+			if _, asks := s.asks(e); asks {
+				continue
+			}
+		}
+		for _, name := range m.sharers[at] {
+			if _, asks := m.definition[name].asks(e); asks {
+				passing[e] = text
+			}
+		}
+	}
+	return passing
 }
 
 // What whose returns beside the names of definitions.

@@ -281,7 +281,8 @@ func (s *spec) marks() map[entry]string {
 }
 
 // write makes what a definition has of a Secret what a record says: all of the data, or
-// its share. What it wrote before and writes no more goes, unless it is another's by now.
+// its share. What it wrote before and is not in the record any more goes, unless it is
+// another's by now.
 func (m *model) write(c *secret, name string, next *stamped, whole bool) {
 	before := c.records[name]
 	if c.whole != "" { // whoever's it was
@@ -350,7 +351,7 @@ func (m *model) cleanUp() {
 				continue
 			}
 			switch {
-			case !c.holds(r, merges):
+			case !c.holds(r, merges), merges && len(m.passing(at, nil, r)) > 0:
 			case merges:
 				m.leave(at, name)
 				m.moved = true

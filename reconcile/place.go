@@ -46,6 +46,7 @@ type record struct {
 	cause   *cause                        // what made a write necessary that has not ended yet
 	had     *target                       // of several who claim the place the one whose copy stood there last
 	unsure  map[copies.Owner]copies.Claim // definitions that may turn out to claim the Secret; mostly nil
+	coming  map[copies.Owner]copies.Claim // those of whom nothing is on it, while a share of it gives keys away
 }
 
 // request is what was asked for to make a target's copy of: its value, and those of
@@ -233,7 +234,7 @@ func (p *place) gather(now time.Time) (in decide.Input, h *target, a *asked) {
 			others[o] = claim
 		}
 	}
-	in.Share(a.claim, others)
+	in.Share(a.claim, others, p.record.coming)
 	in.Whole = p.part.filler(h.owner.Tenant)
 	return in, h, a
 }

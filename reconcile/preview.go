@@ -208,7 +208,7 @@ func (t *tenant) standingOf(ctx context.Context, c *connection, step *plan.Step,
 	}
 	in.Seen.Left = false
 	if d.Shape.Merges() {
-		in.Share(claimOf(recipe), others)
+		in.Share(claimOf(recipe), others, nil)
 	}
 	copied := in.Seen.Copy
 	if copied != nil {

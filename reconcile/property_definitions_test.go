@@ -154,7 +154,11 @@ func (p *property) anySpec(name string) *spec {
 	if slices.Contains(sharing, name) {
 		s.kind, s.mode, s.data = "", p.some("Merge", "Merge", "Merge", "Merge", "", "Own"), make(map[string]source)
 		for range 1 + p.rand.IntN(3) {
-			s.data[p.some("a", "b.c", "k")] = p.anySource()
+			from := p.anySource()
+			if p.oneIn(2) { // likely to be had, or to be waited for
+				from = source{key: p.some("username", "password", "nope")}
+			}
+			s.data[p.some("a", "b.c", "k")] = from
 		}
 	}
 	s.sync = p.anyWishes(slices.Contains(sharing, name))
@@ -219,6 +223,10 @@ func (p *property) anyCopy(name string) *spec {
 // anyWishes makes targets: of definitions that share, mostly such that meet.
 func (p *property) anyWishes(shares bool) (sync []wish) {
 	for range p.rand.IntN(4) {
+		if shares && p.oneIn(3) {
+			sync = append(sync, wish{cluster: "production", namespace: p.name, secret: p.some("shared", "app")})
+			continue
+		}
 		w := wish{cluster: p.some("production", "staging"), secret: p.some("", "", "", "shared", "foreign", "def-0")}
 		if shares {
 			w = wish{cluster: p.some("production", "production", "staging"), secret: p.some("shared", "app", "app", "foreign", "def-0")}

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"maps"
 	"slices"
 
 	"secretsync/gitstore/definition"
@@ -11,37 +12,64 @@ import (
 // Not every claim is known as soon as a commit is taken in. After a start it takes a while
 // till the namespaces are known that a definition selects, and to which cluster each name
 // leads. A Secret that stands there already, and is that definition's, is not taken over
-// meanwhile by one that is known to claim it: it would be lost to the one that had it.
+// meanwhile by one that is known to claim it: it would be lost to the one that had it. And a
+// key of a share that its definition asks for no more is not taken off it meanwhile: it
+// would be lost to the one that comes to ask for it.
 
 // inquire finds out which definitions have something of the Secret at a place that is about
 // to be another's, and may turn out to claim it. It reports whether that is another answer
-// than before.
+// than before, or of another moment than the plan.
 func (p *place) inquire(w *work) (changed bool) {
-	suspects := p.suspects(w)
-	if suspects == nil && !w.unsure {
+	suspects, gives := p.suspects(w), p.part != nil && w.in.Seen.Copy.Surplus(w.asked.claims())
+	if suspects == nil && !gives && !w.unsure {
 		return false // as nearly always
 	}
 	t := w.target.tenant
-	var found map[copies.Owner]copies.Claim
-	if suspects != nil {
+	var found, coming map[copies.Owner]copies.Claim
+	if suspects != nil || gives {
 		t.claiming.mu.Lock()
 		t.claiming.await(p) // first, so that the change which makes it known can't be missed
 		t.claiming.mu.Unlock()
 		found = t.mayClaim(p, suspects)
 	}
+	if gives {
+		coming = t.coming(p, w.in.Seen.Copy)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.record.unsure
-	p.record.unsure = found
-	if len(before) != len(found) {
-		return true
-	}
-	for o, claim := range found {
-		if was, ok := before[o]; !ok || !slices.Equal(was.Keys, claim.Keys) {
-			return true
+	before, came := p.record.unsure, p.record.coming
+	p.record.unsure, p.record.coming = found, coming
+	// What was not known for the plan may be known by now, and nobody in doubt any more.
+	return !sameKeys(before, found) || !sameKeys(came, coming) || p.begun() != w.begun
+}
+
+// sameKeys reports whether the same definitions ask for the same keys.
+func sameKeys(a, b map[copies.Owner]copies.Claim) bool {
+	return maps.EqualFunc(a, b, func(x, y copies.Claim) bool { return slices.Equal(x.Keys, y.Keys) })
+}
+
+// coming is what other definitions that are not known to claim a share of the Secret of c
+// may turn out to ask for of it; nil: none does.
+func (t *tenant) coming(p *place, c *copies.Copy) (coming map[copies.Owner]copies.Claim) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	t.atlas.mu.RLock()
+	defer t.atlas.mu.RUnlock()
+	coming = t.askers(p.site, p.at, c)
+	for name, d := range t.definitions {
+		o := copies.Owner{Tenant: c.Tenant, Name: name.String()}
+		if claim, may := d.mayClaim(p); may && o != c.Owner {
+			if coming == nil {
+				coming = make(map[copies.Owner]copies.Claim)
+			}
+			coming[o] = claim
 		}
 	}
-	return false
+	maps.DeleteFunc(coming, func(o copies.Owner, _ copies.Claim) bool { return p.site.share(p.at, o) != nil })
+	if len(coming) == 0 {
+		return nil
+	}
+	return coming
 }
 
 // suspects are the definitions of the tenant that has the place to which something of the

@@ -14,7 +14,7 @@ import (
 
 // part makes of a whole copy what the definition may have of the Secret.
 func part(d *copies.Desired, may copies.Claim) {
-	d.Part, d.Labels, d.Annotations = true, may.Labels, may.Annotations
+	d.Part, d.Labels, d.Annotations, d.Keeps = true, may.Labels, may.Annotations, may.Keeps
 	data := make(map[string][]byte, len(may.Keys))
 	for _, key := range may.Keys {
 		data[key] = d.Data[key]
@@ -135,7 +135,7 @@ func (w *work) leave(ctx context.Context) {
 		return
 	}
 	within, end := w.request(ctx, w.Action.String())
-	err := w.target.connection.kube.Leave(within, w.in.At, w.in.Seen.Copy)
+	err := w.target.connection.kube.Leave(within, w.in.At, w.in.Seen.Copy, w.in.May.Keeps...)
 	end(err)
 	if err != nil {
 		w.failed(ctx, err)

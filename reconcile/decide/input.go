@@ -62,10 +62,12 @@ const (
 )
 
 // Share makes the input that of a share. others are what the other definitions of the
-// tenant ask for that claim one of the same Secret.
-func (in *Input) Share(claim copies.Claim, others map[copies.Owner]copies.Claim) {
+// tenant ask for that claim one of the same Secret, and coming what those do of which it is
+// not known yet whether they claim one.
+func (in *Input) Share(claim copies.Claim, others, coming map[copies.Owner]copies.Claim) {
 	in.Seen.Copy = in.Seen.Copy.PartOf(in.Owner)
 	may, taken := in.Seen.Copy.Divide(in.Owner, claim, others)
+	may.Keeps = in.Seen.Copy.Keeps(in.Owner, claim, others, coming)
 	in.May, in.taken = &may, taken
 	in.Worn = copies.Wear(may.Labels, may.Annotations)
 	if c := in.Seen.Copy; c != nil {

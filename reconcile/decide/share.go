@@ -63,12 +63,21 @@ func shared(in *Input, c *copies.Copy) Decision {
 		return Decision{Why: "the record of another tenant stands on the Secret", Fault: notOwned(in)}
 	case !c.Part && c.Name != "" && c.Owner != in.Owner:
 		return Decision{Why: "a definition fills the Secret as a whole", Fault: filledBy(in, c.Name)}
-	case len(in.May.Keys) == 0 && c.Part && !c.Immutable && !c.Deleting && !c.Last():
+	case len(in.May.Keys) == 0 && c.Part && !c.Immutable && !c.Deleting && leaves(c, in.May.Keeps):
 		return Decision{Action: Leave, Why: "all of it is another's, and it has keys of earlier", Fault: keyConflict(in)}
 	case len(in.May.Keys) == 0:
 		return Decision{Why: "all of it is another's", Fault: keyConflict(in)}
 	}
 	return byValue(in, c)
+}
+
+// leaves reports whether there is something to take off a Secret of a share that may have
+// none of what it asks for: more than the keys that it keeps, and not all that is there.
+func leaves(c *copies.Copy, keeps []string) bool {
+	if len(keeps) > 0 {
+		return !c.Has(copies.Claim{Keeps: keeps})
+	}
+	return !c.Last()
 }
 
 var beingLookedAt = fault.Queued("what stands there is being looked at")

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -296,6 +297,11 @@ func (c *Cluster) Join(ctx context.Context, old *copies.Copy, d copies.Desired) 
 	if old != nil && old.Whole() && old.Owner != d.Owner {
 		return nil, &refusal.Error{Kind: refusal.Conflict, Message: "the Secret is another definition's as a whole"}
 	}
+	if old != nil && old.Whole() && len(d.Keeps) > 0 {
+		if d.Data, err = c.kept(ctx, k, old, d); err != nil {
+			return nil, err
+		}
+	}
 	f := c.mirror.TakeOff(d.Key, c.reader().Sends(old, d))
 	// What else stands on the Secret concerns us too.
 	got, err := k.Whole(ctx, old, f.Sent, d.Data)
@@ -308,17 +314,40 @@ func (c *Cluster) Join(ctx context.Context, old *copies.Copy, d copies.Desired) 
 	return part, nil
 }
 
+// kept are the data of what becomes a share with those keys beside them that it keeps, as
+// they stand in the copy as a whole.
+func (c *Cluster) kept(ctx context.Context, k *client.Client, old *copies.Copy, d copies.Desired) (map[string][]byte, error) {
+	if !old.Intact {
+		return d.Data, nil // what stands there may be somebody's
+	}
+	there, err := k.Secret(ctx, d.Key)
+	switch {
+	case err != nil:
+		return nil, c.fails(ctx, err, "get")
+	case string(there.UID) != old.UID || there.ResourceVersion != old.ResourceVersion:
+		return nil, &refusal.Error{Kind: refusal.Conflict, Message: "the Secret was changed meanwhile"}
+	}
+	data := maps.Clone(d.Data)
+	for _, key := range d.Keeps {
+		if value, has := there.Data[key]; has {
+			data[key] = value
+		}
+	}
+	return data, nil
+}
+
 // Leave takes a share off its Secret, only if that still is as it was seen: the keys
-// that hold what we wrote, and the record. A Secret of which it is the [copies.Copy.Last] goes.
-func (c *Cluster) Leave(ctx context.Context, at copies.Key, part *copies.Copy) error {
+// that hold what we wrote, and the record, but for the keys that it keeps. A Secret of which
+// it is the [copies.Copy.Last] goes.
+func (c *Cluster) Leave(ctx context.Context, at copies.Key, part *copies.Copy, keeps ...string) error {
 	k, err := c.readyFor(part)
 	if err != nil {
 		return err
 	}
-	if part.Last() {
+	if len(keeps) == 0 && part.Last() {
 		return c.Delete(ctx, at, part)
 	}
-	body, err := part.LeavePatch()
+	body, err := part.LeavePatch(keeps)
 	if err != nil {
 		return err
 	}

@@ -87,6 +87,8 @@ type Desired struct {
 	// Part: not the Secret as a whole, but what the data, labels and annotations
 	// name on one that others may share.
 	Part bool
+	// Keeps are of a share the keys beside its data that stay as they are; see [Claim].
+	Keeps []string
 }
 
 // String hides the data.

@@ -12,10 +12,13 @@ import (
 // Which of what a definition asks for of a Secret that several share it may have; see
 // package share for the rules.
 
-// Claim is what a definition asks for of a Secret that it shares.
+// Claim is what a definition asks for of a Secret that it shares, or may have of it.
 type Claim struct {
 	Keys                []string // sorted
 	Labels, Annotations map[string]string
+	// Keeps are of what it may have the keys that it had and asks for no more, and others
+	// do; sorted. They stay as they are, listed in its record, till one of those takes them.
+	Keeps []string
 }
 
 // asks reports whether an entry is among what is asked for.
@@ -146,27 +149,40 @@ func (h holding) passes(e share.Entry, tenant string) bool {
 	return h.by != (Owner{}) && (e.Kind != share.Data || h.proven)
 }
 
-// PassesTo reports whether a key of a share passes to others of its tenant, who ask for it,
-// once the share is nobody's any more: to take it off the Secret would take that from them.
-// A label or an annotation is no reason: a Secret without one for a moment is not without
-// its value, and keys that are to go would stay for its sake.
-func (c *Copy) PassesTo(others map[Owner]Claim) bool {
-	if !c.Part || len(others) == 0 {
-		return false
+// Keeps are the keys of the share of o that stand as we wrote them and that it asks for no
+// more, while others of its tenant do; sorted. To take one off the Secret would take it from
+// them, who may have no value yet. Which keys a copy as a whole has is not known: of that
+// they are all that others ask for.
+// A label or an annotation is never among them: a Secret without one for a moment is not
+// without its value, and keys that are to go would stay for its sake.
+func (c *Copy) Keeps(o Owner, asked Claim, others ...map[Owner]Claim) (keys []string) {
+	if c == nil || c.shared == nil && c.Owner != o {
+		return nil
 	}
-	stamp := c.shared.stamps[c.Owner]
-	for _, e := range stamp.Entries() {
-		held, there := c.shared.entries[e]
-		if e.Kind != share.Data || !there || !held.passes(e, c.Tenant) {
-			continue
-		}
-		for _, claim := range others {
-			if claim.asks(e) {
-				return true
+	for _, some := range others {
+		for _, claim := range some {
+			for _, key := range claim.Keys {
+				if e := (share.Entry{Kind: share.Data, Name: key}); !asked.asks(e) && (c.shared == nil || c.shared.passes(o, e)) {
+					keys = append(keys, key)
+				}
 			}
 		}
 	}
-	return false
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// passes reports whether a key is in the share of o as we wrote it, and whoever else asks
+// for it may have it.
+func (h *sharing) passes(o Owner, e share.Entry) bool {
+	held, stamp := h.entries[e], h.stamps[o]
+	return held.by == o && stamp.Lists(e) && held.proven && held.passes(e, o.Tenant)
+}
+
+// PassesTo reports whether a key of a share passes to others of its tenant, who ask for it,
+// once the share is nobody's any more.
+func (c *Copy) PassesTo(others map[Owner]Claim) bool {
+	return c.Part && len(c.Keeps(c.Owner, Claim{}, others)) > 0
 }
 
 // foremost is who comes first of those who ask for an entry and may have it, o among
@@ -181,12 +197,21 @@ func foremost(o Owner, e share.Entry, others map[Owner]Claim, may func(Owner) bo
 	return first
 }
 
-// Has reports whether a share is of just what is claimed.
+// Surplus reports whether a share lists a key that its definition does not ask for.
+func (c *Copy) Surplus(asked Claim) bool {
+	return slices.ContainsFunc(c.Keys(), func(key string) bool { return !asked.asks(share.Entry{Kind: share.Data, Name: key}) })
+}
+
+// Has reports whether a share is of just what is claimed, and of what it keeps.
 func (c *Copy) Has(claim Claim) bool {
 	if c == nil || !c.Part {
 		return false
 	}
 	stamp := c.shared.stamps[c.Owner]
-	return slices.Equal(slices.Sorted(maps.Keys(stamp.Keys)), claim.Keys) &&
+	keys := claim.Keys
+	if len(claim.Keeps) > 0 {
+		keys = slices.Sorted(slices.Values(slices.Concat(keys, claim.Keeps)))
+	}
+	return slices.Equal(slices.Sorted(maps.Keys(stamp.Keys)), keys) &&
 		slices.Equal(stamp.Labels, slices.Sorted(maps.Keys(claim.Labels))) && slices.Equal(stamp.Annotations, slices.Sorted(maps.Keys(claim.Annotations)))
 }

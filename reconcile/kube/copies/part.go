@@ -17,10 +17,17 @@ func (c *Copy) Proven(o Owner) bool {
 }
 
 // LeavePatch is the JSON patch that takes a share off its Secret, if that still is as it
-// was seen: the keys that hold what we wrote, and the record.
-func (c *Copy) LeavePatch() ([]byte, error) {
-	patch := append(onlyIf(c), c.shared.removals(c.Owner, share.Stamp{})...)
-	patch = append(patch, removal(share.Entry{Kind: share.Annotated, Name: share.Annotation(c.Owner.Name)}))
+// was seen: the keys that hold what we wrote, and the record. Of keys that it keeps the
+// record stays; see [Claim].
+func (c *Copy) LeavePatch(keeps []string) ([]byte, error) {
+	left := c.shared.stamps[c.Owner]
+	left.Keys, left.Labels, left.Annotations = c.shared.proofs(c.Owner, keeps), nil, nil
+	patch := append(onlyIf(c), c.shared.removals(c.Owner, left)...)
+	name := share.Annotation(c.Owner.Name)
+	if !left.Empty() {
+		return encoded(appendEntries(patch, "/metadata/annotations", map[string]string{name: left.Text()}, true))
+	}
+	patch = append(patch, removal(share.Entry{Kind: share.Annotated, Name: name}))
 	if len(c.shared.parts) == 1 && c.Labelled {
 		patch = append(patch, removal(share.Entry{Kind: share.Label, Name: LabelTenant}))
 	}

@@ -149,11 +149,14 @@ func (v Reader) sendsPart(old *Copy, d Desired) *Sent {
 		stamp.Keys[key] = v.Hasher.Prove(v.Cluster, d.Key, d.Owner, key, value)
 	}
 	s.labels, s.annotations = beside(d.Labels, map[string]string{LabelTenant: d.Tenant}), beside(d.Annotations, nil)
+	entries := stamp.Entries()
+	if old != nil && old.shared != nil {
+		stamp.Keys = beside(stamp.Keys, old.shared.proofs(d.Owner, d.Keeps))
+	}
 	s.annotations[share.Annotation(d.Owner.Name)], s.stamp = stamp.Text(), stamp
 	if old == nil || old.shared == nil {
 		return s
 	}
-	entries := stamp.Entries()
 	for o, left := range old.shared.stamps {
 		if o == d.Owner {
 			continue
@@ -172,6 +175,19 @@ func (v Reader) sendsPart(old *Copy, d Desired) *Sent {
 		}
 	}
 	return s
+}
+
+// proofs are those of some keys that the share of o has: they hold as long as the keys
+// stand as they are.
+func (h *sharing) proofs(o Owner, keys []string) map[string]string {
+	proofs := make(map[string]string, len(keys))
+	stamp := h.stamps[o]
+	for _, key := range keys {
+		if proof, listed := stamp.Keys[key]; listed {
+			proofs[key] = proof
+		}
+	}
+	return proofs
 }
 
 // Anew is what is sent to create a copy in the place of the old Secret that there is: it

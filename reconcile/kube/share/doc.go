@@ -33,9 +33,28 @@
 //	                                                     allows the definition to take it over
 //
 // Of several definitions to which an entry is free the one with the least name has it,
-// and the others wait, as for a Secret as a whole. While somebody asks for a key that
-// would pass to them, the share of one that is gone is not taken off the Secret, also where
-// it goes with its target: who asks may have no value yet.
+// and the others wait, as for a Secret as a whole.
+//
+// # No moment without a key
+//
+// Who asks for a key may have no value for it yet. So a key that would pass to one who asks
+// is not taken off the Secret before:
+//
+//	what happens to the definition that has it   the key
+//	it is gone, Retain                           stays, with its share, as everything does
+//	it is gone, Delete                           stays, with its share, while somebody asks for it
+//	it asks for the key no more                  stays as it is, and in its record, while somebody
+//	                                             asks for it; its other keys go or are written
+//	the same, and all that it asks for is        the same: the record lists nothing else then
+//	  another's
+//	it had the Secret as a whole and comes       becomes part of its share, and stays so
+//	  to share it
+//
+// Being listed it can be told from what is somebody's: it goes when nobody asks for it any
+// more, also after a crash, and it is theirs who edit or declare it meanwhile. Who asks takes
+// it out of the record in the request by which its own value comes. A definition of which
+// it is not known yet whether it shares the Secret, since it selects namespaces, counts
+// among those who ask. Labels and annotations are never kept.
 //
 // What a record of a newer format lists is not known: while one stands on a Secret,
 // nothing on it passes to anybody.
