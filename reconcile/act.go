@@ -41,7 +41,7 @@ func (s *site) pass(ctx context.Context, p *place) {
 	defer s.survive(p)
 	p.urgent.Store(false)
 	w, ok := p.plan(s.clock.Now())
-	if ok && p.inquire(w) {
+	for ok && p.inquire(w) {
 		w, ok = p.plan(s.clock.Now())
 	}
 	if !ok {
