@@ -27,7 +27,7 @@ type work struct {
 	target *target   // that has the place
 	asked  *asked    // by its definition
 	unsure bool      // others may turn out to claim what stands there
-	begun  int       // see [place.begun]
+	begun  uint64    // see [place.begun]
 	cause  *cause    // what made a write necessary
 	others []*target // that claim it too
 	values []*kv.Value

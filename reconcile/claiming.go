@@ -1,6 +1,9 @@
 package reconcile
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // claiming keeps the places that a tenant claims from being worked on while its claims
 // change. Who has a place is known when all who want it have claimed it, and until the
@@ -16,8 +19,9 @@ import "sync"
 //
 // The zero value is ready.
 type claiming struct {
+	begun atomic.Uint64 // changes
+
 	mu      sync.Mutex
-	begun   int                 // changes
 	changes int                 // under way
 	waiting map[*place]struct{} // to be worked on at the end of the last
 }
@@ -25,7 +29,7 @@ type claiming struct {
 func (c *claiming) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.begun++
+	c.begun.Add(1)
 	c.changes++
 }
 
@@ -66,12 +70,9 @@ func (c *claiming) await(p *place) {
 // begun counts the changes of those who claim the place. Where it is another one after a
 // look at what others claim of the same Secret, half of a change may have been seen.
 // p.mu is held.
-func (p *place) begun() (n int) {
+func (p *place) begun() (n uint64) {
 	for _, t := range p.claims {
-		c := &t.tenant.claiming
-		c.mu.Lock()
-		n += c.begun
-		c.mu.Unlock()
+		n += t.tenant.claiming.begun.Load()
 	}
 	return n
 }

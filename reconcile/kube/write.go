@@ -166,12 +166,10 @@ func (c *Cluster) Replace(ctx context.Context, old *copies.Copy, d copies.Desire
 	if err != nil {
 		return nil, err
 	}
-	there, err := k.Secret(ctx, d.Key)
+	there, err := c.unchanged(ctx, k, d.Key, old)
 	switch {
 	case err != nil:
-		return nil, c.fails(ctx, err, "get")
-	case string(there.UID) != old.UID || there.ResourceVersion != old.ResourceVersion:
-		return nil, &refusal.Error{Kind: refusal.Conflict, Message: "the Secret was changed meanwhile"}
+		return nil, err
 	case len(there.Finalizers) > 0:
 		return nil, kept(there.Finalizers)
 	}
@@ -298,7 +296,7 @@ func (c *Cluster) Join(ctx context.Context, old *copies.Copy, d copies.Desired) 
 		return nil, &refusal.Error{Kind: refusal.Conflict, Message: "the Secret is another definition's as a whole"}
 	}
 	if old != nil && old.Whole() && len(d.Keeps) > 0 {
-		if d.Data, err = c.kept(ctx, k, old, d); err != nil {
+		if d.Data, err = c.withKept(ctx, k, old, d); err != nil {
 			return nil, err
 		}
 	}
@@ -314,18 +312,27 @@ func (c *Cluster) Join(ctx context.Context, old *copies.Copy, d copies.Desired) 
 	return part, nil
 }
 
-// kept are the data of what becomes a share with those keys beside them that it keeps, as
-// they stand in the copy as a whole.
-func (c *Cluster) kept(ctx context.Context, k *client.Client, old *copies.Copy, d copies.Desired) (map[string][]byte, error) {
-	if !old.Intact {
-		return d.Data, nil // what stands there may be somebody's
-	}
-	there, err := k.Secret(ctx, d.Key)
+// unchanged reads the Secret of a copy, which must still be as it was seen.
+func (c *Cluster) unchanged(ctx context.Context, k *client.Client, at copies.Key, old *copies.Copy) (*corev1.Secret, error) {
+	there, err := k.Secret(ctx, at)
 	switch {
 	case err != nil:
 		return nil, c.fails(ctx, err, "get")
 	case string(there.UID) != old.UID || there.ResourceVersion != old.ResourceVersion:
 		return nil, &refusal.Error{Kind: refusal.Conflict, Message: "the Secret was changed meanwhile"}
+	}
+	return there, nil
+}
+
+// withKept are the data of what becomes a share with those keys beside them that it keeps, as
+// they stand in the copy as a whole.
+func (c *Cluster) withKept(ctx context.Context, k *client.Client, old *copies.Copy, d copies.Desired) (map[string][]byte, error) {
+	if !old.Intact {
+		return d.Data, nil // what stands there may be somebody's
+	}
+	there, err := c.unchanged(ctx, k, d.Key, old)
+	if err != nil {
+		return nil, err
 	}
 	data := maps.Clone(d.Data)
 	for _, key := range d.Keeps {
