@@ -155,12 +155,12 @@ func (s *farStory) begin(names ...string) *workTree {
 	return c
 }
 
-// fresh waits till the freshness is as wanted.
+// fresh waits till the freshness is as wanted, and what was fetched is what the snapshot shows.
 func (s *farStory) fresh(wanted func(Freshness) bool) Freshness {
 	s.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		f := s.repo.Freshness()
-		if wanted(f) {
+		if wanted(f) && s.repo.Current() == current(f) {
 			return f
 		}
 		if time.Now().After(deadline) {
