@@ -28,8 +28,8 @@
 //	deed              over HTTP                             over SSH, on the connection kept
 //	----------------  ------------------------------------  --------------------------------
 //	Refs              one POST (ls-refs of version 2); GET  one channel
-//	                  before it the first time. Version 0:
-//	                  one GET, of all references
+//	                  before it the first time at a host.
+//	                  Version 0: one GET, of all references
 //	Fetch             one POST                              one channel
 //	OpenPush, Push    one GET, of all references; one POST  one channel
 //

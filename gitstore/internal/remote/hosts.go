@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
 
 	"secretsync/gitstore/internal/remote/credential"
+	"secretsync/gitstore/internal/remote/wire"
 )
 
 // HostsConfig says how hosts are treated.
@@ -67,6 +69,10 @@ func (h *Hosts) host(name string) *host {
 type host struct {
 	clock clock.PassiveClock
 	slots chan struct{} // held by exchanges
+	// heard is what a server there said last that it can do, by HTTP and in version 2; nil: nothing
+	// yet. It is what the next repository is asked by, without being heard first: when a replica takes
+	// over hundreds of tenants that is a third of all requests.
+	heard atomic.Pointer[wire.Advertisement]
 
 	mu    sync.Mutex
 	until time.Time // when it may be asked again

@@ -113,9 +113,13 @@ func (r *Remote) refs(x *exchange, w wire.Wanted) (Refs, error) {
 		return Refs{}, err
 	}
 	defer c.close()
-	if known := r.known(); known != nil && known.Version == wire.V2 && r.carrier.stateless() {
+	if known, own := r.known(); known != nil && known.Version == wire.V2 {
 		refs, err := r.listRefs(x, c, *known, w)
-		if err == nil || !mayHaveChanged(err) {
+		if err == nil {
+			r.remember(known)
+			return refs, nil
+		}
+		if !mayBeDifferent(err, own) {
 			return refs, err
 		}
 		r.remember(nil)
@@ -131,17 +135,29 @@ func (r *Remote) refs(x *exchange, w wire.Wanted) (Refs, error) {
 	return refs, c.explain(err)
 }
 
-// mayHaveChanged reports whether an error may come from a server that no longer
-// is what it said it was, so that it is worth asking it again.
-func mayHaveChanged(err error) bool {
+// mayBeDifferent reports whether an error may come from a server that isn't, or no longer, what
+// was known of it, so that it is worth asking it. If it never said so itself (own is false) any
+// refusal is, as that of a server which knows no such request at all.
+func mayBeDifferent(err error, own bool) bool {
+	if e, ok := errors.AsType[*Error](err); ok && !own && e.refused && e.Kind != Denied && e.Kind != Throttled {
+		return true
+	}
 	_, says := errors.AsType[*wire.ServerError](err)
 	return says || errors.Is(err, wire.ErrMalformed) || errors.Is(err, NotFound) || errors.Is(err, errMoved) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-func (r *Remote) known() *wire.Advertisement {
+// known returns what the server can do, so that a request may be made at once: as it said of this
+// repository, or of another one at its host. Nil: it is to be heard first.
+func (r *Remote) known() (a *wire.Advertisement, own bool) {
+	if !r.carrier.stateless() {
+		return nil, false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.heard
+	if r.heard != nil {
+		return r.heard, true
+	}
+	return r.host.heard.Load(), false
 }
 
 func (r *Remote) remember(a *wire.Advertisement) {
@@ -160,7 +176,11 @@ func (r *Remote) hear(x *exchange, c conversation, w wire.Wanted) (wire.Advertis
 	if err != nil {
 		return a, fmt.Errorf("read the references: %w", err)
 	}
-	r.remember(&wire.Advertisement{Version: a.Version, Capabilities: a.Capabilities})
+	said := &wire.Advertisement{Version: a.Version, Capabilities: a.Capabilities}
+	r.remember(said)
+	if said.Version == wire.V2 {
+		r.host.heard.Store(said)
+	}
 	return a, nil
 }
 
@@ -216,9 +236,9 @@ func (r *Remote) Fetch(ctx context.Context, w Wanted, take func(pack io.Reader) 
 }
 
 func (r *Remote) openPack(x *exchange, c conversation, w Wanted) (io.Reader, error) {
-	if known := r.known(); known != nil && r.carrier.stateless() {
+	if known, own := r.known(); known != nil {
 		pack, err := r.askPack(x, c, *known, w)
-		if err == nil || !mayHaveChanged(err) {
+		if err == nil || !mayBeDifferent(err, own) {
 			return pack, err
 		}
 		r.remember(nil)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -158,6 +159,93 @@ func TestAQuietLookIsOneRequest(t *testing.T) {
 	defer mu.Unlock()
 	if len(asked) != 4 || asked[0] != "GET /acme.git/info/refs" || asked[3] != "POST /acme.git/git-upload-pack" {
 		t.Errorf("three looks asked %q", asked)
+	}
+}
+
+// What one repository's server said that it can do is held for true of the next one of its host, and
+// if it isn't, that one is heard itself.
+func TestAnotherRepositoryOfAHostIsAskedAtOnce(t *testing.T) {
+	const get, post = "GET /acme.git/info/refs", "POST /acme.git/git-upload-pack"
+	for name, c := range map[string]struct {
+		// answer is how the second repository differs: it answers a request, or reports that stock Git is to.
+		answer func(w http.ResponseWriter, r *http.Request) bool
+		asked  []string
+		kind   remote.Kind
+	}{
+		"it is like the first": {asked: []string{post, post}},
+		"it speaks version 0 alone": {
+			answer: func(_ http.ResponseWriter, r *http.Request) bool { r.Header.Del("Git-Protocol"); return false },
+			asked:  []string{post, get, get},
+		},
+		"it has moved": {
+			answer: func(w http.ResponseWriter, r *http.Request) bool {
+				moved := strings.HasPrefix(r.URL.Path, "/acme.git")
+				if moved {
+					http.Redirect(w, r, strings.Replace(r.URL.String(), "acme", "first", 1), http.StatusMovedPermanently)
+				}
+				return moved
+			},
+			asked: []string{post, get, "GET /first.git/info/refs", "POST /first.git/git-upload-pack", "POST /first.git/git-upload-pack"},
+		},
+		"it has a hash of its own": {
+			answer: func(w http.ResponseWriter, r *http.Request) bool {
+				r.URL.Path = strings.Replace(r.URL.Path, "acme", "other", 1)
+				return false
+			},
+			asked: []string{post, get, post, get}, kind: remote.Unavailable,
+		},
+		"it is none": {
+			answer: func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPost {
+					http.Error(w, "only GET is served", http.StatusMethodNotAllowed)
+				} else {
+					http.NotFound(w, r)
+				}
+				return true
+			},
+			asked: []string{post, get, post, get}, kind: remote.NotFound,
+		},
+		"the credential is refused": {
+			answer: func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusUnauthorized); return true },
+			asked:  []string{post, post}, kind: remote.Denied,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			main := s.commit("main", "a", "1")
+			s.git("clone", "-q", "--mirror", "acme.git", "first.git")
+			s.git("init", "-q", "--bare", "--object-format=sha256", "other.git")
+			h := s.handler()
+			var mu sync.Mutex
+			var asked []string
+			server := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				asked = append(asked, r.Method+" "+r.URL.Path)
+				second := len(asked) > 2
+				mu.Unlock()
+				if !second || c.answer == nil || !c.answer(w, r) {
+					h.ServeHTTP(w, r)
+				}
+			}))
+			hosts := remote.NewHosts(remote.HostsConfig{})
+			t.Cleanup(hosts.Close)
+			if _, err := openAt(t, hosts, remote.Settings{URL: server.URL + "/first.git"}).Refs(t.Context(), "refs/heads/main"); err != nil {
+				t.Fatal(err)
+			}
+			r := openAt(t, hosts, remote.Settings{URL: server.URL + "/acme.git"})
+			for range 2 {
+				refs, err := r.Refs(t.Context(), "refs/heads/main")
+				if remote.KindOf(err) != c.kind || err == nil && refs.Hashes["refs/heads/main"] != main {
+					t.Errorf("got %+v, %v", refs, err)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if got := asked[2:]; !slices.Equal(got, c.asked) {
+				t.Errorf("it was asked %q", got)
+			}
+		})
 	}
 }
 

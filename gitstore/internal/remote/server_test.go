@@ -144,13 +144,20 @@ func emptyPack() io.Reader {
 // open returns the remote at settings, with hosts of its own.
 func open(tb testing.TB, s remote.Settings) *remote.Remote {
 	tb.Helper()
+	hosts := remote.NewHosts(remote.HostsConfig{})
+	tb.Cleanup(hosts.Close)
+	return openAt(tb, hosts, s)
+}
+
+// openAt returns the remote at settings, with hosts that it shares.
+func openAt(tb testing.TB, hosts *remote.Hosts, s remote.Settings) *remote.Remote {
+	tb.Helper()
 	e, err := remote.ParseEndpoint(s)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	hosts := remote.NewHosts(remote.HostsConfig{})
 	r := remote.New(e, hosts)
-	tb.Cleanup(func() { r.Close(); hosts.Close() })
+	tb.Cleanup(r.Close)
 	return r
 }
 
