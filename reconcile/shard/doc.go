@@ -28,8 +28,10 @@
 //   - Shards are handed over a few at a time, in at most eight rounds, so that each tenant is without
 //     a holder for as long as those of its round take. The replicas that are to have the shards of
 //     later rounds know it beforehand ([Holding.Comes]) and in which order ([Holding.CompareTurns]), and
-//     can prepare. Several who hand over at the same time take turns, so that one that comes is not
-//     given a shard by each of them at once.
+//     can prepare. They say for which shards they are prepared ([Replica.Preparing]), and those are handed
+//     over first; the others not before four lease times, or, by one that is about to end, two thirds of
+//     one. Several who hand over at the same time take turns, so that one that comes is not given a shard
+//     by each of them at once.
 //   - So do those who are to have the shards of a replica that has missed three renewals, which is
 //     two fifths of the lease time. They take nothing before that is over: if the replica was only
 //     slow, they have prepared in vain.

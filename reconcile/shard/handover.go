@@ -10,6 +10,14 @@ import (
 // rounds is how many times in a row, at most, one replica hands shards over to others.
 const rounds = 8
 
+// patience is for how long shards are kept whose takers are not prepared for them, in lease times: who
+// keeps them works for them meanwhile. Who is about to end does so for less than a lease time,
+// so that the rounds are over within two.
+const (
+	patience        = 4.0
+	patienceAtAnEnd = 2.0 / 3
+)
+
 // Leave hands the shards over to the others, a few at a time, while this replica works on for
 // those that it still has. It returns when it has none any more, when nobody is there to take
 // them, when this replica takes no part, when two lease times have passed, or when ctx ends.
@@ -30,7 +38,8 @@ func (r *Replica) Leave(ctx context.Context) {
 // handOver begins to give up what is held and not wanted any more. Where others wait for it, that
 // is a few shards at a time: a tenant is without a holder for as long as those of its round take
 // to be let go of and taken in, and not as long as all would. Before the first round, and after
-// each, those who take them have time to prepare, and to finish. Of several who hand over because of
+// each, those who take them have time to prepare, and to finish; a shard that its taker is not
+// prepared for waits for a later round, till that takes too long. Of several who hand over because of
 // the same event, as to one that comes, each begins a while after the one before, so that their rounds
 // don't all reach who takes them at once.
 func (r *Replica) handOver(s scene, members []member, wanted map[string]string, cause error) {
@@ -48,11 +57,14 @@ func (r *Replica) handOver(s scene, members []member, wanted map[string]string, 
 		}
 	}
 	if len(unwanted) == 0 {
-		r.turn, r.round = time.Time{}, 0
+		r.begun, r.turn, r.round = time.Time{}, time.Time{}, 0
 		return
 	}
 	if cause == nil {
 		r.round = max(r.round, (r.Shards+2*rounds-1)/(2*rounds), (len(unwanted)+rounds-1)/rounds)
+		if r.begun.IsZero() || r.begun.After(s.now) { // by a clock that went back
+			r.begun = s.now
+		}
 		switch turn := s.now.Add(r.timing.retry); {
 		case underway:
 			r.turn = turn
@@ -61,6 +73,9 @@ func (r *Replica) handOver(s scene, members []member, wanted map[string]string, 
 		}
 		if underway || s.now.Before(r.turn) {
 			return
+		}
+		if ready := r.ready(members, unwanted); len(ready) > 0 || !r.outOfPatience(s.now) {
+			unwanted = ready
 		}
 		slices.Sort(unwanted) // as those who prepare for them expect it: see moves
 		unwanted = unwanted[:min(len(unwanted), r.round)]
@@ -71,6 +86,14 @@ func (r *Replica) handOver(s scene, members []member, wanted map[string]string, 
 			c.leaving++ // which is about to be told: see publish
 		}
 	}
+}
+
+func (r *Replica) outOfPatience(now time.Time) bool {
+	most := patience
+	if r.leaving.Load() {
+		most = patienceAtAnEnd
+	}
+	return now.Sub(r.begun).Seconds() >= most*r.Lease.Seconds()
 }
 
 // moves is which shards are to have another holder, by who has them and in the order in which that one

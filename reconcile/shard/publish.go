@@ -38,6 +38,7 @@ func (r *Replica) publish(s scene, members []member, wanted map[string]string, c
 			}
 		}
 	}
+	maps.DeleteFunc(r.unprepared, func(lease string, _ *int) bool { return !coming[lease] })
 	before := r.view.Swap(v)
 	r.tellCause(before.err, cause)
 	r.metrics.setApart(cause)

@@ -37,11 +37,15 @@ type Replica struct {
 	mu        sync.Mutex
 	campaigns map[string]*campaign // by the name of the Lease
 	holding   Holding
-	settled   uint64    // the change of the holding that the program has settled with
-	turn      time.Time // before which no more shards are handed over; zero: all that are held are wanted
-	round     int       // how many are handed over at a time
-	sweeping  bool
-	sweeps    sync.WaitGroup
+	settled   uint64 // the change of the holding that the program has settled with
+	// unprepared is of how many tenants of each shard that comes the program is not prepared for yet, by
+	// its Lease; a shard for which it does not prepare is missing.
+	unprepared map[string]*int
+	begun      time.Time // when it began to hand over; zero: all that are held are wanted
+	turn       time.Time // before which no more shards are handed over; zero: all that are held are wanted
+	round      int       // how many are handed over at a time
+	sweeping   bool
+	sweeps     sync.WaitGroup
 }
 
 // view is what questions are answered by. It does not change.
@@ -69,7 +73,7 @@ func New(cfg Config) (*Replica, error) {
 		wake:      make(chan struct{}, 1),
 		changed:   make(chan struct{}, 1),
 		left:      make(chan struct{}),
-		campaigns: make(map[string]*campaign),
+		campaigns: make(map[string]*campaign), unprepared: make(map[string]*int),
 	}
 	r.holding.lease = r.leaseOf
 	r.seen = newSightings(newAwake(cfg.Clock, 2*r.timing.retry), func() { signal(r.wake) })
@@ -278,6 +282,7 @@ func (r *Replica) annotations(kind string) map[string]string {
 	if kind == kindMember {
 		a[annotationAddress] = r.Address
 		a[annotationLeaving] = strconv.FormatBool(r.leaving.Load())
+		a[annotationPrepared] = r.prepared()
 	}
 	return a
 }

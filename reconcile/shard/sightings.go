@@ -27,6 +27,9 @@ const (
 	annotationAddress = "secretsync.dev/address"
 	// annotationLeaving is on that of a replica that is about to end: "true".
 	annotationLeaving = "secretsync.dev/leaving"
+	// annotationPrepared is on that of each replica: the numbers of the shards that it is prepared to
+	// take, with commas.
+	annotationPrepared = "secretsync.dev/prepared"
 	// annotationShards is the number of shards that the holder works with.
 	annotationShards = "secretsync.dev/shards"
 
@@ -183,8 +186,9 @@ type member struct {
 	name, identity, address string
 	shards                  int
 	leaving                 bool
-	renewed                 time.Time     // when that was seen last
-	silence                 time.Duration // after which it is taken for one that may be dead
+	prepared                map[string]bool // for which shards, by their Leases; nil: it doesn't say
+	renewed                 time.Time       // when that was seen last
+	silence                 time.Duration   // after which it is taken for one that may be dead
 }
 
 // silentSince reports whether a replica has missed three renewals up to a moment.
@@ -199,7 +203,7 @@ func (s scene) members() []member {
 		if !is || holder == "" || shardsOf(g.lease) == 0 {
 			continue
 		}
-		members = append(members, member{name, holder, addressOf(g.lease), shardsOf(g.lease), g.lease.Annotations[annotationLeaving] == "true", g.since, 3 * timingOf(g.lasts()).retry})
+		members = append(members, member{name, holder, addressOf(g.lease), shardsOf(g.lease), g.lease.Annotations[annotationLeaving] == "true", preparedFor(g.lease), g.since, 3 * timingOf(g.lasts()).retry})
 	}
 	slices.SortFunc(members, func(a, b member) int { return cmp.Compare(a.name, b.name) })
 	return members

@@ -85,6 +85,7 @@ type tested struct {
 	log      *testlog.Log
 	hold     atomic.Pointer[chan struct{}] // not nil: the program settles with nothing till it is closed
 	counts   atomic.Pointer[[]int]         // how many shards it had each time the program settled
+	prepare  func(Holding)                 // of the program, for what comes; that takes it no time by itself
 	stop     func()
 	done     chan struct{}
 }
@@ -113,6 +114,7 @@ func (w *world) start(name string, options ...option) *tested {
 	w.t.Helper()
 	r := &tested{w: w, registry: prometheus.NewRegistry(), log: &testlog.Log{}, done: make(chan struct{})}
 	r.counts.Store(new([]int))
+	r.prepare = func(h Holding) { r.Preparing(h, nil) }
 	access := rest.CopyConfig(w.cluster.Config)
 	access.QPS = -1
 	cfg := Config{
@@ -150,6 +152,7 @@ func (w *world) start(name string, options ...option) *tested {
 				if hold := r.hold.Load(); hold != nil {
 					<-*hold
 				}
+				r.prepare(h)
 				counts := append(slices.Clone(*r.counts.Load()), h.Shards())
 				r.counts.Store(&counts)
 				r.Settled(h)

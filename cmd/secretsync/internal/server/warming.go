@@ -55,9 +55,14 @@ func (p *Program) warmUp(ctx context.Context, cfg *config.Config) {
 	if len(held) > 0 {
 		r.working.Go(func() { p.warmHeld(ctx, held) })
 	}
+	names := make([]gitstore.TenantName, len(coming))
+	for i, w := range coming {
+		names[i] = w.Name
+	}
+	prepared := r.Preparing(r.holding, names)
 	if len(coming) > 0 {
 		slices.SortStableFunc(coming, func(a, b *warmth) int { return r.holding.CompareTurns(a.Name, b.Name) })
-		r.working.Go(func() { warmAll(coming, r.early, p.warmOne, nil) }) // none can be served yet
+		r.working.Go(func() { p.warmComing(coming, prepared) })
 	}
 }
 
@@ -70,6 +75,17 @@ func (r *replica) coolDown() {
 		w.cool()
 	}
 	r.working.Wait()
+}
+
+// warmComing warms tenants whose shards come, and says which are warm. None can be served yet.
+func (p *Program) warmComing(coming []*warmth, prepared func(gitstore.TenantName)) {
+	warmAll(coming, p.replica.early, func(w *warmth) bool {
+		p.warmOne(w)
+		if w.ctx.Err() == nil {
+			prepared(w.Name)
+		}
+		return false
+	}, nil)
 }
 
 // warmHeld warms tenants that are held, and reads their keys beside that: of each it tells as soon as
