@@ -36,6 +36,7 @@ type fleet struct {
 	prefix    string
 	tenants   []fleetTenant
 	git       string // folder of the bare repositories
+	forge     string // the URL of the server of the repositories
 	gitDown   *atomic.Bool
 	replicas  []*process
 	ledger    ledger
@@ -116,12 +117,12 @@ func makeFleet(t *testing.T, replicas, tenants int, lease time.Duration) *fleet 
 		f.must(cluster.CreateNamespace(t.Context(), f.namespace))
 	}
 	f.grant()
-	served := f.serveGit()
+	f.serveGit()
 	f.settle(tenants)
 	authority, err := forwardtest.NewAuthority()
 	f.must(err)
 	for i := range replicas {
-		f.replicas = append(f.replicas, f.newProcess(fmt.Sprintf("r%d", i), served, authority, lease))
+		f.replicas = append(f.replicas, f.newProcess(fmt.Sprintf("r%d", i), f.forge, authority, lease))
 	}
 	return f
 }

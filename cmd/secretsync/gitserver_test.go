@@ -31,7 +31,7 @@ type servedRepo struct {
 }
 
 // serveGit starts the server of the repositories.
-func (f *fleet) serveGit() (url string) {
+func (f *fleet) serveGit() {
 	f.Helper()
 	s := &gitServer{repos: make(map[string]*servedRepo), backend: &cgi.Handler{
 		Path: filepath.Join(f.command("git", "--exec-path"), "git-http-backend"), Stderr: io.Discard,
@@ -43,7 +43,7 @@ func (f *fleet) serveGit() (url string) {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	return server.URL
+	f.forge = server.URL
 }
 
 func (s *gitServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
