@@ -173,3 +173,19 @@ func (r *replica) counted(t *testing.T, line string) string {
 	t.Fatalf("there is no metric %s", line)
 	return ""
 }
+
+// reaches waits till a metric is as it is to be: who has his answer may be ahead of it.
+func (r *replica) reaches(t *testing.T, line, want string) {
+	t.Helper()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for deadline := time.Now().Add(time.Minute); ; <-look.C {
+		got := r.counted(t, line)
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s of %s stays %s; want %s", line, r.name, got, want)
+		}
+	}
+}

@@ -150,7 +150,8 @@ func TestWhatComesToNothing(t *testing.T) {
 				case "deadline exceeded":
 					patience.Dial = 300 * time.Millisecond
 				case "silent for too long":
-					patience.Answer = 300 * time.Millisecond
+					t.Parallel()                      // they wait
+					patience.Answer = 3 * time.Second // of which the connection takes a part, and must not take all
 				}
 				w := newWorld(t, patience)
 				method, _, w.older = strings.Cut(method, " ")
