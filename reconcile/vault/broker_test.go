@@ -12,7 +12,7 @@ import (
 func TestAValueIsReadOnceForAllWhoWantIt(t *testing.T) {
 	t.Parallel()
 	var proxy = new(proxyOf)
-	w := newWorld(t, proxy.before, every(time.Hour))
+	w := newWorld(t, proxy.before, every(seldom))
 	w.put("db", map[string]any{"a": "1", "n": 12})
 	data := counted(proxy.Proxy, about("/data/"))
 	s := w.source("db")
@@ -102,7 +102,7 @@ func TestWhatLiesAtAPathIsTold(t *testing.T) {
 func TestARefreshIsOverOnlyWithAReadThatBeganAfterIt(t *testing.T) {
 	t.Parallel()
 	proxy := new(proxyOf)
-	w := newWorld(t, proxy.before, every(time.Hour))
+	w := newWorld(t, proxy.before, every(seldom))
 	w.put("db", map[string]any{"a": "1"})
 	s := w.source("db")
 	w.holds(s, 1)
@@ -110,11 +110,7 @@ func TestARefreshIsOverOnlyWithAReadThatBeganAfterIt(t *testing.T) {
 	for range 5 {
 		// A look at the metadata that is still under way would find the version
 		// first, and its value would not be kept.
-		w.until("rest", func() bool {
-			w.b.mu.Lock()
-			defer w.b.mu.Unlock()
-			return !s.running && s.class == none
-		})
+		w.rest(s)
 		proxy.slow(200*time.Millisecond, 1)
 		version := w.put("db", map[string]any{"a": "2"})
 		s.Refresh()
@@ -141,7 +137,7 @@ func TestARefreshIsOverOnlyWithAReadThatBeganAfterIt(t *testing.T) {
 
 func TestValuesThatNobodyTakesAreDropped(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, every(time.Hour))
+	w := newWorld(t, every(seldom))
 	w.put("db", map[string]any{"a": "1"})
 	s := w.source("db")
 	s.Refresh()
@@ -155,7 +151,7 @@ func TestValuesThatNobodyTakesAreDropped(t *testing.T) {
 
 func TestValuesInMemoryAreBounded(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, every(time.Hour))
+	w := newWorld(t, every(seldom))
 	big := strings.Repeat("x", 900_000)
 	var requests []*Request
 	var sources []*Source
@@ -230,7 +226,7 @@ func TestEachPathIsPolledOnceAnIntervalSpreadEvenly(t *testing.T) {
 func TestWhatIsConfiguredAnewChangesAndNothingElse(t *testing.T) {
 	t.Parallel()
 	proxy := new(proxyOf)
-	w := newWorld(t, proxy.before, withAppRole(time.Hour), every(time.Hour))
+	w := newWorld(t, proxy.before, withAppRole(time.Hour), every(seldom))
 	w.put("db", map[string]any{"a": "1"})
 	_, err := w.vault.PutSecret(w.ctx, "secret", w.name+"/other/db", map[string]any{"a": "other"})
 	w.must(err)
@@ -244,7 +240,7 @@ func TestWhatIsConfiguredAnewChangesAndNothingElse(t *testing.T) {
 
 	other := w.cfg
 	other.Prefix += "/other"
-	w.b.Configure(other, time.Hour, 0, 4)
+	w.b.Configure(other, seldom, 0, 4)
 	r := s.Request()
 	w.until("the value of the other prefix", func() bool { v, ok := r.Value(); return ok && string(v.Data["a"]) == "other" })
 	r.Release()
@@ -253,17 +249,17 @@ func TestWhatIsConfiguredAnewChangesAndNothingElse(t *testing.T) {
 	}
 
 	other.AppRole, other.Token = nil, w.vault.RootToken
-	w.b.Configure(other, time.Hour, 0, 4)
+	w.b.Configure(other, seldom, 0, 4)
 	w.until("the other token", func() bool {
 		w.b.mu.Lock()
 		defer w.b.mu.Unlock()
 		return w.b.session.Token == w.vault.RootToken
 	})
 	other.Token = "hvs.wrong"
-	w.b.Configure(other, time.Hour, 0, 4)
+	w.b.Configure(other, seldom, 0, 4)
 	w.down(fault.ReasonVaultForbidden)
 	other.Token = w.vault.RootToken
-	w.b.Configure(other, time.Hour, 0, 4)
+	w.b.Configure(other, seldom, 0, 4)
 	w.up()
 	if n := w.lines("hvs."); n > 0 {
 		t.Error("a token is in the log")

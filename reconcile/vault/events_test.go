@@ -34,7 +34,7 @@ type subscriber struct {
 	gone    chan struct{} // closed when the other side is
 }
 
-// notifying puts one before a world's vault, whose paths are polled once an hour.
+// notifying puts one before a world's vault, whose paths are hardly ever polled.
 func notifying(n **notifier) option {
 	return func(w *world) {
 		w.t.Helper()
@@ -71,7 +71,7 @@ func notifying(n **notifier) option {
 			it.Close()
 		})
 		w.cfg.Address, w.cfg.Events = it.URL, true
-		w.o.Interval, w.o.Least = time.Hour, 20*time.Millisecond
+		w.o.Interval, w.o.Least = seldom, 20*time.Millisecond
 		*n = it
 	}
 }
@@ -139,6 +139,7 @@ func TestAnEventHasItsPathReadAtOnceAndNoOther(t *testing.T) {
 	s, other := w.source("db"), w.source("other")
 	w.holds(s, 1)
 	w.holds(other, 1)
+	w.rest(s, other)
 	to := n.subscriber()
 	if got := to.request.Header.Get("X-Vault-Token"); got != w.cfg.Token {
 		t.Error("it is not followed with the tenant's token")
@@ -191,6 +192,7 @@ func TestGarbageAndFloodsOfEventsDoNoHarm(t *testing.T) {
 	w.put("db", map[string]any{"a": "1"})
 	s := w.source("db")
 	w.holds(s, 1)
+	w.rest(s)
 	to := n.subscriber()
 	garbage := []string{"", "null", "[]", `"x"`, "{", `{"data":7}`, `{"data":{"event":{"metadata":{"path":3}}}}`, "\x00\xff", strings.Repeat("[", 100000)}
 	to.send(t, garbage...)
@@ -251,7 +253,7 @@ func TestAnotherTokenOrPlaceHasAnotherConnection(t *testing.T) {
 	moved := w.cfg
 	moved.Namespace = "elsewhere"
 	moved.AuthNamespace = "root"
-	w.b.Configure(moved, time.Hour, 0, 0)
+	w.b.Configure(moved, seldom, 0, 0)
 	third := n.subscriber()
 	if got := third.request.Header.Get("X-Vault-Namespace"); got != "elsewhere" {
 		t.Errorf("events of namespace %q are followed", got)
@@ -260,7 +262,7 @@ func TestAnotherTokenOrPlaceHasAnotherConnection(t *testing.T) {
 
 	without := moved
 	without.Events = false
-	w.b.Configure(without, time.Hour, 0, 0)
+	w.b.Configure(without, seldom, 0, 0)
 	<-third.gone
 	w.until("no connection", func() bool { wanted, followed := w.b.Events(); return !wanted && !followed })
 }

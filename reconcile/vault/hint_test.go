@@ -9,12 +9,13 @@ func TestAHintHasAPathReadAtOnceAndAFloodOfThemNotMoreOftenThanIsAllowed(t *test
 	t.Parallel()
 	const least = 300 * time.Millisecond
 	proxy := new(proxyOf)
-	w := newWorld(t, proxy.before, every(time.Hour), func(w *world) { w.o.Least = least })
+	w := newWorld(t, proxy.before, every(seldom), func(w *world) { w.o.Least = least })
 	w.put("db", map[string]any{"a": "1"})
 	w.put("other", map[string]any{"a": "1"})
 	s, other := w.source("db"), w.source("other")
 	w.holds(s, 1)
 	w.holds(other, 1)
+	w.rest(s, other)
 
 	w.put("db", map[string]any{"a": "2"})
 	s.Hint()
@@ -44,7 +45,7 @@ func TestAHintHasAPathReadAtOnceAndAFloodOfThemNotMoreOftenThanIsAllowed(t *test
 func TestAHintForAllHasEachPathReadOnce(t *testing.T) {
 	t.Parallel()
 	proxy := new(proxyOf)
-	w := newWorld(t, proxy.before, every(time.Hour))
+	w := newWorld(t, proxy.before, every(seldom))
 	var sources []*Source
 	for _, path := range []string{"a", "b", "c"} {
 		w.put(path, map[string]any{"a": "1"})
@@ -52,7 +53,8 @@ func TestAHintForAllHasEachPathReadOnce(t *testing.T) {
 		w.holds(s, 1)
 		sources = append(sources, s)
 	}
-	sources[0].Every(time.Minute, true)
+	w.rest(sources...)
+	sources[0].Every(seldom/2, true) // one that has a pace of its own
 	// What was read ten seconds ago and more may be read again.
 	w.b.mu.Lock()
 	for _, s := range sources {

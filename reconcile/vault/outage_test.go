@@ -51,7 +51,7 @@ func TestAVaultThatIsDownIsProbedByOneRequestAtATimeAndRecoversByItself(t *testi
 			proxy := new(proxyOf)
 			w := newWorld(t, proxy.before, withAppRole(time.Hour), func(w *world) {
 				if f.Drop {
-					w.cfg.Timeout = time.Second
+					w.cfg.Timeout = 3 * time.Second
 				}
 			})
 			sources := w.many(50)
@@ -73,9 +73,18 @@ func TestAVaultThatIsDownIsProbedByOneRequestAtATimeAndRecoversByItself(t *testi
 			if n := reads.Load() - underWay; n > DefaultConcurrency {
 				t.Errorf("%d reads of a vault that is down", n)
 			}
-			// What was known right stays so.
-			if !all(sources, func(s State) bool { return s.Version.Number == 1 && s.Fault == nil && s.Known }) {
+			// What was known right stays so. Only a path whose reads failed twice before the vault was asked has a fault.
+			if !all(sources, func(s State) bool { return s.Version.Number == 1 && s.Known }) {
 				t.Error("a path has lost what was known of it")
+			}
+			faults := 0
+			for _, s := range sources {
+				if s.State().Fault != nil {
+					faults++
+				}
+			}
+			if faults > DefaultConcurrency {
+				t.Errorf("%d paths have a fault of their own", faults)
 			}
 			v := w.put("db-7", map[string]any{"a": "2"})
 			fresh := w.source("fresh")
@@ -91,8 +100,8 @@ func TestAVaultThatIsDownIsProbedByOneRequestAtATimeAndRecoversByItself(t *testi
 			w.until("the new path's value", func() bool { _, ok := r.Value(); return ok })
 			w.until("the new version", func() bool { return sources[7].State().Version.Number == v })
 			w.until("all looked at again", func() bool { return all(sources, func(s State) bool { return s.Checked.After(back) }) })
-			if n := w.lines(`msg="vault unusable"`); n > 2 {
-				t.Errorf("the log says %d times that it is unusable", n)
+			if line := w.repeated(); line != "" {
+				t.Errorf("the log says once more %s", line)
 			}
 		})
 	}
@@ -152,7 +161,7 @@ func TestOnePathThatFailsDoesNotCloseTheVault(t *testing.T) {
 func TestABlipIsToldToNobody(t *testing.T) {
 	t.Parallel()
 	proxy := new(proxyOf)
-	w := newWorld(t, proxy.before, every(time.Hour))
+	w := newWorld(t, proxy.before, every(seldom))
 	w.put("db", map[string]any{"a": "1"})
 	s := w.source("db")
 	w.holds(s, 1)
@@ -236,7 +245,7 @@ func (w *world) put2(path string, data map[string]any) (version int) {
 func TestRetryAfterIsHonoured(t *testing.T) {
 	t.Parallel()
 	proxy := new(proxyOf)
-	w := newWorld(t, proxy.before, every(time.Hour))
+	w := newWorld(t, proxy.before, every(seldom))
 	sources := w.many(5)
 	proxy.Inject(devstack.Fault{Times: 1, Match: about("/data/"), Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"2"}}})
 	began := time.Now()
@@ -269,7 +278,7 @@ func TestAVaultThatThrottlesLoginsIsNotDown(t *testing.T) {
 func TestATenantsOwnBoundIsKept(t *testing.T) {
 	t.Parallel()
 	proxy := new(proxyOf)
-	w := newWorld(t, proxy.before, every(time.Hour), func(w *world) { w.cfg.RequestsPerSecond = 20 })
+	w := newWorld(t, proxy.before, every(seldom), func(w *world) { w.cfg.RequestsPerSecond = 20 })
 	metadata := counted(proxy.Proxy, about("/metadata/"))
 	began := time.Now()
 	w.many(40)

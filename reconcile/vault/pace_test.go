@@ -130,13 +130,14 @@ func TestAnotherIntervalOfTheTenantsMovesPathsToWhereTheyBelong(t *testing.T) {
 func TestAnUrgentPathIsSeenToChangeWithinItsIntervalWhereTheTenantsIsLong(t *testing.T) {
 	t.Parallel()
 	proxy := new(proxyOf)
-	w := newWorld(t, proxy.before, every(time.Hour), func(w *world) { w.o.Least = 50 * time.Millisecond })
+	w := newWorld(t, proxy.before, every(seldom), func(w *world) { w.o.Least = 50 * time.Millisecond })
 	w.put("urgent", map[string]any{"a": "1"})
 	w.put("calm", map[string]any{"a": "1"})
 	urgent, calm := w.source("urgent"), w.source("calm")
 	urgent.Every(100*time.Millisecond, true)
 	w.holds(urgent, 1)
 	w.holds(calm, 1)
+	w.rest(calm)
 	calmly := counted(proxy.Proxy, about("/calm"))
 	for version := 2; version < 5; version++ {
 		w.put("urgent", map[string]any{"a": version})

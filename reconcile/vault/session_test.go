@@ -98,8 +98,8 @@ func TestAFurtherPolicyIsInForceAfterOneFreshLoginAnInterval(t *testing.T) {
 		ask      func(*world, *Source)
 	}{
 		"by itself within an interval": {interval: time.Second, ask: func(*world, *Source) {}},
-		"when a read is asked for":     {interval: time.Hour, ask: func(_ *world, s *Source) { s.Refresh() }},
-		"on Reread":                    {interval: time.Hour, ask: func(w *world, _ *Source) { w.b.Reread() }},
+		"when a read is asked for":     {interval: seldom, ask: func(_ *world, s *Source) { s.Refresh() }},
+		"on Reread":                    {interval: seldom, ask: func(w *world, _ *Source) { w.b.Reread() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -147,7 +147,7 @@ func TestATokenThatStillWorksIsReplacedByTheFilesNewOne(t *testing.T) {
 			w := newWorld(t, func(w *world) {
 				w.cfg.Token, w.cfg.TokenFile = "", w.file("token", w.vault.RootToken)
 				if reread {
-					w.o.Interval = time.Hour
+					w.o.Interval = seldom
 				}
 			})
 			w.put("db", map[string]any{"a": "1"})

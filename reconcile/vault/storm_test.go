@@ -173,7 +173,7 @@ func TestAtRestNoGoroutineRuns(t *testing.T) {
 		}
 		return stacks
 	}
-	w := newWorld(t, every(time.Hour), withAppRole(time.Hour))
+	w := newWorld(t, every(seldom), withAppRole(time.Hour))
 	for i := range 100 {
 		path := fmt.Sprintf("db-%d", i)
 		w.put(path, map[string]any{"a": "1"})

@@ -120,7 +120,7 @@ func TestARotatedAuthorityIsTakenInWithoutARestart(t *testing.T) {
 			w := newWorld(t, s.start, func(w *world) {
 				w.cfg.CAFile = w.file("ca", first.pem)
 				if reread {
-					w.o.Interval = time.Hour
+					w.o.Interval = seldom
 				}
 			})
 			w.put("db", map[string]any{"a": "1"})

@@ -24,6 +24,10 @@ import (
 // few seconds; on a machine on which much else runs it may.
 const deadline = time.Minute
 
+// seldom is an interval of which nothing falls into a test. A path is polled for the first time at some moment of
+// its first interval, so that of an hour's a poll falls into the ten seconds of one test in some hundreds.
+const seldom = 10_000 * time.Hour
+
 var (
 	worlds atomic.Int64
 	shared = sync.OnceValues(func() (*devstack.Stack, error) { return alone() })
@@ -76,7 +80,8 @@ func newWorldOn(t *testing.T, stack *devstack.Stack, options ...option) *world {
 	t.Cleanup(cancel)
 	w := &world{t: t, ctx: ctx, stack: stack, vault: stack.Vault, logs: &testlog.Log{}, dir: t.TempDir(), changes: make(chan struct{}, 1)}
 	w.name = fmt.Sprintf("t%d-%d", os.Getpid(), worlds.Add(1))
-	w.cfg = access.Config{Address: w.vault.Address, Mount: "secret", Prefix: w.name, Token: w.vault.RootToken, Timeout: 5 * time.Second}
+	// What is answered at all is answered in less on any machine.
+	w.cfg = access.Config{Address: w.vault.Address, Mount: "secret", Prefix: w.name, Token: w.vault.RootToken, Timeout: deadline / 2}
 	w.o = Options{
 		Tenant: w.name, Interval: time.Second,
 		Log:     slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -200,6 +205,22 @@ func (w *world) holds(s *Source, version int) *kv.Value {
 	return v
 }
 
+// rest waits until no read of these sources is under way or to come. Who looks for a value while it is read has its
+// metadata read after that.
+func (w *world) rest(sources ...*Source) {
+	w.t.Helper()
+	w.until("rest", func() bool {
+		w.b.mu.Lock()
+		defer w.b.mu.Unlock()
+		for _, s := range sources {
+			if s.running || s.class != none {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // fails waits until a source has a fault.
 func (w *world) fails(s *Source, reason fault.Reason) *fault.Fault {
 	w.t.Helper()
@@ -264,6 +285,24 @@ func (w *world) lines(word string) (n int) {
 		}
 	}
 	return n
+}
+
+// repeated returns a line that says of the vault what the line before said already. What it says may
+// change by itself: a busy machine does not answer in time.
+func (w *world) repeated() string {
+	before := ""
+	for line := range strings.Lines(w.logs.String()) {
+		if !strings.Contains(line, `msg="vault usable"`) && !strings.Contains(line, `msg="vault unusable"`) {
+			continue
+		}
+		_, said, _ := strings.Cut(line, "msg=")
+		said, _, _ = strings.Cut(said, " detail=")
+		if said == before {
+			return line
+		}
+		before = said
+	}
+	return ""
 }
 
 // counted counts from now on the requests through a proxy that match.
