@@ -76,7 +76,7 @@ func TestAClusterThatIsDownHoldsUpNothingElseAndRecovers(t *testing.T) {
 func TestAnEditDuringABrokenWatchIsPutRight(t *testing.T) {
 	t.Parallel()
 	proxy, via := productionVia(t, devstack.Shared(t))
-	w := newWorld(t, via, func(w *world) { w.config.PollInterval = time.Hour })
+	w := newWorld(t, via, func(w *world) { w.config.PollInterval = seldom })
 	w.put("db", map[string]any{"a": "1"})
 	w.define("db", "production/./one", "production/./two")
 	w.synced("db")
@@ -238,7 +238,7 @@ func TestAPassingRefusalOfNamespacesIsAskedAgainSoon(t *testing.T) {
 		Match:  func(r *http.Request) bool { return r.URL.Path == "/api/v1/namespaces" },
 		Status: http.StatusForbidden, Times: 1,
 	})
-	w := newWorld(t, via, func(w *world) { w.config.PollInterval = time.Hour })
+	w := newWorld(t, via, func(w *world) { w.config.PollInterval = seldom })
 	w.put("db", map[string]any{"a": "1"})
 	late := w.name + "-late"
 	w.define("db", "production/"+late)

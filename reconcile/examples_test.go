@@ -110,7 +110,7 @@ func TestEachExampleOfACopyIsWhatItsPageSays(t *testing.T) {
 
 func TestTheExampleOfAnIntervalIsAskedForMoreOftenThanOthers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(w *world) { w.config.PollInterval = time.Hour })
+	w := newWorld(t, func(w *world) { w.config.PollInterval = seldom })
 	w.put("production/api-token", map[string]any{"token": "1"})
 	w.example("api-token")
 	w.synced("api-token")

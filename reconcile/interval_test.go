@@ -56,7 +56,7 @@ func TestAPathIsPolledAtTheShortestIntervalThatIsAskedFor(t *testing.T) {
 
 func TestAnUrgentDefinitionIsPolledAtItsIntervalAndToldWhereItAsksForLessThanIsAllowed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(w *world) { w.config.PollInterval = time.Hour })
+	w := newWorld(t, func(w *world) { w.config.PollInterval = seldom })
 	w.put("urgent", map[string]any{"a": "1"})
 	w.put("calm", map[string]any{"a": "1"})
 	w.file("urgent", "secretPath: urgent\nrefreshInterval: 1s\n")

@@ -237,7 +237,7 @@ func TestARestartWritesNothingAndReadsNoValueThatIsRight(t *testing.T) {
 	}
 	w.synced(names...)
 	w.stop()
-	w.config.PollInterval = time.Hour
+	w.config.PollInterval = seldom
 	// How often it lists, watches and reads metadata depends on what is answered
 	// first; no copy and no value need be asked for by itself.
 	ofCopies := requested(proxy, func(r *http.Request) bool { return isWrite(r) || strings.Contains(r.URL.Path, "/secrets/") })

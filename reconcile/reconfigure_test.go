@@ -31,7 +31,7 @@ func TestAReloadDisturbsNothingButWhatChanged(t *testing.T) {
 	stack := devstack.Shared(t)
 	vault, viaVault := viaProxy(t, stack)
 	cluster, via := productionVia(t, stack)
-	w := newWorld(t, viaVault, via, withAppRole(time.Hour), func(w *world) { w.config.PollInterval = time.Hour })
+	w := newWorld(t, viaVault, via, withAppRole(time.Hour), func(w *world) { w.config.PollInterval = seldom })
 	w.put("db", map[string]any{"a": "1"})
 	w.define("db", "production/.", "staging/.")
 	w.synced("db")
@@ -47,8 +47,8 @@ func TestAReloadDisturbsNothingButWhatChanged(t *testing.T) {
 	cfg.Clusters = []Cluster{w.config.Clusters[0], w.config.Clusters[1]}
 	for name, change := range map[string]func(){
 		"nothing":            func() {},
-		"the poll interval":  func() { cfg.PollInterval = 2 * time.Hour },
-		"the tenant's":       func() { cfg.Tenants[0].PollInterval = 3 * time.Hour },
+		"the poll interval":  func() { cfg.PollInterval = 2 * seldom },
+		"the tenant's":       func() { cfg.Tenants[0].PollInterval = 3 * seldom },
 		"the reads at once":  func() { cfg.Workers = 5 },
 		"the writes at once": func() { cfg.Clusters[0].Writes = 3 },
 		"the cluster's rate": func() { cfg.Clusters[0].QPS = 500 },
@@ -88,7 +88,7 @@ func TestAReloadDisturbsNothingButWhatChanged(t *testing.T) {
 
 func TestAChangedIntervalIsInForceAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(w *world) { w.config.PollInterval = time.Hour })
+	w := newWorld(t, func(w *world) { w.config.PollInterval = seldom })
 	w.put("db", map[string]any{"a": "1"})
 	w.define("db", "production/.")
 	w.synced("db")
@@ -238,7 +238,7 @@ func TestAReloadOfManyTenantsWaitsForNoVault(t *testing.T) {
 
 func TestAPanicCostsOnePlaceAWhile(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(w *world) { w.config.PollInterval = time.Hour })
+	w := newWorld(t, func(w *world) { w.config.PollInterval = seldom })
 	for _, name := range []string{"bad", "good"} {
 		w.put(name, map[string]any{"a": "1"})
 		w.define(name, "production/.")
@@ -320,7 +320,7 @@ func TestATenantIsLeftAloneByWhatChangesForAnother(t *testing.T) {
 	other.put("db", map[string]any{"a": "1"})
 	other.define("db", "production/.")
 	w := newWorld(t, viaCluster, withAppRole(time.Hour), func(w *world) {
-		w.config.PollInterval = time.Hour
+		w.config.PollInterval = seldom
 		w.config.Tenants = append(w.config.Tenants, other.config.Tenants[0])
 	})
 	other.r = w.r

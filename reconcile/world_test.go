@@ -30,6 +30,10 @@ import (
 // few seconds; on a machine on which much else runs it may.
 const deadline = time.Minute
 
+// seldom is a poll interval of which nothing falls into a test. A path is polled for the first time at some moment
+// of its first interval, so that of an hour's a poll falls into the ten seconds of one test in some hundreds.
+const seldom = 10_000 * time.Hour
+
 var worlds atomic.Int64
 
 var testKey = []byte("a key of the tests, not a secret")
@@ -76,7 +80,7 @@ func newWorldOn(t *testing.T, stack *devstack.Stack, options ...func(*world)) *w
 		Tenants: []Tenant{{
 			Name:       tenant,
 			Repository: w.repo.Repository,
-			Vault:      Vault{Address: stack.Vault.Address, Mount: "secret", Prefix: w.name, Token: stack.Vault.RootToken, Timeout: 5 * time.Second},
+			Vault:      Vault{Address: stack.Vault.Address, Mount: "secret", Prefix: w.name, Token: stack.Vault.RootToken, Timeout: deadline / 2},
 			Clusters:   make(map[definition.ClusterName]Grant),
 		}},
 	}
