@@ -210,7 +210,7 @@ func TestSettingsChangeInPlace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t).up()
 	cfg := w.config
-	cfg.QPS, cfg.Timeout, cfg.ListTimeout, cfg.Namespaces = 1000, time.Second, time.Minute, []string{"x-*"}
+	cfg.QPS, cfg.Timeout, cfg.ListTimeout, cfg.Namespaces = 1000, deadline/3, time.Minute, []string{"x-*"}
 	// By another file that leads the same way.
 	content, err := os.ReadFile(cfg.Kubeconfig)
 	w.must(err)
