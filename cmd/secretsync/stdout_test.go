@@ -39,7 +39,7 @@ func TestTheServerOutlivesWhoReadsItsAuditStream(t *testing.T) {
 		case err := <-ended:
 			t.Fatalf("it ended: %v\n%s", err, log.String())
 		case <-poll.C:
-			if answer, err := http.Get(w.url + "/healthz"); err == nil {
+			if answer, err := http.Get(w.url + "/readyz"); err == nil {
 				answer.Body.Close()
 				status = answer.StatusCode
 			}
