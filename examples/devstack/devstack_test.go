@@ -175,7 +175,7 @@ func TestAPartThatDoesNotStartSaysWhy(t *testing.T) {
 	// A file where the data folder was.
 	must(t, os.RemoveAll(stack.Dir+"/vault"))
 	must(t, os.WriteFile(stack.Dir+"/vault", nil, 0o600))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err := stack.Vault.Start(ctx)
 	if err == nil || !strings.Contains(err.Error(), "not a directory") {
@@ -263,7 +263,7 @@ type childReport struct {
 // awaitGone waits for the processes and the folder to be gone. They are not ours: there is no event to wait for.
 func awaitGone(t *testing.T, pids map[string]int, dir string) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
