@@ -101,7 +101,11 @@ func (t *shortTrip) send(w http.ResponseWriter, isLast bool) error {
 		h["Connection"] = []string{"close"}
 	}
 	w.WriteHeader(a.Status)
-	if err := t.link.Body(a, w); err != nil {
+	err = t.link.Body(a, w)
+	if gaveUp := t.gaveUp.Load(); err == nil && gaveUp != nil {
+		err = *gaveUp // who is asked sees it before we do, and may end what is not whole as if it were
+	}
+	if err != nil {
 		return errors.Join(ErrCutOff, t.because(err))
 	}
 	return nil
