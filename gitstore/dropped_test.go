@@ -6,11 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/internal/dropped"
 	"secretsync/gitstore/operation"
 )
@@ -140,6 +142,35 @@ func TestALockOfTheConfigurationIsRemovedAfterAKill(t *testing.T) {
 	s.must(os.Link(own, lock))
 	s.open()
 	s.noRubbish()
+}
+
+// Who ends the program in the moment in which a forced push is taken in does not keep it from being told: nobody
+// would find out later.
+func TestCommitsDroppedByForceAreToldThoughTheRepositoryIsBeingClosed(t *testing.T) {
+	s := newStory(t)
+	s.close()
+	var forced atomic.Value // the head of the push
+	closed := make(chan error, 1)
+	s.openWith(Config{Published: func(_ TenantName, _, after *catalog.Snapshot) {
+		if forced.Load() == after.Head() {
+			go func() { closed <- s.store.Close() }()
+			<-s.repo.ctx.Done()
+		}
+	}})
+	s.allowForcePush()
+	c := s.clone()
+	c.write("README.md", "hello")
+	s.at(c.pushCommit("begin"))
+	s.create(defined("lost"))
+	c.write("README.md", "hello again")
+	forced.Store(c.commit("of the forge"))
+	c.git(c.dir, "push", "-q", "--mirror")
+	s.repo.Hint()
+	s.must(<-closed)
+	s.open()
+	if got := s.problems(); !strings.Contains(got, "Add lost") {
+		t.Errorf("problems: %q", got)
+	}
 }
 
 func TestCommitsDroppedByForceAreTold(t *testing.T) {

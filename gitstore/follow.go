@@ -129,8 +129,10 @@ func (r *Repository) probe(ctx context.Context) error {
 }
 
 // moved looks at what somebody else did to the branch: from one state, nil if
-// nothing is known of the branch before, to another.
+// nothing is known of the branch before, to another. It does so also when ctx has
+// ended: who opens the repository next begins with the new state.
 func (r *Repository) moved(ctx context.Context, turn *turns.Turn, from, to *index.State) {
+	ctx = context.WithoutCancel(ctx)
 	if to.Head.IsZero() {
 		if err := r.git.Conflict(); err != nil {
 			r.condition.SetFault(condition.WriteFault, err)
