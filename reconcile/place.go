@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -166,25 +167,34 @@ func compareClaims(a, b *target) int {
 	return strings.Compare(a.spec.Cluster.String(), b.spec.Cluster.String())
 }
 
-// holder returns the target that has the place: the one whose copy stands there, else
-// the least. had is whose stood there last: somebody who changes the labels of the copy
-// or deletes it does not pass it on to another, and neither does who replaces it.
+// holder returns the target that has the place: the one whose copy or share stands there,
+// else the least of those who may take over what does. had is whose stood there last:
+// somebody who changes the labels of the copy or deletes it does not pass it on to another,
+// and neither does who replaces it.
 func holder(claims []*target, c *copies.Copy, had *target) *target {
-	switch {
-	case len(claims) == 1:
-	case c == nil && had != nil:
-		return had
-	case c != nil:
-		for _, t := range claims {
-			if c.Owner == t.owner {
-				return t
-			}
-		}
-		if had != nil && c.Owner.Tenant == had.owner.Tenant && c.Name != "" && !c.Intact {
-			return had
-		}
+	if len(claims) == 1 {
+		return claims[0]
 	}
-	return claims[0]
+	if c == nil {
+		return cmp.Or(had, claims[0])
+	}
+	first := func(is func(*target) bool) *target {
+		if i := slices.IndexFunc(claims, is); i >= 0 {
+			return claims[i]
+		}
+		return nil
+	}
+	if has := first(func(t *target) bool { return c.PartOf(t.owner).Owner == t.owner }); has != nil {
+		return has
+	}
+	if had != nil && c.Owner.Tenant == had.owner.Tenant && c.Name != "" && !c.Intact {
+		return had
+	}
+	// One who can do nothing with it keeps nobody waiting who can.
+	return cmp.Or(
+		first(func(t *target) bool { return c.Adoptable(t.owner) }),
+		first(func(t *target) bool { return c.Tenant == t.owner.Tenant }),
+		claims[0])
 }
 
 // gather collects what a decision about the place goes by, all of it from

@@ -14,12 +14,13 @@ import (
 // Secrets that several definitions share.
 
 // filler is who has a Secret as a whole after the change, one that comes to fill it
-// among those who do.
+// among those who do: it goes before them where all that is shared is its own.
 func (m *maker) filler(k key, comes *claim) *claim {
 	stands, _ := m.copyAt(comes.place, definition.Name{})
+	sharers := slices.Compact(slices.Sorted(maps.Values(stands.Keys)))
 	k.shares = definition.Name{}
 	has := m.to.holder(k, stands.Definition, nil)
-	if has == nil || has.by.Name.String() != stands.Definition && comes.by.Name.String() < has.by.Name.String() {
+	if has == nil || slices.Equal(sharers, []string{comes.by.Name.String()}) || has.by.Name.String() != stands.Definition && comes.by.Name.String() < has.by.Name.String() {
 		return comes
 	}
 	return has

@@ -13,15 +13,18 @@ import (
 func TestOneThatComesToFillASecretWaitsForWhoHasIt(t *testing.T) {
 	for name, test := range map[string]struct {
 		other, holds string
+		keys         map[string]string
 		want         []string
 	}{
-		"the least name has it":        {"zz", "", []string{"update production/default/x db d"}},
-		"or whose copy stands there":   {"zz", "zz", []string{"update production/default/x db d held TargetConflict"}},
-		"and another of a lesser name": {"aa", "", []string{"update production/default/x db d held TargetConflict"}},
+		"the least name has it":         {"zz", "", nil, []string{"update production/default/x db d"}},
+		"or whose copy stands there":    {"zz", "zz", nil, []string{"update production/default/x db d held TargetConflict"}},
+		"and another of a lesser name":  {"aa", "", nil, []string{"update production/default/x db d held TargetConflict"}},
+		"not where all of it is one's":  {"aa", "", map[string]string{"k": "db"}, []string{"update production/default/x db d"}},
+		"but where others have a share": {"aa", "", map[string]string{"j": "cc", "k": "db"}, []string{"update production/default/x db d held TargetConflict"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := plan.Input{From: setOf(t, files{"db": "d production/default/x", test.other: "o production/default/x"}), Reach: acme(t), Copy: func(definition.Place, definition.Name) (plan.Copy, bool) {
-				return plan.Copy{Definition: test.holds}, true
+				return plan.Copy{Definition: test.holds, Keys: test.keys}, true
 			}}
 			in.To = setOf(t, files{"db": "d production/default/x", test.other: "o production/default/x"})
 			for i := range in.From.Definitions {
