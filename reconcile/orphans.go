@@ -219,10 +219,16 @@ func (t *tenant) refusedPlaces() map[copies.Key]bool {
 }
 
 // claims reports whether a target of the tenant that is at work wishes for a place, or
-// for the share that c is. atlas.mu is held for reading.
+// for the share that c is, or one of the definition that has it comes to share the Secret,
+// or to fill it as a whole. atlas.mu is held for reading.
 func (t *tenant) claims(s *site, at copies.Key, c *copies.Copy) bool {
 	p := s.of(at, c)
-	return p != nil && slices.ContainsFunc(p.claimed(), func(claim *target) bool { return claim.tenant == t })
+	if p != nil && slices.ContainsFunc(p.claimed(), func(claim *target) bool { return claim.tenant == t }) {
+		return true
+	}
+	return slices.ContainsFunc(s.around(at), func(p *place) bool {
+		return slices.ContainsFunc(p.claimed(), func(claim *target) bool { return claim.owner == c.Owner })
+	})
 }
 
 // isUnclaimed reports whether a Secret bears the tenant's labels and none of
@@ -294,13 +300,14 @@ func (on ground) Remove(ctx context.Context, o Orphan, proven *catalog.Snapshot)
 
 // selects reports whether a selection of the tenant may mean the place of a copy, or of
 // a definition's share, be there a target of it or not yet: what is not known is not
-// taken for unclaimed. t.mu and atlas.mu are held for reading.
+// taken for unclaimed. One of the definition that has it counts whatever its mode is by
+// now. t.mu and atlas.mu are held for reading.
 func (t *tenant) selects(in *site, at copies.Key, c *copies.Copy) bool {
 	for d := range t.choosing {
-		if c.Part && d.entry.Name.String() != c.Name {
-			continue
-		}
-		if slices.ContainsFunc(d.selections, func(s *selection) bool { return s.means(in, at, c.Part) }) {
+		own := d.entry.Name.String() == c.Name
+		if slices.ContainsFunc(d.selections, func(s *selection) bool {
+			return (own || !c.Part) && s.means(in, at, c.Part) || own && s.means(in, at, !c.Part)
+		}) {
 			return true
 		}
 	}

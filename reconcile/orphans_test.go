@@ -374,3 +374,49 @@ func TestWhatAnotherDefinitionLeftBehindIsTakenOverWithoutItsLabel(t *testing.T)
 		})
 	}
 }
+
+// A definition that comes to share its Secret, or to fill it as a whole, claims it all the
+// while, also where it is held up: what it has of it is nobody's to clean up.
+func TestWhatADefinitionHasOfASecretIsNoOrphanWhileItsModeChanges(t *testing.T) {
+	t.Parallel()
+	selects := func(w *world) *string {
+		return new(fmt.Sprintf("name: db\nsecretPath: db\nmode: Merge\ndata: {missing: {key: missing}}\nsync: [{cluster: production, namespaceSelector: {matchLabels: {team: %q}}, secretName: app}]\n", w.name))
+	}
+	for name, c := range map[string]struct {
+		before, after func(w *world) *string
+		reason        Reason
+	}{
+		"to share it, by a key that is missing": {
+			func(w *world) *string { return w.yaml("db", "", "app") },
+			func(w *world) *string { return w.merging("db", "", "missing") }, ReasonKeyNotFound,
+		},
+		"the same, in a namespace that it selects": {
+			func(w *world) *string { return w.yaml("db", "", "app") }, selects, ReasonKeyNotFound,
+		},
+		"to share it, suspended": {
+			func(w *world) *string { return w.yaml("db", "", "app") },
+			func(w *world) *string { return w.merging("db", "suspend: true\n", "a") }, ReasonSuspended,
+		},
+		"to fill it, suspended": {
+			func(w *world) *string { return w.merging("db", "", "a") },
+			func(w *world) *string { return w.yaml("db", "suspend: true\n", "app") }, ReasonSuspended,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.label("production", w.namespace, `{"team":"`+w.name+`"}`)
+			w.put("db", map[string]any{"a": "1"})
+			w.push(map[string]*string{fileOf("db"): c.before(w)})
+			w.live("db", "app")
+			w.push(map[string]*string{fileOf("db"): c.after(w)})
+			w.stands("db", "/"+string(c.reason))
+			if removed := w.cleanUp(); len(removed) > 0 {
+				t.Errorf("deleted: %v", removed)
+			}
+			w.app(map[string]string{"a": "1"})
+			w.remove("db") // then it is one
+			w.statusWhereOrphan("production/"+w.namespace+"/app", "")
+		})
+	}
+}
