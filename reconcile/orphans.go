@@ -315,12 +315,9 @@ func (t *tenant) selects(in *site, at copies.Key, c *copies.Copy) bool {
 }
 
 // askers are what the other definitions of the tenant ask for of the Secret that c is a
-// share of: those that claim one, and those of which a selection may mean its place.
-// t.mu and atlas.mu are held for reading.
+// share of, or comes to be: those that claim one, and those of which a selection may mean
+// its place. t.mu and atlas.mu are held for reading.
 func (t *tenant) askers(in *site, at copies.Key, c *copies.Copy) map[copies.Owner]copies.Claim {
-	if !c.Part {
-		return nil
-	}
 	askers := in.others(at, c.Owner)
 	for d := range t.choosing {
 		o := copies.Owner{Tenant: t.name.String(), Name: d.entry.Name.String()}

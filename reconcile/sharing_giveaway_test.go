@@ -374,3 +374,32 @@ func TestAKeyThatIsGivenAwayStandsTillWhoSelectsItsNamespaceHasIt(t *testing.T) 
 	w.label("production", w.namespace, `{"group":null}`)
 	w.app(map[string]string{"more": "m"})
 }
+
+// A copy as a whole may come to be shared, and give a key away, while it is not known yet
+// which namespaces the one selects that asks for it.
+func TestAKeyOfACopyThatComesToBeSharedStandsTillWhoSelectsItsNamespaceHasIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.config.mostNamespaces = 1 })
+	w.put("aa", map[string]any{"k": "1", "more": "m"})
+	w.put("bb", map[string]any{"k": "2"})
+	w.push(map[string]*string{fileOf("aa"): w.yaml("aa", "", "app")})
+	w.live("aa", "app")
+	more := w.name + "-more"
+	for _, namespace := range []string{w.namespace, more} {
+		w.label("production", namespace, `{"team":"`+w.name+`"}`)
+	}
+	told := w.history(t, "k")
+	w.push(map[string]*string{fileOf("aa"): w.merging("aa", "", "more"),
+		fileOf("bb"): new(fmt.Sprintf("name: bb\nsecretPath: bb\nmode: Merge\ndata: {k: {key: k}}\nsync: [{cluster: production, namespaceSelector: {matchLabels: {team: %q}}, secretName: app}]\n", w.name))})
+	w.stands("bb", "/TooManyNamespaces")
+	w.until(app, "a share", func(s *corev1.Secret) bool { return s.Annotations[share.Annotation("aa")] != "" })
+	w.synced("aa")
+	w.app(map[string]string{"k": "1", "more": "m"})
+	w.lists("aa", "k", "more")
+	w.label("production", more, `{"team":null}`)
+	w.stands("bb", "/Synced")
+	w.app(map[string]string{"k": "2", "more": "m"})
+	if held := slices.Compact(told()["app"]); !slices.Equal(held, []string{"1", "2"}) {
+		t.Errorf("it was %q", held)
+	}
+}

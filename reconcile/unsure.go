@@ -20,7 +20,7 @@ import (
 // to be another's, and may turn out to claim it. It reports whether that is another answer
 // than before, or of another moment than the plan.
 func (p *place) inquire(w *work) (changed bool) {
-	suspects, gives := p.suspects(w), p.part != nil && w.in.Seen.Copy.Surplus(w.asked.claims())
+	suspects, gives := p.suspects(w), p.part != nil && w.in.Seen.Copy.Surplus(w.in.Owner, w.asked.claims())
 	if suspects == nil && !gives && !w.unsure {
 		return false // as nearly always
 	}

@@ -197,8 +197,12 @@ func foremost(o Owner, e share.Entry, others map[Owner]Claim, may func(Owner) bo
 	return first
 }
 
-// Surplus reports whether a share lists a key that its definition does not ask for.
-func (c *Copy) Surplus(asked Claim) bool {
+// Surplus reports whether the share of o lists a key that it does not ask for. A copy that it
+// has as a whole may well hold one.
+func (c *Copy) Surplus(o Owner, asked Claim) bool {
+	if c != nil && c.shared == nil {
+		return c.Owner == o
+	}
 	return slices.ContainsFunc(c.Keys(), func(key string) bool { return !asked.asks(share.Entry{Kind: share.Data, Name: key}) })
 }
 
