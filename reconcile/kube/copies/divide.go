@@ -95,7 +95,7 @@ func (c *Copy) taken(o Owner, e share.Entry, text string, others map[Owner]Claim
 	case by != (Owner{}):
 		return &Taken{Entry: e, By: by}, false
 	}
-	free := !there || held.passes(e, o.Tenant)
+	free := !there || held.isFree(e, o.Tenant)
 	if free || c.Adoptable(o) {
 		if first := foremost(o, e, others, func(other Owner) bool { return free || c.Adoptable(other) }); first != o {
 			return &Taken{Entry: e, By: first}, false
@@ -137,9 +137,9 @@ func (h *sharing) keeper(o Owner, e share.Entry, others map[Owner]Claim) Owner {
 	return Owner{}
 }
 
-// passes reports whether an entry that is there is nobody's of those at work, and none
+// isFree reports whether an entry that is there is nobody's of those at work, and none
 // of other people's either: it is what we wrote.
-func (h holding) passes(e share.Entry, tenant string) bool {
+func (h holding) isFree(e share.Entry, tenant string) bool {
 	switch {
 	case h.declared(), h.by != (Owner{}) && h.by.Tenant != tenant:
 		return false
@@ -162,7 +162,7 @@ func (c *Copy) Keeps(o Owner, asked Claim, others ...map[Owner]Claim) (keys []st
 	for _, some := range others {
 		for _, claim := range some {
 			for _, key := range claim.Keys {
-				if e := (share.Entry{Kind: share.Data, Name: key}); !asked.asks(e) && (c.shared == nil || c.shared.passes(o, e)) {
+				if e := (share.Entry{Kind: share.Data, Name: key}); !asked.asks(e) && (c.shared == nil || c.shared.gives(o, e)) {
 					keys = append(keys, key)
 				}
 			}
@@ -172,11 +172,11 @@ func (c *Copy) Keeps(o Owner, asked Claim, others ...map[Owner]Claim) (keys []st
 	return slices.Compact(keys)
 }
 
-// passes reports whether a key is in the share of o as we wrote it, and whoever else asks
+// gives reports whether a key is in the share of o as we wrote it, and whoever else asks
 // for it may have it.
-func (h *sharing) passes(o Owner, e share.Entry) bool {
+func (h *sharing) gives(o Owner, e share.Entry) bool {
 	held, stamp := h.entries[e], h.stamps[o]
-	return held.by == o && stamp.Lists(e) && held.proven && held.passes(e, o.Tenant)
+	return held.by == o && stamp.Lists(e) && held.proven && held.isFree(e, o.Tenant)
 }
 
 // PassesTo reports whether a key of a share passes to others of its tenant, who ask for it,
