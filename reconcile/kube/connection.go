@@ -64,23 +64,26 @@ func (c *Cluster) guard(ctx context.Context) {
 	}
 }
 
-// up says that the cluster can be used.
+// up says that the cluster can be used. Who sees that it can finds it in the log already.
 func (c *Cluster) up() {
-	if old := c.down.Swap(nil); old != nil {
+	if old := c.down.Load(); old != nil {
 		c.log.Info("cluster usable", "after", c.clock.Since(old.Since).Round(time.Millisecond))
 	}
+	c.down.Store(nil)
 	c.observer.Everything("")
 }
 
-// fail says that it can't be. What happens again and again is logged once.
+// fail says that it can't be, in the log first, as [Cluster.up] does. What happens again and
+// again is logged once.
 func (c *Cluster) fail(t *trouble) {
 	since := c.clock.Now()
 	old := c.down.Load()
 	if old != nil && old.Reason == t.Reason {
 		since = old.Since
 	}
-	c.down.Store(&fault.Outage{Fault: *t.Fault, Since: since})
+	down := &fault.Outage{Fault: *t.Fault, Since: since}
 	if old != nil && old.Reason == t.Reason && old.Message == t.Message {
+		c.down.Store(down)
 		return
 	}
 	switch {
@@ -91,6 +94,7 @@ func (c *Cluster) fail(t *trouble) {
 	default:
 		c.log.Warn("cluster unusable", "reason", t.Reason, "cause", t.Message)
 	}
+	c.down.Store(down)
 	c.observer.Everything("")
 }
 

@@ -188,13 +188,19 @@ func (d *door) serves(a *authority) {
 func (d *door) file(name string, content []byte) string {
 	d.t.Helper()
 	path := filepath.Join(d.dir, name)
+	replaceFile(d.t, path, content)
+	return path
+}
+
+// replaceFile writes a file that is never seen half written.
+func replaceFile(t *testing.T, path string, content []byte) {
+	t.Helper()
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return path
 }
 
 // kubeconfig writes a kubeconfig that leads to the door.

@@ -33,7 +33,7 @@ func TestAWayThatIsBlockedIsAnOutageAndIsFollowed(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "kubeconfig")
 			if test.content != "-" {
-				os.WriteFile(file, []byte(test.content), 0o600)
+				replaceFile(t, file, []byte(test.content))
 			}
 			w := newWorld(t, func(w *world) { w.config.Kubeconfig, w.config.Interval = file, time.Hour })
 			var down *fault.Outage
@@ -43,7 +43,7 @@ func TestAWayThatIsBlockedIsAnOutageAndIsFollowed(t *testing.T) {
 			}
 			content, err := os.ReadFile(w.real.Kubeconfig)
 			w.must(err)
-			w.must(os.WriteFile(file, content, 0o600))
+			replaceFile(t, file, content)
 			w.c.Reread()
 			w.up()
 			if n := strings.Count(w.logs.String(), "cluster unusable"); n != 1 {
@@ -215,7 +215,7 @@ func TestSettingsChangeInPlace(t *testing.T) {
 	content, err := os.ReadFile(cfg.Kubeconfig)
 	w.must(err)
 	cfg.Kubeconfig = filepath.Join(t.TempDir(), "same")
-	w.must(os.WriteFile(cfg.Kubeconfig, content, 0o600))
+	replaceFile(t, cfg.Kubeconfig, content)
 	lists := w.metrics.of("list")
 	w.c.Configure(cfg)
 	w.create(w.desired("db", 1, "a=1"))
