@@ -26,11 +26,14 @@ const Kept = 7 * 24 * time.Hour
 
 // Sentence says what was dropped and how to have it back.
 func (d Drop) Sentence() string {
-	count := fmt.Sprint(d.Commits)
+	count := fmt.Sprintf("%d commits were", d.Commits)
+	if d.Commits == 1 {
+		count = "1 commit was"
+	}
 	if d.Partial {
 		count = "at least " + count
 	}
-	text := fmt.Sprintf("history of branch %s was rewritten at %s: %s commits were dropped", condition.QuoteBranch(d.Branch), d.Time.Format(time.RFC3339), count)
+	text := fmt.Sprintf("history of branch %s was rewritten at %s: %s dropped", condition.QuoteBranch(d.Branch), d.Time.Format(time.RFC3339), count)
 	asIs := func(s string) string { return s }
 	if d.Answered > 0 {
 		text += fmt.Sprintf(", %d of them made by the API (%s)", d.Answered, condition.Listed(d.Named, d.Answered, asIs))

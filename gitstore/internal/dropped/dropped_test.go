@@ -28,6 +28,9 @@ func TestADropSaysHowToHaveItBack(t *testing.T) {
 			t.Errorf("%s lacks %q", got, part)
 		}
 	}
+	if got := (Drop{Commits: 1}).Sentence(); !strings.Contains(got, ": 1 commit was dropped;") {
+		t.Error(got)
+	}
 }
 
 // inMemory is the file that outlives a restart.
