@@ -57,7 +57,7 @@ func (r *Replica) handOver(s scene, members []member, wanted map[string]string, 
 		}
 	}
 	if len(unwanted) == 0 {
-		r.begun, r.turn, r.round = time.Time{}, time.Time{}, 0
+		r.begun, r.turn, r.round, r.unready = time.Time{}, time.Time{}, 0, false
 		return
 	}
 	if cause == nil {
@@ -74,7 +74,21 @@ func (r *Replica) handOver(s scene, members []member, wanted map[string]string, 
 		if underway || s.now.Before(r.turn) {
 			return
 		}
-		if ready := r.ready(members, unwanted); len(ready) > 0 || !r.outOfPatience(s.now) {
+		ready := r.ready(members, unwanted)
+		switch {
+		case len(ready) == 0 && r.outOfPatience(s.now):
+		case len(ready) == 0:
+			r.unready = true
+			return
+		case r.unready:
+			// All who wait for it hear at once that it is prepared.
+			r.unready = false
+			r.turn = s.now.Add(r.later(s, members))
+			if s.now.Before(r.turn) {
+				return
+			}
+			fallthrough
+		default:
 			unwanted = ready
 		}
 		slices.Sort(unwanted) // as those who prepare for them expect it: see moves

@@ -44,6 +44,7 @@ type Replica struct {
 	begun      time.Time // when it began to hand over; zero: all that are held are wanted
 	turn       time.Time // before which no more shards are handed over; zero: all that are held are wanted
 	round      int       // how many are handed over at a time
+	unready    bool      // a round waits for takers, none of whom is prepared
 	sweeping   bool
 	sweeps     sync.WaitGroup
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,25 +125,50 @@ func TestShardsOfSeveralComeSideBySide(t *testing.T) {
 	}
 }
 
-// The second of two who hand over begins its first round half of the time between two rounds later.
+// The second of two who hand over begins its first round half of the time between two rounds later than the
+// first may, be that after the time there is to prepare or when the taker says that it is prepared.
 func TestTheSecondWhoHandsOverBeginsLater(t *testing.T) {
-	h := newHanding(t, "a", []string{"a", "0"}, []string{"0", "a", "b"}) // 0 is before a
-	unwanted := h.moves(h.scene, h.members)["a"]
-	for _, lease := range unwanted {
-		h.hold(lease, kindShard)
+	type moment struct {
+		after    time.Duration
+		prepared bool
+		begun    bool
 	}
-	h.publish(h.scene, h.members, h.wanted, nil)
-	clear(h.wanted)
-	first := h.campaigns[unwanted[0]]
-	for _, at := range []struct {
-		after time.Duration
-		begun bool
-	}{{0, false}, {h.timing.retry, false}, {h.timing.retry*3/2 - time.Millisecond, false}, {h.timing.retry * 3 / 2, true}} {
-		s := h.scene
-		s.now = s.now.Add(at.after)
-		h.handOver(s, h.members, h.wanted, nil)
-		if begun := first.leaving != 0; begun != at.begun {
-			t.Errorf("after %v: the first round has begun: %v", at.after, begun)
-		}
+	const long = 17 * time.Second
+	for name, c := range map[string]struct {
+		says    bool // whether it is prepared
+		moments func(retry time.Duration) []moment
+	}{
+		"an older taker does not say whether it is prepared": {false, func(retry time.Duration) []moment {
+			return []moment{{0, false, false}, {retry, false, false}, {retry*3/2 - time.Millisecond, false, false}, {retry * 3 / 2, false, true}}
+		}},
+		"the taker is prepared after a long time": {true, func(retry time.Duration) []moment {
+			return []moment{{0, false, false}, {retry * 3 / 2, false, false}, {long, true, false}, {long + retry/2 - time.Millisecond, true, false}, {long + retry/2, true, true}}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHanding(t, "a", []string{"a", "0"}, []string{"0", "a", "b"}) // 0 is before a
+			unwanted := h.moves(h.scene, h.members)["a"]
+			for _, lease := range unwanted {
+				h.hold(lease, kindShard)
+			}
+			h.publish(h.scene, h.members, h.wanted, nil)
+			clear(h.wanted)
+			first := h.campaigns[unwanted[0]]
+			for _, at := range c.moments(h.timing.retry) {
+				s := h.scene
+				s.now = s.now.Add(at.after)
+				if c.says {
+					told := ""
+					if at.prepared {
+						told = strings.ReplaceAll(strings.Join(unwanted, ","), shardPrefix, "")
+					}
+					s.leases[memberLease("b")].lease.Annotations[annotationPrepared] = told
+				}
+				h.handOver(s, s.members(), h.wanted, nil)
+				if begun := first.leaving != 0; begun != at.begun {
+					t.Errorf("after %v: the first round has begun: %v", at.after, begun)
+				}
+			}
+		})
 	}
 }
