@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,7 +18,8 @@ import (
 // gitServer serves the repositories of a fleet by stock git, as a forge does. Like a forge it has a
 // cache: what it said of a repository's branches, and the packs that it made, it says again till
 // somebody pushes there. Without one, two processors are at work for stock git's processes most of
-// the time, three of them for each pack, and a proof is one of how fast they start.
+// the time, three of them for each pack, and a proof is one of how fast they start. In the proof at
+// full size these let everybody else go first, since a forge is on machines of its own.
 type gitServer struct {
 	down    atomic.Bool
 	backend http.Handler
@@ -33,10 +36,16 @@ type servedRepo struct {
 // serveGit starts the server of the repositories.
 func (f *fleet) serveGit() {
 	f.Helper()
-	s := &gitServer{repos: make(map[string]*servedRepo), backend: &cgi.Handler{
+	backend := &cgi.Handler{
 		Path: filepath.Join(f.command("git", "--exec-path"), "git-http-backend"), Stderr: io.Discard,
 		Env: []string{"GIT_PROJECT_ROOT=" + f.git, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1"},
-	}}
+	}
+	if os.Getenv(fleetTenants) != "" {
+		nice, err := exec.LookPath("nice")
+		f.must(err)
+		backend.Path, backend.Args = nice, []string{backend.Path}
+	}
+	s := &gitServer{repos: make(map[string]*servedRepo), backend: backend}
 	f.gitDown = &s.down
 	server := httptest.NewServer(s)
 	f.Cleanup(func() {
