@@ -93,6 +93,9 @@ func TestAFrozenNetworkHoldsWhatIsUnderWay(t *testing.T) {
 	proxy.Disconnect()
 	for range watched.ResultChan() { // ends with the connection
 	}
+	// A read is tried again over a new connection where the old one turns out to be dead; a write is not.
+	_, err = client.CoreV1().Secrets("frozen").Get(ctx, "before", meta.GetOptions{})
+	must(t, err)
 	createSecret(t, client, "frozen", "after")
 }
 
