@@ -123,10 +123,10 @@ func (b *Broker) listen(ctx context.Context, c *access.Client, token string) {
 	conn, why, detail := event.Subscribe(ctx, c, token)
 	if conn != nil {
 		b.mu.Lock()
+		b.log.Info("vault event notifications are followed")
 		b.events.open = ctx.Err() == nil
 		b.events.told = event.Lost
 		b.mu.Unlock()
-		b.log.Info("vault event notifications are followed")
 		detail = b.receive(ctx, conn)
 	}
 	b.mu.Lock()

@@ -183,8 +183,8 @@ func TestAWrappedSecretIDIsUnwrappedOnce(t *testing.T) {
 	if strings.Contains(line, used) {
 		t.Error("the wrapping token is in the log")
 	}
-	w.file("secret-id", wrap(w))
 	token = w.token()
+	w.file("secret-id", wrap(w))
 	w.until("a login with the new one", func() bool { return w.token() != token && w.token() != "" })
 	w.holds(s, 1)
 }

@@ -340,23 +340,25 @@ func (b *Broker) giveBack(ctx context.Context, c *access.Client, g access.Grant,
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if f := c.Revoke(ctx, g.Token); f != nil {
-		b.log.Debug("vault token not given back", "reason", f.Reason)
+		// b.log may be that of another address by now.
+		b.o.Log.Debug("vault token not given back", "tenant", b.o.Tenant, "vault", c.Config.Address, "reason", f.Reason)
 	}
 }
 
-// setOutage makes f the reason why nothing is asked of the vault; nil is none.
+// setOutage makes f the reason why nothing is asked of the vault; nil is none. Who sees that
+// by [Broker.Outage] finds it in the log already.
 func (b *Broker) setOutage(f *access.Failure, now time.Time) {
 	old := b.down.Load()
 	if f == nil {
 		if old == nil {
 			return
 		}
-		b.down.Store(nil)
-		b.outageChanged = true
 		if b.toldOutage {
 			b.log.Info("vault usable", "after", now.Sub(old.Since).Round(time.Millisecond))
 		}
 		b.toldOutage = false
+		b.down.Store(nil)
+		b.outageChanged = true
 		b.recover(now)
 		return
 	}
@@ -364,7 +366,6 @@ func (b *Broker) setOutage(f *access.Failure, now time.Time) {
 	if old != nil && old.Reason == f.Reason {
 		next.Since = old.Since
 	}
-	b.down.Store(next)
 	if old == nil || old.Reason != f.Reason || old.Message != f.Message {
 		b.outageChanged = true
 		if f.Reason != fault.ReasonQueued {
@@ -372,4 +373,5 @@ func (b *Broker) setOutage(f *access.Failure, now time.Time) {
 			b.toldOutage = true
 		}
 	}
+	b.down.Store(next)
 }

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -303,6 +304,30 @@ func TestATokenIsGivenBackAtTheEnd(t *testing.T) {
 	w.stop()
 	if _, err := w.vault.Client.Auth().Token().Lookup(token); err == nil {
 		t.Error("it is still good")
+	}
+}
+
+// It is told while the next address is configured already.
+func TestATokenThatCannotBeGivenBackIsToldOfTheAddressThatGaveIt(t *testing.T) {
+	t.Parallel()
+	one, two := new(proxyOf), new(proxyOf)
+	w := newWorld(t, two.before, one.before, withAppRole(time.Hour))
+	w.up()
+	for _, p := range []*proxyOf{one, two} {
+		p.Inject(devstack.Fault{Match: about("/revoke-self"), Status: http.StatusInternalServerError})
+	}
+	moved := w.cfg
+	for i := range 6 {
+		token := w.token()
+		moved.Address = []string{two.URL, one.URL}[i%2]
+		w.b.Configure(moved, seldom, 0, 0)
+		w.until("a login there", func() bool { now := w.token(); return now != "" && now != token })
+	}
+	w.until("each is told of", func() bool { return w.lines("token not given back") == 6 })
+	for _, at := range []string{one.URL, two.URL} {
+		if n := w.lines("token not given back\" tenant=" + w.name + " vault=" + at + " "); n != 3 {
+			t.Errorf("of three tokens that %s gave %d are told of", at, n)
+		}
 	}
 }
 

@@ -233,11 +233,15 @@ func (w *world) fails(s *Source, reason fault.Reason) *fault.Fault {
 	return f
 }
 
-// down waits until the vault is out for a reason.
-func (w *world) down(reason fault.Reason) *fault.Outage {
+// down waits until the vault is out for a reason, in these words where a request that is cut off may be told of
+// before.
+func (w *world) down(reason fault.Reason, words ...string) *fault.Outage {
 	w.t.Helper()
 	var o *fault.Outage
-	w.until("an outage with "+string(reason), func() bool { o = w.b.Outage(); return o != nil && o.Reason == reason })
+	w.until("an outage with "+string(reason)+" "+strings.Join(words, " "), func() bool {
+		o = w.b.Outage()
+		return o != nil && o.Reason == reason && strings.Contains(o.Message, strings.Join(words, " "))
+	})
 	w.fit(o.Message)
 	return o
 }
