@@ -237,14 +237,12 @@ func (r *read) class(s *Source) class {
 	return wanted
 }
 
-// worked notes that the vault answered a read.
+// worked notes that the vault answered a read. A doubt it does not end: it may have been
+// answered before that arose, for none begins since.
 func (b *Broker) worked(r read, now time.Time) {
 	b.reads.limit.Ok(now)
 	if r.generation == b.session.generation {
 		b.session.refusals = 0
-	}
-	if !b.session.busy {
-		b.session.doubt = false // it works
 	}
 	if b.reads.ramp > 0 {
 		if b.reads.ramp++; b.reads.ramp >= b.concurrency {
@@ -265,7 +263,8 @@ func (b *Broker) throttle(f *access.Failure, now time.Time) {
 }
 
 // doubted handles a read that found the vault unavailable, be it only for this
-// path: the session finds out. Once is told to nobody.
+// path: the session finds out, and nothing else is read before it has. Once is told to
+// nobody, so that of a vault that is down no path has a fault of its own.
 func (b *Broker) doubted(r read, f *access.Failure, now time.Time) class {
 	s := r.s
 	b.session.doubt = true
