@@ -192,7 +192,7 @@ func TestWhoIsToTakeTheShardsIsCutOffInTheMiddle(t *testing.T) {
 // Who does not come to an end of its work for a shard holds up nobody for longer than two lease times.
 func TestWhoIsBusyEndsAllTheSame(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).steady() // who takes no part any more waits for nothing
 	a, b := w.start("a"), w.start("b")
 	w.shared(a, b)
 	release := a.keepBusy()

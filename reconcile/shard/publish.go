@@ -39,17 +39,20 @@ func (r *Replica) publish(s scene, members []member, wanted map[string]string, c
 		}
 	}
 	maps.DeleteFunc(r.unprepared, func(lease string, _ *int) bool { return !coming[lease] })
-	before := r.view.Swap(v)
-	r.tellCause(before.err, cause)
+	// Who sees what this replica takes part in finds it in the log and the metrics already.
+	r.tellCause(r.view.Load().err, cause)
 	r.metrics.setApart(cause)
 	r.metrics.members.Set(float64(len(members)))
-	if maps.Equal(terms, r.holding.terms) && maps.Equal(coming, r.holding.coming) {
-		return
+	changed := !maps.Equal(terms, r.holding.terms) || !maps.Equal(coming, r.holding.coming)
+	if changed {
+		r.tellHolding(r.holding.terms, terms)
+		r.holding = Holding{change: r.holding.change + 1, terms: terms, coming: coming, turns: r.turns(s, members), lease: r.leaseOf}
+		r.metrics.held.Set(float64(r.holding.Shards()))
 	}
-	r.tellHolding(r.holding.terms, terms)
-	r.holding = Holding{change: r.holding.change + 1, terms: terms, coming: coming, turns: r.turns(s, members), lease: r.leaseOf}
-	r.metrics.held.Set(float64(r.holding.Shards()))
-	signal(r.changed)
+	r.view.Store(v)
+	if changed {
+		signal(r.changed)
+	}
 }
 
 func (r *Replica) tellCause(before, now error) {
