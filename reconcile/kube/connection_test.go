@@ -25,13 +25,25 @@ import (
 	"secretsync/reconcile/kube/way"
 )
 
-// dropped is how long a request through a proxy is waited for that is never answered. One that is answered
-// takes less on any machine.
+// dropped is how long a request is waited for where some are never answered. One that is answered takes less
+// on most machines: where none is dropped, a world waits for longer.
 const dropped = 5 * time.Second
 
 // via has a world go through a proxy.
 func via(p *devstack.Proxy) func(*world) {
-	return func(w *world) { w.config.Kubeconfig, w.config.REST, w.config.Timeout = "", p.Config, dropped }
+	return func(w *world) { w.config.Kubeconfig, w.config.REST = "", p.Config }
+}
+
+// hasty has a world give up what is not answered soon.
+func hasty(w *world) { w.config.Timeout = dropped }
+
+// hastyFor is hasty where a fault answers nothing.
+func hastyFor(broken devstack.Fault) func(*world) {
+	return func(w *world) {
+		if broken.Drop {
+			hasty(w)
+		}
+	}
 }
 
 func isWrite(r *http.Request) bool { return r.Method != http.MethodGet }
@@ -52,7 +64,7 @@ func TestAClusterThatIsAwayIsFoundAndComesBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			proxy := newProxy(t)
-			w := newWorld(t, via(proxy)).up()
+			w := newWorld(t, via(proxy), hastyFor(broken)).up()
 			identity := w.c.Identity()
 			w.create(w.desired("db", 1, "a=1"))
 			proxy.Inject(broken)
@@ -89,7 +101,7 @@ func TestOneRequestsTroubleIsNotTheClusters(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			proxy := newProxy(t)
-			w := newWorld(t, via(proxy)).up()
+			w := newWorld(t, via(proxy), hastyFor(broken)).up()
 			broken.Match = isWrite
 			proxy.Inject(broken)
 			for range 3 {
@@ -211,7 +223,7 @@ func TestASlowListingIsNoOutage(t *testing.T) {
 		return isList(r) && r.URL.Query().Get("labelSelector") != "" && r.URL.Query().Get("continue") == ""
 	}
 	proxy.Inject(devstack.Fault{Match: slow, Delay: dropped + time.Second})
-	w := newWorld(t, via(proxy)) // any other request has less
+	w := newWorld(t, via(proxy), hasty) // any other request has less
 	w.up()
 	if strings.Contains(w.logs.String(), "unusable") {
 		t.Error("it was taken for away")

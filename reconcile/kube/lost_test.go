@@ -71,7 +71,7 @@ func TestAListingThatWasLostInAnOutageIsNotWaitedFor(t *testing.T) {
 		}
 		return false
 	}})
-	w := newWorld(t, via(proxy), func(w *world) { w.config.ListTimeout = 10 * time.Minute })
+	w := newWorld(t, via(proxy), hasty, func(w *world) { w.config.ListTimeout = 10 * time.Minute })
 	<-listed
 	<-listed // the one beside it
 	proxy.Clear()
@@ -90,7 +90,7 @@ func TestASlowListingIsAskedForAFewTimesOnly(t *testing.T) {
 		asked.Add(1)
 		return true
 	}})
-	w := newWorld(t, via(proxy))
+	w := newWorld(t, via(proxy), hasty)
 	w.up()
 	if n := asked.Load(); n > 3 || strings.Contains(w.logs.String(), "unusable") {
 		t.Errorf("asked %d times", n)

@@ -40,7 +40,7 @@ const answers = `echo '{"kind":"ExecCredential","apiVersion":"client.authenticat
 
 func TestACredentialPluginIsAskedAndAskedAgain(t *testing.T) {
 	t.Parallel()
-	w, d := pluginWorld(t, `echo "$KUBERNETES_EXEC_INFO $1" >>$DIR/asked`+"\n"+fmt.Sprintf(answers, `,"expirationTimestamp":"'"$(date -u -d +2seconds +%Y-%m-%dT%H:%M:%SZ)"'"`), 5*time.Second)
+	w, d := pluginWorld(t, `echo "$KUBERNETES_EXEC_INFO $1" >>$DIR/asked`+"\n"+fmt.Sprintf(answers, `,"expirationTimestamp":"'"$(date -u -d +2seconds +%Y-%m-%dT%H:%M:%SZ)"'"`), deadline/2)
 	w.up()
 	asked, err := os.ReadFile(filepath.Join(d.dir, "asked"))
 	w.must(err)
@@ -103,7 +103,7 @@ func TestACredentialPluginThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, d := pluginWorld(t, test.script, 5*time.Second)
+			w, d := pluginWorld(t, test.script, deadline/2)
 			var down *fault.Outage
 			w.until("away", func() bool { down = w.c.Outage(); return down != nil && down.Reason == fault.ReasonClusterUnreachable })
 			if !strings.Contains(down.Message, test.says) || strings.Contains(down.Message, test.never) || strings.Contains(w.logs.String(), canary) {

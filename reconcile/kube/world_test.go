@@ -120,9 +120,10 @@ func (w *world) until(what string, ok func() bool) {
 	}
 }
 
+// up waits until the cluster can be used and the observer was told so, which is a moment later.
 func (w *world) up() *world {
 	w.t.Helper()
-	w.until("usable", func() bool { return w.c.Outage() == nil })
+	w.until("usable", func() bool { return w.c.Outage() == nil && w.told.all("") > 0 })
 	return w
 }
 

@@ -229,7 +229,7 @@ func TestOnceTheOldOneIsDeletedANewOneStands(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			proxy := newProxy(t)
-			w := newWorld(t, via(proxy)).up()
+			w := newWorld(t, via(proxy), hastyFor(broken)).up()
 			yes := true
 			s := w.secretOf(w.desired("db", 1, "a=1"))
 			s.Immutable = &yes
