@@ -31,6 +31,7 @@ func (p *Program) followConfig(ctx context.Context, running *config.Config) erro
 	// It is looked at once without a cause: it may have changed during the start.
 	settled := time.NewTimer(settleTime)
 	defer settled.Stop()
+	waiting, before := true, []byte(nil) // for settled, and what the file held when that began
 	defer p.replica.coolDown()
 	for {
 		select {
@@ -51,14 +52,24 @@ func (p *Program) followConfig(ctx context.Context, running *config.Config) erro
 		case err := <-missed:
 			p.log.Warn("a change of the configuration file may have been missed; send SIGHUP after a change", "error", err)
 		case <-changed:
-			settled.Reset(settleTime)
+			// Not begun anew by each: another file of the folder, such as a log, may change all the time.
+			if !waiting {
+				waiting, before = true, configSource(p.Path)
+				settled.Reset(settleTime)
+			}
 		case <-settled.C:
 			content := configSource(p.Path)
-			if content == nil || bytes.Equal(content, seen) {
-				continue // another file of the folder, or a step of a replacement
+			same := bytes.Equal(content, before)
+			waiting, before = false, content
+			switch {
+			case content == nil || bytes.Equal(content, seen): // another file of the folder, or a step of a replacement
+			case !same:
+				waiting = true
+				settled.Reset(settleTime)
+			default:
+				seen = content
+				running = p.reload(ctx, running)
 			}
-			seen = content
-			running = p.reload(ctx, running)
 		case <-p.replica.changed():
 			p.rehold(ctx, running)
 		case <-p.replica.retry():

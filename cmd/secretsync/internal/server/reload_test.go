@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -59,4 +61,51 @@ func TestAChangeDuringTheStartIsNoticed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A log that lies beside it does not keep a change from being noticed.
+func TestAChangeIsNoticedBesideAFileThatIsWrittenAllTheTime(t *testing.T) {
+	dir, log := t.TempDir(), make(lines, 10)
+	path := filepath.Join(dir, "secretsync.yaml")
+	const right, wrong = "dataDir: data\n", "workers: many\n"
+	if err := os.WriteFile(path, []byte(right), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &Program{Config: Config{Path: path}, source: []byte(right), log: slog.New(slog.NewTextHandler(log, nil))}
+	ctx, cancel := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	work.Go(func() {
+		if err := p.followConfig(ctx, &config.Config{}); err != nil {
+			t.Error(err)
+		}
+	})
+	work.Go(func() {
+		busy, err := os.Create(filepath.Join(dir, "server.log"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer busy.Close()
+		often := time.NewTicker(settleTime / 20)
+		defer often.Stop()
+		for ctx.Err() == nil {
+			<-often.C
+			if _, err := busy.WriteString("a line\n"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err := errors.Join(os.WriteFile(path+".new", []byte(wrong), 0o600), os.Rename(path+".new", path)); err != nil {
+		t.Error(err)
+	}
+	select {
+	case line := <-log:
+		if !strings.Contains(line, "the new configuration is refused") {
+			t.Error(line)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nothing was noticed")
+	}
+	cancel()
+	work.Wait()
 }
