@@ -96,11 +96,7 @@ func TestWhatComesToNothing(t *testing.T) {
 		says    string
 		outcome string
 	}{
-		"nobody listens there": {func(w *world, _ func()) {
-			l := must(net.Listen("tcp", "127.0.0.1:0"))
-			l.Close()
-			w.front.place.move(l.Addr().String())
-		}, true, "connection refused", "undone"},
+		"nobody listens there": {func(w *world, _ func()) { w.front.place.move(nowhere) }, true, "connection refused", "undone"},
 		"what listens there never shakes hands": {func(w *world, _ func()) {
 			l := must(net.Listen("tcp", "127.0.0.1:0"))
 			w.Cleanup(func() { l.Close() })
@@ -151,7 +147,7 @@ func TestWhatComesToNothing(t *testing.T) {
 					patience.Dial = 300 * time.Millisecond
 				case "silent for too long":
 					t.Parallel()                      // they wait
-					patience.Answer = 3 * time.Second // of which the connection takes a part, and must not take all
+					patience.Answer = 8 * time.Second // of which the connection takes a part, and must not take all
 				}
 				w := newWorld(t, patience)
 				method, _, w.older = strings.Cut(method, " ")
@@ -208,14 +204,11 @@ func TestARequestThatGotNowhereGoesToTheNewHolderWithItsBody(t *testing.T) {
 	w := newWorld(t, forward.Patience{})
 	w.held(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
 	alive, _ := w.front.place.Holder(gitstore.TenantName{})
-	l := must(net.Listen("tcp", "127.0.0.1:0"))
-	dead := l.Addr().String()
-	l.Close()
-	holders := &moving{first: dead, then: alive}
+	holders := &moving{first: nowhere, then: alive}
 	forwarder := must(forward.New(forward.Config{Holders: holders, TLS: pairOf(w.files(), time.Now).Dial(), Patience: unhurried}))
 	t.Cleanup(forwarder.Close)
 	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if err := forwarder.Forward(rw, r, forward.Call{To: dead, Origin: forward.Origin{ID: "an-id"}}); err != nil {
+		if err := forwarder.Forward(rw, r, forward.Call{To: nowhere, Origin: forward.Origin{ID: "an-id"}}); err != nil {
 			http.Error(rw, err.Error(), http.StatusServiceUnavailable)
 		}
 	}))

@@ -31,11 +31,7 @@ func TestWhatHangsAtAHolderWhoLostTheTenant(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			lost := 50 * time.Millisecond
-			if c.begun != "" {
-				lost = 2 * time.Second // in which the beginning arrives, before it is looked whether the tenant has moved
-			}
-			w := newWorld(t, forward.Patience{Answer: time.Minute, Lost: lost})
+			w := newWorld(t, forward.Patience{Answer: time.Minute, Lost: 50 * time.Millisecond})
 			var first, second atomic.Int64
 			next := w.holder(w.files(), func(rw http.ResponseWriter, _ *http.Request) {
 				second.Add(1)
@@ -50,6 +46,7 @@ func TestWhatHangsAtAHolderWhoLostTheTenant(t *testing.T) {
 					}
 					io.WriteString(rw, "the beginning")
 					http.NewResponseController(rw).Flush()
+					<-w.front.passed // it has begun to pass before it is looked whether the tenant has moved
 				}
 				w.front.place.move(next)
 				<-r.Context().Done()
@@ -93,26 +90,6 @@ func TestWhatHangsAtAHandshakeOfAHolderWhoLostTheTenant(t *testing.T) {
 	w.front.place.move(l.Addr().String())
 	status, text, err := w.do("GET", path, "")
 	if result := <-w.front.results; status != http.StatusOK || text != "from the next one" || err != nil || result != nil {
-		t.Errorf("%d %q %v, and it ends with %v", status, text, err, result)
-	}
-}
-
-// The one that is asked can't ask itself: while it takes the tenant over, the former holder has all
-// the time that it had before to answer what it is still working on.
-func TestAReadHasItsTimeWhereNobodyElseCanBeAsked(t *testing.T) {
-	t.Parallel()
-	const lost = 6 * time.Second
-	w := newWorld(t, forward.Patience{Answer: time.Minute, Lost: lost})
-	w.held(func(rw http.ResponseWriter, r *http.Request) {
-		w.front.place.take()
-		select {
-		case <-time.After(lost * 5 / 12):
-			io.WriteString(rw, "from the former one")
-		case <-r.Context().Done():
-		}
-	})
-	status, text, err := w.do("GET", path, "")
-	if result := <-w.front.results; status != http.StatusOK || text != "from the former one" || err != nil || result != nil {
 		t.Errorf("%d %q %v, and it ends with %v", status, text, err, result)
 	}
 }

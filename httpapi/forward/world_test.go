@@ -106,17 +106,36 @@ type front struct {
 	*httptest.Server
 	place    *place
 	registry *prometheus.Registry
-	results  chan error // what became of each request
+	results  chan error    // what became of each request
+	passed   chan struct{} // has room for one signal: some of an answer was passed on
 }
+
+// passing tells a front of what is passed on.
+type passing struct {
+	http.ResponseWriter
+	*front
+}
+
+func (p passing) Write(b []byte) (int, error) {
+	n, err := p.ResponseWriter.Write(b)
+	select {
+	case p.passed <- struct{}{}:
+	default:
+	}
+	return n, err
+}
+
+// Unwrap lets [http.ResponseController] find the connection.
+func (p passing) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 func newFront(t *testing.T, files forwardtest.Files, patience forward.Patience) *front {
 	t.Helper()
-	f := &front{place: &place{}, registry: prometheus.NewRegistry(), results: make(chan error, 100)}
+	f := &front{place: &place{}, registry: prometheus.NewRegistry(), results: make(chan error, 100), passed: make(chan struct{}, 1)}
 	forwarder := must(forward.New(forward.Config{Holders: f.place, TLS: pairOf(files, time.Now).Dial(), Patience: patience, Metrics: f.registry}))
 	tenant := must(gitstore.ParseTenantName("acme"))
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		to, _ := f.place.Holder(tenant)
-		err := forwarder.Forward(w, r, forward.Call{Tenant: tenant, To: to, Origin: forward.Origin{Address: netip.MustParseAddr("192.0.2.7"), ID: "an-id"}})
+		err := forwarder.Forward(passing{w, f}, r, forward.Call{Tenant: tenant, To: to, Origin: forward.Origin{Address: netip.MustParseAddr("192.0.2.7"), ID: "an-id"}})
 		f.results <- err
 		switch {
 		case errors.Is(err, forward.ErrCutOff):
@@ -192,3 +211,6 @@ func (w *world) do(method, path, body string, header ...string) (status int, ans
 }
 
 const path = "/api/v1/tenants/acme/secrets"
+
+// nowhere is an address at which nobody listens. That of a listener that was closed may be somebody else's by now.
+const nowhere = "127.0.0.1:1"
