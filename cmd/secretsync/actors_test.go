@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -41,6 +42,7 @@ import (
 //	absent CLUSTER NAMESPACE SECRET        there is no such Secret now
 //	foreign|edit|annotate|delete CLUSTER NAMESPACE SECRET [KEY=VALUE...]  what a cluster user does
 //	await-log TEXT                         waits until the server logs it
+//	counted PATTERN                        waits until its metrics match; stdout is all of them
 //	define NAMESPACE NAME...               values and definitions of these names, awaited until Active
 //	record, tell                           a server that lies, see liar
 //	revision NAME VARIABLE                 keeps the commit of a definition
@@ -111,6 +113,7 @@ var actors = map[string]func(ts *testscript.TestScript, neg bool, args []string)
 	"annotate":  annotateSecret,
 	"delete":    deleteSecret,
 	"await-log": awaitLog,
+	"counted":   awaitCounted,
 }
 
 func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
@@ -313,6 +316,31 @@ func awaitLog(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%q is not in the log after %v", args[0], patience)
+}
+
+// awaitCounted is for what is counted a moment after it was done.
+func awaitCounted(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile("(?m)" + args[0])
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var told string
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		told = worldOf(ts).metrics(ts)
+		if pattern.MatchString(told) {
+			fmt.Fprint(ts.Stdout(), told)
+			return
+		}
+	}
+	ts.Fatalf("the metrics are not %s after %v, but\n%s", args[0], patience, told)
+}
+
+func (w *world) metrics(ts *testscript.TestScript) string {
+	answer, err := http.Get(w.url + "/metrics")
+	ts.Check(err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	return string(text)
 }
 
 func pairs(ts *testscript.TestScript, args []string) map[string]string {

@@ -48,8 +48,9 @@ func TestADefinitionOfOnesOwnInTheConsole(t *testing.T) {
 	}
 	seen()
 	b.Do(chromedp.Click(`button[value="save"]`), chromedp.WaitVisible("#history"))
-	state("Pending")
-	if page := b.Text("main"); !strings.Contains(page, "NamespaceNotFound: what to do about it") || !strings.Contains(page, "Create the namespace") {
+	state("Pending") // as it is also before anything was tried
+	b.Until(`document.querySelector('main').textContent.includes('NamespaceNotFound: what to do about it')`)
+	if page := b.Text("main"); !strings.Contains(page, "Create the namespace") {
 		t.Errorf("it is not told what to do:\n%s", page)
 	}
 	// It is done, and the page says so by itself.
