@@ -94,8 +94,8 @@ func (s *Sweeper) Release(id, by string) (*Deletions, error) {
 	s.log.Info("deletion of copies released", "id", id, "copies", len(h.Held), "by", by)
 	s.ledger.Release(s.list)
 	s.list = nil
+	s.Ask() // before anybody sees that nothing is held any more
 	s.held.Store(nil)
-	s.Ask()
 	return h, nil
 }
 
