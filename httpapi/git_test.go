@@ -56,6 +56,7 @@ func TestStockGitClonesFetchesAndPushesOverHTTP(t *testing.T) {
 		t.Errorf("the author is %s", got)
 	}
 	w.fsck()
+	w.awaitLogged("git-receive-pack", 3) // a push is over before its line is written
 	for _, line := range []string{"refs/heads/main ", "refs/tags/v1 000000000000..", "refs/heads/feature "} {
 		if !strings.Contains(w.logs.String(), line) {
 			t.Errorf("the log says nothing of %s", line)
