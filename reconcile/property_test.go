@@ -43,7 +43,7 @@ func TestEveryCopyIsWhatItsDefinitionSays(t *testing.T) {
 	for range steps {
 		p.step()
 	}
-	lies, err := verify.Check(t.Context(), p.verifiable(200*time.Millisecond))
+	lies, err := verify.Check(t.Context(), p.verifiable(verify.DefaultGrace))
 	p.must(err)
 	for _, l := range lies {
 		t.Errorf("a lie: %v", l)

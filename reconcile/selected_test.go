@@ -294,7 +294,7 @@ func TestWhatIsSelectedIsVerified(t *testing.T) {
 	w.label("production", w.name+"-b", "{}")
 	w.selecting("db", w.team(""))
 	w.stands("db", "-a/Synced")
-	if lies, err := verify.Check(w.ctx, w.verifiable(10*time.Millisecond)); err != nil || len(lies) > 0 {
+	if lies, err := verify.Check(w.ctx, w.verifiable(verify.DefaultGrace)); err != nil || len(lies) > 0 {
 		t.Errorf("%v %v", lies, err)
 	}
 	// Another server that says it of a namespace which does not match.

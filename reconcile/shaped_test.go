@@ -447,7 +447,7 @@ func TestAfterARestartNoShapedCopyIsWritten(t *testing.T) {
 			t.Errorf("%s was written: %s, %s before", name, now, before[name])
 		}
 	}
-	lies, err := verify.Check(t.Context(), w.verifiable(200*time.Millisecond))
+	lies, err := verify.Check(t.Context(), w.verifiable(verify.DefaultGrace))
 	w.must(err)
 	for _, l := range lies {
 		t.Errorf("a lie: %v", l)
