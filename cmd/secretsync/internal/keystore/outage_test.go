@@ -101,6 +101,7 @@ func TestWhatBecomesOfAWriteWhoseAnswerIsLost(t *testing.T) {
 		"credentials are refused":                 {devstack.Fault{Status: 401, Times: 1}, gitstore.ErrUnavailable, "does not accept the server's credentials", false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // one of them waits
 			w := newWorld(t)
 			proxy, err := w.cluster.Proxy()
 			if err != nil {
@@ -108,7 +109,7 @@ func TestWhatBecomesOfAWriteWhoseAnswerIsLost(t *testing.T) {
 			}
 			timeout := patience
 			if tt.fault.Drop {
-				timeout = 2 * time.Second // which it waits for nothing
+				timeout = 6 * time.Second // which it waits three times, and which no other request may need
 			}
 			s := w.open(via(proxy, w, timeout))
 			for _, what := range []string{"the first key", "another key", "revoking"} {
