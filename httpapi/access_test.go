@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -260,18 +259,19 @@ func TestAKeyThatIsRevokedWhileItWaitsIsToldNothing(t *testing.T) {
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a","sync":[{"cluster":"nowhere","namespace":"x"}]}`)
 	var key keyBody
 	decodeJSON(t, w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"x","role":"readonly"}`).body, &key)
-	waiting := make(chan struct{})
-	var once sync.Once
-	w.reconciler.set(func(*catalog.Entry) reconcile.Status {
-		once.Do(func() { close(waiting) })
-		return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.ReasonForbidden}}
-	})
+	stands := func(phase reconcile.Phase) {
+		w.reconciler.set(func(*catalog.Entry) reconcile.Status { return reconcile.Status{Phase: phase} })
+	}
+	stands(reconcile.PhaseFailed)
+	asked := w.reconciler.awaited()
 	answered := make(chan reply, 1)
 	go func() {
 		answered <- w.do("GET", "/api/v1/tenants/acme/secrets/db-password?wait=Active&timeout=5m", key.Key, "")
 	}()
-	<-waiting
+	<-asked
 	w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+key.ID, w.admin, "")
+	stands(reconcile.PhaseActive) // what it waits for comes
+	w.reconciler.announce()
 	if r := <-answered; r.status != 401 {
 		t.Errorf("%d %s; want 401", r.status, r.body)
 	}

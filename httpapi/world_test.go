@@ -308,6 +308,7 @@ func (f *standIn) waits() {
 func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n definition.Name, want reconcile.Phase) (*catalog.Entry, reconcile.Status, error) {
 	f.waits()
 	for {
+		changed := f.Changed(t)
 		e, ok := f.repository.Snapshot().Get(n)
 		if !ok {
 			return nil, reconcile.Status{}, fmt.Errorf("%s: %w", n, gitstore.ErrNotFound)
@@ -316,7 +317,10 @@ func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n definition.
 		if s.Phase == want || ctx.Err() != nil {
 			return e, s, nil
 		}
-		<-ctx.Done() // nothing changes by itself here
+		select {
+		case <-changed: // nothing does by itself here
+		case <-ctx.Done():
+		}
 	}
 }
 
