@@ -28,6 +28,7 @@ type work struct {
 	asked  *asked    // by its definition
 	unsure bool      // others may turn out to claim what stands there
 	begun  uint64    // see [place.begun]
+	look   uint64    // see [place.gather]
 	cause  *cause    // what made a write necessary
 	others []*target // that claim it too
 	values []*kv.Value
@@ -96,6 +97,7 @@ func (p *place) plan(now time.Time) (*work, bool) {
 	w := &work{place: p, others: p.claims}
 	w.begun = p.begun()
 	w.in, w.target, w.asked = p.gather(now)
+	w.look = p.looks
 	if p.begun() != w.begun {
 		p.due()
 		return nil, false

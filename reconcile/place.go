@@ -28,6 +28,7 @@ type place struct {
 
 	mu     sync.Mutex
 	claims []*target // those that wish for it, least first; usually one. Replaced, never changed
+	looks  uint64    // how many times it was gathered what decisions go by
 	record record
 }
 
@@ -199,8 +200,10 @@ func holder(claims []*target, c *copies.Copy, had *target) *target {
 
 // gather collects what a decision about the place goes by, all of it from
 // memory, the target that has the place, and what its definition asks for. There must
-// be a claim. p.mu is held.
+// be a claim. p.mu is held; what is decided is told when it is not any more, and p.looks
+// says in which order who tells has looked.
 func (p *place) gather(now time.Time) (in decide.Input, h *target, a *asked) {
+	p.looks++
 	in = decide.Input{Now: now, At: p.at, Record: p.record.Record}
 	// Several names may lead here. All show the same; one that works is asked.
 	through := p.claims[0].connection

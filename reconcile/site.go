@@ -68,6 +68,7 @@ func (s *site) claim(t *target) {
 	p := s.slot(t)
 	p.mu.Lock()
 	p.enter(t)
+	p.looks = max(p.looks, t.lastTold()) // that may have been at another place
 	t.place.Store(p)
 	p.mu.Unlock()
 	s.mu.Unlock()

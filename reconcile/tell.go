@@ -23,6 +23,7 @@ type told struct {
 	right    bool       // value and copy agreed
 	version  kv.Version // that of the value meanwhile
 	lastSync int64      // when they were last known to
+	look     uint64     // by which that was; see [place.gather]
 }
 
 // kind is the part of how a target stands that a transition is told of.
@@ -63,7 +64,7 @@ func (s standing) full(o copies.Owner) standing {
 // tell says how the targets of a place stand by what was decided.
 func (w *work) tell() {
 	for _, t := range w.others {
-		t.stand(&w.in, &w.Decision, w.target)
+		t.stand(&w.in, &w.Decision, w.target, w.look)
 	}
 }
 
@@ -76,34 +77,35 @@ func (t *target) stands(now time.Time) (s standing) {
 			s = standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: f.State, Reason: f.Reason, Message: f.Message}, since: now}
 		}
 	}()
-	in, h, ok := t.look(now)
+	in, h, look, ok := t.look(now)
 	if !ok {
 		f := fault.Queued("not tried yet")
 		return standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: f.State, Reason: f.Reason, Message: f.Message}}
 	}
 	d := decide.Next(&in)
-	return t.stand(&in, &d, h)
+	return t.stand(&in, &d, h, look)
 }
 
 // look gathers what a status of the target goes by. It is false for one that
 // was withdrawn meanwhile.
-func (t *target) look(now time.Time) (in decide.Input, h *target, ok bool) {
+func (t *target) look(now time.Time) (in decide.Input, h *target, look uint64, ok bool) {
 	p := t.place.Load()
 	if p == nil {
-		return in, nil, false
+		return in, nil, 0, false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.claims) == 0 {
-		return in, nil, false
+		return in, nil, 0, false
 	}
 	in, h, _ = p.gather(now)
-	return in, h, true
+	return in, h, p.looks, true
 }
 
 // stand says how the target stands by what was decided about its place, which
-// h has, and tells of it if that is another way than before.
-func (t *target) stand(in *decide.Input, d *decide.Decision, h *target) standing {
+// h has, and tells of it if that is another way than before and nobody who looked later
+// has told already.
+func (t *target) stand(in *decide.Input, d *decide.Decision, h *target, look uint64) standing {
 	f, since, right := d.Fault, d.Since, d.Right
 	if h != t {
 		f, since, right = conflict(in, t, h), time.Time{}, false
@@ -120,13 +122,13 @@ func (t *target) stand(in *decide.Input, d *decide.Decision, h *target) standing
 	if f != nil {
 		s.State, s.Reason, s.Message = f.State, f.Reason, f.Message
 	}
-	before := t.tell(&s, in, right, since)
+	before, late := t.tell(&s, in, look, right, since)
 	if !since.IsZero() {
 		// An outage lies over what was told: it is one thing, and told by itself.
 		s.since = since
 		return s
 	}
-	if was := before.as(); was.reason != s.Reason || before.message != s.Message {
+	if was := before.as(); !late && (was.reason != s.Reason || before.message != s.Message) {
 		t.announce(&s, was.reason)
 	}
 	// It did not stand so during an outage that is over.
@@ -138,22 +140,36 @@ func (t *target) stand(in *decide.Input, d *decide.Decision, h *target) standing
 }
 
 // tell keeps what is told of the target, fills in what that says of when, and
-// returns what was told before.
-func (t *target) tell(s *standing, in *decide.Input, right bool, outage time.Time) (before told) {
+// returns what was told before. It is late where somebody who looked later has told
+// already: that stands.
+func (t *target) tell(s *standing, in *decide.Input, look uint64, right bool, outage time.Time) (before told, late bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before = t.told
-	t.told.agree(in, right, outage)
+	if late = look < before.look; !late {
+		t.told.look = look
+		t.told.agree(in, right, outage)
+	}
 	s.LastSync = instant(t.told.lastSync)
 	if !outage.IsZero() {
-		return before
+		return before, late
 	}
-	if is := (kind{s.State, s.Reason}); before.as() != is {
-		t.told.kind, t.told.since = unique.Make(is), in.Now.UnixNano()
+	is, since := kind{s.State, s.Reason}, before.since
+	if before.as() != is {
+		since = in.Now.UnixNano()
 	}
-	t.told.message = s.Message
-	s.since = instant(t.told.since)
-	return before
+	s.since = instant(since)
+	if !late {
+		t.told.kind, t.told.since, t.told.message = unique.Make(is), since, s.Message
+	}
+	return before, late
+}
+
+// lastTold is the look by which it was last told how the target stands.
+func (t *target) lastTold() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.told.look
 }
 
 // agree keeps when value and copy were last known to agree.
