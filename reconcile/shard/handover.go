@@ -61,38 +61,7 @@ func (r *Replica) handOver(s scene, members []member, wanted map[string]string, 
 		return
 	}
 	if cause == nil {
-		r.round = max(r.round, (r.Shards+2*rounds-1)/(2*rounds), (len(unwanted)+rounds-1)/rounds)
-		if r.begun.IsZero() || r.begun.After(s.now) { // by a clock that went back
-			r.begun = s.now
-		}
-		switch turn := s.now.Add(r.timing.retry); {
-		case underway:
-			r.turn = turn
-		case r.turn.IsZero() || r.turn.After(turn.Add(r.timing.retry)): // that late it was set by a clock that went back
-			r.turn = turn.Add(r.later(s, members))
-		}
-		if underway || s.now.Before(r.turn) {
-			return
-		}
-		ready := r.ready(members, unwanted)
-		switch {
-		case len(ready) == 0 && r.outOfPatience(s.now):
-		case len(ready) == 0:
-			r.unready = true
-			return
-		case r.unready:
-			// All who wait for it hear at once that it is prepared.
-			r.unready = false
-			r.turn = s.now.Add(r.later(s, members))
-			if s.now.Before(r.turn) {
-				return
-			}
-			fallthrough
-		default:
-			unwanted = ready
-		}
-		slices.Sort(unwanted) // as those who prepare for them expect it: see moves
-		unwanted = unwanted[:min(len(unwanted), r.round)]
+		unwanted = r.nextRound(s, members, unwanted, underway)
 	}
 	for _, lease := range unwanted {
 		c := r.campaigns[lease]
@@ -100,6 +69,40 @@ func (r *Replica) handOver(s scene, members []member, wanted map[string]string, 
 			c.leaving++ // which is about to be told: see publish
 		}
 	}
+}
+
+// nextRound is which of the shards are given up now: none before its turn.
+func (r *Replica) nextRound(s scene, members []member, unwanted []string, underway bool) []string {
+	r.round = max(r.round, (r.Shards+2*rounds-1)/(2*rounds), (len(unwanted)+rounds-1)/rounds)
+	if r.begun.IsZero() || r.begun.After(s.now) { // by a clock that went back
+		r.begun = s.now
+	}
+	switch turn := s.now.Add(r.timing.retry); {
+	case underway:
+		r.turn = turn
+	case r.turn.IsZero() || r.turn.After(turn.Add(r.timing.retry)): // that late it was set by a clock that went back
+		r.turn = turn.Add(r.later(s, members))
+	}
+	if underway || s.now.Before(r.turn) {
+		return nil
+	}
+	ready := r.ready(members, unwanted)
+	if len(ready) == 0 && !r.outOfPatience(s.now) {
+		r.unready = true
+		return nil
+	}
+	if len(ready) > 0 {
+		unwanted = ready
+		if r.unready { // all who wait for its takers hear at once that they are prepared
+			r.unready = false
+			r.turn = s.now.Add(r.later(s, members))
+		}
+	}
+	if s.now.Before(r.turn) {
+		return nil
+	}
+	slices.Sort(unwanted) // as those who prepare for them expect it: see moves
+	return unwanted[:min(len(unwanted), r.round)]
 }
 
 func (r *Replica) outOfPatience(now time.Time) bool {

@@ -40,25 +40,19 @@ func TestAShardThatItsTakerIsNotPreparedForIsHandedOverLater(t *testing.T) {
 			}
 			h := newHanding(t, "a", []string{"a"}, after)
 			h.leaving.Store(c.leaving)
-			unwanted := h.moves(h.scene, h.members)["a"]
-			for _, lease := range unwanted {
-				h.hold(lease, kindShard)
-			}
+			unwanted := h.givesUp()
 			if c.told != "" {
 				lease := h.scene.leases[memberLease("b")].lease
-				turn := func(at int) string { return strings.TrimPrefix(unwanted[at], shardPrefix) }
 				switch c.told {
 				case nothing:
 					lease.Annotations[annotationPrepared] = ""
 				case all:
-					lease.Annotations[annotationPrepared] = strings.ReplaceAll(strings.Join(unwanted, ","), shardPrefix, "")
+					lease.Annotations[annotationPrepared] = numbers(unwanted)
 				default:
-					lease.Annotations[annotationPrepared] = "x,-1," + turn(2) + ",99999"
+					lease.Annotations[annotationPrepared] = "x,-1," + numbers(unwanted[2:3]) + ",99999"
 				}
 				h.members = h.scene.members()
 			}
-			h.publish(h.scene, h.members, h.wanted, nil)
-			clear(h.wanted)
 			s := h.scene
 			h.handOver(s, h.members, h.wanted, nil)
 			s.now = s.now.Add(max(h.timing.retry, time.Duration(c.after*float64(h.Lease))))

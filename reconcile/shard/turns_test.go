@@ -47,6 +47,23 @@ func newHanding(t *testing.T, one string, before, after []string) *handing {
 	return h
 }
 
+// givesUp has the replica hold the shards that others are to have, and want none of them. It returns
+// their Leases.
+func (h *handing) givesUp() []string {
+	unwanted := h.moves(h.scene, h.members)[h.Name]
+	for _, lease := range unwanted {
+		h.hold(lease, kindShard)
+	}
+	h.publish(h.scene, h.members, h.wanted, nil)
+	clear(h.wanted)
+	return unwanted
+}
+
+// numbers is how shards are told of that one is prepared for.
+func numbers(leases []string) string {
+	return strings.ReplaceAll(strings.Join(leases, ","), shardPrefix, "")
+}
+
 // Who hands over because of the same event shares the time between two rounds: who takes it all is not given a
 // shard by each of them at once.
 func TestSeveralWhoHandOverTakeTurns(t *testing.T) {
@@ -147,12 +164,7 @@ func TestTheSecondWhoHandsOverBeginsLater(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHanding(t, "a", []string{"a", "0"}, []string{"0", "a", "b"}) // 0 is before a
-			unwanted := h.moves(h.scene, h.members)["a"]
-			for _, lease := range unwanted {
-				h.hold(lease, kindShard)
-			}
-			h.publish(h.scene, h.members, h.wanted, nil)
-			clear(h.wanted)
+			unwanted := h.givesUp()
 			first := h.campaigns[unwanted[0]]
 			for _, at := range c.moments(h.timing.retry) {
 				s := h.scene
@@ -160,7 +172,7 @@ func TestTheSecondWhoHandsOverBeginsLater(t *testing.T) {
 				if c.says {
 					told := ""
 					if at.prepared {
-						told = strings.ReplaceAll(strings.Join(unwanted, ","), shardPrefix, "")
+						told = numbers(unwanted)
 					}
 					s.leases[memberLease("b")].lease.Annotations[annotationPrepared] = told
 				}
