@@ -114,12 +114,17 @@ func New(cfg access.Config, o Options) *Broker {
 	}
 	b := &Broker{o: o, user: access.NewUser(o.Clock)}
 	b.loop = sleeper.New(o.Clock, b.work)
-	b.log = o.Log.With("tenant", o.Tenant, "vault", cfg.Address)
+	b.log = b.logOf(cfg.Address)
 	now := o.Clock.Now()
 	b.down.Store(&fault.Outage{Fault: *fault.Transient(fault.Pending, fault.ReasonQueued, "logging in to Vault"), Since: now})
 	b.adopt(cfg, o.Interval, o.Least, o.Concurrency)
 	b.replace(now)
 	return b
+}
+
+// logOf is the log of what concerns the vault at an address.
+func (b *Broker) logOf(address string) *slog.Logger {
+	return b.o.Log.With("tenant", b.o.Tenant, "vault", address)
 }
 
 // adopt sets what follows from a configuration at once.
@@ -272,7 +277,7 @@ func (b *Broker) Configure(cfg access.Config, interval, least time.Duration, con
 	}
 	moved := old.Address != cfg.Address
 	if moved {
-		b.log = b.o.Log.With("tenant", b.o.Tenant, "vault", cfg.Address)
+		b.log = b.logOf(cfg.Address)
 	}
 	if moved || old.LoginNamespace() != cfg.LoginNamespace() || !reflect.DeepEqual(old.Credentials(), cfg.Credentials()) {
 		changed = append(changed, "login")

@@ -340,8 +340,7 @@ func (b *Broker) giveBack(ctx context.Context, c *access.Client, g access.Grant,
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if f := c.Revoke(ctx, g.Token); f != nil {
-		// b.log may be that of another address by now.
-		b.o.Log.Debug("vault token not given back", "tenant", b.o.Tenant, "vault", c.Config.Address, "reason", f.Reason)
+		b.logOf(c.Config.Address).Debug("vault token not given back", "reason", f.Reason) // b.log may be that of another by now
 	}
 }
 
