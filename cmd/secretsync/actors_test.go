@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -306,41 +304,33 @@ func deleteSecret(ts *testscript.TestScript, _ bool, args []string) {
 
 func awaitLog(ts *testscript.TestScript, _ bool, args []string) {
 	path := filepath.Join(worldOf(ts).dir, "server.log")
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
-		content, err := os.ReadFile(path)
-		ts.Check(err)
-		if bytes.Contains(content, []byte(args[0])) {
-			return
-		}
+	if _, ok := awaitText(ts, func() ([]byte, error) { return os.ReadFile(path) }, regexp.MustCompile(regexp.QuoteMeta(args[0]))); !ok {
+		ts.Fatalf("%q is not in the log after %v", args[0], patience)
 	}
-	ts.Fatalf("%q is not in the log after %v", args[0], patience)
 }
 
 // awaitCounted is for what is counted a moment after it was done.
 func awaitCounted(ts *testscript.TestScript, _ bool, args []string) {
-	pattern := regexp.MustCompile("(?m)" + args[0])
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	var told string
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
-		told = worldOf(ts).metrics(ts)
-		if pattern.MatchString(told) {
-			fmt.Fprint(ts.Stdout(), told)
-			return
-		}
+	told, ok := awaitText(ts, func() ([]byte, error) { return metricsAt(worldOf(ts).url) }, regexp.MustCompile("(?m)"+args[0]))
+	if !ok {
+		ts.Fatalf("the metrics are not %s after %v, but\n%s", args[0], patience, told)
 	}
-	ts.Fatalf("the metrics are not %s after %v, but\n%s", args[0], patience, told)
+	fmt.Fprintf(ts.Stdout(), "%s", told)
 }
 
-func (w *world) metrics(ts *testscript.TestScript) string {
-	answer, err := http.Get(w.url + "/metrics")
-	ts.Check(err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	ts.Check(err)
-	return string(text)
+// awaitText reads a text till it matches, and returns it as it was last.
+func awaitText(ts *testscript.TestScript, read func() ([]byte, error), pattern *regexp.Regexp) (text []byte, ok bool) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		var err error
+		text, err = read()
+		ts.Check(err)
+		if pattern.Match(text) {
+			return text, true
+		}
+	}
+	return text, false
 }
 
 func pairs(ts *testscript.TestScript, args []string) map[string]string {

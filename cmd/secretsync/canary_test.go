@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,14 +84,11 @@ func TestACanaryIsFoundNowhereElse(t *testing.T) {
 		seen.Write(annotations)
 	}
 
-	metrics, err := http.Get(w.url + "/metrics")
+	metrics, err := metricsAt(w.url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer metrics.Body.Close()
-	if _, err := seen.ReadFrom(metrics.Body); err != nil {
-		t.Fatal(err)
-	}
+	seen.Write(metrics)
 	for _, cluster := range w.stack.Clusters() {
 		events, err := cluster.Admin.CoreV1().Events(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 		if err != nil {

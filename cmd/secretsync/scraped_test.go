@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net/http"
 	"os"
@@ -18,14 +19,23 @@ type scraped map[string][]string
 
 var sample = regexp.MustCompile(`^([a-z_]+)(?:\{(.*)\})? `)
 
+// metricsAt is what a server tells, of 16 MiB at most.
+func metricsAt(url string) ([]byte, error) {
+	answer, err := http.Get(url + "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	return io.ReadAll(io.LimitReader(answer.Body, 16<<20))
+}
+
 func (s scraped) add(t *testing.T, url string) {
 	t.Helper()
-	answer, err := http.Get(url + "/metrics")
+	text, err := metricsAt(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	for lines := bufio.NewScanner(io.LimitReader(answer.Body, 16<<20)); lines.Scan(); {
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		found := sample.FindStringSubmatch(lines.Text())
 		if found == nil {
 			continue

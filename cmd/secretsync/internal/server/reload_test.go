@@ -23,8 +23,20 @@ func (l lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A wrong configuration stands in for a changed one: that it is refused shows
-// that it was read.
+// noticed waits for the change of a configuration. A wrong one stands in for it: that it is
+// refused shows that it was read.
+func (l lines) noticed(t *testing.T) {
+	t.Helper()
+	select {
+	case line := <-l:
+		if !strings.Contains(line, "the new configuration is refused") {
+			t.Error(line)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nothing was noticed")
+	}
+}
+
 func TestAChangeDuringTheStartIsNoticed(t *testing.T) {
 	const wrong = "workers: many\n"
 	for name, c := range map[string]struct {
@@ -47,14 +59,7 @@ func TestAChangeDuringTheStartIsNoticed(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- p.followConfig(ctx, &config.Config{}) }()
-			select {
-			case line := <-log:
-				if !strings.Contains(line, "the new configuration is refused") {
-					t.Error(line)
-				}
-			case <-time.After(20 * time.Second):
-				t.Error("nothing was noticed")
-			}
+			log.noticed(t)
 			cancel()
 			if err := <-ended; err != nil {
 				t.Error(err)
@@ -98,14 +103,7 @@ func TestAChangeIsNoticedBesideAFileThatIsWrittenAllTheTime(t *testing.T) {
 	if err := errors.Join(os.WriteFile(path+".new", []byte(wrong), 0o600), os.Rename(path+".new", path)); err != nil {
 		t.Error(err)
 	}
-	select {
-	case line := <-log:
-		if !strings.Contains(line, "the new configuration is refused") {
-			t.Error(line)
-		}
-	case <-time.After(20 * time.Second):
-		t.Error("nothing was noticed")
-	}
+	log.noticed(t)
 	cancel()
 	work.Wait()
 }
