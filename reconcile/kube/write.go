@@ -56,14 +56,14 @@ func (c *Cluster) Read(ctx context.Context, at copies.Key, claims ...copies.Owne
 	if err != nil {
 		return nil, err
 	}
-	before, left := c.mirror.Before(at)
+	before := c.mirror.Before(at)
 	// That it went was told by the server's memory, which tells the rest too.
-	s, err := k.SecretSince(ctx, at, left)
+	s, err := k.SecretSince(ctx, at, before.Left)
 	switch refusal.KindOf(err) {
 	case refusal.None:
-		return c.learned(at, before, c.mirror.Found(at, c.reader().Read(s, claims...), before)), nil
+		return c.learned(at, before.Known, c.mirror.Found(at, c.reader().Read(s, claims...), before)), nil
 	case refusal.Gone, refusal.NoNamespace:
-		return c.learned(at, before, c.mirror.Found(at, nil, before)), nil
+		return c.learned(at, before.Known, c.mirror.Found(at, nil, before)), nil
 	}
 	return nil, c.fails(ctx, err, "get")
 }

@@ -163,26 +163,34 @@ func (m *Mirror) heard(at copies.Key) {
 	}
 }
 
-// Before is what a request to read a place has to know: what is known of it as the request
-// begins, and the resource version at which it was told to be gone, if it was.
-func (m *Mirror) Before(at copies.Key) (known *copies.Copy, left string) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.place(at), m.left[at]
+// Asked is what was known of a place when a request to read it began.
+type Asked struct {
+	Known *copies.Copy
+	Left  string // the resource version at which it was told to be gone; empty: it was not
 }
 
-// Found takes in a request to read a place was answered. before is what was known when it asked.
-func (m *Mirror) Found(at copies.Key, r, before *copies.Copy) *copies.Copy {
+// Before is what a request to read a place has to know, and hands to [Mirror.Found].
+func (m *Mirror) Before(at copies.Key) Asked {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return Asked{m.place(at), m.left[at]}
+}
+
+// Found takes in what a request to read a place was answered, and returns what stands
+// there by that.
+func (m *Mirror) Found(at copies.Key, r *copies.Copy, before Asked) *copies.Copy {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.place(at)
 	switch {
-	case r == nil && old == before:
+	case r == nil && old == before.Known:
 		m.put(at, nil)
 		delete(m.left, at)
 		return nil
 	case r == nil:
 		return old // it came meanwhile
+	case old == nil && m.wentSince(at, r, before):
+		return nil
 	case old != nil && copies.Newer(old.ResourceVersion, r.ResourceVersion):
 		return old
 	case old != nil && old.ResourceVersion == r.ResourceVersion:
@@ -197,6 +205,16 @@ func (m *Mirror) Found(at copies.Key, r, before *copies.Copy) *copies.Copy {
 	m.put(at, r)
 	m.heard(at)
 	return r
+}
+
+// wentSince reports whether what a request to read a place was answered went before the
+// answer came. One that is seen only by its label may be the answer all the same: losing
+// that is what was told, and its version is the one at which it was lost. m.mu is held.
+func (m *Mirror) wentSince(at copies.Key, r *copies.Copy, before Asked) bool {
+	if left := m.left[at]; left != "" && left != before.Left {
+		return copies.Newer(left, r.ResourceVersion)
+	}
+	return before.Known != nil
 }
 
 // Removed takes in that a deletion was answered.

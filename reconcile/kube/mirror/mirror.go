@@ -18,7 +18,8 @@ import (
 //	an event                 it is older than what is known; at the same version it is the echo of
 //	                         what we wrote, and compared once with what was sent
 //	the answer to a write    an event since has told of something newer, or of a deletion
-//	an answer to Read        something newer is known; "none stands there" only if nothing arrived meanwhile
+//	an answer to Read        something newer is known, or that it went since; "none stands there" only if
+//	                         nothing arrived meanwhile
 //	a whole listing          it replaces all of its namespaces, but for what was written since it began
 type Mirror struct {
 	cfg Config

@@ -162,24 +162,6 @@ func TestAListingOfOneNamespaceLeavesTheOthersAlone(t *testing.T) {
 	}
 }
 
-func TestNothingReadIsNotTakenForTheLastWord(t *testing.T) {
-	m, _ := still()
-	// A read that found none, answered after somebody created it.
-	before := m.place(place)
-	m.Saw(place, stamped(m, wanted, "10"), "10")
-	if m.Found(place, nil, before) == nil || m.Look(place).Copy == nil {
-		t.Error("the Secret that came meanwhile is forgotten")
-	}
-	if m.Found(place, nil, m.place(place)) != nil || m.Look(place).Copy != nil {
-		t.Error("the Secret that is gone is kept")
-	}
-	m.Saw(place, stamped(m, wanted, "20"), "20")
-	m.Found(place, m.cfg.Reader().Read(stamped(m, wanted, "15")), nil)
-	if r := m.Look(place).Copy; r.ResourceVersion != "20" {
-		t.Errorf("an older answer is taken: %+v", r)
-	}
-}
-
 func TestHarmlessChangesTellNobody(t *testing.T) {
 	m, o := still()
 	m.Saw(place, stamped(m, wanted, "10"), "10")
