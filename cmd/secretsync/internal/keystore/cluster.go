@@ -52,7 +52,7 @@ type Cluster struct {
 	unread  map[gitstore.TenantName]error
 	moved   *apikey.MovedError // the keys are kept elsewhere by now
 	unclear error              // why that is not known, see movedBy; nil: it is
-	writes  uint64             // answered writes of our own
+	answers uint64             // to requests of our own for one Secret, as far as they told anything
 }
 
 // kept is what is known of one tenant's Secret: as a listing, the watch or the answer to
@@ -60,11 +60,12 @@ type Cluster struct {
 type kept struct {
 	turn chan struct{} // has room for whoever changes it
 
-	version string // its resource version, or that of its end; empty: never seen
+	version string // its resource version, or one at which there was none; empty: never seen
 	there   bool
-	size    int // of its values, in bytes
+	uid     types.UID // of the one that is there, or that was
+	size    int       // of its values, in bytes
 	keys    map[string]*apikey.Key
-	wrote   uint64 // which write of our own was the last
+	answer  uint64 // which of Cluster.answers told of it last
 }
 
 // Open reads all keys. What is wrong with one tenant's Secret is told by
@@ -234,7 +235,7 @@ func (c *Cluster) lookAtAll(ctx context.Context, tenants []gitstore.TenantName) 
 		for i := range page.Items {
 			tenant, ok := tenantOf(page.Items[i].Name)
 			if _, asked := known[tenant]; ok && asked {
-				c.take(&page.Items[i])
+				c.takeAnswer(&page.Items[i])
 				delete(known, tenant)
 			}
 		}
@@ -243,7 +244,12 @@ func (c *Cluster) lookAtAll(ctx context.Context, tenants []gitstore.TenantName) 
 		}
 	}
 	for tenant, version := range known {
-		c.absent(tenant, version)
+		if c.absent(tenant, version) {
+			continue
+		}
+		if _, err := c.look(ctx, tenant, kept{}); err != nil {
+			return unavailable("get", err)
+		}
 	}
 	return nil
 }
@@ -281,7 +287,7 @@ func (c *Cluster) change(ctx context.Context, what string, tenant gitstore.Tenan
 		}
 		s, err := c.write(ctx, tenant, at, entries)
 		if err == nil {
-			c.takeOwn(tenant, s)
+			c.takeAnswer(s)
 			return nil
 		}
 		lost := !outrun(err)
@@ -354,19 +360,23 @@ func (c *Cluster) write(ctx context.Context, tenant gitstore.TenantName, at kept
 // look reads a tenant's Secret anew, and reports whether it is another state than before:
 // then no write that was decided by that one takes effect any more.
 func (c *Cluster) look(ctx context.Context, tenant gitstore.TenantName, before kept) (moved bool, err error) {
-	c.mu.Lock()
-	known := c.of(tenant).version
-	c.mu.Unlock()
-	s, err := c.secrets.Get(ctx, nameOf(tenant), metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		c.absent(tenant, known)
-		return before.there, nil
-	case err != nil:
-		return false, err
+	for {
+		c.mu.Lock()
+		known := c.of(tenant).version
+		c.mu.Unlock()
+		s, err := c.secrets.Get(ctx, nameOf(tenant), metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			if !c.absent(tenant, known) {
+				continue // what was told meanwhile may be from before that
+			}
+			return before.there, nil
+		case err != nil:
+			return false, err
+		}
+		c.takeAnswer(s)
+		return !before.there || s.ResourceVersion != before.version, nil
 	}
-	c.take(s)
-	return !before.there || s.ResourceVersion != before.version, nil
 }
 
 func (c *Cluster) pause(ctx context.Context, d time.Duration) error {

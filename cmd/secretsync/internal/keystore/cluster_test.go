@@ -1,7 +1,6 @@
 package keystore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -189,56 +188,6 @@ func TestASecretThatIsDeletedIsNoticedByTheWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.until("the key is refused", func() bool { return s.Get(key.ID) == nil })
-}
-
-// News that comes late, of a state from before our own write, brings no key back.
-func TestNewsFromBeforeAWriteOfOurOwnIsNoNews(t *testing.T) {
-	w := newWorld(t)
-	s, err := Open(t.Context(), Config{Secrets: w.secrets(w.cluster.Config)}) // follows nothing
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := newKey(t, "acme")
-	if err := s.Add(t.Context(), key); err != nil {
-		t.Fatal(err)
-	}
-	before := w.get("secretsync-keys-acme")
-	if _, err := s.Remove(t.Context(), key.Tenant, key.ID); err != nil {
-		t.Fatal(err)
-	}
-	s.take(before)
-	if s.Get(key.ID) != nil {
-		t.Error("a late event of the watch brings a revoked key back")
-	}
-
-	// A listing that was answered before the key was revoked, and is taken in after it.
-	again := newKey(t, "acme")
-	if err := s.Add(t.Context(), again); err != nil {
-		t.Fatal(err)
-	}
-	s.secrets = &afterList{s.secrets, func() {
-		if _, err := s.Remove(t.Context(), again.Tenant, again.ID); err != nil {
-			t.Error(err)
-		}
-	}}
-	if err := s.list(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if s.Get(again.ID) != nil {
-		t.Error("a listing from before brings a revoked key back")
-	}
-}
-
-// afterList does something when a listing was answered.
-type afterList struct {
-	Secrets
-	do func()
-}
-
-func (l *afterList) List(ctx context.Context, o metav1.ListOptions) (*corev1.SecretList, error) {
-	list, err := l.Secrets.List(ctx, o)
-	l.do()
-	return list, err
 }
 
 func TestATenantHasRoomForAllItsKeys(t *testing.T) {

@@ -27,6 +27,8 @@
 //   - A note of a move that is damaged, or of a format that is not known, is neither taken for a
 //     move nor for none: no server begins with the Secrets, and one that runs makes and revokes
 //     no key.
+//   - Events, listings and answers may come in any order: none of them brings a key back that
+//     a later one has told to be revoked.
 //   - While the API server can't be reached, the keys that are known go on.
 //
 // When a server knows of what another one did:

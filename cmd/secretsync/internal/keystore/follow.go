@@ -103,12 +103,12 @@ func (c *Cluster) watch(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// list reads all Secrets. It is believed whatever it says, but for what was written by
-// ourselves meanwhile: after the cluster was restored from a backup, resource versions go
-// back.
+// list reads all Secrets. It is believed whatever it says, but for what a request for one
+// Secret was answered meanwhile, be that a write or a read: after the cluster was restored
+// from a backup, resource versions go back.
 func (c *Cluster) list(ctx context.Context) error {
 	c.mu.RLock()
-	began := c.writes
+	began := c.answers
 	c.mu.RUnlock()
 	type found struct {
 		*corev1.Secret
@@ -151,18 +151,25 @@ func (c *Cluster) list(ctx context.Context) error {
 	c.putMark(mark)
 	for tenant, f := range all {
 		k := c.of(tenant)
-		if k.wrote > began && newer(k.version, f.ResourceVersion) {
+		if k.answer > began && (newer(k.version, f.ResourceVersion) || k.was(f.Secret)) {
 			continue
 		}
 		c.put(tenant, k, f.Secret, f.keys, f.size, f.bad)
 	}
 	for tenant, k := range c.tenants {
-		if _, there := all[tenant]; !there && k.there && k.wrote <= began {
+		if _, there := all[tenant]; there || k.answer > began && newer(k.version, c.version) {
+			continue
+		}
+		if k.there {
 			c.forget(tenant, k, "")
 		}
+		k.version = c.version // an answer of before that may come yet
 	}
 	return nil
 }
+
+// was reports whether a Secret is the one that is gone: then it is told of late.
+func (k *kept) was(s *corev1.Secret) bool { return !k.there && k.uid != "" && k.uid == s.UID }
 
 // newer reports whether one resource version comes after another. One that is not
 // understood counts as newer, so that it is taken in.
@@ -182,7 +189,12 @@ func (c *Cluster) of(tenant gitstore.TenantName) *kept {
 }
 
 // take takes in a Secret, if it is newer than what is known.
-func (c *Cluster) take(s *corev1.Secret) {
+func (c *Cluster) take(s *corev1.Secret) { c.takeFrom(s, false) }
+
+// takeAnswer is take for what a request for one Secret was answered, or one for some.
+func (c *Cluster) takeAnswer(s *corev1.Secret) { c.takeFrom(s, true) }
+
+func (c *Cluster) takeFrom(s *corev1.Secret, answer bool) {
 	if s.Name == markName {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -197,9 +209,20 @@ func (c *Cluster) take(s *corev1.Secret) {
 	keys, size, bad := parse(tenant, s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k := c.of(tenant); k.version == "" || newer(s.ResourceVersion, k.version) {
-		c.put(tenant, k, s, keys, size, bad)
+	k := c.of(tenant)
+	if k.version != "" && !newer(s.ResourceVersion, k.version) || k.was(s) {
+		return
 	}
+	c.put(tenant, k, s, keys, size, bad)
+	if answer {
+		c.answered(k)
+	}
+}
+
+// answered notes that a request of our own told of a Secret. It is called with the lock.
+func (c *Cluster) answered(k *kept) {
+	c.answers++
+	k.answer = c.answers
 }
 
 // putMark takes in the mark as it is now; nil: there is none. It is called with the lock.
@@ -219,19 +242,10 @@ func (c *Cluster) putMark(s *corev1.Secret) {
 	}
 }
 
-// takeOwn takes in the answer to a write of our own.
-func (c *Cluster) takeOwn(tenant gitstore.TenantName, s *corev1.Secret) {
-	c.mu.Lock()
-	c.writes++
-	c.of(tenant).wrote = c.writes
-	c.mu.Unlock()
-	c.take(s)
-}
-
 // put replaces what is known of a Secret that is there; of one that can't be read the
 // keys stay that were known before. It is called with the lock.
 func (c *Cluster) put(tenant gitstore.TenantName, k *kept, s *corev1.Secret, keys map[string]*apikey.Key, size int, bad error) {
-	k.version, k.there, k.size = s.ResourceVersion, true, size
+	k.version, k.there, k.uid, k.size = s.ResourceVersion, true, s.UID, size
 	for id := range keys {
 		if other := c.byID[id]; bad == nil && other != nil && other.Tenant != tenant {
 			bad = damaged(s.Name, "has the key "+id+", which stands in that of tenant "+other.Tenant.String()+" too")
@@ -280,14 +294,17 @@ func (c *Cluster) end(tenant gitstore.TenantName, version string) {
 	}
 }
 
-// absent takes in that a tenant had no Secret when it was asked for, unless something
-// newer was told since then.
-func (c *Cluster) absent(tenant gitstore.TenantName, known string) {
+// absent takes in that a tenant had no Secret when it was asked for. It is false where
+// another one was told of since then: which is the newer is not to be seen.
+func (c *Cluster) absent(tenant gitstore.TenantName, known string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k := c.of(tenant); k.there && k.version == known {
+	k := c.of(tenant)
+	if k.there && k.version == known {
 		c.forget(tenant, k, "")
+		c.answered(k)
 	}
+	return !k.there
 }
 
 // forget is called with the lock. We delete none of them: who did has revoked the keys.
