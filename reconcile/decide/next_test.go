@@ -259,6 +259,11 @@ func TestDecide(t *testing.T) {
 			known(in, newStamp)
 			in.Held, in.Record.attempt = true, &attempt{there: mirror.NamespaceThere, owner: testOwner, want: newStamp, version: "6", fault: failed, until: testNow.Add(time.Second)}
 		}), Update, fault.ReasonQueued},
+		"an attempt failed in an earlier namespace of that name": {func(in *Input) {
+			known(in, testStamp)
+			in.Held, in.Seen.NamespaceUID = true, "anew"
+			in.Record.attempt = &attempt{there: mirror.NamespaceThere, within: "before", owner: testOwner, want: testStamp, fault: namespaceEnds(in), until: testNow.Add(time.Second)}
+		}, Create, fault.ReasonQueued},
 		"an attempt failed before the namespace was there": {func(in *Input) {
 			known(in, testStamp)
 			in.Held, in.Record.attempt = true, &attempt{there: mirror.NamespaceUnknown, owner: testOwner, want: testStamp, fault: failed, until: testNow.Add(time.Second)}

@@ -44,6 +44,7 @@ type attempt struct {
 	want     copies.Stamp
 	version  string // the resource version of what stood there
 	there    mirror.NamespaceState
+	within   string // the UID of the namespace: what one that ended refused, one that is made anew may take
 	fault    *fault.Fault
 	until    time.Time // not again before that
 	first    time.Time // when it failed first, of those in a row
@@ -53,7 +54,7 @@ type attempt struct {
 
 // about reports whether the attempt was at what is to be done now.
 func (a *attempt) about(in *Input, want copies.Stamp) bool {
-	return a != nil && (a.panicked || a.owner == in.Owner && a.want == want && a.version == versionOf(in.Seen.Copy) && a.there == in.Seen.Namespace)
+	return a != nil && (a.panicked || a.owner == in.Owner && a.want == want && a.version == versionOf(in.Seen.Copy) && a.there == in.Seen.Namespace && a.within == in.Seen.NamespaceUID)
 }
 
 func versionOf(c *copies.Copy) string {
@@ -168,7 +169,7 @@ type Backoff func(failures int, most time.Duration) time.Duration
 // may be made. in is what the attempt was at; without a fault the Secret was another
 // than was thought, and in shows the one that stands there.
 func (r *Record) Failed(in *Input, want copies.Stamp, f *fault.Fault, backoff Backoff, now time.Time) time.Duration {
-	a := &attempt{owner: in.Owner, want: want, version: versionOf(in.Seen.Copy), there: in.Seen.Namespace, fault: f, first: now, failures: 1}
+	a := &attempt{owner: in.Owner, want: want, version: versionOf(in.Seen.Copy), there: in.Seen.Namespace, within: in.Seen.NamespaceUID, fault: f, first: now, failures: 1}
 	if old := r.attempt; old != nil && old.owner == a.owner && old.want == a.want {
 		a.first, a.failures = old.first, old.failures+1
 	}

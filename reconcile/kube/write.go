@@ -95,7 +95,7 @@ func (c *Cluster) Peek(ctx context.Context, at copies.Key, claims ...copies.Owne
 	case refusal.Gone:
 		seen.Copy, seen.Fault = nil, nil
 	case refusal.NoNamespace:
-		seen.Copy, seen.Namespace, seen.Fault = nil, mirror.NamespaceMissing, nil
+		seen.Copy, seen.Namespace, seen.NamespaceUID, seen.Fault = nil, mirror.NamespaceMissing, "", nil
 	default:
 		return seen, c.fails(ctx, err, "get")
 	}

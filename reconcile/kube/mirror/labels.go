@@ -1,6 +1,8 @@
 package mirror
 
 import (
+	"strings"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -105,7 +107,7 @@ func (m *Mirror) selects() int {
 
 // namespaceOf makes a record of a namespace.
 func (m *Mirror) namespaceOf(o metav1.Object) namespace {
-	ns := namespace{state: stateOf(o)}
+	ns := namespace{state: stateOf(o), uid: strings.Clone(string(o.GetUID()))} // as the labels below
 	if len(o.GetLabels()) > 0 && m.selects() > 0 {
 		ns.labels = make(labels.Set, len(o.GetLabels()))
 		for k, v := range o.GetLabels() {

@@ -38,6 +38,7 @@ type Mirror struct {
 // namespace is what is known of one namespace.
 type namespace struct {
 	state  NamespaceState
+	uid    string // empty for one that is missing
 	copies map[string]*copies.Copy
 	marked int        // of the copies, those of which something goes with its target
 	labels labels.Set // nil while nobody selects by them, and for one without any
@@ -214,7 +215,7 @@ func (m *Mirror) look(at copies.Key) (seen Seen, followed bool) {
 	switch ns := m.namespaces[at.Namespace]; {
 	case !m.seesNames:
 	case ns != nil:
-		seen.Namespace = ns.state
+		seen.Namespace, seen.NamespaceUID = ns.state, ns.uid
 	default:
 		seen.Namespace = NamespaceMissing
 	}

@@ -18,7 +18,7 @@ import (
 
 // still is what is known of a cluster that nobody is connected to.
 func still() (*Mirror, *told) {
-	o := &told{changed: make(map[copies.Key]int)}
+	o := &told{changed: make(map[copies.Key]int), namespaces: make(map[string]int)}
 	return New(Config{
 		Reader: func() copies.Reader {
 			return copies.Reader{Hasher: copies.NewHasher([]byte("a key of the tests, not a secret")), Cluster: "an identity"}
@@ -28,11 +28,14 @@ func still() (*Mirror, *told) {
 }
 
 // told counts what it is told of.
-type told struct{ changed map[copies.Key]int }
+type told struct {
+	changed    map[copies.Key]int
+	namespaces map[string]int
+}
 
-func (o *told) Changed(at copies.Key) { o.changed[at]++ }
-func (o *told) Everything(string)     {}
-func (o *told) of(at copies.Key) int  { return o.changed[at] }
+func (o *told) Changed(at copies.Key)       { o.changed[at]++ }
+func (o *told) Everything(namespace string) { o.namespaces[namespace]++ }
+func (o *told) of(at copies.Key) int        { return o.changed[at] }
 
 var owner = copies.Owner{Tenant: "acme", Name: "db"}
 

@@ -52,18 +52,19 @@ func (m *Mirror) sawNamespace(name string, now namespace) {
 	}
 }
 
-// sawNamespaceLocked reports whether its state changed, and whether its labels did.
+// sawNamespaceLocked reports whether its state changed, or it is another of that name, and
+// whether its labels did.
 func (m *Mirror) sawNamespaceLocked(name string, now namespace) (changed, relabelled bool) {
 	ns := m.namespaces[name]
 	switch {
 	case ns == nil && now.state == NamespaceMissing:
 		return false, false
 	case ns == nil:
-		m.namespaces[name] = &namespace{state: now.state, labels: now.labels}
+		m.namespaces[name] = &namespace{state: now.state, uid: now.uid, labels: now.labels}
 		return true, len(now.labels) > 0
 	}
-	changed, relabelled = ns.state != now.state, !maps.Equal(ns.labels, now.labels)
-	ns.state, ns.labels = now.state, now.labels
+	changed, relabelled = ns.state != now.state || ns.uid != now.uid, !maps.Equal(ns.labels, now.labels)
+	ns.state, ns.uid, ns.labels = now.state, now.uid, now.labels
 	if ns.state == NamespaceMissing && len(ns.copies) == 0 {
 		delete(m.namespaces, name)
 	}

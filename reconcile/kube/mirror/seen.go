@@ -45,6 +45,9 @@ type Seen struct {
 	// again as soon as anything is read or written there.
 	Left      bool
 	Namespace NamespaceState
+	// NamespaceUID tells the namespace from one of its name that was there before; empty
+	// where it is missing or unknown.
+	NamespaceUID string
 	// Fault is why it is not known what stands in this namespace, while the
 	// cluster as a whole can be used: it is just being listed, or we may not
 	// list Secrets there.
