@@ -52,11 +52,12 @@ func (c *Cluster) fails(ctx context.Context, err error, verb string) error {
 // What was read is remembered. claims are those that want the place: a Secret
 // without our labels whose hash proves it the copy of one of them gets that Owner.
 func (c *Cluster) Read(ctx context.Context, at copies.Key, claims ...copies.Owner) (*copies.Copy, error) {
+	era := c.mirror.Era()
 	k, err := c.ready()
 	if err != nil {
 		return nil, err
 	}
-	before := c.mirror.Before(at)
+	before := c.mirror.Before(at, era)
 	// That it went was told by the server's memory, which tells the rest too.
 	s, err := k.SecretSince(ctx, at, before.Left)
 	switch refusal.KindOf(err) {
@@ -104,11 +105,12 @@ func (c *Cluster) Peek(ctx context.Context, at copies.Key, claims ...copies.Owne
 
 // Create makes a copy where no Secret stands.
 func (c *Cluster) Create(ctx context.Context, d copies.Desired) (*copies.Copy, error) {
+	era := c.mirror.Era()
 	k, err := c.ready()
 	if err != nil {
 		return nil, err
 	}
-	f := c.mirror.TakeOff(d.Key, c.reader().Sends(nil, d))
+	f := c.mirror.TakeOff(d.Key, c.reader().Sends(nil, d), era)
 	m, err := k.Create(ctx, f.Sent.Secret(d.Data), false)
 	return c.landed(ctx, k, f, m, err, "create")
 }
@@ -117,6 +119,7 @@ func (c *Cluster) Create(ctx context.Context, d copies.Desired) (*copies.Copy, e
 // What others wrote on it stays; the data are replaced as a whole. Its type can't
 // be changed.
 func (c *Cluster) Update(ctx context.Context, old *copies.Copy, d copies.Desired) (*copies.Copy, error) {
+	era := c.mirror.Era()
 	k, err := c.readyFor(old)
 	if err != nil {
 		return nil, err
@@ -126,7 +129,7 @@ func (c *Cluster) Update(ctx context.Context, old *copies.Copy, d copies.Desired
 	if err != nil {
 		return nil, err
 	}
-	f := c.mirror.TakeOff(d.Key, s)
+	f := c.mirror.TakeOff(d.Key, s, era)
 	m, err := k.Patch(ctx, d.Key, old.ResourceVersion, body)
 	return c.landed(ctx, k, f, m, err, "patch")
 }
@@ -162,6 +165,7 @@ const (
 // the old one nothing is done, and the refusal is Kept. A create that fails
 // after the deletion for a passing cause is tried again at once, even if ctx ends.
 func (c *Cluster) Replace(ctx context.Context, old *copies.Copy, d copies.Desired) (*copies.Copy, error) {
+	era := c.mirror.Era()
 	k, err := c.readyFor(old)
 	if err != nil {
 		return nil, err
@@ -193,7 +197,7 @@ func (c *Cluster) Replace(ctx context.Context, old *copies.Copy, d copies.Desire
 	// From here on being told to stop is no reason to leave nothing there.
 	anew, cancel := context.WithTimeout(context.WithoutCancel(ctx), anewLimit)
 	defer cancel()
-	f := c.mirror.TakeOff(d.Key, sends)
+	f := c.mirror.TakeOff(d.Key, sends, era)
 	if err := c.deleteOld(anew, d.Key, old); err != nil {
 		c.mirror.Land(d.Key, f, true)
 		return nil, err
@@ -288,6 +292,7 @@ func (c *Cluster) Delete(ctx context.Context, at copies.Key, old *copies.Copy) e
 // Where old is the copy that the definition had as a whole, it becomes a shared Secret
 // with nothing on it but the share and what others added.
 func (c *Cluster) Join(ctx context.Context, old *copies.Copy, d copies.Desired) (*copies.Copy, error) {
+	era := c.mirror.Era()
 	k, err := c.readyFor(old)
 	if err != nil {
 		return nil, err
@@ -300,7 +305,7 @@ func (c *Cluster) Join(ctx context.Context, old *copies.Copy, d copies.Desired) 
 			return nil, err
 		}
 	}
-	f := c.mirror.TakeOff(d.Key, c.reader().Sends(old, d))
+	f := c.mirror.TakeOff(d.Key, c.reader().Sends(old, d), era)
 	// What else stands on the Secret concerns us too.
 	got, err := k.Whole(ctx, old, f.Sent, d.Data)
 	if err != nil {

@@ -36,8 +36,11 @@ func (m *Mirror) sawLocked(at copies.Key, s *corev1.Secret, r *copies.Copy, rv s
 	switch {
 	case old != nil && copies.Newer(old.ResourceVersion, rv):
 		return false // it is known already
+	case old == nil && s != nil && m.isRemoved(at, rv):
+		return false
 	case s == nil:
 		if old == nil {
+			delete(m.removed, at)
 			return false
 		}
 		m.goes(at, rv)
@@ -79,17 +82,19 @@ func (m *Mirror) echoed(at copies.Key, old *copies.Copy, s *corev1.Secret, r *co
 // saw notes what the watch tells while the write is under way.
 func (f *Flight) saw(s *corev1.Secret, r *copies.Copy) {
 	const most = 8
-	if f.Sent != nil && len(f.seen) < most {
+	if len(f.seen) < most {
 		f.seen = append(f.seen, sight{r, f.Sent.AlteredBy(s)})
 	}
 }
 
-// TakeOff notes that a write begins.
-func (m *Mirror) TakeOff(at copies.Key, s *copies.Sent) *Flight {
+// TakeOff notes that a write begins, by a way of that era.
+func (m *Mirror) TakeOff(at copies.Key, s *copies.Sent, era Era) *Flight {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	f := &Flight{Sent: s}
-	m.flights[at] = f
+	f := &Flight{Sent: s, era: era}
+	if era == m.era {
+		m.flights[at] = f
+	}
 	return f
 }
 
@@ -101,7 +106,7 @@ func (m *Mirror) Land(at copies.Key, f *Flight, answered bool) {
 	if m.flights[at] == f {
 		delete(m.flights, at)
 	}
-	if !answered && f.Sent != nil && len(m.expected) < expectedMost {
+	if !answered && f.era == m.era && len(m.expected) < expectedMost {
 		m.expected[at] = expectation{sent: f.Sent}
 	}
 }
@@ -144,8 +149,12 @@ func (m *Mirror) WroteAll(at copies.Key, f *Flight, r *copies.Copy) *copies.Copy
 }
 
 // answered enters what a write was answered with; false where the Secret was deleted or
-// changed again before the answer came. m.mu is held.
+// changed again before the answer came, or the write was made in another cluster. m.mu is
+// held.
 func (m *Mirror) answered(at copies.Key, f *Flight, r *copies.Copy) bool {
+	if f.era != m.era {
+		return false
+	}
 	if old := m.place(at); f.gone != "" && !copies.Newer(r.ResourceVersion, f.gone) || old != nil && copies.Newer(old.ResourceVersion, r.ResourceVersion) {
 		return false
 	}
@@ -165,15 +174,22 @@ func (m *Mirror) heard(at copies.Key) {
 
 // Asked is what was known of a place when a request to read it began.
 type Asked struct {
-	Known *copies.Copy
-	Left  string // the resource version at which it was told to be gone; empty: it was not
+	Known  *copies.Copy
+	Left   string // the resource version at which it was told to be gone; empty: it was not
+	listed string // that of the last whole listing of its namespace
+	era    Era
 }
 
-// Before is what a request to read a place has to know, and hands to [Mirror.Found].
-func (m *Mirror) Before(at copies.Key) Asked {
+// Before is what a request to read a place has to know, by a way of that era, and hands to
+// [Mirror.Found].
+func (m *Mirror) Before(at copies.Key, era Era) Asked {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return Asked{m.place(at), m.left[at]}
+	asked := Asked{Known: m.place(at), Left: m.left[at], era: era}
+	if s := m.scopeOf(at.Namespace); s != nil {
+		asked.listed = s.listed
+	}
+	return asked
 }
 
 // Found takes in what a request to read a place was answered, and returns what stands
@@ -183,6 +199,8 @@ func (m *Mirror) Found(at copies.Key, r *copies.Copy, before Asked) *copies.Copy
 	defer m.mu.Unlock()
 	old := m.place(at)
 	switch {
+	case before.era != m.era:
+		return old // another cluster was asked
 	case r == nil && old == before.Known:
 		m.put(at, nil)
 		delete(m.left, at)
@@ -211,8 +229,14 @@ func (m *Mirror) Found(at copies.Key, r *copies.Copy, before Asked) *copies.Copy
 // answer came. One that is seen only by its label may be the answer all the same: losing
 // that is what was told, and its version is the one at which it was lost. m.mu is held.
 func (m *Mirror) wentSince(at copies.Key, r *copies.Copy, before Asked) bool {
+	if m.isRemoved(at, r.ResourceVersion) {
+		return true
+	}
 	if left := m.left[at]; left != "" && left != before.Left {
 		return copies.Newer(left, r.ResourceVersion)
+	}
+	if s := m.scopeOf(at.Namespace); s != nil && s.listed != before.listed && r.Watched {
+		return copies.Newer(s.listed, r.ResourceVersion) // it would be in that listing
 	}
 	return before.Known != nil
 }
@@ -221,7 +245,18 @@ func (m *Mirror) wentSince(at copies.Key, r *copies.Copy, before Asked) bool {
 func (m *Mirror) Removed(at copies.Key, old *copies.Copy) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.place(at) == old {
+	// What is known may have been told of once more as it was, or be shared by others.
+	if now := m.place(at); now != nil && now.UID == old.UID && now.ResourceVersion == old.ResourceVersion {
 		m.put(at, nil)
+		if now.Watched && len(m.removed) < leftMost {
+			m.removed[at] = now.ResourceVersion
+		}
 	}
+}
+
+// isRemoved reports whether what is told of a place is from before we deleted what stood
+// there. m.mu is held.
+func (m *Mirror) isRemoved(at copies.Key, rv string) bool {
+	removed, is := m.removed[at]
+	return is && !copies.Newer(rv, removed)
 }

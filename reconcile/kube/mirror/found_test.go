@@ -18,6 +18,15 @@ func TestAnAnswerToAReadIsNotTakenForTheLastWord(t *testing.T) {
 			m.left[copies.Key{Namespace: "elsewhere", Name: string(rune(i))}] = "1"
 		}
 	}
+	listed := func(rv string, s ...string) func(*Mirror) {
+		return func(m *Mirror) {
+			l := m.Begin(place.Namespace)
+			for _, rv := range s {
+				l.Took(stamped(m, wanted, rv))
+			}
+			l.Complete(rv)
+		}
+	}
 	for name, c := range map[string]struct {
 		before    []func(*Mirror)
 		meanwhile []func(*Mirror)
@@ -40,6 +49,12 @@ func TestAnAnswerToAReadIsNotTakenForTheLastWord(t *testing.T) {
 		"one that is there again since it went":            {before: []func(*Mirror){at("10"), gone("11")}, answer: "12", stands: "12"},
 		"one of a server that began anew":                  {before: []func(*Mirror){at("10"), gone("11")}, answer: "3", stands: "3"},
 		"one that went, where no more of such can be kept": {before: []func(*Mirror){at("10")}, meanwhile: []func(*Mirror){full, gone("11")}, answer: "10"},
+		"one that a listing since has not":                 {before: []func(*Mirror){listed("5")}, meanwhile: []func(*Mirror){listed("15")}, answer: "10"},
+		"one that was made after a listing":                {before: []func(*Mirror){listed("5")}, meanwhile: []func(*Mirror){listed("15")}, answer: "20", stands: "20"},
+		"one that a listing before has not":                {before: []func(*Mirror){listed("15")}, answer: "3", stands: "3"}, // of a server that began anew
+		"one that a listing since has as it was later":     {before: []func(*Mirror){listed("5")}, meanwhile: []func(*Mirror){listed("15", "12")}, answer: "10", stands: "12"},
+		"one of the cluster that was there before":         {before: []func(*Mirror){at("10")}, meanwhile: []func(*Mirror){(*Mirror).Forget}, answer: "10"},
+		"none in the cluster that was there before":        {before: []func(*Mirror){at("10")}, meanwhile: []func(*Mirror){(*Mirror).Forget, at("3")}, answer: "", stands: "3"},
 		"one that we removed meanwhile":                    {before: []func(*Mirror){at("10")}, meanwhile: []func(*Mirror){func(m *Mirror) { m.Removed(place, m.place(place)) }}, answer: "10"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +63,7 @@ func TestAnAnswerToAReadIsNotTakenForTheLastWord(t *testing.T) {
 			for _, do := range c.before {
 				do(m)
 			}
-			asked := m.Before(place)
+			asked := m.Before(place, m.Era())
 			for _, do := range c.meanwhile {
 				do(m)
 			}

@@ -65,8 +65,12 @@ func (m *Mirror) listed(s *corev1.Secret) *copies.Copy {
 func (m *Mirror) replaced(where string, seen map[copies.Key]*copies.Copy, rv string) {
 	m.mu.Lock()
 	s := m.scopes[where]
+	if s == nil { // it is not followed any more
+		m.mu.Unlock()
+		return
+	}
 	written := s.written
-	s.written = nil
+	s.written, s.listed = nil, rv
 	fresh := s.fault != nil
 	s.fault = nil
 	var changed []copies.Key
@@ -103,6 +107,11 @@ func (m *Mirror) replaced(where string, seen map[copies.Key]*copies.Copy, rv str
 			}
 		}
 	}
+	for at := range m.removed {
+		if where == "" || at.Namespace == where {
+			delete(m.removed, at) // the watch goes on from here
+		}
+	}
 	for at, r := range seen {
 		m.put(at, r)
 		changed = append(changed, at)
@@ -110,6 +119,9 @@ func (m *Mirror) replaced(where string, seen map[copies.Key]*copies.Copy, rv str
 	for at, f := range m.flights {
 		if where == "" || at.Namespace == where {
 			f.gone = "" // of a server whose versions may have begun anew
+			if m.place(at) == nil {
+				f.gone = rv // what was written before that went before that
+			}
 		}
 	}
 	m.mu.Unlock()

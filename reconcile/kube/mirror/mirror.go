@@ -15,16 +15,20 @@ import (
 // order; resource versions say which is the newest:
 //
 //	what arrives             is taken in unless
-//	an event                 it is older than what is known; at the same version it is the echo of
-//	                         what we wrote, and compared once with what was sent
+//	an event                 it is older than what is known, or of what we deleted; at the same version it
+//	                         is the echo of what we wrote, and compared once with what was sent
 //	the answer to a write    an event since has told of something newer, or of a deletion
-//	an answer to Read        something newer is known, or that it went since; "none stands there" only if
+//	an answer to Read        something newer is known, or that it went; "none stands there" only if
 //	                         nothing arrived meanwhile
 //	a whole listing          it replaces all of its namespaces, but for what was written since it began
+//
+// What a request was answered that another cluster was asked, which stood behind the name
+// before, is of no concern.
 type Mirror struct {
 	cfg Config
 
 	mu         sync.RWMutex
+	era        Era
 	namespaces map[string]*namespace
 	seesNames  bool // the list of namespaces is known: one that is not in it does not exist
 	labelling
@@ -33,7 +37,11 @@ type Mirror struct {
 	flights  map[copies.Key]*Flight
 	expected map[copies.Key]expectation
 	left     map[copies.Key]string // the resource version at which it went
+	removed  map[copies.Key]string // that of what we deleted, till the watch tells that it went
 }
+
+// Era is between two times that all is forgotten: in it one cluster stands behind the name.
+type Era uint64
 
 // namespace is what is known of one namespace.
 type namespace struct {
@@ -46,7 +54,8 @@ type namespace struct {
 
 // scope is where one watch of Secrets looks: a namespace, or "", everywhere.
 type scope struct {
-	fault *fault.Fault // why what stands there is not known; nil once it is listed
+	fault  *fault.Fault // why what stands there is not known; nil once it is listed
+	listed string       // the resource version of the last whole listing; empty: there was none
 	// written are the places that were written since the listing that is under
 	// way began; nil where none is.
 	written map[copies.Key]struct{}
@@ -54,8 +63,9 @@ type scope struct {
 
 // Flight is one write of ours on its way.
 type Flight struct {
-	Sent *copies.Sent // nil: a deletion
-	gone string       // the resource version at which the Secret was deleted since it began
+	Sent *copies.Sent
+	era  Era
+	gone string // the resource version at which the Secret was deleted, or not there, since it began
 	seen []sight
 }
 
@@ -102,6 +112,7 @@ func New(cfg Config) *Mirror {
 		flights:    make(map[copies.Key]*Flight),
 		expected:   make(map[copies.Key]expectation),
 		left:       make(map[copies.Key]string),
+		removed:    make(map[copies.Key]string),
 	}
 }
 
@@ -109,15 +120,23 @@ func New(cfg Config) *Mirror {
 func (m *Mirror) Forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.era++
 	clear(m.namespaces)
 	clear(m.scopes)
 	clear(m.wanted)
+	clear(m.flights) // their answers are of the other cluster
 	clear(m.expected)
 	clear(m.left)
-	for _, f := range m.flights {
-		f.gone, f.seen = "", nil
-	}
+	clear(m.removed)
 	m.seesNames, m.labelled = false, false
+}
+
+// Era is the one that is now. Who makes a request has it from before he knew of a way to
+// the cluster.
+func (m *Mirror) Era() Era {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.era
 }
 
 // place returns what is known of a place. m.mu is held.
@@ -168,6 +187,7 @@ func (m *Mirror) put(at copies.Key, r *copies.Copy) {
 	}
 	if r != nil {
 		delete(m.left, at)
+		delete(m.removed, at)
 	}
 }
 

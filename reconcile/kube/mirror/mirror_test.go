@@ -58,7 +58,7 @@ var wanted = copies.Desired{Key: place, Owner: owner, Stamp: copies.Stamp{Path: 
 
 // answered makes a write whose answer is still to come, and what takes it in.
 func writing(m *Mirror, rv string) (answered func() *copies.Copy) {
-	f := m.TakeOff(place, m.cfg.Reader().Sends(nil, wanted))
+	f := m.TakeOff(place, m.cfg.Reader().Sends(nil, wanted), m.Era())
 	s := stamped(m, wanted, rv)
 	return func() *copies.Copy { return m.Wrote(place, f, f.Sent.Answered(&s.ObjectMeta)) }
 }
@@ -228,7 +228,7 @@ func TestAWriteThatWasNotAnsweredIsNoSecondServers(t *testing.T) {
 	m.Saw(place, stamped(m, wanted, "5"), "5")
 	d := wanted
 	d.Version, d.Data = 2, map[string][]byte{"a": []byte("2")}
-	f := m.TakeOff(place, m.cfg.Reader().Sends(nil, d))
+	f := m.TakeOff(place, m.cfg.Reader().Sends(nil, d), m.Era())
 	m.Land(place, f, false)
 	late := stamped(m, d, "10")
 	late.ManagedFields[0] = changed(copies.FieldManager, 2000)
