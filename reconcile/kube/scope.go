@@ -33,9 +33,10 @@ func (c *connection) followCopies(ctx context.Context, told func()) error {
 
 // watcher is the watch of one namespace.
 type watcher struct {
-	stop context.CancelFunc
-	bell chan struct{} // the namespace changed: a refusal may be over
-	told bool
+	stop  context.CancelFunc
+	ended chan struct{}
+	bell  chan struct{} // the namespace changed: a refusal may be over
+	told  bool
 }
 
 // byNamespace keeps one watch for each namespace that matters.
@@ -49,10 +50,10 @@ func (c *connection) byNamespace(ctx context.Context, told func()) error {
 		err       error // nil: its first look is over
 	}
 	words := make(chan word)
-	say := func(w word) {
+	say := func(mine context.Context, w word) {
 		select {
 		case words <- w:
-		case <-ctx.Done():
+		case <-mine.Done():
 		}
 	}
 	watchers := make(map[string]*watcher)
@@ -63,6 +64,7 @@ func (c *connection) byNamespace(ctx context.Context, told func()) error {
 		for name, w := range watchers {
 			if _, ok := slices.BinarySearch(names, name); !ok {
 				w.stop()
+				<-w.ended // what it is about to tell is not to be known after it was forgotten
 				delete(watchers, name)
 				c.mirror.Leave(name)
 				continue
@@ -74,12 +76,13 @@ func (c *connection) byNamespace(ctx context.Context, told func()) error {
 				continue
 			}
 			mine, stop := context.WithCancel(ctx)
-			w := &watcher{stop: stop, bell: make(chan struct{}, 1)}
+			w := &watcher{stop: stop, ended: make(chan struct{}), bell: make(chan struct{}, 1)}
 			watchers[name] = w
 			wg.Go(func() {
+				defer close(w.ended)
 				defer stop()
-				if err := c.followNamespace(mine, name, w.bell, func() { say(word{namespace: name}) }); mine.Err() == nil {
-					say(word{name, err})
+				if err := c.followNamespace(mine, name, w.bell, func() { say(mine, word{namespace: name}) }); mine.Err() == nil {
+					say(mine, word{name, err})
 				}
 			})
 		}
