@@ -209,7 +209,7 @@ func (b *Broker) turn(now time.Time) time.Time {
 			at(when)
 		default:
 			b.session.busy = true
-			e := errand{what: what, client: b.client, held: b.session.Grant, known: b.session.unwrapped, verify: b.session.refusals > 0, within: access.MaxLookup, epoch: b.logins}
+			e := errand{what: what, client: b.client, held: b.session.Grant, known: b.session.unwrapped, verify: b.session.refusals > 0, within: access.MaxLookup, epoch: b.logins, changes: b.session.changes, hurries: b.session.hurries}
 			if b.session.again && b.session.because == pathDenied {
 				e.after = b.session.freshAt.Add(-time.Second)
 			}
@@ -327,6 +327,7 @@ func (b *Broker) Reread() {
 	b.files.due = b.o.Clock.Now()
 	b.session.freshAt = time.Time{}
 	if b.session.Token == "" {
+		b.session.hurries++
 		b.session.hurry()
 	}
 	b.each(func(s *Source) {

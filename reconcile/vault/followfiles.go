@@ -93,8 +93,10 @@ func (b *Broker) loginFilesChanged(changes []string) {
 	s := &b.session
 	b.log.Info("vault files changed; logging in anew", "files", strings.Join(changes, " "))
 	s.refusals = 0
+	s.changes++
+	s.hurries++
 	s.hurry()
 	if s.Token != "" {
-		s.again, s.because = true, "its files changed"
+		s.again, s.because = true, filesChanged
 	}
 }

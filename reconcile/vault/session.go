@@ -34,6 +34,8 @@ type session struct {
 
 	again    bool      // a login is wanted although there is a token
 	because  string    // of it, for the log
+	changes  uint64    // counts the changes of the files that a login reads
+	hurries  uint64    // counts those, and who asked for another try
 	replaced bool      // the configured login is another: the token goes if the login fails
 	freshAt  time.Time // when a denial last brought a login about
 
@@ -170,8 +172,10 @@ type errand struct {
 	known  access.Unwrapped // of a wrapping token
 	after  time.Time        // a login that began before it does not do
 	verify bool             // a token is looked up before it is used
-	within time.Duration
-	epoch  uint64 // Broker.logins
+
+	changes, hurries uint64 // as they were when it began
+	within           time.Duration
+	epoch            uint64 // Broker.logins
 }
 
 // carryOut does an errand. It runs on a goroutine of its own, one at a time.
@@ -212,6 +216,7 @@ func (b *Broker) carryOut(ctx context.Context, e errand) {
 	case e.what == logIn:
 		s.unwrapped = e.known
 		giveBack = b.loggedIn(g, f, began, now)
+		s.overtaken(&e)
 	case e.what == renew:
 		b.renewed(g, f, now)
 	case e.what == probe:
@@ -262,6 +267,20 @@ func (b *Broker) loggedIn(g access.Grant, f *access.Failure, began, now time.Tim
 	}
 	b.setOutage(f, now)
 	return old
+}
+
+// filesChanged is why a login is wanted that reads them anew.
+const filesChanged = "its files changed"
+
+// overtaken has a login made anew that may have read its files before they changed, and one
+// that failed tried again at once where somebody asked for that meanwhile.
+func (s *session) overtaken(e *errand) {
+	if s.Token != "" && s.changes != e.changes {
+		s.again, s.because = true, filesChanged
+	}
+	if s.hurries != e.hurries {
+		s.hurry()
+	}
 }
 
 func (b *Broker) renewed(g access.Grant, f *access.Failure, now time.Time) {

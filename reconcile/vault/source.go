@@ -95,9 +95,10 @@ func (s *Source) demand() *demand {
 	return s.w
 }
 
-// tidy lets go of it when nothing is wanted any more.
+// tidy lets go of it when nothing is wanted any more. A read under way goes by its counts:
+// one that began before a Refresh is never to be taken for the answer to that.
 func (s *Source) tidy() {
-	if w := s.w; w != nil && w.held == 0 && w.value == nil && w.asked == w.done && w.tries == 0 && w.seen.IsZero() && w.confirmedTo.IsZero() {
+	if w := s.w; w != nil && !s.running && w.held == 0 && w.value == nil && w.asked == w.done && w.tries == 0 && w.seen.IsZero() && w.confirmedTo.IsZero() {
 		s.w = nil
 	}
 }
