@@ -172,10 +172,10 @@ type errand struct {
 	known  access.Unwrapped // of a wrapping token
 	after  time.Time        // a login that began before it does not do
 	verify bool             // a token is looked up before it is used
+	within time.Duration
+	epoch  uint64 // Broker.logins
 
 	changes, hurries uint64 // as they were when it began
-	within           time.Duration
-	epoch            uint64 // Broker.logins
 }
 
 // carryOut does an errand. It runs on a goroutine of its own, one at a time.
