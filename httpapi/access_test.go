@@ -11,7 +11,7 @@ import (
 	"secretsync/gitstore/catalog"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/exchange"
-	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 // TestWhoMayDoWhat is the table of keys, routes and tenants: each route with
@@ -259,10 +259,10 @@ func TestAKeyThatIsRevokedWhileItWaitsIsToldNothing(t *testing.T) {
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a","sync":[{"cluster":"nowhere","namespace":"x"}]}`)
 	var key keyBody
 	decodeJSON(t, w.do("POST", "/api/v1/tenants/acme/apikeys", w.admin, `{"displayName":"x","role":"readonly"}`).body, &key)
-	stands := func(phase reconcile.Phase) {
-		w.reconciler.set(func(*catalog.Entry) reconcile.Status { return reconcile.Status{Phase: phase} })
+	stands := func(phase status.Phase) {
+		w.reconciler.set(func(*catalog.Entry) status.Status { return status.Status{Phase: phase} })
 	}
-	stands(reconcile.PhaseFailed)
+	stands(status.Failed)
 	asked := w.reconciler.awaited()
 	answered := make(chan reply, 1)
 	go func() {
@@ -270,7 +270,7 @@ func TestAKeyThatIsRevokedWhileItWaitsIsToldNothing(t *testing.T) {
 	}()
 	<-asked
 	w.do("DELETE", "/api/v1/tenants/acme/apikeys/"+key.ID, w.admin, "")
-	stands(reconcile.PhaseActive) // what it waits for comes
+	stands(status.Active) // what it waits for comes
 	w.reconciler.announce()
 	if r := <-answered; r.status != 401 {
 		t.Errorf("%d %s; want 401", r.status, r.body)

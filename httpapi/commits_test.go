@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"secretsync/gitstore/catalog"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // commitBody is what a client reads of a commit.
@@ -125,16 +126,16 @@ func TestAPipelineThatPushedWaitsForItsCommit(t *testing.T) {
 func TestWhoWaitsIsAnsweredWhenTheLastTargetIsSynced(t *testing.T) {
 	w := newWorld(t)
 	sha := w.must(201, "POST", "/secrets", `{"name":"db","secretPath":"a","sync":[{"cluster":"production","namespace":"x"}]}`).ResourceVersion
-	state := func(state reconcile.State, reason reconcile.Reason) {
-		w.reconciler.set(func(e *catalog.Entry) (s reconcile.Status) {
+	state := func(state fault.State, reason fault.Reason) {
+		w.reconciler.set(func(e *catalog.Entry) (s status.Status) {
 			for _, target := range e.Definition.Sync {
-				s.Targets = append(s.Targets, reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: state, Reason: reason, Observed: e.Source})
+				s.Targets = append(s.Targets, status.Target{Target: target, Secret: target.Secret(e.Name), State: state, Reason: reason, Observed: e.Source})
 			}
 			return s
 		})
 		w.reconciler.announce()
 	}
-	state(reconcile.Pending, reconcile.ReasonValueNotFound)
+	state(fault.Pending, fault.ReasonValueNotFound)
 	c, r := w.commitOf(sha, "?wait=Live&timeout=1ms")
 	if r.status != 200 || c.Live || len(c.Missing) != 1 || c.Missing[0].State != "Pending" || c.Missing[0].Reason != "ValueNotFound" {
 		t.Fatalf("at the timeout: %d %s", r.status, r.body)
@@ -146,7 +147,7 @@ func TestWhoWaitsIsAnsweredWhenTheLastTargetIsSynced(t *testing.T) {
 			answered <- r
 		}()
 	}
-	state(reconcile.Synced, reconcile.ReasonSynced)
+	state(fault.Synced, fault.ReasonSynced)
 	for range 3 {
 		var c commitBody
 		if r := <-answered; r.status != 200 {

@@ -21,7 +21,7 @@ import (
 	"secretsync/httpapi/keys"
 	"secretsync/httpapi/limit"
 	"secretsync/httpapi/tenants"
-	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 // Reconciler is a *[reconcile.Reconciler].
@@ -34,7 +34,7 @@ type Reconciler interface {
 
 // TenantStatus tells how all that a tenant depends on stands, without waiting.
 type TenantStatus interface {
-	Tenant(gitstore.TenantName) reconcile.TenantStatus
+	Tenant(gitstore.TenantName) status.Tenant
 }
 
 // KeyStore keeps the keys that are made through the API: an [apikey.Store], or one that

@@ -7,7 +7,8 @@ import (
 	"testing"
 
 	"secretsync/gitstore/catalog"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // The reconciler comes to a commit after it was answered; until then it says
@@ -15,10 +16,10 @@ import (
 func TestAWriteTellsOfATargetThatIsHeldBeforeTheReconcilerKnows(t *testing.T) {
 	w := newWorld(t)
 	w.must(201, "POST", "/secrets", `{"name":"holder","secretPath":"a","sync":[{"cluster":"production","namespace":"x","secretName":"y"}]}`)
-	w.reconciler.set(func(e *catalog.Entry) reconcile.Status {
-		s := reconcile.Status{Phase: reconcile.PhasePending, Ready: reconcile.Condition{Reason: reconcile.ReasonQueued, Message: "not tried yet", LastTransition: someTime}}
+	w.reconciler.set(func(e *catalog.Entry) status.Status {
+		s := status.Status{Phase: status.Pending, Ready: status.Condition{Reason: fault.ReasonQueued, Message: "not tried yet", LastTransition: someTime}}
 		for _, target := range e.Definition.Sync {
-			s.Targets = append(s.Targets, reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Pending, Reason: reconcile.ReasonQueued, Message: "not tried yet"})
+			s.Targets = append(s.Targets, status.Target{Target: target, Secret: target.Secret(e.Name), State: fault.Pending, Reason: fault.ReasonQueued, Message: "not tried yet"})
 		}
 		return s
 	})
@@ -52,8 +53,8 @@ func TestWarningsAreFewAndOrderly(t *testing.T) {
 func TestWhatTheReconcilerWarnsOfIsToldToWhoWrites(t *testing.T) {
 	w := newWorld(t)
 	const says = "refreshInterval 1s is shorter than the operator allows; the vault is asked every 10s"
-	w.reconciler.status = func(*catalog.Entry) reconcile.Status {
-		return reconcile.Status{Phase: reconcile.PhaseActive, Ready: reconcile.Condition{Status: true, Reason: reconcile.ReasonSynced, Message: "no targets; nothing to sync; " + says, LastTransition: someTime}, Warnings: []string{says}}
+	w.reconciler.status = func(*catalog.Entry) status.Status {
+		return status.Status{Phase: status.Active, Ready: status.Condition{Status: true, Reason: fault.ReasonSynced, Message: "no targets; nothing to sync; " + says, LastTransition: someTime}, Warnings: []string{says}}
 	}
 	r := w.do("POST", "/api/v1/tenants/acme/secrets", w.admin, `{"name":"db","secretPath":"a","refreshInterval":"1s"}`)
 	if got := r.header.Values("Warning"); r.status != 201 || len(got) != 1 || got[0] != `299 secretsync "`+says+`"` {

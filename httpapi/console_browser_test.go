@@ -14,6 +14,8 @@ import (
 	"secretsync/gitstore/catalog"
 	"secretsync/httpapi/console/consoletest"
 	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // someDefinitions pushes a few, one of which can't be synced and one of which is none.
@@ -29,7 +31,7 @@ func someDefinitions(w *world) {
 	w.repository.MustPush(files)
 	w.must(200, "PATCH", "/secrets/smtp-relay", `{"sync":[{"cluster":"production","namespace":"mail"},{"cluster":"staging","namespace":"mail"}]}`)
 	w.push("secrets/Wrong_Name.yaml", "name: x\n")
-	w.reconciler.clusters = []reconcile.ClusterStatus{
+	w.reconciler.clusters = []status.Cluster{
 		{Name: mustCluster(w, "production"), Reachable: true, KubernetesVersion: "v1.37.2"},
 		{Name: mustCluster(w, "staging")},
 	}
@@ -177,8 +179,8 @@ func TestInABrowserAPageFollowsWhatHappens(t *testing.T) {
 	b.SignIn(made.Key)
 	b.Until(`document.documentElement.dataset.live === 'yes'`)
 	b.Do(chromedp.Evaluate(`document.querySelector('a[href="/console/d/stripe-api"]').focus(); window.same = true`, nil))
-	w.reconciler.set(func(e *catalog.Entry) reconcile.Status {
-		return reconcile.Status{Phase: reconcile.PhasePending, Ready: reconcile.Condition{Reason: reconcile.ReasonValueNotFound, Message: "no value", LastTransition: someTime}}
+	w.reconciler.set(func(e *catalog.Entry) status.Status {
+		return status.Status{Phase: status.Pending, Ready: status.Condition{Reason: fault.ReasonValueNotFound, Message: "no value", LastTransition: someTime}}
 	})
 	w.reconciler.announce()
 	b.Until(`document.querySelector('#d-stripe-api').textContent.includes('ValueNotFound')`)
@@ -259,9 +261,9 @@ func TestInABrowserMarkupInAnyFieldRunsNothing(t *testing.T) {
 	const evil = `"><script>document.title='owned'</script><img src=x onerror="document.title='owned'">`
 	w := consoleWorld(t)
 	w.push("secrets/db.yaml", "# "+evil+"\n"+dbFile)
-	w.reconciler.set(func(e *catalog.Entry) reconcile.Status {
-		return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.Reason(evil), Message: evil, LastTransition: someTime},
-			Targets: []reconcile.TargetStatus{{Target: e.Definition.Sync[0], State: reconcile.Error, Reason: reconcile.Reason(evil), Message: evil}}}
+	w.reconciler.set(func(e *catalog.Entry) status.Status {
+		return status.Status{Phase: status.Failed, Ready: status.Condition{Reason: fault.Reason(evil), Message: evil, LastTransition: someTime},
+			Targets: []status.Target{{Target: e.Definition.Sync[0], State: fault.Error, Reason: fault.Reason(evil), Message: evil}}}
 	})
 	b := consoletest.New(t, w.url)
 	b.SignIn(w.admin)

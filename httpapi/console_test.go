@@ -13,6 +13,8 @@ import (
 
 	"secretsync/gitstore/catalog"
 	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // consoleWorld is a world with a console.
@@ -202,15 +204,15 @@ func TestMarkupInAnyFieldIsText(t *testing.T) {
 	w.push("secrets/db.yaml", "# "+evil+"\n"+dbFile)
 	w.push("secrets/"+"<b>evil<b>"+".yaml", evil)
 	w.repository.MustPush(map[string]*string{"secrets/db.yaml": ptr("# " + evil + " again\n" + dbFile)})
-	w.reconciler.set(func(e *catalog.Entry) reconcile.Status {
-		s := reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.Reason(evil), Message: evil, LastTransition: someTime}}
+	w.reconciler.set(func(e *catalog.Entry) status.Status {
+		s := status.Status{Phase: status.Failed, Ready: status.Condition{Reason: fault.Reason(evil), Message: evil, LastTransition: someTime}}
 		for _, target := range e.Definition.Sync {
-			s.Targets = append(s.Targets, reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.State(evil), Reason: reconcile.Reason(evil), Message: evil})
+			s.Targets = append(s.Targets, status.Target{Target: target, Secret: target.Secret(e.Name), State: fault.State(evil), Reason: fault.Reason(evil), Message: evil})
 		}
 		return s
 	})
 	w.reconciler.orphans = []reconcile.Orphan{{Cluster: mustCluster(t, "production"), Namespace: evil, Secret: evil, Definition: evil, VaultPath: evil, Commit: evil, Doubt: evil}, {Cluster: mustCluster(t, "production"), Namespace: evil, Secret: evil, Definition: evil, VaultPath: evil, Commit: evil}}
-	w.reconciler.clusters = []reconcile.ClusterStatus{{Name: mustCluster(t, "production"), Reachable: true, KubernetesVersion: evil}}
+	w.reconciler.clusters = []status.Cluster{{Name: mustCluster(t, "production"), Reachable: true, KubernetesVersion: evil}}
 	p := signedIn(w, w.admin)
 	q := url.QueryEscape(evil)
 	for _, path := range []string{

@@ -11,7 +11,7 @@ import (
 
 	"secretsync/examples/devstack/testlog"
 	"secretsync/gitstore/catalog"
-	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 // accessLines returns the lines of the access log, as JSON.
@@ -129,7 +129,7 @@ func TestAHandlerThatPanicsEndsItsRequestAlone(t *testing.T) {
 	logs := &testlog.Log{}
 	w := newWorld(t, func(c *Config) { c.Log = inJSON(logs) })
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
-	w.reconciler.set(func(*catalog.Entry) reconcile.Status { panic("oops") })
+	w.reconciler.set(func(*catalog.Entry) status.Status { panic("oops") })
 	r := w.do("GET", "/api/v1/tenants/acme/secrets/db-password", w.reader, "")
 	if r.status != 500 || strings.Contains(string(r.body), "oops") {
 		t.Errorf("%d %s; want 500 without the cause", r.status, r.body)

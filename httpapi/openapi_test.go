@@ -24,6 +24,7 @@ import (
 	"secretsync/httpapi/limit"
 	"secretsync/httpapi/tenants"
 	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 // described lists what a witness can see: every answer of every operation,
@@ -93,7 +94,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	w.reconciler.clusters = []reconcile.ClusterStatus{
+	w.reconciler.clusters = []status.Cluster{
 		{Name: mustCluster(t, "production"), Reachable: true, KubernetesVersion: "v1.37.2"},
 		{Name: mustCluster(t, "staging"), Message: "dial tcp 10.0.0.1: refused"},
 	}

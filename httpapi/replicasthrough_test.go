@@ -15,7 +15,7 @@ import (
 	"secretsync/gitstore/operation"
 	"secretsync/httpapi/hooks"
 	"secretsync/httpapi/tenants"
-	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 func TestAPersonWorksThroughAnyReplica(t *testing.T) {
@@ -170,7 +170,7 @@ func TestWhoWaitsThroughAReplicaIsAnsweredWhenItIsTime(t *testing.T) {
 	go func() {
 		answers <- rs.do("GET", "/api/v1/tenants/acme/secrets/db?wait=Failed&timeout=1ms", rs.reader, "")
 	}()
-	if r := <-answers; r.status != 200 || !strings.Contains(string(r.body), string(reconcile.PhaseActive)) {
+	if r := <-answers; r.status != 200 || !strings.Contains(string(r.body), string(status.Active)) {
 		t.Errorf("%d %s", r.status, r.body)
 	}
 	asked := rs.reconciler.awaited()

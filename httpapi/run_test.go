@@ -32,7 +32,8 @@ import (
 	"secretsync/gitstore/operation"
 	"secretsync/httpapi/probes"
 	"secretsync/httpapi/tenants"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // writeCertificate makes a self-signed certificate for 127.0.0.1.
@@ -463,8 +464,8 @@ func TestAnOrderlyEndDoesNotWaitForWaiters(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Listen = "127.0.0.1:0" })
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a","sync":[{"cluster":"nowhere","namespace":"x"}]}`)
 	asked := w.reconciler.awaited()
-	w.reconciler.set(func(*catalog.Entry) reconcile.Status {
-		return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.ReasonForbidden}}
+	w.reconciler.set(func(*catalog.Entry) status.Status {
+		return status.Status{Phase: status.Failed, Ready: status.Condition{Reason: fault.ReasonForbidden}}
 	})
 	if err := w.server.Listen(); err != nil {
 		t.Fatal(err)

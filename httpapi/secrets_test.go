@@ -14,7 +14,8 @@ import (
 	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/tenants"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 func TestASecretIsRenderedAsTheContractHasIt(t *testing.T) {
@@ -68,8 +69,8 @@ func TestTextInAnAnswerIsEscaped(t *testing.T) {
 	w := newWorld(t)
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
 	const odd = "\"quoted\" \\ <b>&\u2028 line\nbreak \x00 é \xff"
-	w.reconciler.set(func(e *catalog.Entry) reconcile.Status {
-		return reconcile.Status{Phase: reconcile.PhasePending, Ready: reconcile.Condition{Reason: reconcile.ReasonQueued, Message: odd, LastTransition: someTime}}
+	w.reconciler.set(func(e *catalog.Entry) status.Status {
+		return status.Status{Phase: status.Pending, Ready: status.Condition{Reason: fault.ReasonQueued, Message: odd, LastTransition: someTime}}
 	})
 	s := w.must(200, "GET", "/secrets/db-password", "")
 	if got := s.Status.Conditions[0].Message; got != strings.ToValidUTF8(odd, "\ufffd") {
@@ -113,8 +114,8 @@ func TestAnAnswerIsNewAsSoonAsAnythingIs(t *testing.T) {
 	if again := list(); again != before {
 		t.Errorf("with nothing changed: %s", again)
 	}
-	w.reconciler.set(func(*catalog.Entry) reconcile.Status {
-		return reconcile.Status{Phase: reconcile.PhaseDegraded, Ready: reconcile.Condition{Reason: reconcile.ReasonForbidden}}
+	w.reconciler.set(func(*catalog.Entry) status.Status {
+		return status.Status{Phase: status.Degraded, Ready: status.Condition{Reason: fault.ReasonForbidden}}
 	})
 	if got := one(); !strings.Contains(got, `"Degraded"`) {
 		t.Errorf("alone, after a status changed: %s", got)

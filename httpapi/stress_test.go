@@ -11,7 +11,8 @@ import (
 
 	"secretsync/gitstore/catalog"
 	"secretsync/httpapi/limit"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // TestEverythingAtOnce is for the race detector: all routes, settings that
@@ -58,8 +59,8 @@ func TestEverythingAtOnce(t *testing.T) {
 				case 1:
 					w.reconfigure(w.settings)
 				case 2:
-					w.reconciler.set(func(*catalog.Entry) reconcile.Status {
-						return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.ReasonForbidden}}
+					w.reconciler.set(func(*catalog.Entry) status.Status {
+						return status.Status{Phase: status.Failed, Ready: status.Condition{Reason: fault.ReasonForbidden}}
 					})
 				case 3:
 					w.reconciler.set(nil)

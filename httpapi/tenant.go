@@ -8,7 +8,7 @@ import (
 	"secretsync/httpapi/exchange"
 	"secretsync/httpapi/header"
 	"secretsync/httpapi/render"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
 )
 
 func (s *Server) getTenant(x *exchange.Exchange) (*exchange.Answer, error) {
@@ -28,7 +28,7 @@ func (s *Server) getTenant(x *exchange.Exchange) (*exchange.Answer, error) {
 	b = render.Time(append(b, `,"createdAt":`...), t.Repository.Created())
 	b = appendFreshness(b, t.Repository.Freshness())
 	status, problems := s.cfg.Reconciler.Tenant(t.Name), t.Repository.Problems()
-	if status.Reason == reconcile.ReasonSuspended {
+	if status.Reason == fault.ReasonSuspended {
 		problems = append([]string{status.Message}, problems...)
 	}
 	b = render.String(append(b, `,"status":{"phase":`...), string(status.Phase))

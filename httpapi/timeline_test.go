@@ -4,7 +4,8 @@ import (
 	"testing"
 
 	"secretsync/gitstore/catalog"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 func TestATimelineTellsHowADefinitionStood(t *testing.T) {
@@ -27,8 +28,8 @@ func TestATimelineTellsHowADefinitionStood(t *testing.T) {
 	if got := told(); len(got) != 1 || got[0].Phase != "Active" || !got[0].Ready || got[0].Time == "" {
 		t.Errorf("%+v", got)
 	}
-	w.reconciler.set(func(*catalog.Entry) reconcile.Status {
-		return reconcile.Status{Phase: reconcile.PhaseFailed, Ready: reconcile.Condition{Reason: reconcile.ReasonNotOwned, Message: "a Secret stands there", LastTransition: someTime}}
+	w.reconciler.set(func(*catalog.Entry) status.Status {
+		return status.Status{Phase: status.Failed, Ready: status.Condition{Reason: fault.ReasonNotOwned, Message: "a Secret stands there", LastTransition: someTime}}
 	})
 	if got := told(); len(got) != 2 || got[0].Reason != "NotOwned" || got[0].Message != "a Secret stands there" || got[1].Phase != "Active" {
 		t.Errorf("%+v", got)

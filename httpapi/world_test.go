@@ -30,7 +30,9 @@ import (
 	"secretsync/httpapi/limit"
 	"secretsync/httpapi/tenants"
 	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/restart"
+	"secretsync/reconcile/status"
 )
 
 var (
@@ -198,8 +200,8 @@ func (w *world) errorOf(r reply) string {
 type standIn struct {
 	mu        sync.Mutex
 	held      map[definition.Place]definition.Name
-	status    func(*catalog.Entry) reconcile.Status
-	clusters  []reconcile.ClusterStatus
+	status    func(*catalog.Entry) status.Status
+	clusters  []status.Cluster
 	suspended bool
 	synced    []string
 	orphans   []reconcile.Orphan
@@ -215,20 +217,20 @@ type standIn struct {
 
 var someTime = time.Date(2030, 1, 2, 3, 4, 5, 678, time.UTC)
 
-func (f *standIn) Status(_ gitstore.TenantName, e *catalog.Entry) reconcile.Status {
+func (f *standIn) Status(_ gitstore.TenantName, e *catalog.Entry) status.Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.status != nil {
 		return f.status(e)
 	}
-	s := reconcile.Status{
-		Phase: reconcile.PhaseActive,
-		Ready: reconcile.Condition{Status: true, Reason: reconcile.ReasonSynced, Message: "every target is synced", LastTransition: someTime},
+	s := status.Status{
+		Phase: status.Active,
+		Ready: status.Condition{Status: true, Reason: fault.ReasonSynced, Message: "every target is synced", LastTransition: someTime},
 	}
 	for _, target := range e.Definition.Sync {
-		st := reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Synced, Reason: reconcile.ReasonSynced, LastSync: someTime, VaultVersion: 3, Commit: e.Revision, Observed: e.Revision}
+		st := status.Target{Target: target, Secret: target.Secret(e.Name), State: fault.Synced, Reason: fault.ReasonSynced, LastSync: someTime, VaultVersion: 3, Commit: e.Revision, Observed: e.Revision}
 		for _, workload := range target.Restart.Workloads() {
-			st.Restarts = append(st.Restarts, reconcile.RestartStatus{Workload: workload, State: restart.Current, Restarted: someTime})
+			st.Restarts = append(st.Restarts, status.Restart{Workload: workload, State: restart.Current, Restarted: someTime})
 		}
 		if paths := e.Definition.Paths(); len(paths) > 1 {
 			st.VaultVersions = make(map[string]int)
@@ -237,14 +239,14 @@ func (f *standIn) Status(_ gitstore.TenantName, e *catalog.Entry) reconcile.Stat
 			}
 		}
 		if c := target.Cluster.String(); c != "production" && c != "staging" {
-			st = reconcile.TargetStatus{Target: target, Secret: target.Secret(e.Name), State: reconcile.Error, Reason: reconcile.ReasonClusterNotFound, Message: fmt.Sprintf("cluster %s is not registered", c), Observed: e.Revision}
-			s.Phase = reconcile.PhaseFailed
-			s.Ready = reconcile.Condition{Reason: st.Reason, Message: st.Message, LastTransition: someTime}
+			st = status.Target{Target: target, Secret: target.Secret(e.Name), State: fault.Error, Reason: fault.ReasonClusterNotFound, Message: fmt.Sprintf("cluster %s is not registered", c), Observed: e.Revision}
+			s.Phase = status.Failed
+			s.Ready = status.Condition{Reason: st.Reason, Message: st.Message, LastTransition: someTime}
 		}
-		if holder := f.holder(target.Place(e.Name), e.Name); holder != e.Name && st.State == reconcile.Synced {
-			st.State, st.Reason, st.Message = reconcile.Error, reconcile.ReasonTargetConflict, fmt.Sprintf("definition %s holds it", holder)
-			s.Phase = reconcile.PhaseFailed
-			s.Ready = reconcile.Condition{Reason: st.Reason, Message: st.Message, LastTransition: someTime}
+		if holder := f.holder(target.Place(e.Name), e.Name); holder != e.Name && st.State == fault.Synced {
+			st.State, st.Reason, st.Message = fault.Error, fault.ReasonTargetConflict, fmt.Sprintf("definition %s holds it", holder)
+			s.Phase = status.Failed
+			s.Ready = status.Condition{Reason: st.Reason, Message: st.Message, LastTransition: someTime}
 		}
 		s.Targets = append(s.Targets, st)
 	}
@@ -305,13 +307,13 @@ func (f *standIn) waits() {
 	}
 }
 
-func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n definition.Name, want reconcile.Phase) (*catalog.Entry, reconcile.Status, error) {
+func (f *standIn) Wait(ctx context.Context, t gitstore.TenantName, n definition.Name, want status.Phase) (*catalog.Entry, status.Status, error) {
 	f.waits()
 	for {
 		changed := f.Changed(t)
 		e, ok := f.repository.Snapshot().Get(n)
 		if !ok {
-			return nil, reconcile.Status{}, fmt.Errorf("%s: %w", n, gitstore.ErrNotFound)
+			return nil, status.Status{}, fmt.Errorf("%s: %w", n, gitstore.ErrNotFound)
 		}
 		s := f.Status(t, e)
 		if s.Phase == want || ctx.Err() != nil {
@@ -344,19 +346,19 @@ func (f *standIn) SyncNow(t gitstore.TenantName, n definition.Name) {
 	f.synced = append(f.synced, t.String()+"/"+n.String())
 }
 
-func (f *standIn) Clusters(gitstore.TenantName) []reconcile.ClusterStatus {
+func (f *standIn) Clusters(gitstore.TenantName) []status.Cluster {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.clusters
 }
 
-func (f *standIn) Tenant(gitstore.TenantName) reconcile.TenantStatus {
+func (f *standIn) Tenant(gitstore.TenantName) status.Tenant {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.suspended {
-		return reconcile.TenantStatus{Phase: reconcile.PhasePending, Reason: reconcile.ReasonSuspended, Message: "suspended by the operator"}
+		return status.Tenant{Phase: status.Pending, Reason: fault.ReasonSuspended, Message: "suspended by the operator"}
 	}
-	return reconcile.TenantStatus{Phase: reconcile.PhaseActive, Reason: reconcile.ReasonSynced}
+	return status.Tenant{Phase: status.Active, Reason: fault.ReasonSynced}
 }
 
 func (f *standIn) Orphans(context.Context, gitstore.TenantName) ([]reconcile.Orphan, error) {
@@ -454,7 +456,7 @@ func decodeJSON(t testing.TB, text []byte, v any) {
 	}
 }
 
-func (f *standIn) set(status func(*catalog.Entry) reconcile.Status) {
+func (f *standIn) set(status func(*catalog.Entry) status.Status) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.status = status

@@ -238,5 +238,5 @@ func (s *site) survive(p *place) {
 }
 
 func internalError() *fault.Fault {
-	return fault.Transient(Error, ReasonInternalError, "a mistake in secretsync itself; its log has the details. It is tried again by itself")
+	return fault.Transient(fault.Error, fault.ReasonInternalError, "a mistake in secretsync itself; its log has the details. It is tried again by itself")
 }

@@ -13,7 +13,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/status"
 )
 
 // mutates has the cluster production change the world's Secrets as they are
@@ -80,7 +82,7 @@ func (w *world) policy(expression string) (end func()) {
 }
 
 // never watches a definition's statuses, and reports one that must not be.
-func (w *world) never(name, what string, is func(TargetStatus) bool) (stop func()) {
+func (w *world) never(name, what string, is func(status.Target) bool) (stop func()) {
 	n := w.parse(name)
 	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -104,7 +106,7 @@ func (w *world) never(name, what string, is func(TargetStatus) bool) (stop func(
 	return sync.OnceFunc(func() { close(quit); <-ended })
 }
 
-func isSynced(s TargetStatus) bool { return s.State == Synced }
+func isSynced(s status.Target) bool { return s.State == fault.Synced }
 
 func TestWhatAdmissionChangesIsWrittenOnceAndSaid(t *testing.T) {
 	t.Parallel()
@@ -144,7 +146,7 @@ func TestWhatAdmissionChangesIsWrittenOnceAndSaid(t *testing.T) {
 				w.define(names[i], "production/.")
 			}
 			for _, name := range names {
-				if s := w.status(name, ReasonAltered); s.State != Error || !strings.Contains(s.Message, test.says) {
+				if s := w.status(name, fault.ReasonAltered); s.State != fault.Error || !strings.Contains(s.Message, test.says) {
 					t.Errorf("%+v", s)
 				}
 			}
@@ -155,7 +157,7 @@ func TestWhatAdmissionChangesIsWrittenOnceAndSaid(t *testing.T) {
 				t.Errorf("%d writes of %d copies", n, len(names))
 			}
 			for _, name := range names {
-				w.status(name, ReasonAltered)
+				w.status(name, fault.ReasonAltered)
 			}
 			// All are deleted by hand; none is called Synced for that.
 			for _, name := range names {
@@ -163,7 +165,7 @@ func TestWhatAdmissionChangesIsWrittenOnceAndSaid(t *testing.T) {
 			}
 			time.Sleep(500 * time.Millisecond)
 			for _, name := range names {
-				w.status(name, ReasonAltered)
+				w.status(name, fault.ReasonAltered)
 			}
 			for _, stop := range stops {
 				stop()

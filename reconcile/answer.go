@@ -15,20 +15,21 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/meter"
+	"secretsync/reconcile/status"
 )
 
 // Status works out how a definition stands now. It goes by the entry that is
 // given: targets of it that the reconciler has not come to yet are Pending.
-func (r *Reconciler) Status(name gitstore.TenantName, e *catalog.Entry) Status {
+func (r *Reconciler) Status(name gitstore.TenantName, e *catalog.Entry) status.Status {
 	d := desired(e)
 	sync := d.Sync
-	standings := make([]standing, 0, len(sync))
+	targets := make([]status.Target, 0, len(sync))
 	t := r.tenant(name)
 	if t == nil {
 		for _, spec := range sync {
-			standings = append(standings, notAtWork(spec, e.Name, fault.Queued("tenant %s is not configured here", name)))
+			targets = append(targets, notAtWork(spec, e.Name, fault.Queued("tenant %s is not configured here", name)))
 		}
-		return sum(e, standings)
+		return status.Sum(e, targets)
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -36,11 +37,11 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *catalog.Entry) Status {
 	now := r.clock.Now()
 	for i, spec := range sync {
 		if !spec.Selector.IsZero() {
-			standings = append(standings, t.selected(known, e, d, spec)...)
+			targets = append(targets, t.selected(known, e, d, spec)...)
 			continue
 		}
 		x := targetOf(known, d, spec, i)
-		var s standing
+		var s status.Target
 		switch {
 		case x != nil && x.refused == nil:
 			s = x.stands(now).full(x.owner)
@@ -54,7 +55,7 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *catalog.Entry) Status {
 			}
 			s = notAtWork(spec, e.Name, refused)
 		}
-		if s.Reason != ReasonQueued {
+		if s.Reason != fault.ReasonQueued {
 			// What is not at work was judged by what was given, what is, by what was
 			// taken in last.
 			judged := e
@@ -63,14 +64,14 @@ func (r *Reconciler) Status(name gitstore.TenantName, e *catalog.Entry) Status {
 			}
 			s.Observed = judged.Source
 		}
-		standings = append(standings, s)
+		targets = append(targets, s)
 	}
-	s := sum(e, standings)
+	s := status.Sum(e, targets)
 	if h := t.sweeper.Held(); h != nil {
-		s.hold(h.Of(e.Name), h.Since)
+		s.Hold(h.Of(e.Name), h.Since)
 	}
-	s.warn(d.Shape.Doubt())
-	s.warn(t.hurry(d))
+	s.Warn(d.Shape.Doubt())
+	s.Warn(t.hurry(d))
 	return s
 }
 
@@ -88,8 +89,8 @@ func (t *tenant) hurry(d definition.Definition) string {
 }
 
 // notAtWork is how a target stands that nothing is done for.
-func notAtWork(spec definition.Target, name definition.Name, f *fault.Fault) standing {
-	return standing{TargetStatus: TargetStatus{Target: spec, Secret: spec.Secret(name), State: f.State, Reason: f.Reason, Message: f.Message}}
+func notAtWork(spec definition.Target, name definition.Name, f *fault.Fault) status.Target {
+	return status.Of(spec, spec.Secret(name), f)
 }
 
 // targetOf finds the target at work for a place and path; hint is where it
@@ -109,29 +110,29 @@ func targetOf(d *followed, now definition.Definition, spec definition.Target, hi
 }
 
 // Tenant tells how what a tenant as a whole depends on stands.
-func (r *Reconciler) Tenant(name gitstore.TenantName) TenantStatus {
+func (r *Reconciler) Tenant(name gitstore.TenantName) status.Tenant {
 	t := r.tenant(name)
 	if t == nil {
 		f := fault.Queued("tenant %s is not configured here", name)
-		return TenantStatus{Phase: PhasePending, Reason: f.Reason, Message: f.Message}
+		return status.Tenant{Phase: status.Pending, Reason: f.Reason, Message: f.Message}
 	}
-	s := TenantStatus{Phase: PhaseActive, Reason: ReasonSynced}
-	worst := Synced
-	tell := func(state State, reason Reason, message string) {
-		if worst == Synced || worst == Pending && state == Error {
+	s := status.Tenant{Phase: status.Active, Reason: fault.ReasonSynced}
+	worst := fault.Synced
+	tell := func(state fault.State, reason fault.Reason, message string) {
+		if worst == fault.Synced || worst == fault.Pending && state == fault.Error {
 			worst, s.Reason, s.Message = state, reason, message
 		}
 	}
 	failed := !t.repository.Snapshot().Read()
 	if failed {
-		tell(Error, ReasonInvalidDefinition, "the repository can't be read")
+		tell(fault.Error, fault.ReasonInvalidDefinition, "the repository can't be read")
 	}
 	if down := t.broker.Outage(); down != nil {
-		failed = failed || down.State == Error
+		failed = failed || down.State == fault.Error
 		tell(down.State, down.Reason, down.Message)
 	}
 	if t.suspended.Load() {
-		tell(Pending, ReasonSuspended, "suspended by the operator's configuration: nothing is written, and what would be is told")
+		tell(fault.Pending, fault.ReasonSuspended, "suspended by the operator's configuration: nothing is written, and what would be is told")
 	}
 	held := t.sweeper.Held()
 	t.mu.RLock()
@@ -139,22 +140,22 @@ func (r *Reconciler) Tenant(name gitstore.TenantName) TenantStatus {
 	away := 0
 	for _, alias := range slices.SortedFunc(maps.Keys(t.grants), compareClusters) {
 		if down := t.grants[alias].connection.outage(); down != nil {
-			if down.State == Error {
+			if down.State == fault.Error {
 				away++
 			}
 			tell(down.State, down.Reason, "cluster "+alias.String()+": "+down.Message)
 		}
 	}
 	if held != nil {
-		tell(Error, ReasonDeletionHeld, held.Words())
+		tell(fault.Error, fault.ReasonDeletionHeld, held.Words())
 	}
 	switch {
 	case failed, away > 0 && away == len(t.grants):
-		s.Phase = PhaseFailed
+		s.Phase = status.Failed
 	case away > 0, held != nil:
-		s.Phase = PhaseDegraded
-	case worst == Pending:
-		s.Phase = PhasePending
+		s.Phase = status.Degraded
+	case worst == fault.Pending:
+		s.Phase = status.Pending
 	}
 	return s
 }
@@ -162,14 +163,14 @@ func (r *Reconciler) Tenant(name gitstore.TenantName) TenantStatus {
 func compareClusters(a, b definition.ClusterName) int { return strings.Compare(a.String(), b.String()) }
 
 // Clusters returns the clusters registered for a tenant, sorted by name.
-func (r *Reconciler) Clusters(name gitstore.TenantName) []ClusterStatus {
+func (r *Reconciler) Clusters(name gitstore.TenantName) []status.Cluster {
 	t := r.tenant(name)
 	if t == nil {
 		return nil
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	all := make([]ClusterStatus, 0, len(t.grants))
+	all := make([]status.Cluster, 0, len(t.grants))
 	for _, alias := range slices.SortedFunc(maps.Keys(t.grants), compareClusters) {
 		all = append(all, t.grants[alias].connection.status(alias))
 	}
@@ -196,15 +197,15 @@ var ErrLeft = errors.New("the tenant is not worked for here any more")
 // Wait waits until a definition has reached a phase or ctx ends, and returns it
 // with its status as they stand then. A definition that is not at HEAD matches
 // gitstore.ErrNotFound. A tenant that leaves ends the wait with ErrLeft.
-func (r *Reconciler) Wait(ctx context.Context, name gitstore.TenantName, n definition.Name, want Phase) (*catalog.Entry, Status, error) {
+func (r *Reconciler) Wait(ctx context.Context, name gitstore.TenantName, n definition.Name, want status.Phase) (*catalog.Entry, status.Status, error) {
 	for {
 		t := r.tenant(name)
 		if t == nil {
-			return nil, Status{}, fmt.Errorf("tenant %s: %w", name, ErrLeft)
+			return nil, status.Status{}, fmt.Errorf("tenant %s: %w", name, ErrLeft)
 		}
 		changed := t.changes.wait() // before looking, so that nothing is missed
 		e, ok := t.repository.Snapshot().Get(n)
-		var s Status
+		var s status.Status
 		if ok {
 			s = r.Status(name, e)
 		}
@@ -212,7 +213,7 @@ func (r *Reconciler) Wait(ctx context.Context, name gitstore.TenantName, n defin
 		case r.tenant(name) != t:
 			continue // it left, or was made anew, while it was looked at
 		case !ok:
-			return nil, Status{}, fmt.Errorf("definition %s: %w", n, gitstore.ErrNotFound)
+			return nil, status.Status{}, fmt.Errorf("definition %s: %w", n, gitstore.ErrNotFound)
 		case s.Phase == want:
 			return e, s, nil
 		}
@@ -308,7 +309,7 @@ func (t *tenant) count() (count map[meter.Standing]int, last time.Time) {
 // selected tells how the targets of a selection stand, by namespace, and with no
 // namespace what keeps them from being what they should be. known may be nil. t.mu is
 // held for reading.
-func (t *tenant) selected(known *followed, e *catalog.Entry, d definition.Definition, spec definition.Target) []standing {
+func (t *tenant) selected(known *followed, e *catalog.Entry, d definition.Definition, spec definition.Target) []status.Target {
 	var s *selection
 	if known != nil {
 		if i := slices.IndexFunc(known.selections, func(s *selection) bool { return s.is(spec, d) }); i >= 0 {
@@ -317,16 +318,16 @@ func (t *tenant) selected(known *followed, e *catalog.Entry, d definition.Defini
 	}
 	switch {
 	case s == nil:
-		return []standing{notAtWork(spec, e.Name, fault.Queued("not tried yet"))}
+		return []status.Target{notAtWork(spec, e.Name, fault.Queued("not tried yet"))}
 	case s.refused != nil:
 		x := notAtWork(spec, e.Name, s.refused)
 		x.Observed = known.entry.Source
-		return []standing{x}
+		return []status.Target{x}
 	}
-	var all []standing
+	var all []status.Target
 	if s.fault != nil {
 		x := notAtWork(spec, e.Name, s.fault)
-		if x.Reason != ReasonQueued {
+		if x.Reason != fault.ReasonQueued {
 			x.Observed = known.entry.Source
 		}
 		all = append(all, x)
@@ -336,7 +337,7 @@ func (t *tenant) selected(known *followed, e *catalog.Entry, d definition.Defini
 		target := s.targets[name]
 		x := target.stands(now).full(target.owner)
 		x.Selector = spec.Selector
-		if x.Reason != ReasonQueued {
+		if x.Reason != fault.ReasonQueued {
 			x.Observed = known.entry.Source
 		}
 		all = append(all, x)

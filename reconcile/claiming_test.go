@@ -8,7 +8,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/status"
 )
 
 // pairs is how many Secrets are waited for: that many chances to take one that somebody
@@ -30,7 +32,7 @@ func waitedFor(t *testing.T, has, waits func(w *world, secret string) string) *w
 	}
 	w.push(files)
 	for i := range pairs {
-		w.statusWhere(fmt.Sprint("z", i), "Active", func(s Status) bool { return s.Phase == PhaseActive })
+		w.statusWhere(fmt.Sprint("z", i), "Active", func(s status.Status) bool { return s.Phase == status.Active })
 	}
 	clear(files)
 	for i := range pairs {
@@ -46,12 +48,12 @@ func waitedFor(t *testing.T, has, waits func(w *world, secret string) string) *w
 func (w *world) waits() {
 	w.t.Helper()
 	for i := range pairs {
-		w.statusWhere(fmt.Sprint("a", i), string(ReasonTargetConflict), func(s Status) bool {
-			is := make(map[Reason]int)
+		w.statusWhere(fmt.Sprint("a", i), string(fault.ReasonTargetConflict), func(s status.Status) bool {
+			is := make(map[fault.Reason]int)
 			for _, x := range s.Targets {
 				is[x.Reason]++
 			}
-			return is[ReasonTargetConflict] == 1 && is[ReasonSynced] == 1
+			return is[fault.ReasonTargetConflict] == 1 && is[fault.ReasonSynced] == 1
 		})
 	}
 }
@@ -114,7 +116,7 @@ func TestACopyStaysWithTheDefinitionThatHasItWhenAllClaimsComeAndGo(t *testing.T
 		"the label goes and comes again": {byLabel, byLabel, func(w *world) {
 			w.label("production", w.namespace, `{"team":"none"}`)
 			for i := range pairs {
-				w.statusWhere(fmt.Sprint("z", i), "nowhere", func(s Status) bool { return len(s.Targets) == 0 })
+				w.statusWhere(fmt.Sprint("z", i), "nowhere", func(s status.Status) bool { return len(s.Targets) == 0 })
 			}
 			w.label("production", w.namespace, `{"team":"`+w.name+`"}`)
 		}},
@@ -148,7 +150,7 @@ func TestACopyThatSomebodyDeletesComesAgainAsItWas(t *testing.T) {
 		t.Errorf("it is the copy of %s", name)
 	}
 	w.synced("holder")
-	w.status("another", ReasonTargetConflict)
+	w.status("another", fault.ReasonTargetConflict)
 }
 
 // A tenant that was suspended since it read from the wrong place goes on with the right

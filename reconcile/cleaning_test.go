@@ -15,6 +15,8 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/reconcile/cleanup"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 	"secretsync/reconcile/sweep"
 )
 
@@ -122,7 +124,7 @@ func TestWhatIsGoneFromGitByWhicheverWayGoes(t *testing.T) {
 	}
 	// A file that is broken stops nothing; with it gone its last valid version counts.
 	w.push(map[string]*string{fileOf("broken"): new("name: [\n")})
-	w.statusWhere("broken", "invalid", func(s Status) bool { return s.Ready.Reason == ReasonInvalidDefinition })
+	w.statusWhere("broken", "invalid", func(s status.Status) bool { return s.Ready.Reason == fault.ReasonInvalidDefinition })
 	w.stay("broken")
 	w.push(map[string]*string{fileOf("broken"): nil, fileOf("pushed"): nil})
 	w.until("production/./broken", "nothing", gone)
@@ -252,13 +254,13 @@ func TestWhatTheConfigurationRefusesStays(t *testing.T) {
 
 	grants[production] = Grant{Cluster: old.Cluster, Namespaces: []string{"elsewhere"}}
 	w.must(w.r.Reconfigure(w.config))
-	w.firstIs("db", ReasonNamespaceNotAllowed)
+	w.firstIs("db", fault.ReasonNamespaceNotAllowed)
 	w.stay("one", "two")
 
 	delete(grants, production) // the same cluster by another name
 	grants[w.cluster("renamed")] = old
 	w.must(w.r.Reconfigure(w.config))
-	w.firstIs("db", ReasonClusterNotFound)
+	w.firstIs("db", fault.ReasonClusterNotFound)
 	w.stay("one", "two", "three")
 	// What nobody names by either name goes.
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "one", "two")})
@@ -269,7 +271,7 @@ func TestWhatTheConfigurationRefusesStays(t *testing.T) {
 	grants[production] = old
 	w.config.Tenants[0].Suspend = true
 	w.must(w.r.Reconfigure(w.config))
-	w.firstIs("db", ReasonSuspended)
+	w.firstIs("db", fault.ReasonSuspended)
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "one")})
 	w.stay("two")
 	w.config.Tenants[0].Suspend = false
@@ -284,9 +286,9 @@ func TestWhatTheConfigurationRefusesStays(t *testing.T) {
 }
 
 // firstIs waits until the first target of a definition stands for a reason.
-func (w *world) firstIs(name string, want Reason) {
+func (w *world) firstIs(name string, want fault.Reason) {
 	w.t.Helper()
-	w.statusWhere(name, string(want), func(s Status) bool { return len(s.Targets) > 0 && s.Targets[0].Reason == want })
+	w.statusWhere(name, string(want), func(s status.Status) bool { return len(s.Targets) > 0 && s.Targets[0].Reason == want })
 }
 
 func TestMoreThanTheBrakeAllowsIsHeldUntilJustThatIsReleased(t *testing.T) {
@@ -319,11 +321,11 @@ func TestMoreThanTheBrakeAllowsIsHeldUntilJustThatIsReleased(t *testing.T) {
 			w.live("db", append(secrets, "stays")...)
 			w.synced("other")
 			w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "stays")})
-			s := w.statusWhere("db", "held", func(s Status) bool { return s.Ready.Reason == ReasonDeletionHeld })
-			if s.Phase != PhasePending || !strings.Contains(s.Ready.Message, "5 copies are not deleted") {
+			s := w.statusWhere("db", "held", func(s status.Status) bool { return s.Ready.Reason == fault.ReasonDeletionHeld })
+			if s.Phase != status.Pending || !strings.Contains(s.Ready.Message, "5 copies are not deleted") {
 				t.Errorf("%+v", s)
 			}
-			if ts := w.r.Tenant(w.tenant()); ts.Phase != PhaseDegraded || ts.Reason != ReasonDeletionHeld {
+			if ts := w.r.Tenant(w.tenant()); ts.Phase != status.Degraded || ts.Reason != fault.ReasonDeletionHeld {
 				t.Errorf("%+v", ts)
 			}
 			w.stay(secrets...)
@@ -333,7 +335,7 @@ func TestMoreThanTheBrakeAllowsIsHeldUntilJustThatIsReleased(t *testing.T) {
 			}
 			// A restart changes nothing of that, nor does another commit.
 			w.restart(func() error { return nil })
-			w.statusWhere("db", "held", func(s Status) bool { return s.Ready.Reason == ReasonDeletionHeld })
+			w.statusWhere("db", "held", func(s status.Status) bool { return s.Ready.Reason == fault.ReasonDeletionHeld })
 			w.stay(secrets...)
 			if again := w.r.Deletions(w.tenant()); again.ID != d.ID {
 				t.Errorf("the list is %s, and was %s", again.ID, d.ID)
@@ -364,7 +366,7 @@ func TestACopyGoesWhereThePolicyComesBackWithTheTargetsEnd(t *testing.T) {
 	w.live("db", "one", "two", "three")
 	w.stay("one", "two", "three")
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", "suspend: true\n", "one", "two", "three")})
-	w.statusWhere("db", "suspended", func(s Status) bool { return s.Targets[0].Reason == ReasonSuspended })
+	w.statusWhere("db", "suspended", func(s status.Status) bool { return s.Targets[0].Reason == fault.ReasonSuspended })
 	// In the same commit, and in one after it.
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", "suspend: true\n", "one", "two")})
 	w.stay("one", "two", "three")

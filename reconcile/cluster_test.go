@@ -16,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"secretsync/examples/devstack"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // productionVia puts a proxy in front of a world's cluster production.
@@ -33,7 +35,7 @@ func isWrite(r *http.Request) bool { return r.Method != http.MethodGet }
 
 func TestAClusterThatIsDownHoldsUpNothingElseAndRecovers(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]devstack.Fault{
+	for name, trouble := range map[string]devstack.Fault{
 		"connections are reset":  {Reset: true},
 		"it answers 503":         {Status: http.StatusServiceUnavailable},
 		"it answers nothing":     {Drop: true},
@@ -48,7 +50,7 @@ func TestAClusterThatIsDownHoldsUpNothingElseAndRecovers(t *testing.T) {
 			w.put("old", map[string]any{"a": "1"})
 			w.define("old", "production/.", "staging/.")
 			w.synced("old")
-			proxy.Inject(fault)
+			proxy.Inject(trouble)
 			proxy.Disconnect()
 			for i := range 20 {
 				name := fmt.Sprintf("db-%d", i)
@@ -56,10 +58,10 @@ func TestAClusterThatIsDownHoldsUpNothingElseAndRecovers(t *testing.T) {
 				w.define(name, "production/.", "staging/.")
 			}
 			for i := range 20 {
-				s := w.statusWhere(fmt.Sprintf("db-%d", i), "half synced", func(s Status) bool {
-					return s.Targets[0].Reason == ReasonClusterUnreachable && s.Targets[1].Reason == ReasonSynced
+				s := w.statusWhere(fmt.Sprintf("db-%d", i), "half synced", func(s status.Status) bool {
+					return s.Targets[0].Reason == fault.ReasonClusterUnreachable && s.Targets[1].Reason == fault.ReasonSynced
 				})
-				if s.Phase != PhaseDegraded {
+				if s.Phase != status.Degraded {
 					t.Errorf("%+v", s)
 				}
 			}
@@ -105,13 +107,13 @@ func TestAServerThatAsksToWaitIsLeftAlone(t *testing.T) {
 		w.put(names[i], map[string]any{"a": "1"})
 	}
 	w.define("first", "production/.")
-	w.status("first", ReasonValueNotFound)
+	w.status("first", fault.ReasonValueNotFound)
 	proxy.Inject(devstack.Fault{Match: isWrite, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"2"}}})
 	for _, name := range names {
 		w.define(name, "production/.")
 	}
 	// Queued is what it begins with: only the message tells that 429 was answered.
-	w.statusWhere(names[39], "put off", func(s Status) bool { return strings.Contains(s.Targets[0].Message, "asks us to wait") })
+	w.statusWhere(names[39], "put off", func(s status.Status) bool { return strings.Contains(s.Targets[0].Message, "asks us to wait") })
 	began, before := time.Now(), proxy.Requests()
 	time.Sleep(2 * time.Second)
 	n, took := proxy.Requests()-before, time.Since(began)
@@ -132,17 +134,17 @@ func TestAnAPIServerThatRestarts(t *testing.T) {
 	w.synced("db")
 
 	production.Stop()
-	w.statusWhere("db", "unreachable", func(s Status) bool { return s.Targets[0].Reason == ReasonClusterUnreachable })
+	w.statusWhere("db", "unreachable", func(s status.Status) bool { return s.Targets[0].Reason == fault.ReasonClusterUnreachable })
 	v := w.put("db", map[string]any{"a": "2"})
 	w.holds("staging/./db", map[string]string{"a": "2"})
 	w.must(production.Start(w.ctx))
 	w.holds("production/./db", map[string]string{"a": "2"})
-	w.statusWhere("db", "the new version", func(s Status) bool { return s.Phase == PhaseActive && s.Targets[0].VaultVersion == v })
+	w.statusWhere("db", "the new version", func(s status.Status) bool { return s.Phase == status.Active && s.Targets[0].VaultVersion == v })
 
 	// It comes back having lost everything: the resource versions begin anew.
 	production.Stop()
 	w.must(production.StartEmpty(w.ctx))
-	w.statusWhere("db", "NamespaceNotFound", func(s Status) bool { return s.Targets[0].Reason == ReasonNamespaceNotFound })
+	w.statusWhere("db", "NamespaceNotFound", func(s status.Status) bool { return s.Targets[0].Reason == fault.ReasonNamespaceNotFound })
 	w.must(production.CreateNamespace(w.ctx, w.namespace))
 	w.holds("production/./db", map[string]string{"a": "2"})
 	w.synced("db")
@@ -151,11 +153,11 @@ func TestAnAPIServerThatRestarts(t *testing.T) {
 
 	// Vault: sealed, stopped.
 	w.must(stack.Vault.Seal(w.ctx))
-	w.statusWhere("db", "VaultUnavailable", func(s Status) bool { return s.Targets[0].Reason == ReasonVaultUnavailable })
+	w.statusWhere("db", "VaultUnavailable", func(s status.Status) bool { return s.Targets[0].Reason == fault.ReasonVaultUnavailable })
 	w.must(stack.Vault.Unseal(w.ctx))
 	w.synced("db")
 	stack.Vault.Stop()
-	w.statusWhere("db", "VaultUnavailable", func(s Status) bool { return s.Targets[0].Reason == ReasonVaultUnavailable })
+	w.statusWhere("db", "VaultUnavailable", func(s status.Status) bool { return s.Targets[0].Reason == fault.ReasonVaultUnavailable })
 	w.must(stack.Vault.Start(w.ctx))
 	w.synced("db")
 }
@@ -179,8 +181,8 @@ func TestWhatAClusterForbidsIsSaid(t *testing.T) {
 	})
 	w.put("db", map[string]any{"a": "canary-value-1"})
 	w.define("db", "production/.")
-	s := w.status("db", ReasonForbidden)
-	if s.State != Error || !strings.Contains(s.Message, "does not let us create Secrets") || strings.Contains(s.Message, "canary") {
+	s := w.status("db", fault.ReasonForbidden)
+	if s.State != fault.Error || !strings.Contains(s.Message, "does not let us create Secrets") || strings.Contains(s.Message, "canary") {
 		t.Errorf("%+v", s)
 	}
 	// Namespaces can't be seen there; a missing one is noticed by the refusal.
@@ -222,7 +224,7 @@ func TestWhatAnAdmissionPolicyRefusesIsSaidWithoutTheValue(t *testing.T) {
 	const canary = "canary-of-admission"
 	w.put("db", map[string]any{"a": canary})
 	w.define("db", "production/.")
-	s := w.status("db", ReasonForbidden)
+	s := w.status("db", fault.ReasonForbidden)
 	if !strings.Contains(s.Message, w.name) { // which is the policy's too
 		t.Errorf("the cause is not told: %s", s.Message)
 	}
@@ -242,7 +244,7 @@ func TestAPassingRefusalOfNamespacesIsAskedAgainSoon(t *testing.T) {
 	w.put("db", map[string]any{"a": "1"})
 	late := w.name + "-late"
 	w.define("db", "production/"+late)
-	w.status("db", ReasonNamespaceNotFound)
+	w.status("db", fault.ReasonNamespaceNotFound)
 	w.must(w.stack.Cluster("production").CreateNamespace(w.ctx, late))
 	w.synced("db")
 }
@@ -261,7 +263,7 @@ func TestCredentialsAreReadAgainFromTheirFile(t *testing.T) {
 	})
 	w.put("db", map[string]any{"a": "1"})
 	w.define("db", "production/.")
-	if s := w.status("db", ReasonForbidden); s.State != Error {
+	if s := w.status("db", fault.ReasonForbidden); s.State != fault.Error {
 		t.Errorf("%+v", s)
 	}
 	copyFile(w, good, file)
@@ -292,14 +294,14 @@ func TestTwoTenantsOnOneClusterNeverTouchEachOthersSecrets(t *testing.T) {
 	a.define("db", "production/.")
 	a.synced("db")
 	b.define("db", "production/"+a.namespace)
-	s := b.status("db", ReasonTargetConflict)
+	s := b.status("db", fault.ReasonTargetConflict)
 	if strings.Contains(s.Message, a.name+" ") || strings.Contains(s.Message, "tenant "+a.name) {
 		t.Errorf("the message names the other tenant: %q", s.Message)
 	}
 	a.holds("production/./db", map[string]string{"a": "of a"})
 	// a lets go of it: the Secret is still a's.
 	a.remove("db")
-	b.status("db", ReasonNotOwned)
+	b.status("db", fault.ReasonNotOwned)
 	a.holds("production/./db", map[string]string{"a": "of a"})
 	a.delete("production/./db")
 	a.holds("production/./db", map[string]string{"a": "of b"})

@@ -11,6 +11,7 @@ import (
 	"secretsync/reconcile/kube"
 	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/meter"
+	"secretsync/reconcile/status"
 )
 
 // connection is one registered cluster: the name, and the way there. It is the
@@ -158,8 +159,8 @@ func instant(nanoseconds int64) time.Time {
 	return time.Unix(0, nanoseconds)
 }
 
-func (c *connection) status(alias definition.ClusterName) ClusterStatus {
-	s := ClusterStatus{Name: alias, Reachable: true, KubernetesVersion: c.kube.Version()}
+func (c *connection) status(alias definition.ClusterName) status.Cluster {
+	s := status.Cluster{Name: alias, Reachable: true, KubernetesVersion: c.kube.Version()}
 	if down := c.outage(); down != nil {
 		s.Reachable, s.Message = false, down.Message
 	}

@@ -17,6 +17,8 @@ import (
 	"secretsync/gitstore/gitstoretest"
 
 	"secretsync/reconcile/decide"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // opposes has somebody do something to a Secret of production a while after it
@@ -70,12 +72,12 @@ func TestAFightOverACopyIsDampedAndSaid(t *testing.T) {
 		}
 		e, _ := w.repo.Snapshot().Get(w.parse("db"))
 		switch s := w.r.Status(w.tenant(), e).Targets[0]; {
-		case s.Reason == ReasonContended && told.IsZero():
+		case s.Reason == fault.ReasonContended && told.IsZero():
 			told = time.Now()
-			if s.State != Error || !strings.Contains(s.Message, "the-opponent") {
+			if s.State != fault.Error || !strings.Contains(s.Message, "the-opponent") {
 				t.Errorf("%+v", s)
 			}
-		case s.State == Synced && !told.IsZero():
+		case s.State == fault.Synced && !told.IsZero():
 			t.Fatalf("Synced between two blows: %+v", s)
 		}
 		select {
@@ -135,7 +137,7 @@ func TestEveryKindOfFightIsContended(t *testing.T) {
 			w.define("db", "production/.")
 			w.synced("db")
 			stop := w.opposes("db", test.reaction, right, func(s *corev1.Secret) error { return test.do(w, s) })
-			if s := w.status("db", ReasonContended); s.State != Error || !strings.Contains(s.Message, test.says) {
+			if s := w.status("db", fault.ReasonContended); s.State != fault.Error || !strings.Contains(s.Message, test.says) {
 				t.Errorf("%+v", s)
 			}
 			before := w.written(registry)
@@ -168,7 +170,7 @@ func TestASecondServerIsTold(t *testing.T) {
 	b.start()
 	t.Cleanup(b.stop)
 	for name, w := range map[string]*world{"the first": a, "the second": &b} {
-		if s := w.status("db", ReasonContended); !strings.Contains(s.Message, "another server of secretsync") {
+		if s := w.status("db", fault.ReasonContended); !strings.Contains(s.Message, "another server of secretsync") {
 			t.Errorf("%s: %s", name, s.Message)
 		}
 	}
@@ -194,12 +196,12 @@ func TestAQuotaOfTheVaultMakesNoErrors(t *testing.T) {
 	t.Cleanup(func() { w.stack.Vault.Client.Logical().Delete("sys/quotas/rate-limit/" + mount) })
 	var stops []func()
 	for _, name := range names {
-		stops = append(stops, w.never(name, "an error for the quota", func(s TargetStatus) bool { return s.State == Error }))
+		stops = append(stops, w.never(name, "an error for the quota", func(s status.Target) bool { return s.State == fault.Error }))
 		w.define(name, "production/.")
 	}
 	w.synced(names...)
 	for _, name := range names {
-		stops = append(stops, w.never(name, "not Synced for the quota", func(s TargetStatus) bool { return s.State != Synced }))
+		stops = append(stops, w.never(name, "not Synced for the quota", func(s status.Target) bool { return s.State != fault.Synced }))
 	}
 	time.Sleep(4 * time.Second) // four intervals of 20 polls, of which 16 a second are too many
 	for _, stop := range stops {

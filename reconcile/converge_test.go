@@ -20,6 +20,7 @@ import (
 	"secretsync/examples/devstack"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/operation"
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
 )
 
@@ -349,15 +350,15 @@ func (c *chaos) differs(name string) string {
 		return fmt.Sprintf("%s should have the targets %v; it stands at %+v", name, d.places, targets)
 	}
 	for i, place := range d.places {
-		want := ReasonSynced
+		want := fault.ReasonSynced
 		switch {
 		case !there:
-			want = ReasonValueNotFound
+			want = fault.ReasonValueNotFound
 		case v.deleted:
-			want = ReasonValueDeleted
+			want = fault.ReasonValueDeleted
 		}
 		if c.foreign[place] != nil {
-			want = ReasonNotOwned
+			want = fault.ReasonNotOwned
 			if !there || v.deleted {
 				continue // which of the two is said depends on what was tried first
 			}
@@ -365,7 +366,7 @@ func (c *chaos) differs(name string) string {
 		if targets[i].Reason != want {
 			return fmt.Sprintf("%s should be %s at %s; it stands at %+v", name, want, place, targets[i])
 		}
-		if want != ReasonSynced {
+		if want != fault.ReasonSynced {
 			continue
 		}
 		s := c.get(place)

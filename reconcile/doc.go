@@ -44,8 +44,8 @@
 //	a copy is right    ──► package restart: workloads whose pods were started with other data
 //	a claim is let go  ──► clean-up (orphans.go): whether its copy goes, and when, packages sweep and cleanup
 //
-// A status is the same decision, made of the same things at the moment it is
-// asked for. So it says Pending as soon as a write is necessary, and never Synced
+// A status (its words: package status) is the same decision, made of the same things at
+// the moment it is asked for. So it says Pending as soon as a write is necessary, and never Synced
 // where no Secret stands.
 //
 // # The states of a place

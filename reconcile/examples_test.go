@@ -14,6 +14,8 @@ import (
 
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/definition/folder"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 const copiesPage = "../examples/copies"
@@ -80,9 +82,9 @@ func TestEachExampleOfACopyIsWhatItsPageSays(t *testing.T) {
 		}
 	}
 	w.example("paused")
-	w.statusWhere("paused", "told what is not written", func(s Status) bool {
+	w.statusWhere("paused", "told what is not written", func(s status.Status) bool {
 		x := s.Targets[0]
-		return x.Reason == ReasonSuspended && x.State == Pending && strings.Contains(x.Message, "no copy yet")
+		return x.Reason == fault.ReasonSuspended && x.State == fault.Pending && strings.Contains(x.Message, "no copy yet")
 	})
 	if w.get("production/./paused") != nil {
 		t.Error("paused: it was written")
@@ -91,7 +93,7 @@ func TestEachExampleOfACopyIsWhatItsPageSays(t *testing.T) {
 	w.label("production", w.namespace+"-later", `{"team":"`+w.namespace+`"}`)
 	w.holds("production/"+w.namespace+"-later/everywhere", map[string]string{"token": "t"})
 	w.put("production/web-tls", map[string]any{"certificate": certificate, "private_key": otherKey})
-	w.status("web-tls", ReasonInvalidKey)
+	w.status("web-tls", fault.ReasonInvalidKey)
 	if s := w.get("production/./web-tls"); string(s.Data["tls.key"]) != key {
 		t.Error("web-tls: half of another pair was written")
 	}

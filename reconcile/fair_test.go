@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"secretsync/examples/devstack"
+	"secretsync/reconcile/status"
 )
 
 func TestOneTenantsSlowWritesTakeNoOthersLane(t *testing.T) {
@@ -38,7 +39,7 @@ func TestOneTenantsSlowWritesTakeNoOthersLane(t *testing.T) {
 	slow.start()
 	quick.r = slow.r
 	// All lanes are taken by the slow one when the quick one comes.
-	slow.statusWhere("db-0", "a first copy", func(Status) bool { return proxy.Requests() > DefaultClusterWrites })
+	slow.statusWhere("db-0", "a first copy", func(status.Status) bool { return proxy.Requests() > DefaultClusterWrites })
 	quick.push(definitions(quick, few))
 	var names []string
 	for i := range count {
@@ -49,7 +50,7 @@ func TestOneTenantsSlowWritesTakeNoOthersLane(t *testing.T) {
 	// machine as well the slow one is far from done.
 	done := func() (n int) {
 		for _, name := range names {
-			if e, ok := slow.repo.Snapshot().Get(slow.parse(name)); ok && slow.r.Status(slow.tenant(), e).Phase == PhaseActive {
+			if e, ok := slow.repo.Snapshot().Get(slow.parse(name)); ok && slow.r.Status(slow.tenant(), e).Phase == status.Active {
 				n++
 			}
 		}
@@ -58,5 +59,5 @@ func TestOneTenantsSlowWritesTakeNoOthersLane(t *testing.T) {
 	if n := done(); n > count*2/3 {
 		t.Errorf("the quick tenant waited until %d of the slow one's %d copies were written", n, count)
 	}
-	slow.statusWhere("db-0", "one of the slow tenant's copies", func(Status) bool { return done() > 0 })
+	slow.statusWhere("db-0", "one of the slow tenant's copies", func(status.Status) bool { return done() > 0 })
 }

@@ -9,8 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/restart"
+	"secretsync/reconcile/status"
 )
 
 // becomesNewer has a copy be as a newer version of us would have written it.
@@ -26,7 +28,7 @@ func TestWhatANewerVersionWroteIsLeftAsItIs(t *testing.T) {
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "db")})
 	w.live("db", "db")
 	stands := w.becomesNewer("production/./db")
-	s := w.status("db", ReasonNewerFormat)
+	s := w.status("db", fault.ReasonNewerFormat)
 	for _, word := range []string{"format 2", "format 1 at most", "newer version", copies.AnnotationFormat + "-", w.namespace + "/db"} {
 		if !strings.Contains(s.Message, word) {
 			t.Errorf("%q is not in %q", word, s.Message)
@@ -46,14 +48,14 @@ func TestWhatANewerVersionWroteIsLeftAsItIs(t *testing.T) {
 	// Neither a new value, nor a hand at it, nor a restart has it written.
 	w.put("db", map[string]any{"a": "2"})
 	w.r.SyncNow(w.tenant(), w.parse("db"))
-	w.statusWhere("db", "read again", func(s Status) bool {
+	w.statusWhere("db", "read again", func(s status.Status) bool {
 		state := w.r.tenant(w.tenant()).definitions[w.parse("db")].targets[0].origin.source.State()
-		return state.Version.Number == 2 && !state.Asked && s.Targets[0].Reason == ReasonNewerFormat
+		return state.Version.Number == 2 && !state.Asked && s.Targets[0].Reason == fault.ReasonNewerFormat
 	})
 	same("a new value")
 	stands = w.edit("production/./db", func(s *corev1.Secret) { s.Data["a"] = []byte("edited") })
 	w.restart(func() error { return nil })
-	w.status("db", ReasonNewerFormat)
+	w.status("db", fault.ReasonNewerFormat)
 	same("a restart")
 
 	// It is no orphan, and is not deleted though all that it says would have it go.
@@ -66,7 +68,7 @@ func TestWhatANewerVersionWroteIsLeftAsItIs(t *testing.T) {
 
 	// Without the annotation it is ours again.
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", deletes, "db")})
-	w.status("db", ReasonNewerFormat)
+	w.status("db", fault.ReasonNewerFormat)
 	w.edit("production/./db", func(s *corev1.Secret) { delete(s.Annotations, copies.AnnotationFormat) })
 	w.holds("production/./db", map[string]string{"a": "2"})
 	w.synced("db")
@@ -79,7 +81,7 @@ func TestASecretOfANewerFormatThatNobodyWatchesIsLookedAtAgain(t *testing.T) {
 	w.put("db", map[string]any{"a": "1"})
 	w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "db", Annotations: map[string]string{copies.AnnotationFormat: "2", copies.AnnotationAdopt: w.name + "/db"}}})
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", "", "db")})
-	w.status("db", ReasonNewerFormat)
+	w.status("db", fault.ReasonNewerFormat)
 	w.edit("production/./db", func(s *corev1.Secret) { delete(s.Annotations, copies.AnnotationFormat) })
 	w.holds("production/./db", map[string]string{"a": "1"})
 	w.synced("db")
@@ -100,9 +102,9 @@ func TestAWorkloadThatANewerVersionMarkedIsNotRestarted(t *testing.T) {
 
 	w.put("db", map[string]any{"a": "2"})
 	w.holds("production/./db", map[string]string{"a": "2"})
-	s := w.statusWhere("db", "a restart that is refused", func(s Status) bool {
+	s := w.statusWhere("db", "a restart that is refused", func(s status.Status) bool {
 		r := s.Targets[0].Restarts
-		return s.Phase == PhaseActive && len(r) == 1 && r[0].State == restart.Failed
+		return s.Phase == status.Active && len(r) == 1 && r[0].State == restart.Failed
 	})
 	if message := s.Targets[0].Restarts[0].Message; !strings.Contains(message, "format 2") {
 		t.Errorf("the status says %q", message)

@@ -8,6 +8,7 @@ import (
 
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/plan"
+	"secretsync/reconcile/status"
 	"secretsync/reconcile/vault"
 	"secretsync/reconcile/vault/access"
 )
@@ -66,7 +67,7 @@ func TestAnUrgentDefinitionIsPolledAtItsIntervalAndToldWhereItAsksForLessThanIsA
 	w.put("urgent", map[string]any{"a": "2"})
 	w.holds("production/./urgent", map[string]string{"a": "2"})
 	w.holds("production/./calm", map[string]string{"a": "1"})
-	if s := w.statusWhere("urgent", "synced", func(s Status) bool { return s.Ready.Status }); len(s.Warnings) != 0 {
+	if s := w.statusWhere("urgent", "synced", func(s status.Status) bool { return s.Ready.Status }); len(s.Warnings) != 0 {
 		t.Errorf("warned of %q", s.Warnings)
 	}
 
@@ -78,7 +79,7 @@ func TestAnUrgentDefinitionIsPolledAtItsIntervalAndToldWhereItAsksForLessThanIsA
 	if len(p.Problems) != 1 || p.Problems[0].Message != says || p.Problems[0].Level != plan.Warning {
 		t.Errorf("a plan tells of %+v", p.Problems)
 	}
-	s := w.statusWhere("urgent", "told", func(s Status) bool { return strings.Contains(s.Ready.Message, says) })
+	s := w.statusWhere("urgent", "told", func(s status.Status) bool { return strings.Contains(s.Ready.Message, says) })
 	if !slices.Equal(s.Warnings, []string{says}) || !s.Ready.Status {
 		t.Errorf("%+v", s)
 	}

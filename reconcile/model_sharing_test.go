@@ -3,20 +3,22 @@ package reconcile
 import (
 	"maps"
 	"slices"
+
+	"secretsync/reconcile/fault"
 )
 
 // What the model says of Secrets that are shared.
 
 // share makes a definition's share of a Secret what it should be, and returns the reasons
 // one of which its status may tell then.
-func (m *model) share(at spot, s *spec) []Reason {
+func (m *model) share(at spot, s *spec) []fault.Reason {
 	if because := m.ready(at, s); because != nil {
 		return because
 	}
 	c := m.stands[at]
 	shared := c != nil && c.whole == "" && len(c.records) > 0
 	if m.wholes[at] != "" && !shared || c != nil && c.whole != "" && c.whole != s.name {
-		return []Reason{ReasonTargetConflict}
+		return []fault.Reason{fault.ReasonTargetConflict}
 	}
 	kind, data, faults := m.copyOf(s)
 	asked := s.marks()
@@ -54,7 +56,7 @@ func (m *model) share(at spot, s *spec) []Reason {
 			m.leave(at, s.name)
 			m.moved = true
 		}
-		return append(faults, ReasonKeyConflict) // nobody tells of somebody's Secret before a share is tried
+		return append(faults, fault.ReasonKeyConflict) // nobody tells of somebody's Secret before a share is tried
 	case len(faults) > 0:
 		return faults
 	case c == nil:
@@ -64,9 +66,9 @@ func (m *model) share(at spot, s *spec) []Reason {
 	maps.Copy(may, kept)
 	m.write(c, s.name, &stamped{version: m.values[s.path].version, deletes: s.policy == "Delete", wrote: may}, false)
 	if taken > 0 {
-		return []Reason{ReasonKeyConflict}
+		return []fault.Reason{fault.ReasonKeyConflict}
 	}
-	return []Reason{ReasonSynced}
+	return []fault.Reason{fault.ReasonSynced}
 }
 
 // passing are the keys of a record that stand as they were written, that its definition asks

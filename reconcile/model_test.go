@@ -3,6 +3,8 @@ package reconcile
 import (
 	"maps"
 	"slices"
+
+	"secretsync/reconcile/fault"
 )
 
 // model says what each Secret and each status of one tenant must be, by the rules
@@ -106,22 +108,22 @@ type stamped struct {
 
 // settle does what is to be done, and returns for each definition the reasons one of
 // which the status of each of its targets may tell then.
-func (m *model) settle() map[string]map[spot][]Reason {
+func (m *model) settle() map[string]map[spot][]fault.Reason {
 	claims := m.claim()
-	want := make(map[string]map[spot][]Reason)
+	want := make(map[string]map[spot][]fault.Reason)
 	for again := true; again; again = m.moved { // what one lets go of another may have
 		m.moved = false
 		for _, name := range slices.Sorted(maps.Keys(m.definition)) {
 			s := m.definition[name]
-			want[name] = make(map[spot][]Reason)
+			want[name] = make(map[spot][]fault.Reason)
 			for at, refused := range claims[name] {
 				switch {
 				case refused != "":
-					want[name][at] = []Reason{refused}
+					want[name][at] = []fault.Reason{refused}
 				case s.mode == "Merge":
 					want[name][at] = m.share(at, s)
 				case m.wholes[at] != name:
-					want[name][at] = []Reason{ReasonTargetConflict}
+					want[name][at] = []fault.Reason{fault.ReasonTargetConflict}
 				default:
 					want[name][at] = m.fill(at, s)
 				}
@@ -134,8 +136,8 @@ func (m *model) settle() map[string]map[spot][]Reason {
 
 // claim works out who claims what, and returns for each definition the places that it
 // asks for, with why one is refused.
-func (m *model) claim() map[string]map[spot]Reason {
-	claims, wholes := make(map[string]map[spot]Reason), make(map[spot][]string)
+func (m *model) claim() map[string]map[spot]fault.Reason {
+	claims, wholes := make(map[string]map[spot]fault.Reason), make(map[spot][]string)
 	m.wholes, m.sharers, m.meant = make(map[spot]string), make(map[spot][]string), make(map[string]bool)
 	for _, name := range slices.Sorted(maps.Keys(m.definition)) {
 		s := m.definition[name]
@@ -161,8 +163,8 @@ func (m *model) claim() map[string]map[spot]Reason {
 }
 
 // claims are the places that a definition asks for, with why one is refused.
-func (m *model) claims(s *spec) map[spot]Reason {
-	claims := make(map[spot]Reason)
+func (m *model) claims(s *spec) map[spot]fault.Reason {
+	claims := make(map[spot]fault.Reason)
 	secret := func(w wish) string {
 		if w.secret == "" {
 			return s.name
@@ -176,9 +178,9 @@ func (m *model) claims(s *spec) map[spot]Reason {
 		at := spot{w.cluster, w.namespace, secret(w)}
 		switch {
 		case w.cluster == "nowhere":
-			claims[at] = ReasonClusterNotFound
+			claims[at] = fault.ReasonClusterNotFound
 		case !slices.Contains(m.granted, w.namespace):
-			claims[at] = ReasonNamespaceNotAllowed
+			claims[at] = fault.ReasonNamespaceNotAllowed
 		default:
 			claims[at] = ""
 		}
@@ -209,12 +211,12 @@ func (w *wish) matches(labels map[string]string) bool {
 }
 
 // ready says what keeps anything from being done for a definition at a place.
-func (m *model) ready(at spot, s *spec) []Reason {
+func (m *model) ready(at spot, s *spec) []fault.Reason {
 	if m.suspended || s.suspended() {
-		return []Reason{ReasonSuspended}
+		return []fault.Reason{fault.ReasonSuspended}
 	}
 	if _, exists := m.namespaces[at.cluster+"/"+at.namespace]; !exists {
-		return []Reason{ReasonNamespaceNotFound}
+		return []fault.Reason{fault.ReasonNamespaceNotFound}
 	}
 	return nil
 }
@@ -223,7 +225,7 @@ func (s *spec) suspended() bool { return s.suspend != nil && *s.suspend }
 
 // fill makes a Secret the copy of a definition that has it as a whole, and returns the
 // reasons one of which its status may tell then.
-func (m *model) fill(at spot, s *spec) []Reason {
+func (m *model) fill(at spot, s *spec) []fault.Reason {
 	if because := m.ready(at, s); because != nil {
 		return because
 	}
@@ -232,11 +234,11 @@ func (m *model) fill(at spot, s *spec) []Reason {
 	switch {
 	case c == nil, c.whole != "":
 	case len(c.records) > 0 && !c.isAlone(s.name):
-		return []Reason{ReasonTargetConflict}
+		return []fault.Reason{fault.ReasonTargetConflict}
 	case len(c.records) == 0 && !slices.Contains(c.adopt, s.name):
-		return append(faults, ReasonNotOwned) // of which nobody tells before a copy is tried
+		return append(faults, fault.ReasonNotOwned) // of which nobody tells before a copy is tried
 	case c.kind != kind:
-		return append(faults, ReasonTypeMismatch)
+		return append(faults, fault.ReasonTypeMismatch)
 	}
 	if len(faults) > 0 {
 		return faults
@@ -251,7 +253,7 @@ func (m *model) fill(at spot, s *spec) []Reason {
 	}
 	c.kind = kind
 	m.write(c, s.name, next, true)
-	return []Reason{ReasonSynced}
+	return []fault.Reason{fault.ReasonSynced}
 }
 
 // isAlone reports whether all that is in a Secret is a definition's share, as it wrote it.

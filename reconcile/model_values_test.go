@@ -10,22 +10,24 @@ import (
 	"strconv"
 	"strings"
 
+	"secretsync/reconcile/fault"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
 // What the model makes of values.
 
 // copyOf makes the data of a copy, or says why there is none.
-func (m *model) copyOf(s *spec) (kind string, data map[string]string, faults []Reason) {
+func (m *model) copyOf(s *spec) (kind string, data map[string]string, faults []fault.Reason) {
 	if kind = s.kind; kind == "" {
 		kind = "Opaque"
 	}
 	for _, path := range s.paths() {
 		switch v := m.values[path]; {
 		case v == nil:
-			faults = append(faults, ReasonValueNotFound)
+			faults = append(faults, fault.ReasonValueNotFound)
 		case v.deleted:
-			faults = append(faults, ReasonValueDeleted)
+			faults = append(faults, fault.ReasonValueDeleted)
 		}
 	}
 	if len(faults) > 0 {
@@ -35,7 +37,7 @@ func (m *model) copyOf(s *spec) (kind string, data map[string]string, faults []R
 	if s.data == nil {
 		for key, v := range m.values[s.path].data {
 			if data[key] = textOf(v); strings.ContainsAny(key, " !") {
-				return kind, nil, []Reason{ReasonInvalidKey}
+				return kind, nil, []fault.Reason{fault.ReasonInvalidKey}
 			}
 		}
 	}
@@ -56,7 +58,7 @@ func (m *model) copyOf(s *spec) (kind string, data map[string]string, faults []R
 		return kind, data, nil // what the type needs is for whose Secret it is
 	}
 	if data = m.fit(kind, data); data == nil {
-		return kind, nil, []Reason{ReasonInvalidKey}
+		return kind, nil, []fault.Reason{fault.ReasonInvalidKey}
 	}
 	return kind, data, nil
 }
@@ -71,7 +73,7 @@ func (s *spec) paths() []string {
 	return paths
 }
 
-func (from *source) text(value map[string]any) (string, Reason) {
+func (from *source) text(value map[string]any) (string, fault.Reason) {
 	if from.template != nil {
 		var out strings.Builder
 		for _, p := range from.template {
@@ -83,7 +85,7 @@ func (from *source) text(value map[string]any) (string, Reason) {
 			case p.function == "get" && (!there || text == ""):
 				text = "none"
 			case !there:
-				return "", ReasonTemplateFailed
+				return "", fault.ReasonTemplateFailed
 			case p.function == "urlquery":
 				text = url.QueryEscape(text)
 			case p.function == "b64enc":
@@ -97,29 +99,29 @@ func (from *source) text(value map[string]any) (string, Reason) {
 	}
 	v, there := value[from.key]
 	if !there {
-		return "", ReasonKeyNotFound
+		return "", fault.ReasonKeyNotFound
 	}
 	if from.field != "" {
 		if text, ok := v.(string); ok {
 			decoder := json.NewDecoder(strings.NewReader(text))
 			if decoder.UseNumber(); decoder.Decode(&v) != nil {
-				return "", ReasonKeyNotFound
+				return "", fault.ReasonKeyNotFound
 			}
 		}
 		for name := range strings.SplitSeq(from.field, ".") {
 			switch at := v.(type) {
 			case map[string]any:
 				if v, there = at[name]; !there {
-					return "", ReasonKeyNotFound
+					return "", fault.ReasonKeyNotFound
 				}
 			case []any:
 				i, err := strconv.Atoi(name)
 				if err != nil || i < 0 || i >= len(at) {
-					return "", ReasonKeyNotFound
+					return "", fault.ReasonKeyNotFound
 				}
 				v = at[i]
 			default:
-				return "", ReasonKeyNotFound
+				return "", fault.ReasonKeyNotFound
 			}
 		}
 	}
@@ -138,7 +140,7 @@ func (from *source) text(value map[string]any) (string, Reason) {
 		out, err = hex.DecodeString(text)
 	}
 	if err != nil {
-		return "", ReasonInvalidKey
+		return "", fault.ReasonInvalidKey
 	}
 	return string(out), ""
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"secretsync/gitstore/catalog"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // A commit is live where the status says Synced and names it as observed.
@@ -14,10 +16,10 @@ func TestAStatusNamesTheRevisionThatItWasJudgedBy(t *testing.T) {
 		e, _ := w.repo.Snapshot().Get(w.parse("db"))
 		return e.Revision
 	}
-	live := func(what string, want catalog.Revision) (s Status) {
-		return w.statusWhere("db", what, func(s Status) bool {
+	live := func(what string, want catalog.Revision) (s status.Status) {
+		return w.statusWhere("db", what, func(s status.Status) bool {
 			for _, target := range s.Targets {
-				if target.Observed != want || target.State != Synced {
+				if target.Observed != want || target.State != fault.Synced {
 					return false
 				}
 			}
@@ -34,13 +36,13 @@ func TestAStatusNamesTheRevisionThatItWasJudgedBy(t *testing.T) {
 		t.Errorf("the first copy came from %s; it was not written again, and %s is right", s.Targets[0].Commit, first)
 	}
 	w.patch("db", "production/.", "nowhere/.")
-	w.statusWhere("db", "a target in no cluster to be judged by the third commit", func(s Status) bool {
-		return len(s.Targets) == 2 && s.Targets[1].Reason == ReasonClusterNotFound && s.Targets[1].Observed == revision() && s.Targets[0].Observed == revision()
+	w.statusWhere("db", "a target in no cluster to be judged by the third commit", func(s status.Status) bool {
+		return len(s.Targets) == 2 && s.Targets[1].Reason == fault.ReasonClusterNotFound && s.Targets[1].Observed == revision() && s.Targets[0].Observed == revision()
 	})
 	third := revision()
 	broken := "name: db\nsecretPath: [\n"
 	w.push(map[string]*string{"secrets/db.yaml": &broken})
-	w.statusWhere("db", "the file to be invalid", func(s Status) bool {
-		return s.Ready.Reason == ReasonInvalidDefinition && s.Targets[0].State == Synced && s.Targets[0].Observed == third && revision() != third
+	w.statusWhere("db", "the file to be invalid", func(s status.Status) bool {
+		return s.Ready.Reason == fault.ReasonInvalidDefinition && s.Targets[0].State == fault.Synced && s.Targets[0].Observed == third && revision() != third
 	})
 }

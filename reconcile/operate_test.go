@@ -21,6 +21,8 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // Not parallel: it counts goroutines.
@@ -60,22 +62,22 @@ func TestWaitAnswersAsSoonAsThePhaseIsReached(t *testing.T) {
 	w.define("db", "production/.")
 	ctx, cancel := context.WithTimeout(w.ctx, 300*time.Millisecond)
 	defer cancel()
-	_, s, err := w.r.Wait(ctx, w.tenant(), w.parse("db"), PhaseActive)
-	if err != nil || s.Phase != PhasePending {
+	_, s, err := w.r.Wait(ctx, w.tenant(), w.parse("db"), status.Active)
+	if err != nil || s.Phase != status.Pending {
 		t.Fatalf("%+v, %v", s, err)
 	}
-	answered := make(chan Status, 1)
+	answered := make(chan status.Status, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(w.ctx, deadline)
 		defer cancel()
-		_, s, _ := w.r.Wait(ctx, w.tenant(), w.parse("db"), PhaseActive)
+		_, s, _ := w.r.Wait(ctx, w.tenant(), w.parse("db"), status.Active)
 		answered <- s
 	}()
 	w.put("db", map[string]any{"a": "1"})
-	if s := <-answered; s.Phase != PhaseActive {
+	if s := <-answered; s.Phase != status.Active {
 		t.Fatalf("%+v", s)
 	}
-	if _, _, err := w.r.Wait(w.ctx, w.tenant(), w.parse("none"), PhaseActive); !errors.Is(err, gitstore.ErrNotFound) {
+	if _, _, err := w.r.Wait(w.ctx, w.tenant(), w.parse("none"), status.Active); !errors.Is(err, gitstore.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 }
@@ -95,7 +97,7 @@ func TestOrphansAreListedAndRemovedOnlyAsListed(t *testing.T) {
 	for _, name := range []string{"left", "edited", "claimed"} {
 		w.remove(name)
 	}
-	w.statusWhere("kept", "orphans", func(Status) bool {
+	w.statusWhere("kept", "orphans", func(status.Status) bool {
 		orphans, err := w.r.Orphans(w.ctx, w.tenant())
 		return err == nil && len(orphans) == 3
 	})
@@ -115,9 +117,9 @@ func TestOrphansAreListedAndRemovedOnlyAsListed(t *testing.T) {
 		t.Errorf("one that changed: %v", err)
 	}
 	w.define("claimed", "production/.")
-	w.statusWhere("claimed", "Active in the newest commit", func(s Status) bool {
+	w.statusWhere("claimed", "Active in the newest commit", func(s status.Status) bool {
 		_, err := w.r.Orphans(w.ctx, w.tenant())
-		return s.Phase == PhaseActive && err == nil
+		return s.Phase == status.Active && err == nil
 	})
 	if err := w.r.RemoveOrphan(w.ctx, w.tenant(), byName["claimed"]); !errors.Is(err, gitstore.ErrConflict) {
 		t.Errorf("one that is claimed again: %v", err)
@@ -161,7 +163,7 @@ func TestALostRepositoryMakesNoOrphans(t *testing.T) {
 		})
 	}
 	w.synced("db")
-	w.statusWhere("db", "that there are no orphans", func(Status) bool {
+	w.statusWhere("db", "that there are no orphans", func(status.Status) bool {
 		orphans, err := w.r.Orphans(w.ctx, w.tenant())
 		return err == nil && len(orphans) == 0
 	})
@@ -192,7 +194,7 @@ func TestReconfigureDisturbsOnlyWhatChanged(t *testing.T) {
 	}
 
 	// A cluster is registered for the first, under the name its target has.
-	a.statusWhere("more", "ClusterNotFound", func(s Status) bool { return s.Targets[1].Reason == ReasonClusterNotFound })
+	a.statusWhere("more", "ClusterNotFound", func(s status.Status) bool { return s.Targets[1].Reason == fault.ReasonClusterNotFound })
 	cfg.Clusters = append(cfg.Clusters[:len(cfg.Clusters):len(cfg.Clusters)], Cluster{Name: "spare", Kubeconfig: cfg.Clusters[0].Kubeconfig})
 	first := cfg.Tenants[0]
 	first.Clusters = map[definition.ClusterName]Grant{a.cluster("spare"): {Cluster: "spare", Namespaces: []string{"*"}}}
@@ -218,7 +220,7 @@ func TestReconfigureDisturbsOnlyWhatChanged(t *testing.T) {
 	b.put("db", map[string]any{"a": "2"})
 	b.delete("production/./db")
 	v := a.put("db", map[string]any{"a": "2"})
-	a.statusWhere("db", "the next version", func(s Status) bool { return s.Phase == PhaseActive && s.Targets[0].VaultVersion == v })
+	a.statusWhere("db", "the next version", func(s status.Status) bool { return s.Phase == status.Active && s.Targets[0].VaultVersion == v })
 	if b.get("production/./db") != nil {
 		t.Error("it was synced for a tenant that left")
 	}
@@ -262,7 +264,7 @@ func TestNoValueIsSaidAnywhere(t *testing.T) {
 	w.define("db", "production/.")
 	w.define("bad", "production/.")
 	w.synced("db")
-	bad := w.status("bad", ReasonInvalidKey)
+	bad := w.status("bad", fault.ReasonInvalidKey)
 	w.edit("production/./db", func(s *corev1.Secret) { s.Data["password"] = []byte(canary + "-edited") })
 	w.holds("production/./db", map[string]string{"password": canary})
 	w.put("db", map[string]any{"password": canary + "2"})
@@ -295,7 +297,7 @@ func TestUsersOfTheClusterAreToldByEvents(t *testing.T) {
 	secret := func(name string) {
 		w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, StringData: map[string]string{"a": "theirs"}})
 	}
-	want := map[string]Reason{"foreign": ReasonNotOwned, "shared": ReasonKeyConflict, "keyless": ReasonKeyNotFound, "failing": ReasonTemplateFailed}
+	want := map[string]fault.Reason{"foreign": fault.ReasonNotOwned, "shared": fault.ReasonKeyConflict, "keyless": fault.ReasonKeyNotFound, "failing": fault.ReasonTemplateFailed}
 	secret("foreign")
 	secret("shared")
 	events, err := w.stack.Cluster("production").Admin.CoreV1().Events(w.namespace).Watch(w.ctx, metav1.ListOptions{ResourceVersion: "0"})
@@ -389,5 +391,5 @@ func TestAFloodOfOneTenantAndAnothersWorkBothEnd(t *testing.T) {
 	// In which order they come the tests of the queue say: here, who is written
 	// first depends on how fast the API server answers whom.
 	other.synced("db")
-	flood.statusWhere(fmt.Sprintf("db-%d", count-1), "an end", func(s Status) bool { return s.Targets[0].Reason != ReasonQueued })
+	flood.statusWhere(fmt.Sprintf("db-%d", count-1), "an end", func(s status.Status) bool { return s.Targets[0].Reason != fault.ReasonQueued })
 }

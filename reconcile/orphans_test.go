@@ -16,7 +16,9 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/status"
 )
 
 // alias grants a tenant a cluster by one more name, which is registered by one
@@ -161,8 +163,8 @@ func TestOneClusterByTwoNamesIsOne(t *testing.T) {
 	w.synced("db")
 	w.put("two", map[string]any{"a": "1"})
 	w.define("two", "production/.", "twin/.")
-	s := w.statusWhere("two", "a conflict", func(s Status) bool {
-		return s.Targets[0].Reason == ReasonSynced && s.Targets[1].Reason == ReasonTargetConflict
+	s := w.statusWhere("two", "a conflict", func(s status.Status) bool {
+		return s.Targets[0].Reason == fault.ReasonSynced && s.Targets[1].Reason == fault.ReasonTargetConflict
 	})
 	if m := s.Targets[1].Message; !strings.Contains(m, "by the name of cluster production") {
 		t.Errorf("%q", m)
@@ -173,7 +175,7 @@ func TestOneClusterByTwoNamesIsOne(t *testing.T) {
 	}
 	// Each orphan is there once, and deleted once.
 	w.remove("db")
-	w.statusWhere("two", "an orphan", func(Status) bool { orphans := w.orphans(); return len(orphans) == 1 })
+	w.statusWhere("two", "an orphan", func(status.Status) bool { orphans := w.orphans(); return len(orphans) == 1 })
 	if removed := w.cleanUp(); len(removed) != 1 {
 		t.Errorf("deleted: %v", removed)
 	}
@@ -198,7 +200,7 @@ func TestTwoTenantsByTwoNamesOfOneClusterDontFight(t *testing.T) {
 	a.define("db", "production/.")
 	a.synced("db")
 	b.define("db", "elsewhere/"+a.namespace)
-	b.status("db", ReasonTargetConflict)
+	b.status("db", fault.ReasonTargetConflict)
 	a.synced("db")
 	a.holds("production/./db", map[string]string{"a": "of a"})
 }
@@ -216,14 +218,14 @@ func TestAnAliasThatIsRenamedMakesNoOrphans(t *testing.T) {
 		w.cluster("twin"): {Cluster: "twin-twin", Namespaces: []string{w.name + "*"}},
 	}
 	w.must(w.r.Reconfigure(cfg))
-	w.status("db", ReasonClusterNotFound)
+	w.status("db", fault.ReasonClusterNotFound)
 	if orphans := w.orphans(); len(orphans) != 0 {
 		t.Errorf("%+v", orphans)
 	}
 	// A grant that is taken away by one name, and stands by another.
 	cfg.Tenants[0].Clusters[w.cluster("production")] = Grant{Cluster: "production", Namespaces: []string{"other"}}
 	w.must(w.r.Reconfigure(cfg))
-	w.status("db", ReasonNamespaceNotAllowed)
+	w.status("db", fault.ReasonNamespaceNotAllowed)
 	if orphans := w.orphans(); len(orphans) != 0 {
 		t.Errorf("%+v", orphans)
 	}
@@ -253,7 +255,7 @@ func TestWhatPeopleMadeOfACopyIsNeverDeleted(t *testing.T) {
 	w.create("production", copied(w.namespace, "renamed", nil))
 	w.create("production", copied(w.namespace+"-2", "unhashed", func(s *corev1.Secret) { delete(s.Annotations, copies.AnnotationHash) }))
 	w.create("staging", copied(w.namespace, "db", nil))
-	w.statusWhere("db", "five listed", func(Status) bool { return len(w.orphans()) == 5 })
+	w.statusWhere("db", "five listed", func(status.Status) bool { return len(w.orphans()) == 5 })
 	for _, o := range w.orphans() {
 		if o.Doubt == "" {
 			t.Errorf("it is taken for ours: %+v", o)
@@ -384,22 +386,22 @@ func TestWhatADefinitionHasOfASecretIsNoOrphanWhileItsModeChanges(t *testing.T) 
 	}
 	for name, c := range map[string]struct {
 		before, after func(w *world) *string
-		reason        Reason
+		reason        fault.Reason
 	}{
 		"to share it, by a key that is missing": {
 			func(w *world) *string { return w.yaml("db", "", "app") },
-			func(w *world) *string { return w.merging("db", "", "missing") }, ReasonKeyNotFound,
+			func(w *world) *string { return w.merging("db", "", "missing") }, fault.ReasonKeyNotFound,
 		},
 		"the same, in a namespace that it selects": {
-			func(w *world) *string { return w.yaml("db", "", "app") }, selects, ReasonKeyNotFound,
+			func(w *world) *string { return w.yaml("db", "", "app") }, selects, fault.ReasonKeyNotFound,
 		},
 		"to share it, suspended": {
 			func(w *world) *string { return w.yaml("db", "", "app") },
-			func(w *world) *string { return w.merging("db", "suspend: true\n", "a") }, ReasonSuspended,
+			func(w *world) *string { return w.merging("db", "suspend: true\n", "a") }, fault.ReasonSuspended,
 		},
 		"to fill it, suspended": {
 			func(w *world) *string { return w.merging("db", "", "a") },
-			func(w *world) *string { return w.yaml("db", "suspend: true\n", "app") }, ReasonSuspended,
+			func(w *world) *string { return w.yaml("db", "suspend: true\n", "app") }, fault.ReasonSuspended,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 
 	"secretsync/examples/devstack/testlog"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // Two replicas may believe for a moment that they hold one tenant, and both work for it. None of their writes is blind, so each
@@ -36,7 +38,7 @@ func TestTwoReconcilersOnOnePlaceWriteEachChangeOnce(t *testing.T) {
 	var stops []func()
 	for _, w := range []*world{a, &b} {
 		for _, name := range names[:2] {
-			stops = append(stops, w.never(name, "a fight", func(s TargetStatus) bool { return s.Reason == ReasonContended }))
+			stops = append(stops, w.never(name, "a fight", func(s status.Target) bool { return s.Reason == fault.ReasonContended }))
 		}
 	}
 	for edition := range editions {

@@ -215,11 +215,11 @@ func (t *tenant) standingOf(ctx context.Context, c *connection, step *plan.Step,
 		in.Record.Looked(copied, now)
 	}
 	standing := plan.Standing{Fault: decide.Next(&in).Fault}
-	if f := standing.Fault; f != nil && f.Reason == ReasonQueued {
+	if f := standing.Fault; f != nil && f.Reason == fault.ReasonQueued {
 		standing.Fault = nil
 	}
 	if standing.Fault == nil && t.suspended.Load() {
-		standing.Fault = fault.New(Pending, ReasonSuspended, "tenant %s is suspended by the operator's configuration, so nothing is written", t.name)
+		standing.Fault = fault.New(fault.Pending, fault.ReasonSuspended, "tenant %s is suspended by the operator's configuration, so nothing is written", t.name)
 	}
 	if copied != nil && copied.Owner.Tenant == in.Owner.Tenant {
 		standing.Definition, standing.Path, standing.Version = copied.Name, copied.Path, copied.Version
@@ -250,7 +250,7 @@ func (t prospect) Value(ctx context.Context, path string, keys bool) (v plan.Val
 			return plan.Value{Version: state.Version.Number, Fault: state.Fault}, nil, true
 		}
 		if down := t.broker.Outage(); down != nil && !state.Known {
-			return plan.Value{Fault: &down.Fault}, nil, down.Reason != ReasonQueued // which is that of a login under way
+			return plan.Value{Fault: &down.Fault}, nil, down.Reason != fault.ReasonQueued // which is that of a login under way
 		}
 		if state.Known && !keys {
 			return plan.Value{Version: state.Version.Number}, nil, true
@@ -294,7 +294,7 @@ func (t *tenant) learn(ctx context.Context, of definition.Set) (end func()) {
 		for {
 			changed := t.changes.wait()
 			_, unknown := c.kube.Select(none)
-			if unknown == nil || unknown.Reason != ReasonQueued || c.outage() != nil || ctx.Err() != nil {
+			if unknown == nil || unknown.Reason != fault.ReasonQueued || c.outage() != nil || ctx.Err() != nil {
 				break
 			}
 			select {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"secretsync/reconcile/fault"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	applyv1 "k8s.io/client-go/applyconfigurations/core/v1"
@@ -102,7 +104,7 @@ func (at spot) place() string { return at.cluster + "/" + at.namespace + "/" + a
 // meddle has somebody edit or delete a copy that is right.
 func (p *property) meddle() {
 	at, ok := p.anySpot(func(at spot, c *secret) bool {
-		return c.whole != "" && slices.Equal(p.want[c.whole][at], []Reason{ReasonSynced})
+		return c.whole != "" && slices.Equal(p.want[c.whole][at], []fault.Reason{fault.ReasonSynced})
 	})
 	if !ok || !p.once(at) {
 		return

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"secretsync/gitstore/definition/folder"
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/plan"
 )
 
@@ -32,7 +33,7 @@ type outlook struct {
 func (p *property) outlooks() map[spot]outlook {
 	all := make(map[spot]outlook)
 	for at, name := range p.should.wholes {
-		all[at] = outlook{right: slices.Equal(p.want[name][at], []Reason{ReasonSynced}), mixed: len(p.should.sharers[at]) > 0}
+		all[at] = outlook{right: slices.Equal(p.want[name][at], []fault.Reason{fault.ReasonSynced}), mixed: len(p.should.sharers[at]) > 0}
 	}
 	for at, names := range p.should.sharers {
 		o, whole := all[at]
@@ -42,7 +43,7 @@ func (p *property) outlooks() map[spot]outlook {
 		o.shared = len(names) > 1
 		for _, name := range names {
 			for _, reason := range p.want[name][at] {
-				o.right = o.right && (reason == ReasonSynced || reason == ReasonKeyConflict)
+				o.right = o.right && (reason == fault.ReasonSynced || reason == fault.ReasonKeyConflict)
 			}
 		}
 		all[at] = o
@@ -85,7 +86,7 @@ func (p *property) plan(name, text string) foresight {
 // writes reports whether one of the steps says that a Secret is written.
 func (f *foresight) writes(at spot, shared bool) bool {
 	return slices.ContainsFunc(f.steps[at], func(s plan.Step) bool {
-		held := s.Held != nil && s.Held.Reason != ReasonKeyConflict // the other keys are written all the same
+		held := s.Held != nil && s.Held.Reason != fault.ReasonKeyConflict // the other keys are written all the same
 		switch s.Action {
 		case plan.Create, plan.Update, plan.Move, plan.Resume:
 			return !held

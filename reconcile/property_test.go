@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"secretsync/reconcile/cleanup"
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/verify"
 )
 
@@ -65,7 +66,7 @@ type property struct {
 	seed                     uint64
 	steps, commits, foretold int
 	files                    map[string]string // the text of each definition
-	want                     map[string]map[spot][]Reason
+	want                     map[string]map[spot][]fault.Reason
 	meddled                  map[spot]int // how often, since the start: more is a fight
 	made                     int          // texts that somebody wrote
 	did                      string       // in words
@@ -205,7 +206,7 @@ func (p *property) differs() string {
 			if !ok || !slices.Contains(want, x.Reason) {
 				return fmt.Sprintf("%s should be %v at %v; it stands at %+v", name, want, at, x)
 			}
-			if x.Reason == ReasonSynced && (x.Observed != e.Revision || x.VaultVersion != p.should.stands[at].records[name].version) {
+			if x.Reason == fault.ReasonSynced && (x.Observed != e.Revision || x.VaultVersion != p.should.stands[at].records[name].version) {
 				return fmt.Sprintf("%s is Synced at %v, judged by %s and not %s, with version %d and not %d", name, at, x.Observed, e.Revision, x.VaultVersion, p.should.stands[at].records[name].version)
 			}
 		}

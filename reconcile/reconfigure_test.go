@@ -17,6 +17,8 @@ import (
 	"secretsync/examples/devstack"
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // isLogin tells a request that belongs to a login, or looks after one.
@@ -37,9 +39,9 @@ func TestAReloadDisturbsNothingButWhatChanged(t *testing.T) {
 	w.synced("db")
 	// Each target may have had the value read, and each time it was read is a LastSync.
 	w.quiet(vault, 300*time.Millisecond)
-	before := w.statusWhere("db", "Active", func(s Status) bool { return s.Phase == PhaseActive })
+	before := w.statusWhere("db", "Active", func(s status.Status) bool { return s.Phase == status.Active })
 	logins, lists := requested(vault, isLogin), requested(cluster, isList)
-	stop := w.never("db", "not Synced", func(s TargetStatus) bool { return s.State != Synced })
+	stop := w.never("db", "not Synced", func(s status.Target) bool { return s.State != fault.Synced })
 	defer stop()
 
 	cfg := w.config
@@ -109,8 +111,8 @@ func TestAGrantThatGoesAndComesAgain(t *testing.T) {
 	cfg.Tenants = []Tenant{w.config.Tenants[0]}
 	cfg.Tenants[0].Clusters = map[definition.ClusterName]Grant{w.cluster("staging"): w.config.Tenants[0].Clusters[w.cluster("staging")]}
 	w.must(w.r.Reconfigure(cfg))
-	w.statusWhere("db", "half", func(s Status) bool {
-		return s.Targets[0].Reason == ReasonClusterNotFound && s.Targets[1].Reason == ReasonSynced
+	w.statusWhere("db", "half", func(s status.Status) bool {
+		return s.Targets[0].Reason == fault.ReasonClusterNotFound && s.Targets[1].Reason == fault.ReasonSynced
 	})
 	w.put("db", map[string]any{"a": "2"})
 	w.holds("staging/./db", map[string]string{"a": "2"})
@@ -146,10 +148,10 @@ func TestWhatOneNeedsKeepsNobodyElseFromWorking(t *testing.T) {
 			t.Cleanup(func() {
 				e, _ := other.repo.Snapshot().Get(other.parse("db"))
 				s := w.r.Status(tenant.Name, e)
-				if s.Phase != PhaseFailed || strings.Contains(s.Targets[0].Message, "/nowhere") {
+				if s.Phase != status.Failed || strings.Contains(s.Targets[0].Message, "/nowhere") {
 					t.Errorf("%s: %+v", name, s)
 				}
-				if phase := w.r.Tenant(tenant.Name).Phase; phase != PhaseFailed {
+				if phase := w.r.Tenant(tenant.Name).Phase; phase != status.Failed {
 					t.Errorf("%s: the tenant is %s", name, phase)
 				}
 			})
@@ -161,7 +163,7 @@ func TestWhatOneNeedsKeepsNobodyElseFromWorking(t *testing.T) {
 	w.define("db", "production/.")
 	w.synced("db")
 	for _, spec := range w.config.Tenants[1:] {
-		for end := time.Now().Add(deadline); w.r.Tenant(spec.Name).Phase == PhasePending; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(deadline); w.r.Tenant(spec.Name).Phase == status.Pending; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%+v", w.r.Tenant(spec.Name))
 			}
@@ -201,7 +203,7 @@ func TestAReloadOfManyTenantsWaitsForNoVault(t *testing.T) {
 	}
 	w.must(w.r.Reconfigure(cfg))
 	for _, spec := range cfg.Tenants {
-		for end := time.Now().Add(deadline); w.r.Tenant(spec.Name).Phase != PhaseActive; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(deadline); w.r.Tenant(spec.Name).Phase != status.Active; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%s: %+v", spec.Name, w.r.Tenant(spec.Name))
 			}
@@ -277,14 +279,14 @@ func TestATenantThatLeavesAndComesAgain(t *testing.T) {
 	for i := range 5 {
 		waited := make(chan error)
 		go func() {
-			_, _, err := a.r.Wait(a.ctx, b.tenant(), b.parse("db"), PhaseFailed)
+			_, _, err := a.r.Wait(a.ctx, b.tenant(), b.parse("db"), status.Failed)
 			waited <- err
 		}()
 		a.must(a.r.Reconfigure(alone))
 		if err := <-waited; !errors.Is(err, ErrLeft) || errors.Is(err, gitstore.ErrNotFound) {
 			t.Errorf("who waits while it leaves: %v", err)
 		}
-		if _, _, err := a.r.Wait(a.ctx, b.tenant(), b.parse("db"), PhaseActive); !errors.Is(err, ErrLeft) {
+		if _, _, err := a.r.Wait(a.ctx, b.tenant(), b.parse("db"), status.Active); !errors.Is(err, ErrLeft) {
 			t.Errorf("who begins to wait for one that left: %v", err)
 		}
 		if _, err := a.r.Orphans(a.ctx, b.tenant()); err == nil || errors.Is(err, ErrNotYet) {
@@ -330,7 +332,7 @@ func TestATenantIsLeftAloneByWhatChangesForAnother(t *testing.T) {
 	other.synced("db")
 	late := w.name + "-late"
 	w.defineAt("late", "db", "production/"+late)
-	w.status("late", ReasonNamespaceNotFound)
+	w.status("late", fault.ReasonNamespaceNotFound)
 	w.reachable()
 	w.r.Reread() // so that files are looked at next when an interval is over
 	w.quiet(vault, 300*time.Millisecond)
@@ -351,15 +353,15 @@ func TestATenantIsLeftAloneByWhatChangesForAnother(t *testing.T) {
 			written++ // the copy
 		}},
 		{"its vault", func() { changed.Vault.Prefix += "/more" }, func() {
-			w.statusWhere("db", "not there", func(s Status) bool { return s.Targets[0].Reason == ReasonValueNotFound })
+			w.statusWhere("db", "not there", func(s status.Status) bool { return s.Targets[0].Reason == fault.ReasonValueNotFound })
 		}},
 		{"its grants", func() {
 			changed.Clusters = map[definition.ClusterName]Grant{w.cluster("staging"): changed.Clusters[w.cluster("staging")]}
 		}, func() {
-			w.statusWhere("db", "not registered", func(s Status) bool { return s.Targets[0].Reason == ReasonClusterNotFound })
+			w.statusWhere("db", "not registered", func(s status.Status) bool { return s.Targets[0].Reason == fault.ReasonClusterNotFound })
 		}},
 		{"that it is suspended", func() { changed.Suspend = true }, func() {
-			w.statusWhere("db", "suspended", func(s Status) bool { return s.Targets[1].Reason == ReasonSuspended })
+			w.statusWhere("db", "suspended", func(s status.Status) bool { return s.Targets[1].Reason == fault.ReasonSuspended })
 		}},
 	} {
 		c.change()
@@ -422,7 +424,7 @@ func TestACopyIsToGoOnceAnotherTenantLetsGoOfItsPlace(t *testing.T) {
 			w.remove("db")
 			holder.put("wants", map[string]any{"a": "1"})
 			holder.define("wants", "production/"+w.name+"/one")
-			holder.status("wants", ReasonNotOwned)
+			holder.status("wants", fault.ReasonNotOwned)
 			holder.must(holder.r.Reconfigure(all))
 			for end := time.Now().Add(deadline); w.r.Taken(w.tenant()) != w.repo.Snapshot(); time.Sleep(10 * time.Millisecond) {
 				if time.Now().After(end) {

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
 )
 
@@ -36,11 +37,11 @@ func TestASecretOfAnotherTypeOrOwnerIsNeverTakenOver(t *testing.T) {
 		before := w.create("production", s)
 		w.put(name, map[string]any{"a": "1"})
 		w.define(name, "production/.")
-		if st := w.status(name, ReasonTypeMismatch); st.State != Error {
+		if st := w.status(name, fault.ReasonTypeMismatch); st.State != fault.Error {
 			t.Errorf("%+v", st)
 		}
 		w.r.SyncNow(w.tenant(), w.parse(name))
-		w.status(name, ReasonTypeMismatch)
+		w.status(name, fault.ReasonTypeMismatch)
 		if now := w.get("production/./" + name); now.ResourceVersion != before.ResourceVersion {
 			t.Errorf("%s was touched: %+v", name, now)
 		}
@@ -63,7 +64,7 @@ func TestAnImmutableSecretThatAPersonMadeOfACopyIsNotReplaced(t *testing.T) {
 	})
 	w.put("other", map[string]any{"a": "2"})
 	w.define("other", "production/./theirs")
-	w.status("other", ReasonTypeMismatch)
+	w.status("other", fault.ReasonTypeMismatch)
 	if now := w.get("production/./theirs"); now.UID != before.UID || now.ResourceVersion != before.ResourceVersion {
 		t.Errorf("it was touched: %+v", now)
 	}
@@ -124,7 +125,7 @@ func TestACopyWhoseSuccessorIsRefusedStays(t *testing.T) {
 	before := w.edit("production/./db", func(s *corev1.Secret) { s.Immutable = &yes })
 	end := w.denies("false", admissionv1.Create)
 	w.put("db", map[string]any{"a": "2"})
-	if s := w.status("db", ReasonForbidden); !strings.Contains(s.Message, w.name) || s.VaultVersion != 1 {
+	if s := w.status("db", fault.ReasonForbidden); !strings.Contains(s.Message, w.name) || s.VaultVersion != 1 {
 		t.Errorf("%+v", s)
 	}
 	time.Sleep(2500 * time.Millisecond) // over some polls
@@ -145,7 +146,7 @@ func TestAFinalizerThatWouldKeepTheOldCopyIsTold(t *testing.T) {
 	yes := true
 	before := w.edit("production/./db", func(s *corev1.Secret) { s.Immutable, s.Finalizers = &yes, []string{"example.org/keep"} })
 	w.put("db", map[string]any{"a": "2"})
-	if s := w.status("db", ReasonSecretTerminating); !strings.Contains(s.Message, "example.org/keep") {
+	if s := w.status("db", fault.ReasonSecretTerminating); !strings.Contains(s.Message, "example.org/keep") {
 		t.Errorf("%+v", s)
 	}
 	time.Sleep(2500 * time.Millisecond)
@@ -159,7 +160,7 @@ func TestAFinalizerThatWouldKeepTheOldCopyIsTold(t *testing.T) {
 	// Somebody deletes a copy that a finalizer keeps: it is written when it is gone.
 	w.edit("production/./db", func(s *corev1.Secret) { s.Finalizers = []string{"example.org/keep"} })
 	w.delete("production/./db")
-	if s := w.status("db", ReasonSecretTerminating); s.State != Pending || !strings.Contains(s.Message, "example.org/keep") {
+	if s := w.status("db", fault.ReasonSecretTerminating); s.State != fault.Pending || !strings.Contains(s.Message, "example.org/keep") {
 		t.Errorf("%+v", s)
 	}
 	w.edit("production/./db", func(s *corev1.Secret) { s.Finalizers = nil })

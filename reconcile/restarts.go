@@ -1,19 +1,10 @@
 package reconcile
 
 import (
-	"time"
-
 	"secretsync/reconcile/decide"
 	"secretsync/reconcile/restart"
+	"secretsync/reconcile/status"
 )
-
-// RestartStatus is how a workload of a target's restart list stands.
-type RestartStatus struct {
-	Workload  string // such as deployment/web
-	State     restart.State
-	Message   string    // why it can't be restarted; empty otherwise
-	Restarted time.Time // when it was restarted for this copy last; zero: not since the start
-}
 
 // hashShown is how many characters of a copy's keyed hash workloads bear.
 const hashShown = 32
@@ -62,13 +53,13 @@ func (t *target) forgetRestarts() {
 
 // restartStatuses tells how the workloads of the target's list stand; nil where it
 // has none.
-func (t *target) restartStatuses() []RestartStatus {
+func (t *target) restartStatuses() []status.Restart {
 	if t.spec.Restart.IsZero() {
 		return nil
 	}
-	var all []RestartStatus
+	var all []status.Restart
 	for _, name := range t.spec.Restart.Workloads() {
-		s := RestartStatus{Workload: name, State: restart.Waiting}
+		s := status.Restart{Workload: name, State: restart.Waiting}
 		if identity := t.restarts.Load(); identity != nil {
 			if stands, ok := t.tenant.restarter.Standing(*identity, t.at.Namespace, t.copyName(), name); ok {
 				s.State, s.Message, s.Restarted = stands.State, stands.Message, stands.Restarted

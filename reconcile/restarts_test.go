@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"secretsync/reconcile/restart"
+	"secretsync/reconcile/status"
 )
 
 // deploy makes a deployment, which no controller of the test's cluster looks at: what
@@ -46,11 +47,11 @@ func (w *world) restarting(name, workload, further string) {
 
 // current waits until the workload's pods are known to be started with what the
 // copy holds.
-func (w *world) current(name string, after time.Time) RestartStatus {
+func (w *world) current(name string, after time.Time) status.Restart {
 	w.t.Helper()
-	s := w.statusWhere(name, "restarted after "+after.String(), func(s Status) bool {
+	s := w.statusWhere(name, "restarted after "+after.String(), func(s status.Status) bool {
 		r := s.Targets[0].Restarts
-		return s.Phase == PhaseActive && len(r) == 1 && r[0].State == restart.Current && !r[0].Restarted.Before(after)
+		return s.Phase == status.Active && len(r) == 1 && r[0].State == restart.Current && !r[0].Restarted.Before(after)
 	})
 	return s.Targets[0].Restarts[0]
 }
@@ -106,7 +107,7 @@ func TestAWorkloadIsRestartedOnceForEachChangeOfData(t *testing.T) {
 		_, err := w.stack.Cluster("production").Admin.AppsV1().Deployments(w.namespace).Update(w.ctx, d, metav1.UpdateOptions{})
 		return err
 	})
-	w.statusWhere("db", "restarted after the crash", func(s Status) bool {
+	w.statusWhere("db", "restarted after the crash", func(s status.Status) bool {
 		r := s.Targets[0].Restarts
 		return len(r) == 1 && r[0].State == restart.Current && !r[0].Restarted.IsZero()
 	})
@@ -120,8 +121,8 @@ func TestAWorkloadThatIsMissingIsToldAndFailsNoCopy(t *testing.T) {
 	w := newWorld(t)
 	w.put("db", map[string]any{"a": "1"})
 	w.restarting("db", "statefulset/none", "")
-	s := w.statusWhere("db", "a missing workload", func(s Status) bool {
-		return s.Phase == PhaseActive && len(s.Targets[0].Restarts) == 1 && s.Targets[0].Restarts[0].State == restart.Failed
+	s := w.statusWhere("db", "a missing workload", func(s status.Status) bool {
+		return s.Phase == status.Active && len(s.Targets[0].Restarts) == 1 && s.Targets[0].Restarts[0].State == restart.Failed
 	})
 	if said := s.Targets[0].Restarts[0].Message; !strings.Contains(said, "there is no statefulset/none in namespace "+w.namespace) {
 		t.Error(said)
@@ -131,7 +132,7 @@ func TestAWorkloadThatIsMissingIsToldAndFailsNoCopy(t *testing.T) {
 
 	// One that is made later is found, and restarted for what changes after it was made.
 	w.restarting("db", "deployment/late", "")
-	w.statusWhere("db", "a missing workload", func(s Status) bool {
+	w.statusWhere("db", "a missing workload", func(s status.Status) bool {
 		return len(s.Targets[0].Restarts) == 1 && s.Targets[0].Restarts[0].State == restart.Failed
 	})
 	w.deploy("late")
@@ -152,8 +153,10 @@ func TestNothingIsRestartedThatIsSuspended(t *testing.T) {
 	w := newWorld(t)
 	w.put("db", map[string]any{"a": "1"})
 	w.restarting("db", "deployment/late", "")
-	restarts := func(is restart.State) func(Status) bool {
-		return func(s Status) bool { return len(s.Targets[0].Restarts) == 1 && s.Targets[0].Restarts[0].State == is }
+	restarts := func(is restart.State) func(status.Status) bool {
+		return func(s status.Status) bool {
+			return len(s.Targets[0].Restarts) == 1 && s.Targets[0].Restarts[0].State == is
+		}
 	}
 	w.statusWhere("db", "a missing workload", restarts(restart.Failed))
 

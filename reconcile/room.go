@@ -20,7 +20,7 @@ func (t *tenant) noRoom(spec definition.Target, more, chosen int) *fault.Fault {
 	if more == 0 || chosen+more <= most {
 		return nil
 	}
-	return fault.New(Error, ReasonTooManyNamespaces,
+	return fault.New(fault.Error, fault.ReasonTooManyNamespaces,
 		"%d more namespaces of cluster %s match %s, but all selectors of tenant %s together may have %d and have %d; none is added until there is room for all of them. Make selectors narrower, or have the operator raise selectedNamespaces",
 		more, spec.Cluster, spec.Selector, t.name, most, chosen)
 }

@@ -256,7 +256,7 @@ func (t *tenant) tooMany(spec definition.Target, matching int) *fault.Fault {
 	if matching <= t.mostNamespaces {
 		return nil
 	}
-	return fault.New(Error, ReasonTooManyNamespaces,
+	return fault.New(fault.Error, fault.ReasonTooManyNamespaces,
 		"%d namespaces of cluster %s match %s, and one target may have %d; nothing of it is written anew or taken away until it matches fewer. Make it narrower, or divide it into several",
 		matching, spec.Cluster, spec.Selector, t.mostNamespaces)
 }
@@ -337,7 +337,7 @@ func (t *tenant) reselect(d *followed, c *connection, namespace string) (changed
 		case unknown != nil:
 			s.fault, s.crowded, changed = unknown, false, true
 			continue
-		case s.fault != nil && s.fault.Reason != ReasonTooManyNamespaces:
+		case s.fault != nil && s.fault.Reason != fault.ReasonTooManyNamespaces:
 			t.expand(d, c) // it was not known before, what the others are
 			return true
 		}

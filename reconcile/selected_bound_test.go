@@ -8,7 +8,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"secretsync/gitstore/definition/folder"
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/plan"
+	"secretsync/reconcile/status"
 )
 
 func TestMoreNamespacesThanATargetMayHaveAreHeld(t *testing.T) {
@@ -24,8 +26,8 @@ func TestMoreNamespacesThanATargetMayHaveAreHeld(t *testing.T) {
 	w.stands("db", "/TooManyNamespaces", "-a/Synced", "-b/Synced")
 	w.label("production", w.name+"-d", team)
 	w.label("production", w.name+"-a", `{"team":null}`)
-	s := w.statusWhere("db", "3 namespaces", func(s Status) bool { return strings.Contains(s.Targets[0].Message, "3 namespaces") })
-	if len(s.Targets) != 3 || s.Phase != PhaseDegraded {
+	s := w.statusWhere("db", "3 namespaces", func(s status.Status) bool { return strings.Contains(s.Targets[0].Message, "3 namespaces") })
+	if len(s.Targets) != 3 || s.Phase != status.Degraded {
 		t.Errorf("%+v", s)
 	}
 	if w.get("production/"+w.name+"-c/db") != nil {
@@ -56,7 +58,7 @@ func TestMoreNamespacesThanATenantMayHaveTogetherAreNotAdded(t *testing.T) {
 	// There is room for one more, and two are asked for: none is added.
 	w.selecting("web", w.team("y"))
 	w.stands("web", "/TooManyNamespaces")
-	s := w.statusWhere("web", "held", func(s Status) bool { return s.Phase == PhaseFailed })
+	s := w.statusWhere("web", "held", func(s status.Status) bool { return s.Phase == status.Failed })
 	if says := s.Targets[0].Message; !strings.Contains(says, "2 more namespaces") || !strings.Contains(says, "may have 3 and have 2") || !strings.Contains(says, "selectedNamespaces") {
 		t.Errorf("%s", says)
 	}
@@ -65,7 +67,7 @@ func TestMoreNamespacesThanATenantMayHaveTogetherAreNotAdded(t *testing.T) {
 	w.must(err)
 	p, err := w.r.Plan(w.ctx, w.tenant(), w.repo.Snapshot().Set(), w.repo.Snapshot().Set().With(more, nil), true)
 	w.must(err)
-	if i := slices.IndexFunc(p.Steps, func(s plan.Step) bool { return s.Definition == "more" }); i < 0 || p.Steps[i].Held == nil || p.Steps[i].Held.Reason != ReasonTooManyNamespaces || !strings.Contains(p.Failing(), "secrets/more.yaml") {
+	if i := slices.IndexFunc(p.Steps, func(s plan.Step) bool { return s.Definition == "more" }); i < 0 || p.Steps[i].Held == nil || p.Steps[i].Held.Reason != fault.ReasonTooManyNamespaces || !strings.Contains(p.Failing(), "secrets/more.yaml") {
 		t.Errorf("%q %+v", p.Failing(), p.Steps)
 	}
 
@@ -103,7 +105,7 @@ func TestMoreNamespacesThanATenantMayHaveTogetherAreNotAdded(t *testing.T) {
 		t.Errorf("orphans: %+v", o)
 	}
 	w.label("production", w.name+"-d", team("y"))
-	w.statusWhere("web", "2 more", func(s Status) bool { return strings.Contains(s.Targets[0].Message, "2 more namespaces") })
+	w.statusWhere("web", "2 more", func(s status.Status) bool { return strings.Contains(s.Targets[0].Message, "2 more namespaces") })
 	if o := w.orphans(); len(o) > 0 {
 		t.Errorf("orphans: %+v", o)
 	}
@@ -131,7 +133,7 @@ func TestASelectionThatChangesKeepsItsPlacesWhereThereIsLittleRoom(t *testing.T)
 
 	changed := "name: db\nsecretPath: other\nsync: [" + w.team("x") + "]\n"
 	w.push(map[string]*string{"secrets/db.yaml": &changed})
-	w.statusWhere("db", "of the new path", func(s Status) bool { return s.Phase == PhaseActive })
+	w.statusWhere("db", "of the new path", func(s status.Status) bool { return s.Phase == status.Active })
 	for _, at := range []string{"-a", "-b"} {
 		w.holds("production/"+w.name+at+"/db", map[string]string{"from": "other"})
 	}
@@ -162,7 +164,7 @@ func TestAfterAStartThereIsRoomForNoMoreThanTheBound(t *testing.T) {
 	w.restart(func() error { return nil })
 	w.stands("db", "-a/Synced", "-b/Synced")
 	s := w.stands("web", "/TooManyNamespaces")
-	if says := s.Targets[0].Message; s.Phase != PhaseFailed || !strings.Contains(says, "2 more namespaces") || !strings.Contains(says, "may have 3 and have 2") {
+	if says := s.Targets[0].Message; s.Phase != status.Failed || !strings.Contains(says, "2 more namespaces") || !strings.Contains(says, "may have 3 and have 2") {
 		t.Errorf("%s: %s", s.Phase, says)
 	}
 	if o := w.orphans(); len(o) > 0 {

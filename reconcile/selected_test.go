@@ -16,6 +16,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/definition/folder"
+	"secretsync/reconcile/status"
 	"secretsync/reconcile/verify"
 )
 
@@ -42,9 +43,9 @@ func (w *world) team(team string) string {
 
 // stands waits until a definition has just these targets, each namespace/reason,
 // the namespace without the world's name before it.
-func (w *world) stands(name string, want ...string) Status {
+func (w *world) stands(name string, want ...string) status.Status {
 	w.t.Helper()
-	return w.statusWhere(name, fmt.Sprint(want), func(s Status) bool {
+	return w.statusWhere(name, fmt.Sprint(want), func(s status.Status) bool {
 		var is []string
 		for _, x := range s.Targets {
 			is = append(is, strings.TrimPrefix(x.Target.Namespace.String(), w.name)+"/"+string(x.Reason))
@@ -107,7 +108,7 @@ func TestASelectorStandsForEveryNamespaceThatMatchesNowAndLater(t *testing.T) {
 	}
 	// None is left to match.
 	w.selecting("db", w.team("nobody"))
-	if s := w.statusWhere("db", "no target", func(s Status) bool { return len(s.Targets) == 0 }); s.Phase != PhaseActive || !strings.Contains(s.Ready.Message, "no namespace matches") {
+	if s := w.statusWhere("db", "no target", func(s status.Status) bool { return len(s.Targets) == 0 }); s.Phase != status.Active || !strings.Contains(s.Ready.Message, "no namespace matches") {
 		t.Errorf("%+v", s)
 	}
 }
@@ -269,7 +270,7 @@ func TestACommitIsLiveWhereItsSelectedTargetsAre(t *testing.T) {
 	w.put("db", map[string]any{"a": "1"})
 	w.label("production", w.name+"-a", `{"team":"`+w.name+`"}`)
 	w.selecting("db", w.team(""))
-	e, s, err := w.r.Wait(w.ctx, w.tenant(), w.parse("db"), PhaseActive)
+	e, s, err := w.r.Wait(w.ctx, w.tenant(), w.parse("db"), status.Active)
 	w.must(err)
 	if len(s.Targets) != 1 || s.Targets[0].Observed != e.Source {
 		t.Errorf("%+v", s)

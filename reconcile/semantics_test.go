@@ -8,7 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/status"
 )
 
 // TestEveryRowOfTheTable goes through the table of what happens, row by row,
@@ -48,7 +50,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 					w.t.Errorf("annotations %v", s.Annotations)
 				}
 			}
-			st := w.statusWhere("db", "two targets", func(s Status) bool { return len(s.Targets) == 2 })
+			st := w.statusWhere("db", "two targets", func(s status.Status) bool { return len(s.Targets) == 2 })
 			if s := st.Targets[1]; s.VaultVersion != 1 || s.Commit != w.repo.Snapshot().Head() || s.LastSync.IsZero() || s.Secret.String() != "database" {
 				w.t.Errorf("status %+v", s)
 			}
@@ -75,8 +77,8 @@ func TestEveryRowOfTheTable(t *testing.T) {
 		},
 		"vault path has no value yet: looked at again": func(w *world) {
 			w.define("late", "production/.")
-			s := w.status("late", ReasonValueNotFound)
-			if s.State != Pending || !strings.Contains(s.Message, "secret/"+w.name+"/late") {
+			s := w.status("late", fault.ReasonValueNotFound)
+			if s.State != fault.Pending || !strings.Contains(s.Message, "secret/"+w.name+"/late") {
 				w.t.Errorf("%+v", s)
 			}
 			if w.get("production/./late") != nil {
@@ -90,24 +92,24 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			_, err := w.stack.Vault.Client.Logical().Write("secret/metadata/"+w.name+"/bare", map[string]any{"max_versions": 3})
 			w.must(err)
 			w.define("bare", "production/.")
-			w.status("bare", ReasonValueNotFound)
+			w.status("bare", fault.ReasonValueNotFound)
 		},
 		"newest version deleted: the last copy stays": func(w *world) {
 			w.put("db", map[string]any{"a": "1"})
 			w.define("db", "production/.")
 			w.synced("db")
 			w.must(w.stack.Vault.Client.KVv2("secret").Delete(w.ctx, w.name+"/db"))
-			s := w.status("db", ReasonValueDeleted)
-			if s.State != Error || s.LastSync.IsZero() {
+			s := w.status("db", fault.ReasonValueDeleted)
+			if s.State != fault.Error || s.LastSync.IsZero() {
 				w.t.Errorf("%+v", s)
 			}
 			w.holds("production/./db", map[string]string{"a": "1"})
 			// Nor does a start with the deleted version touch it.
 			w.stop()
 			w.start()
-			w.status("db", ReasonValueDeleted)
+			w.status("db", fault.ReasonValueDeleted)
 			w.r.SyncNow(w.tenant(), w.parse("db"))
-			w.status("db", ReasonValueDeleted)
+			w.status("db", fault.ReasonValueDeleted)
 			w.holds("production/./db", map[string]string{"a": "1"})
 			w.must(w.stack.Vault.Client.KVv2("secret").Undelete(w.ctx, w.name+"/db", []int{1}))
 			w.synced("db")
@@ -117,7 +119,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.define("db", "production/.")
 			w.synced("db")
 			w.must(w.stack.Vault.Client.KVv2("secret").Destroy(w.ctx, w.name+"/db", []int{1}))
-			if s := w.status("db", ReasonValueDeleted); !strings.Contains(s.Message, "destroyed") {
+			if s := w.status("db", fault.ReasonValueDeleted); !strings.Contains(s.Message, "destroyed") {
 				w.t.Errorf("%+v", s)
 			}
 			w.holds("production/./db", map[string]string{"a": "1"})
@@ -129,7 +131,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.define("db", "production/.")
 			w.synced("db")
 			w.must(w.stack.Vault.Client.KVv2("secret").DeleteMetadata(w.ctx, w.name+"/db"))
-			if s := w.status("db", ReasonValueNotFound); !strings.Contains(s.Message, "the copy of the last one stays") || w.get("production/./db") == nil {
+			if s := w.status("db", fault.ReasonValueNotFound); !strings.Contains(s.Message, "the copy of the last one stays") || w.get("production/./db") == nil {
 				w.t.Errorf("%+v", s)
 			}
 			w.put("db", map[string]any{"a": "again"})
@@ -174,7 +176,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			for name, key := range map[string]string{"slash": "a/b", "umlaut": "schlüssel", "dots": "..", "long": strings.Repeat("k", 254), "space": "a b"} {
 				w.put(name, map[string]any{key: "1", "fine": "2"})
 				w.define(name, "production/.")
-				if s := w.status(name, ReasonInvalidKey); s.State != Error {
+				if s := w.status(name, fault.ReasonInvalidKey); s.State != fault.Error {
 					w.t.Errorf("%+v", s)
 				}
 				if w.get("production/./"+name) != nil {
@@ -197,8 +199,8 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.put("db", map[string]any{"a": "1"})
 			foreign := w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "db"}, Data: map[string][]byte{"x": []byte("theirs")}})
 			w.define("db", "production/.")
-			s := w.status("db", ReasonNotOwned)
-			if s.State != Error || !strings.Contains(s.Message, copies.AnnotationAdopt+"="+w.name+"/db") {
+			s := w.status("db", fault.ReasonNotOwned)
+			if s.State != fault.Error || !strings.Contains(s.Message, copies.AnnotationAdopt+"="+w.name+"/db") {
 				w.t.Errorf("%+v", s)
 			}
 			if now := w.get("production/./db"); now.ResourceVersion != foreign.ResourceVersion {
@@ -209,7 +211,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 				s.Annotations = map[string]string{copies.AnnotationAdopt: w.name + "/other"}
 			})
 			w.r.SyncNow(w.tenant(), w.parse("db"))
-			w.status("db", ReasonNotOwned)
+			w.status("db", fault.ReasonNotOwned)
 			w.edit("production/./db", func(s *corev1.Secret) {
 				s.Annotations = map[string]string{copies.AnnotationAdopt: w.name + "/db"}
 			})
@@ -220,7 +222,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.put("db", map[string]any{"a": "1"})
 			w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "db"}})
 			w.define("db", "production/.")
-			w.status("db", ReasonNotOwned)
+			w.status("db", fault.ReasonNotOwned)
 			w.delete("production/./db")
 			w.holds("production/./db", map[string]string{"a": "1"})
 			w.synced("db")
@@ -232,8 +234,8 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.synced("zz")
 			yaml := "name: aa\nsecretPath: aa\nsync:\n  - cluster: production\n    namespace: " + w.namespace + "\n    secretName: shared\n"
 			w.push(map[string]*string{"secrets/aa.yaml": &yaml})
-			s := w.status("aa", ReasonTargetConflict)
-			if s.State != Error || !strings.Contains(s.Message, "zz") {
+			s := w.status("aa", fault.ReasonTargetConflict)
+			if s.State != fault.Error || !strings.Contains(s.Message, "zz") {
 				w.t.Errorf("%+v", s)
 			}
 			w.synced("zz")
@@ -241,7 +243,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.stop()
 			w.start()
 			w.synced("zz")
-			w.status("aa", ReasonTargetConflict)
+			w.status("aa", fault.ReasonTargetConflict)
 			w.remove("zz")
 			w.holds("production/./shared", map[string]string{"a": "aa"})
 			w.synced("aa")
@@ -256,7 +258,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			}
 			w.push(files)
 			w.synced("aa")
-			w.status("bb", ReasonTargetConflict)
+			w.status("bb", fault.ReasonTargetConflict)
 			w.holds("production/./shared", map[string]string{"a": "aa"})
 		},
 		"someone edits a copy": func(w *world) {
@@ -294,7 +296,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.until("production/./db", "its labels", func(s *corev1.Secret) bool { return s.Labels[copies.LabelTenant] == w.name })
 			// Labels and data: nothing proves that it is ours.
 			w.edit("production/./db", func(s *corev1.Secret) { s.Labels, s.Data = nil, map[string][]byte{"x": nil} })
-			w.status("db", ReasonNotOwned)
+			w.status("db", fault.ReasonNotOwned)
 		},
 		"someone makes a copy immutable": func(w *world) {
 			w.put("db", map[string]any{"a": "1"})
@@ -312,7 +314,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			late := w.namespace + "-late"
 			w.put("db", map[string]any{"a": "1"})
 			w.define("db", "production/"+late)
-			if s := w.status("db", ReasonNamespaceNotFound); s.State != Pending {
+			if s := w.status("db", fault.ReasonNamespaceNotFound); s.State != fault.Pending {
 				w.t.Errorf("%+v", s)
 			}
 			c := w.stack.Cluster("production")
@@ -320,9 +322,9 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.holds("production/"+late+"/db", map[string]string{"a": "1"})
 			w.synced("db")
 			w.must(c.TerminateNamespace(w.ctx, late))
-			w.status("db", ReasonNamespaceTerminating)
+			w.status("db", fault.ReasonNamespaceTerminating)
 			w.must(c.DeleteNamespace(w.ctx, late))
-			w.status("db", ReasonNamespaceNotFound)
+			w.status("db", fault.ReasonNamespaceNotFound)
 			w.must(c.CreateNamespace(w.ctx, late))
 			w.holds("production/"+late+"/db", map[string]string{"a": "1"})
 			w.synced("db")
@@ -330,17 +332,17 @@ func TestEveryRowOfTheTable(t *testing.T) {
 		"cluster not registered": func(w *world) {
 			w.put("db", map[string]any{"a": "1"})
 			w.define("db", "nowhere/.", "production/.")
-			s := w.statusWhere("db", "Degraded", func(s Status) bool { return s.Phase == PhaseDegraded })
-			if s.Targets[0].Reason != ReasonClusterNotFound || s.Targets[0].State != Error || s.Targets[1].Reason != ReasonSynced {
+			s := w.statusWhere("db", "Degraded", func(s status.Status) bool { return s.Phase == status.Degraded })
+			if s.Targets[0].Reason != fault.ReasonClusterNotFound || s.Targets[0].State != fault.Error || s.Targets[1].Reason != fault.ReasonSynced {
 				w.t.Errorf("%+v", s)
 			}
 		},
 		"namespace not granted": func(w *world) {
 			w.put("db", map[string]any{"a": "1"})
 			w.define("db", "production/default")
-			w.status("db", ReasonNamespaceNotAllowed)
+			w.status("db", fault.ReasonNamespaceNotAllowed)
 			w.define("sys", "production/kube-system")
-			w.status("sys", ReasonNamespaceNotAllowed)
+			w.status("sys", fault.ReasonNamespaceNotAllowed)
 		},
 		"target removed, definition removed: the Secret stays with its labels": func(w *world) {
 			w.put("db", map[string]any{"a": "1"})
@@ -374,8 +376,8 @@ func TestEveryRowOfTheTable(t *testing.T) {
 			w.synced("db")
 			broken := "name: db\nsecretPath: db\nsync: [\n"
 			w.push(map[string]*string{"secrets/db.yaml": &broken})
-			s := w.statusWhere("db", "invalid", func(s Status) bool { return s.Ready.Reason == ReasonInvalidDefinition })
-			if s.Phase != PhaseDegraded || s.Ready.Status || !strings.Contains(s.Ready.Message, "secrets/db.yaml:") {
+			s := w.statusWhere("db", "invalid", func(s status.Status) bool { return s.Ready.Reason == fault.ReasonInvalidDefinition })
+			if s.Phase != status.Degraded || s.Ready.Status || !strings.Contains(s.Ready.Message, "secrets/db.yaml:") {
 				w.t.Errorf("%+v", s)
 			}
 			w.put("db", map[string]any{"a": "2"})
@@ -383,7 +385,7 @@ func TestEveryRowOfTheTable(t *testing.T) {
 		},
 		"no targets": func(w *world) {
 			w.define("idle")
-			s := w.statusWhere("idle", "Active", func(s Status) bool { return s.Phase == PhaseActive })
+			s := w.statusWhere("idle", "Active", func(s status.Status) bool { return s.Phase == status.Active })
 			if !s.Ready.Status || s.Ready.LastTransition.IsZero() {
 				w.t.Errorf("%+v", s)
 			}

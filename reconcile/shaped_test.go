@@ -25,7 +25,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"secretsync/gitstore/definition/folder"
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/status"
 	"secretsync/reconcile/verify"
 )
 
@@ -75,7 +77,7 @@ func TestATLSPairIsOneOrIsNotWritten(t *testing.T) {
 
 	_, other := pair(t, "web.example.com")
 	w.put("web", map[string]any{"certificate": certificate, "private_key": other})
-	if x := w.status("web", ReasonInvalidKey); x.State != Error || !strings.Contains(x.Message, "tls.key") || strings.Contains(x.Message, "BEGIN") || x.VaultVersion != 1 {
+	if x := w.status("web", fault.ReasonInvalidKey); x.State != fault.Error || !strings.Contains(x.Message, "tls.key") || strings.Contains(x.Message, "BEGIN") || x.VaultVersion != 1 {
 		t.Errorf("%+v", x)
 	}
 	if now := w.get("production/./web"); now.ResourceVersion != s.ResourceVersion {
@@ -125,7 +127,7 @@ func TestAnImagePullSecretIsComposedOrCopied(t *testing.T) {
 	if user, password := pull(t, w.get("production/./whole"), "r.example.com"); user != "u" || password != "p" {
 		t.Errorf("pulls as %s", user)
 	}
-	if x := w.status("broken", ReasonInvalidKey); strings.Contains(x.Message, "hunter2") {
+	if x := w.status("broken", fault.ReasonInvalidKey); strings.Contains(x.Message, "hunter2") {
 		t.Errorf("%+v", x)
 	}
 }
@@ -156,7 +158,7 @@ data:
 	if !bytes.Equal(s.Data["keystore.p12"], keystore) {
 		t.Error("the keystore is another")
 	}
-	x := w.status("app", ReasonSynced)
+	x := w.status("app", fault.ReasonSynced)
 	if x.VaultVersion != 1 || !maps.Equal(x.VaultVersions, map[string]int{"app": 1, "shared/ca": 1}) {
 		t.Errorf("%+v", x)
 	}
@@ -165,14 +167,14 @@ data:
 	w.put("shared/ca", map[string]any{"pem": "ca two"})
 	want["ca.crt"] = "ca two"
 	w.holds("production/./app", want)
-	w.statusWhere("app", "both versions told", func(s Status) bool {
-		return s.Targets[0].State == Synced && maps.Equal(s.Targets[0].VaultVersions, map[string]int{"app": 1, "shared/ca": 2})
+	w.statusWhere("app", "both versions told", func(s status.Status) bool {
+		return s.Targets[0].State == fault.Synced && maps.Equal(s.Targets[0].VaultVersions, map[string]int{"app": 1, "shared/ca": 2})
 	})
 
 	// What can't be made is not written, and goes on as soon as it can.
 	before := w.get("production/./app").ResourceVersion
 	w.put("shared/ca", map[string]any{"other": "hunter2"})
-	if x := w.status("app", ReasonKeyNotFound); x.State != Error || strings.Contains(x.Message, "hunter2") || !strings.Contains(x.Message, "ca.crt") {
+	if x := w.status("app", fault.ReasonKeyNotFound); x.State != fault.Error || strings.Contains(x.Message, "hunter2") || !strings.Contains(x.Message, "ca.crt") {
 		t.Errorf("%+v", x)
 	}
 	w.put("shared/ca", map[string]any{"pem": "ca three"})
@@ -180,18 +182,18 @@ data:
 	w.holds("production/./app", want)
 	w.synced("app")
 	w.put("app", map[string]any{"user": "app"})
-	w.status("app", ReasonTemplateFailed)
+	w.status("app", fault.ReasonTemplateFailed)
 	if w.get("production/./app").ResourceVersion == before {
 		t.Error("the third version was not written")
 	}
 	w.file("app", "secretPath: app\ndata:\n  url: {template: '{{ .user }}:{{ .password }}'}\n")
-	if x = w.status("app", ReasonTemplateFailed); x.State != Error || !strings.Contains(x.Message, "url") {
+	if x = w.status("app", fault.ReasonTemplateFailed); x.State != fault.Error || !strings.Contains(x.Message, "url") {
 		t.Errorf("%+v", x)
 	}
 	w.file("app", "secretPath: app\ndata:\n  url: {template: '{{ .user }}:'}\n")
 	w.holds("production/./app", map[string]string{"url": "app:"})
 	w.synced("app")
-	if x := w.status("app", ReasonSynced); x.VaultVersions != nil {
+	if x := w.status("app", fault.ReasonSynced); x.VaultVersions != nil {
 		t.Errorf("%v of one path", x.VaultVersions)
 	}
 	if s := w.get("production/./app"); s.Annotations[copies.AnnotationOthers] != "" {
@@ -204,7 +206,7 @@ func TestAFurtherPathWithoutValueIsWaitedFor(t *testing.T) {
 	w := newWorld(t)
 	w.put("app", map[string]any{"a": "1"})
 	w.file("app", "secretPath: app\ndata:\n  a: {key: a}\n  b: {path: late, key: b}\n")
-	if x := w.status("app", ReasonValueNotFound); x.State != Pending || !strings.Contains(x.Message, "late") {
+	if x := w.status("app", fault.ReasonValueNotFound); x.State != fault.Pending || !strings.Contains(x.Message, "late") {
 		t.Errorf("%+v", x)
 	}
 	if w.get("production/./app") != nil {
@@ -243,8 +245,8 @@ func TestLabelsAndAnnotationsComeStayAndGo(t *testing.T) {
 		return s.Labels["team"] == "billing" && !tier && !match && s.Labels["theirs"] == "x" && s.Annotations["theirs"] == "y"
 	})
 	e, _ := w.repo.Snapshot().Get(w.parse("db"))
-	w.statusWhere("db", "the commit to be live", func(s Status) bool {
-		return s.Targets[0].State == Synced && s.Targets[0].Observed == e.Revision && s.Targets[0].Commit == e.Revision
+	w.statusWhere("db", "the commit to be live", func(s status.Status) bool {
+		return s.Targets[0].State == fault.Synced && s.Targets[0].Observed == e.Revision && s.Targets[0].Commit == e.Revision
 	})
 	// And back to what a copy is by default, in each of its marks.
 	w.file("db", "secretPath: db\n")
@@ -262,7 +264,7 @@ func TestATypeThatIsLikelyMistypedIsSyncedAndDoubted(t *testing.T) {
 	w := newWorld(t)
 	w.put("db", map[string]any{"a": "1"})
 	w.file("db", "secretPath: db\ntype: opaque\n")
-	s := w.statusWhere("db", "synced", func(s Status) bool { return s.Phase == PhaseActive })
+	s := w.statusWhere("db", "synced", func(s status.Status) bool { return s.Phase == status.Active })
 	if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "did you mean Opaque?") || !strings.Contains(s.Ready.Message, s.Warnings[0]) || !s.Ready.Status {
 		t.Errorf("%+v", s)
 	}
@@ -271,7 +273,7 @@ func TestATypeThatIsLikelyMistypedIsSyncedAndDoubted(t *testing.T) {
 	}
 	w.file("db", "secretPath: db\ntype: Opaque\n")
 	w.until("production/./db", "of the type that was meant", func(s *corev1.Secret) bool { return s != nil && s.Type == corev1.SecretTypeOpaque })
-	if s := w.statusWhere("db", "synced", func(s Status) bool { return s.Phase == PhaseActive }); len(s.Warnings) != 0 {
+	if s := w.statusWhere("db", "synced", func(s status.Status) bool { return s.Phase == status.Active }); len(s.Warnings) != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -299,11 +301,11 @@ func TestADefinitionIsSuspendedAndResumed(t *testing.T) {
 	w.file("web", "secretPath: web\n")
 	w.synced("db", "web")
 	w.file("db", "secretPath: db\nsuspend: true\nlabels: {team: a}\n")
-	w.status("db", ReasonSuspended)
+	w.status("db", fault.ReasonSuspended)
 	w.put("db", map[string]any{"a": "2"})
 	w.put("web", map[string]any{"a": "2"})
-	w.statusWhere("db", "the version that is not written", func(s Status) bool {
-		return s.Targets[0].Reason == ReasonSuspended && strings.Contains(s.Targets[0].Message, "version 2 is not written")
+	w.statusWhere("db", "the version that is not written", func(s status.Status) bool {
+		return s.Targets[0].Reason == fault.ReasonSuspended && strings.Contains(s.Targets[0].Message, "version 2 is not written")
 	})
 	w.holds("production/./web", map[string]string{"a": "2"})
 	if s := w.get("production/./db"); string(s.Data["a"]) != "1" || s.Labels["team"] != "" {
@@ -331,7 +333,7 @@ func TestAChangeOfTypeReplacesTheCopy(t *testing.T) {
 	}
 	// One that can't be of the new type stays as it is.
 	w.file("login", "secretPath: login\ntype: kubernetes.io/ssh-auth\n")
-	w.status("login", ReasonInvalidKey)
+	w.status("login", fault.ReasonInvalidKey)
 	if now := w.get("production/./login"); now.UID != s.UID {
 		t.Error("it was replaced by nothing")
 	}
@@ -364,7 +366,7 @@ func TestAdoptionKeepsTheTypeOrIsRefused(t *testing.T) {
 	w.synced("same")
 	w.holds("production/./same", map[string]string{"username": "u", "password": "p"})
 	for _, name := range []string{"other", "owned"} {
-		w.status(name, ReasonTypeMismatch)
+		w.status(name, fault.ReasonTypeMismatch)
 		if s := w.get("production/./" + name); string(s.Data["username"]) != "old" {
 			t.Errorf("%s was touched", name)
 		}

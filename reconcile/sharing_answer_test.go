@@ -7,6 +7,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
+
 	"k8s.io/client-go/rest"
 )
 
@@ -68,8 +71,8 @@ func TestWhoWaitsForASecretToBeSharedNeedsNoEventToLearnIt(t *testing.T) {
 	w.push(map[string]*string{fileOf("whole"): w.yaml("whole", "", "app")})
 	w.synced("whole")
 	w.share("part", "", "p")
-	w.status("part", ReasonTargetConflict)
-	w.statusWhere("part", "its value being known, so that this does not wake it later", func(Status) bool {
+	w.status("part", fault.ReasonTargetConflict)
+	w.statusWhere("part", "its value being known, so that this does not wake it later", func(status.Status) bool {
 		tenant := w.r.tenant(w.tenant())
 		tenant.mu.RLock()
 		defer tenant.mu.RUnlock()

@@ -7,8 +7,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/kube/share"
+	"secretsync/reconcile/status"
 )
 
 // While a commit is taken in, one that waits for a key sees each definition that has it
@@ -22,7 +24,7 @@ func TestAKeyStaysWithTheDefinitionThatHasItThroughALargeCommit(t *testing.T) {
 	w.share("first", "", "a", "k")
 	w.synced("first")
 	w.share("another", "", "b", "k")
-	w.status("another", ReasonKeyConflict)
+	w.status("another", fault.ReasonKeyConflict)
 	for round := range 6 {
 		files := make(map[string]*string)
 		for i := range 800 {
@@ -31,8 +33,8 @@ func TestAKeyStaysWithTheDefinitionThatHasItThroughALargeCommit(t *testing.T) {
 		}
 		files[fileOf("first")] = new(strings.Replace(*w.merging("first", "", "a", "k"), "secretName: app", fmt.Sprintf("secretName: app\n    restart: [deployment/r%d]", round), 1))
 		w.push(files)
-		w.statusWhere("first", "taken in", func(s Status) bool {
-			return len(s.Targets) == 1 && s.Targets[0].Observed == w.repo.Snapshot().Head() && s.Targets[0].Reason != ReasonQueued
+		w.statusWhere("first", "taken in", func(s status.Status) bool {
+			return len(s.Targets) == 1 && s.Targets[0].Observed == w.repo.Snapshot().Head() && s.Targets[0].Reason != fault.ReasonQueued
 		})
 		if s := w.get(app); string(s.Data["k"]) != "first" {
 			t.Fatalf("round %d: %s has taken it", round, s.Data["k"])
@@ -75,7 +77,7 @@ func contested(t *testing.T) *world {
 	w.push(map[string]*string{fileOf("holder"): w.yaml("holder", "", "whole")})
 	w.live("holder", "whole")
 	w.push(map[string]*string{fileOf("another"): w.yaml("another", "", "whole")})
-	w.status("another", ReasonTargetConflict)
+	w.status("another", fault.ReasonTargetConflict)
 	return w
 }
 
@@ -99,7 +101,7 @@ func TestAStartLeavesAPlaceWithTheDefinitionThatHasIt(t *testing.T) {
 		w.config.Tenants = tenants
 		w.must(w.r.Reconfigure(w.config))
 		w.synced("holder")
-		w.status("another", ReasonTargetConflict)
+		w.status("another", fault.ReasonTargetConflict)
 	}
 	if s := w.get("production/./whole"); s.ResourceVersion != before.ResourceVersion {
 		t.Errorf("it was written: %s", s.Data["k"])
@@ -115,8 +117,8 @@ func TestASecretCanBeHandedToSeveralDefinitions(t *testing.T) {
 	w.theirs(map[string]string{"a": "theirs", "b": "theirs", "c": "theirs"})
 	w.share("db", "", "a")
 	w.share("mail", "", "b")
-	w.status("db", ReasonKeyConflict)
-	w.status("mail", ReasonKeyConflict)
+	w.status("db", fault.ReasonKeyConflict)
+	w.status("mail", fault.ReasonKeyConflict)
 	w.edit(app, func(s *corev1.Secret) {
 		s.Annotations = map[string]string{copies.AnnotationAdopt: w.name + "/db, " + w.name + "/mail"}
 	})
@@ -134,5 +136,5 @@ func TestACopyThatSomebodyRelabelsStaysWithWhoHasIt(t *testing.T) {
 		t.Errorf("it is the copy of %s", name)
 	}
 	w.synced("holder")
-	w.status("another", ReasonTargetConflict)
+	w.status("another", fault.ReasonTargetConflict)
 }

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/kube/share"
 )
@@ -30,8 +31,8 @@ func TestASecretWhoseRecordIsGoneIsNotFilledAsAWhole(t *testing.T) {
 			w.weighed()
 			w.edit(app, loses)
 			w.push(map[string]*string{fileOf("web"): w.yaml("web", "", "app")})
-			s := w.status("web", ReasonNotOwned)
-			if s.State != Error {
+			s := w.status("web", fault.ReasonNotOwned)
+			if s.State != fault.Error {
 				t.Errorf("%+v", s)
 			}
 			w.app(map[string]string{"theirs": "t", "password": "1"})
@@ -48,7 +49,7 @@ func TestASecretWithTheKeysOfAServerIsNotShared(t *testing.T) {
 	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "app"}, Type: "secretsync.dev/api-keys", StringData: map[string]string{"ak-1.json": "{}"}}
 	w.create("production", s)
 	w.share("db", "", "password")
-	if s := w.status("db", ReasonNotOwned); s.State != Error || !strings.Contains(s.Message, "holds keys of a server") {
+	if s := w.status("db", fault.ReasonNotOwned); s.State != fault.Error || !strings.Contains(s.Message, "holds keys of a server") {
 		t.Errorf("%+v", s)
 	}
 	w.app(map[string]string{"ak-1.json": "{}"})
@@ -88,7 +89,7 @@ func TestTheRecordOfAnotherTenantIsNotWrittenOver(t *testing.T) {
 			_, err := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{FieldManager: copies.FieldManager})
 			w.must(err)
 			w.share("db", "", "b")
-			if x := w.status("db", ReasonNotOwned); strings.Contains(x.Message, "neighbour") || strings.Contains(x.Message, "their-plan") {
+			if x := w.status("db", fault.ReasonNotOwned); strings.Contains(x.Message, "neighbour") || strings.Contains(x.Message, "their-plan") {
 				t.Errorf("%+v", x)
 			}
 			if now := w.app(map[string]string{"a": "theirs"}); now.Annotations[share.Annotation(theirs)] != record || now.Labels[copies.LabelTenant] != "" {
@@ -112,7 +113,7 @@ func TestASecretOnWhichARecordIsOfANewerFormatIsLeftAsItIs(t *testing.T) {
 	newer := `{"format":2,"tenant":"` + w.name + `","entries":"of another kind"}`
 	w.edit(app, func(s *corev1.Secret) { s.Annotations[share.Annotation("first")] = newer })
 	w.share("another", "", "a", "b")
-	x := w.status("another", ReasonNewerFormat)
+	x := w.status("another", fault.ReasonNewerFormat)
 	if s := w.app(map[string]string{"a": "first"}); s.Annotations[share.Annotation("first")] != newer {
 		t.Errorf("%+v, %v", x, s.Annotations)
 	}

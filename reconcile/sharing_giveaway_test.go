@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/kube/share"
 )
@@ -39,7 +40,7 @@ func given(t *testing.T, more string, options ...func(*world)) *world {
 	w.synced("aa")
 	w.push(map[string]*string{fileOf("aa"): w.merging("aa", more, "more"), fileOf("bb"): w.merging("bb", more, "k")})
 	w.synced("aa")
-	w.status("bb", ReasonValueNotFound)
+	w.status("bb", fault.ReasonValueNotFound)
 	return w
 }
 
@@ -58,7 +59,7 @@ func TestAKeyThatIsGivenAwayStandsTillWhoAsksForItHasAValue(t *testing.T) {
 			w.lists("aa", "k", "more")
 			w.restart(func() error { return nil })
 			w.synced("aa")
-			w.status("bb", ReasonValueNotFound)
+			w.status("bb", fault.ReasonValueNotFound)
 			s := w.app(map[string]string{"k": "1", "more": "m2"})
 			w.put("other", map[string]any{"o": "1"}) // which takes as long as any write would
 			w.define("other", "production/.")
@@ -119,7 +120,7 @@ func TestAKeyThatIsGivenAwayIsThereAtEveryMoment(t *testing.T) {
 			w.live("aa", "app")
 			if asked != nil {
 				w.share("bb", "", asked...)
-				w.status("bb", ReasonTargetConflict)
+				w.status("bb", fault.ReasonTargetConflict)
 			}
 		}
 	}
@@ -128,7 +129,7 @@ func TestAKeyThatIsGivenAwayIsThereAtEveryMoment(t *testing.T) {
 		want            map[string]string
 	}{
 		"to one that waits for it": {
-			func(w *world) { both(w, "k more", "k own"); w.synced("aa"); w.status("bb", ReasonKeyConflict) },
+			func(w *world) { both(w, "k more", "k own"); w.synced("aa"); w.status("bb", fault.ReasonKeyConflict) },
 			func(w *world) { w.share("aa", "", "more") },
 			map[string]string{"k": "2", "more": "m", "own": "o"},
 		},
@@ -188,7 +189,7 @@ func TestAKeyOfACopyThatComesToBeSharedStandsTillWhoAsksForItHasAValue(t *testin
 	w.push(map[string]*string{fileOf("aa"): w.yaml("aa", "", "app")})
 	w.live("aa", "app")
 	w.push(map[string]*string{fileOf("aa"): w.merging("aa", "", "more"), fileOf("bb"): w.merging("bb", "", "k", "none")})
-	w.status("bb", ReasonValueNotFound)
+	w.status("bb", fault.ReasonValueNotFound)
 	w.synced("aa")
 	w.app(map[string]string{"k": "1", "more": "m"})
 	w.lists("aa", "k", "more")
@@ -206,8 +207,8 @@ func TestAKeyIsGivenAwayByOneThatHasNoKeyAnyMore(t *testing.T) {
 	w.share("cc", "", "j")
 	w.synced("aa", "cc")
 	w.push(map[string]*string{fileOf("aa"): w.merging("aa", "", "j"), fileOf("bb"): w.merging("bb", "", "k")})
-	w.status("bb", ReasonValueNotFound)
-	w.status("aa", ReasonKeyConflict)
+	w.status("bb", fault.ReasonValueNotFound)
+	w.status("aa", fault.ReasonKeyConflict)
 	w.app(map[string]string{"k": "1", "j": "cc"})
 	w.lists("aa", "k")
 	if s := w.get(app); s.Labels["team"] != "" || s.Labels[copies.LabelTenant] != w.name {
@@ -233,7 +234,7 @@ func TestAKeyStandsTillOneThatIsSuspendedGoesOn(t *testing.T) {
 	w.share("aa", "", "k", "more")
 	w.synced("aa")
 	w.push(map[string]*string{fileOf("aa"): w.merging("aa", "", "more"), fileOf("bb"): w.merging("bb", "suspend: true\n", "k")})
-	w.status("bb", ReasonSuspended)
+	w.status("bb", fault.ReasonSuspended)
 	w.synced("aa")
 	w.lists("aa", "k", "more")
 	w.app(map[string]string{"k": "1", "more": "m"})
@@ -247,12 +248,12 @@ func TestAKeyThatSomebodyChangedSinceItWasGivenAwayIsHis(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		changes func(w *world)
-		wants   Reason
+		wants   fault.Reason
 		holds   map[string]string
 	}{
-		"edited":   {func(w *world) { w.edit(app, func(s *corev1.Secret) { s.Data["k"] = []byte("by hand") }) }, ReasonKeyConflict, map[string]string{"k": "by hand", "more": "m"}},
-		"declared": {func(w *world) { w.declares("argocd", map[string]string{"k": "by hand"}) }, ReasonKeyConflict, map[string]string{"k": "by hand", "more": "m"}},
-		"removed":  {func(w *world) { w.edit(app, func(s *corev1.Secret) { delete(s.Data, "k") }) }, ReasonValueNotFound, map[string]string{"more": "m"}},
+		"edited":   {func(w *world) { w.edit(app, func(s *corev1.Secret) { s.Data["k"] = []byte("by hand") }) }, fault.ReasonKeyConflict, map[string]string{"k": "by hand", "more": "m"}},
+		"declared": {func(w *world) { w.declares("argocd", map[string]string{"k": "by hand"}) }, fault.ReasonKeyConflict, map[string]string{"k": "by hand", "more": "m"}},
+		"removed":  {func(w *world) { w.edit(app, func(s *corev1.Secret) { delete(s.Data, "k") }) }, fault.ReasonValueNotFound, map[string]string{"more": "m"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -313,7 +314,7 @@ func TestAKeyThatIsGivenAwayStandsThroughALargeCommit(t *testing.T) {
 			files[fileOf(name)] = new(fmt.Sprintf("name: %s\nsecretPath: bulk%d\nsync: [{cluster: production, namespace: %s}]\n", name, round, w.namespace))
 		}
 		w.push(files)
-		w.status(last, ReasonValueNotFound)
+		w.status(last, fault.ReasonValueNotFound)
 		w.synced("aa")
 		value := fmt.Sprintf("of round %d", round)
 		want = append(want, value)
@@ -360,7 +361,7 @@ func TestAKeyThatIsGivenAwayStandsTillWhoSelectsItsNamespaceHasIt(t *testing.T) 
 
 	// One that selects elsewhere, or not any more, is no reason.
 	w.share("aa", "", "k", "more")
-	w.status("aa", ReasonKeyConflict)
+	w.status("aa", fault.ReasonKeyConflict)
 	w.label("production", w.namespace, `{"team":null}`)
 	w.synced("aa")
 	w.app(map[string]string{"k": "1", "more": "m"})

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
 )
 
@@ -21,7 +22,7 @@ func TestOfSeveralThatComeTogetherTheLeastNameHasAKey(t *testing.T) {
 	w.push(map[string]*string{fileOf("aa"): w.merging("aa", "", "k", "aa"), fileOf("bb"): w.merging("bb", "", "k", "bb"), fileOf("cc"): w.merging("cc", "", "k", "cc")})
 	w.synced("aa")
 	for _, name := range []string{"bb", "cc"} {
-		if x := w.status(name, ReasonKeyConflict); !strings.Contains(x.Message, "key k of definition aa") {
+		if x := w.status(name, fault.ReasonKeyConflict); !strings.Contains(x.Message, "key k of definition aa") {
 			t.Errorf("%+v", x)
 		}
 	}
@@ -33,7 +34,7 @@ func TestOfSeveralThatComeTogetherTheLeastNameHasAKey(t *testing.T) {
 	// It passes to the next when it is asked for no more, though nothing else changes.
 	w.share("aa", "", "aa")
 	w.synced("aa", "bb")
-	w.status("cc", ReasonKeyConflict)
+	w.status("cc", fault.ReasonKeyConflict)
 	w.app(map[string]string{"k": "bb", "aa": "own", "bb": "own", "cc": "own"})
 }
 
@@ -47,10 +48,10 @@ func TestAKeyPassesOnFromOneThatComesToReadOtherPaths(t *testing.T) {
 	}
 	w.push(map[string]*string{fileOf("aa"): w.yaml("aa", "mode: Merge\ndata: {k: {key: k}, more: {key: further, path: further}}\n", "app"), fileOf("bb"): w.merging("bb", "", "k", "bb")})
 	w.synced("aa")
-	w.status("bb", ReasonKeyConflict)
+	w.status("bb", fault.ReasonKeyConflict)
 	w.app(map[string]string{"k": "aa", "more": "own", "bb": "own"})
 	w.share("aa", "", "missing")
-	w.status("aa", ReasonKeyNotFound)
+	w.status("aa", fault.ReasonKeyNotFound)
 	w.synced("bb")
 	w.app(map[string]string{"k": "bb", "more": "own", "bb": "own"})
 }
@@ -61,8 +62,8 @@ func TestOneThatAsksForAKeyHasItBeforeItHasAValue(t *testing.T) {
 	w := newWorld(t)
 	w.put("bb", map[string]any{"k": "bb", "b": "b"})
 	w.push(map[string]*string{fileOf("aa"): w.merging("aa", "", "k"), fileOf("bb"): w.merging("bb", "", "k", "b")})
-	w.status("aa", ReasonValueNotFound)
-	w.status("bb", ReasonKeyConflict)
+	w.status("aa", fault.ReasonValueNotFound)
+	w.status("bb", fault.ReasonKeyConflict)
 	w.app(map[string]string{"b": "b"})
 	w.remove("aa")
 	w.synced("bb")
@@ -80,7 +81,7 @@ func TestAKeyThatIsHandedToTwoStaysWithTheFirst(t *testing.T) {
 	})
 	w.push(map[string]*string{fileOf("aa"): w.merging("aa", "", "k"), fileOf("bb"): w.merging("bb", "", "k", "b")})
 	w.synced("aa")
-	if x := w.status("bb", ReasonKeyConflict); !strings.Contains(x.Message, "key k of definition aa") {
+	if x := w.status("bb", fault.ReasonKeyConflict); !strings.Contains(x.Message, "key k of definition aa") {
 		t.Errorf("%+v", x)
 	}
 	s := w.app(map[string]string{"k": "aa", "b": "b"})
@@ -99,7 +100,7 @@ func TestADefinitionThatFillsASecretGoesBeforeThoseThatWouldShareIt(t *testing.T
 	w.put("whole", map[string]any{"w": "1"})
 	w.push(map[string]*string{fileOf("aa"): w.merging("aa", "", "a"), fileOf("whole"): w.yaml("whole", deletes, "app")})
 	w.live("whole", "app")
-	if x := w.status("aa", ReasonTargetConflict); !strings.Contains(x.Message, "whole") {
+	if x := w.status("aa", fault.ReasonTargetConflict); !strings.Contains(x.Message, "whole") {
 		t.Errorf("%+v", x)
 	}
 	w.app(map[string]string{"w": "1"})
@@ -143,7 +144,7 @@ func TestAKeyThatSomebodyChangedSinceItsDefinitionWentIsHis(t *testing.T) {
 			w.weighed()
 			changes(w)
 			w.share("bb", "", "k", "a")
-			w.status("bb", ReasonKeyConflict)
+			w.status("bb", fault.ReasonKeyConflict)
 			w.app(map[string]string{"k": "by hand", "a": "a2"})
 		})
 	}
@@ -173,7 +174,7 @@ func TestAKeyStandsTillWhoComesToAskForItHasAValue(t *testing.T) {
 	w.share("aa", deletes, "k", "more")
 	w.synced("aa")
 	w.push(map[string]*string{fileOf("aa"): nil, fileOf("bb"): w.merging("bb", deletes, "k")})
-	w.status("bb", ReasonValueNotFound)
+	w.status("bb", fault.ReasonValueNotFound)
 	w.weighed()
 	w.app(map[string]string{"k": "1", "more": "m"})
 	if orphans := w.orphans(); len(orphans) > 0 {
@@ -187,7 +188,7 @@ func TestAKeyStandsTillWhoComesToAskForItHasAValue(t *testing.T) {
 
 	// One that never had it is no reason to keep it.
 	w.push(map[string]*string{fileOf("bb"): nil, fileOf("cc"): w.merging("cc", "", "k")})
-	w.status("cc", ReasonValueNotFound)
+	w.status("cc", fault.ReasonValueNotFound)
 	w.remove("cc")
 	w.until(app, "nothing", gone)
 }
@@ -224,7 +225,7 @@ func TestALabelThatSomebodyAsksForIsNoReasonToKeepAKeyThatIsToGo(t *testing.T) {
 	w.share("aa", deletes+labelled, "k")
 	w.synced("aa")
 	w.share("bb", labelled, "other")
-	w.status("bb", ReasonValueNotFound)
+	w.status("bb", fault.ReasonValueNotFound)
 	w.remove("aa")
 	w.until(app, "nothing", gone)
 }

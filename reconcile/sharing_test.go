@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	applyv1 "k8s.io/client-go/applyconfigurations/core/v1"
 
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/kube/share"
 )
@@ -68,7 +69,7 @@ func TestOfASecretThatIsSharedOnlyTheKeysOfTheDefinitionAreWritten(t *testing.T)
 	if stamp := s.Annotations[share.Annotation("db")]; stamp == "" || strings.Contains(stamp, "unasked") {
 		t.Errorf("annotations %v", s.Annotations)
 	}
-	if x := w.status("db", ReasonSynced); x.VaultVersion != 1 || x.Commit.IsZero() || x.LastSync.IsZero() {
+	if x := w.status("db", fault.ReasonSynced); x.VaultVersion != 1 || x.Commit.IsZero() || x.LastSync.IsZero() {
 		t.Errorf("%+v", x)
 	}
 
@@ -171,21 +172,21 @@ func TestAKeyOfAnothersIsLeftAlone(t *testing.T) {
 	w.put("db", map[string]any{"password": "ours", "user": "u"})
 	w.theirs(map[string]string{"password": "theirs"})
 	w.share("db", "", "password", "user")
-	x := w.status("db", ReasonKeyConflict)
-	if x.State != Error || !strings.Contains(x.Message, "key password of field manager their-controller") || strings.Contains(x.Message, "ours") {
+	x := w.status("db", fault.ReasonKeyConflict)
+	if x.State != fault.Error || !strings.Contains(x.Message, "key password of field manager their-controller") || strings.Contains(x.Message, "ours") {
 		t.Errorf("%+v", x)
 	}
 	w.app(map[string]string{"password": "theirs", "user": "u"})
 	// Rotation goes on for the rest.
 	w.put("db", map[string]any{"password": "ours", "user": "u2"})
 	w.app(map[string]string{"password": "theirs", "user": "u2"})
-	w.status("db", ReasonKeyConflict)
+	w.status("db", fault.ReasonKeyConflict)
 	// It is ours when it is gone, and left alone again when somebody declares it.
 	w.edit(app, func(s *corev1.Secret) { delete(s.Data, "password") })
 	w.synced("db")
 	w.app(map[string]string{"password": "ours", "user": "u2"})
 	w.declares("argocd", map[string]string{"password": "declared"})
-	if x := w.status("db", ReasonKeyConflict); !strings.Contains(x.Message, "argocd") {
+	if x := w.status("db", fault.ReasonKeyConflict); !strings.Contains(x.Message, "argocd") {
 		t.Errorf("%+v", x)
 	}
 	w.app(map[string]string{"password": "declared", "user": "u2"})
@@ -213,7 +214,7 @@ func TestASecretOfWhichNoKeyIsToBeHadIsNotTouched(t *testing.T) {
 	w.put("db", map[string]any{"password": "ours"})
 	before := w.theirs(map[string]string{"password": "theirs"})
 	w.share("db", "", "password")
-	w.status("db", ReasonKeyConflict)
+	w.status("db", fault.ReasonKeyConflict)
 	if s := w.get(app); s.ResourceVersion != before.ResourceVersion {
 		t.Errorf("%+v", s)
 	}
@@ -241,12 +242,12 @@ func TestKeysThatLeftDataGoAlsoWhereAllThatIsLeftIsAnothers(t *testing.T) {
 			w.share("db", "labels: {team: payments}\n", "password")
 			w.synced("db")
 			w.share("db", "labels: {team: payments}\n", "k")
-			w.status("db", ReasonKeyConflict)
+			w.status("db", fault.ReasonKeyConflict)
 			s := w.app(map[string]string{"k": "theirs"})
 			if s.Annotations[share.Annotation("db")] != "" || s.Labels["team"] != "" {
 				t.Errorf("%v %v", s.Labels, s.Annotations)
 			}
-			w.status("db", ReasonKeyConflict)
+			w.status("db", fault.ReasonKeyConflict)
 			// It goes on as soon as there is something to be had.
 			w.share("db", "", "k", "password")
 			s = w.app(map[string]string{"k": "theirs", "password": "1"})
@@ -269,7 +270,7 @@ func TestAdoptionTakesNothingFromADefinitionThatHasIt(t *testing.T) {
 	w.synced("mail")
 	w.edit(app, func(s *corev1.Secret) { s.Annotations[copies.AnnotationAdopt] = w.name + "/db" })
 	w.share("db", "", "k", "other")
-	if x := w.status("db", ReasonKeyConflict); !strings.Contains(x.Message, "key k of definition mail") {
+	if x := w.status("db", fault.ReasonKeyConflict); !strings.Contains(x.Message, "key k of definition mail") {
 		t.Errorf("%+v", x)
 	}
 	w.app(map[string]string{"theirs": "t", "other": "db", "k": "mail"})
@@ -284,7 +285,7 @@ func TestOfTwoDefinitionsThatAskForOneKeyTheOneThatHasItKeepsIt(t *testing.T) {
 	w.share("first", "", "a", "k")
 	w.synced("first")
 	w.share("another", "", "b", "k")
-	if x := w.status("another", ReasonKeyConflict); !strings.Contains(x.Message, "key k of definition first") {
+	if x := w.status("another", fault.ReasonKeyConflict); !strings.Contains(x.Message, "key k of definition first") {
 		t.Errorf("%+v", x)
 	}
 	w.synced("first")
@@ -314,7 +315,7 @@ func TestASecretIsSharedOrSomebodysAsAWhole(t *testing.T) {
 	w.push(map[string]*string{fileOf("whole"): w.yaml("whole", "", "app")})
 	w.synced("whole")
 	w.share("part", "", "p")
-	if x := w.status("part", ReasonTargetConflict); !strings.Contains(x.Message, "whole") {
+	if x := w.status("part", fault.ReasonTargetConflict); !strings.Contains(x.Message, "whole") {
 		t.Errorf("%+v", x)
 	}
 	w.app(map[string]string{"a": "1", "b": "2"})
@@ -327,7 +328,7 @@ func TestASecretIsSharedOrSomebodysAsAWhole(t *testing.T) {
 	}
 	// As a whole it can't be had while others have a share.
 	w.push(map[string]*string{fileOf("whole"): w.yaml("whole", "", "app")})
-	if x := w.status("whole", ReasonTargetConflict); !strings.Contains(x.Message, "part") {
+	if x := w.status("whole", fault.ReasonTargetConflict); !strings.Contains(x.Message, "part") {
 		t.Errorf("%+v", x)
 	}
 	w.app(map[string]string{"a": "1", "p": "3"})
@@ -341,7 +342,7 @@ func TestOnesOwnShareBecomesACopyWhereNothingElseIsInTheSecret(t *testing.T) {
 	w.synced("db")
 	w.edit(app, func(s *corev1.Secret) { s.Data["theirs"] = []byte("t") })
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", "", "app")})
-	if x := w.status("db", ReasonTargetConflict); !strings.Contains(x.Message, "more than the keys of this definition") {
+	if x := w.status("db", fault.ReasonTargetConflict); !strings.Contains(x.Message, "more than the keys of this definition") {
 		t.Errorf("%+v", x)
 	}
 	w.app(map[string]string{"a": "1", "theirs": "t"})
@@ -374,7 +375,7 @@ func TestOnesOwnShareBecomesACopyOfAnotherType(t *testing.T) {
 	w.edit(app, func(s *corev1.Secret) { s.Annotations["theirs"] = "t" })
 	before = w.get(app)
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", "type: example.com/y\n", "app")})
-	w.status("db", ReasonTypeMismatch)
+	w.status("db", fault.ReasonTypeMismatch)
 	if now := w.get(app); now.UID != before.UID || now.Annotations["theirs"] != "t" {
 		t.Errorf("%+v", now)
 	}
@@ -388,7 +389,7 @@ func TestAnotherTenantsSecretIsNotShared(t *testing.T) {
 		Annotations: map[string]string{share.Annotation("db"): share.Stamp{Tenant: w.name, Path: "db", Version: 1, Keys: map[string]string{"a": "0"}}.Text()}}}
 	before := w.create("production", s)
 	w.share("db", "", "a")
-	w.status("db", ReasonNotOwned)
+	w.status("db", fault.ReasonNotOwned)
 	if now := w.get(app); now.ResourceVersion != before.ResourceVersion {
 		t.Errorf("%+v", now)
 	}
@@ -405,11 +406,11 @@ func TestAnotherTenantsSecretIsNotShared(t *testing.T) {
 	_, err := w.stack.Cluster("production").Admin.CoreV1().Secrets(w.namespace).Create(w.ctx, s, metav1.CreateOptions{FieldManager: copies.FieldManager})
 	w.must(err)
 	w.share("db", "", "a")
-	if x := w.status("db", ReasonKeyConflict); strings.Contains(x.Message, "secret-plan") {
+	if x := w.status("db", fault.ReasonKeyConflict); strings.Contains(x.Message, "secret-plan") {
 		t.Errorf("%+v", x)
 	}
 	w.push(map[string]*string{fileOf("db"): w.yaml("db", "", "app")})
-	if x := w.status("db", ReasonTargetConflict); strings.Contains(x.Message, "secret-plan") {
+	if x := w.status("db", fault.ReasonTargetConflict); strings.Contains(x.Message, "secret-plan") {
 		t.Errorf("%+v", x)
 	}
 	w.app(map[string]string{"a": "theirs"})
@@ -421,17 +422,17 @@ func TestWhatTheClusterHasAgainstTheDataOfASharedSecretIsTheAuthorsToMend(t *tes
 	w := newWorld(t)
 	w.put("db", map[string]any{"a": "1", "big": strings.Repeat(canary, 100<<10), "tls.crt": "c", "tls.key": "k"})
 	w.share("db", "type: kubernetes.io/tls\n", "a")
-	if x := w.status("db", ReasonInvalidKey); x.State != Error || !strings.Contains(x.Message, "data[tls.crt]") || !strings.Contains(x.Message, "does not fit its type") {
+	if x := w.status("db", fault.ReasonInvalidKey); x.State != fault.Error || !strings.Contains(x.Message, "data[tls.crt]") || !strings.Contains(x.Message, "does not fit its type") {
 		t.Errorf("%+v", x)
 	}
 	w.share("db", "type: kubernetes.io/tls\n", "a", "tls.crt", "tls.key")
-	w.status("db", ReasonSynced)
+	w.status("db", fault.ReasonSynced)
 	w.remove("db")
 	w.delete(app)
 
 	before := w.theirs(map[string]string{"theirs": strings.Repeat("t", 700<<10)})
 	w.share("db", "", "big")
-	if x := w.status("db", ReasonValueTooLarge); x.State != Error || strings.Contains(x.Message, canary) || !strings.Contains(x.Message, "with what others have in it") {
+	if x := w.status("db", fault.ReasonValueTooLarge); x.State != fault.Error || strings.Contains(x.Message, canary) || !strings.Contains(x.Message, "with what others have in it") {
 		t.Errorf("%+v", x)
 	}
 	if now := w.get(app); now.ResourceVersion != before.ResourceVersion {

@@ -9,7 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/restart"
+	"secretsync/reconcile/status"
 )
 
 func TestALabelOfAnothersIsLeftAloneUnlessItSaysTheSame(t *testing.T) {
@@ -20,7 +22,7 @@ func TestALabelOfAnothersIsLeftAloneUnlessItSaysTheSame(t *testing.T) {
 	w.share("db", "labels: {app: web, team: payments}\n", "a")
 	w.synced("db")
 	w.share("db", "labels: {app: api, team: payments}\n", "a")
-	if x := w.status("db", ReasonKeyConflict); !strings.Contains(x.Message, "label app of field manager their-controller") {
+	if x := w.status("db", fault.ReasonKeyConflict); !strings.Contains(x.Message, "label app of field manager their-controller") {
 		t.Errorf("%+v", x)
 	}
 	if s := w.app(map[string]string{"theirs": "t", "a": "1"}); s.Labels["app"] != "web" || s.Labels["team"] != "payments" {
@@ -48,9 +50,9 @@ func TestAFightOverASharedKeyIsDampedAndNamesWhoFights(t *testing.T) {
 		_, err := secrets.Update(w.ctx, s, metav1.UpdateOptions{FieldManager: "the-opponent"})
 		return err
 	})
-	x := w.status("db", ReasonContended)
+	x := w.status("db", fault.ReasonContended)
 	stop()
-	if x.State != Error || !strings.Contains(x.Message, "the-opponent") {
+	if x.State != fault.Error || !strings.Contains(x.Message, "the-opponent") {
 		t.Errorf("%+v", x)
 	}
 }
@@ -62,7 +64,7 @@ func TestWhatAdmissionMakesOfAShareIsSaidAndNotFought(t *testing.T) {
 	end := w.mutates(`has(object.data) && "a" in object.data ? [JSONPatch{op: "replace", path: "/data/a", value: "eHg="}] : []`,
 		func(s *corev1.Secret) bool { return string(s.Data["a"]) == "xx" })
 	w.share("db", "", "a")
-	if x := w.status("db", ReasonAltered); !strings.Contains(x.Message, "changes the data keys a") {
+	if x := w.status("db", fault.ReasonAltered); !strings.Contains(x.Message, "changes the data keys a") {
 		t.Errorf("%+v", x)
 	}
 	// Nor when somebody touches something else on it.
@@ -70,7 +72,7 @@ func TestWhatAdmissionMakesOfAShareIsSaidAndNotFought(t *testing.T) {
 	w.define("other", "production/.")
 	w.put("other", map[string]any{"b": "1"}) // which takes as long as any write would
 	w.synced("other")
-	w.status("db", ReasonAltered)
+	w.status("db", fault.ReasonAltered)
 	if now := w.get(app); now.ResourceVersion != before.ResourceVersion {
 		t.Error("it is written again and again")
 	}
@@ -111,14 +113,14 @@ func TestASuspendedShareIsLeftAsItIs(t *testing.T) {
 	w.put("db", map[string]any{"a": "1"})
 	w.theirs(map[string]string{"theirs": "t"})
 	w.share("db", "suspend: true\n", "a")
-	w.status("db", ReasonSuspended)
+	w.status("db", fault.ReasonSuspended)
 	w.app(map[string]string{"theirs": "t"})
 	w.share("db", "", "a")
 	w.synced("db")
 	w.share("db", "suspend: true\n", "a")
-	w.status("db", ReasonSuspended)
+	w.status("db", fault.ReasonSuspended)
 	w.edit(app, func(s *corev1.Secret) { s.Data["a"] = []byte("edited") })
-	w.statusWhere("db", "the drift", func(s Status) bool { return strings.Contains(s.Targets[0].Message, "edited") })
+	w.statusWhere("db", "the drift", func(s status.Status) bool { return strings.Contains(s.Targets[0].Message, "edited") })
 	w.app(map[string]string{"theirs": "t", "a": "edited"})
 }
 
@@ -128,7 +130,7 @@ func TestAnImmutableSecretIsNotShared(t *testing.T) {
 	w.put("db", map[string]any{"a": "1"})
 	before := w.create("production", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "app"}, StringData: map[string]string{"theirs": "t"}, Immutable: new(true)})
 	w.share("db", "", "a")
-	if x := w.status("db", ReasonTypeMismatch); !strings.Contains(x.Message, "immutable") {
+	if x := w.status("db", fault.ReasonTypeMismatch); !strings.Contains(x.Message, "immutable") {
 		t.Errorf("%+v", x)
 	}
 	if now := w.get(app); now.UID != before.UID || now.ResourceVersion != before.ResourceVersion {

@@ -15,11 +15,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"secretsync/examples/devstack"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 func TestACopyThatIsKnownToBeStaleIsNotSynced(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]devstack.Fault{
+	for name, trouble := range map[string]devstack.Fault{
 		"its write is slow":            {Match: isWrite, Delay: 1500 * time.Millisecond},
 		"the cluster asks us to wait":  {Match: isWrite, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}}, Times: 2},
 		"the cluster takes no writes":  {Match: isWrite, Status: http.StatusInternalServerError, Times: 4},
@@ -32,19 +34,19 @@ func TestACopyThatIsKnownToBeStaleIsNotSynced(t *testing.T) {
 			w.put("db", map[string]any{"a": "1"})
 			w.define("db", "production/.")
 			w.synced("db")
-			proxy.Inject(fault)
+			proxy.Inject(trouble)
 			w.put("db", map[string]any{"a": "2"})
 			w.known("db", 2)
-			stop := w.never("db", "Synced of version 1", func(s TargetStatus) bool { return s.State == Synced && s.VaultVersion != 2 })
+			stop := w.never("db", "Synced of version 1", func(s status.Target) bool { return s.State == fault.Synced && s.VaultVersion != 2 })
 			defer stop()
 			w.holds("production/./db", map[string]string{"a": "2"})
 			w.synced("db")
 			stop()
 			// The same where somebody asks.
-			proxy.Inject(fault)
+			proxy.Inject(trouble)
 			w.put("db", map[string]any{"a": "3"})
 			w.r.SyncNow(w.tenant(), w.parse("db"))
-			_, s, err := w.r.Wait(w.ctx, w.tenant(), w.parse("db"), PhaseActive)
+			_, s, err := w.r.Wait(w.ctx, w.tenant(), w.parse("db"), status.Active)
 			w.must(err)
 			if s.Targets[0].VaultVersion != 3 {
 				t.Errorf("Active with %+v", s.Targets[0])
@@ -59,7 +61,7 @@ func TestACopyThatIsKnownToBeStaleIsNotSynced(t *testing.T) {
 func (w *world) known(name string, version int) {
 	w.t.Helper()
 	t := w.r.tenant(w.tenant())
-	w.statusWhere(name, fmt.Sprintf("known version %d", version), func(Status) bool {
+	w.statusWhere(name, fmt.Sprintf("known version %d", version), func(status.Status) bool {
 		t.mu.RLock()
 		defer t.mu.RUnlock()
 		d := t.definitions[w.parse(name)]
@@ -125,7 +127,7 @@ func newStandby(t *testing.T, address string) *standby {
 // remembers waits until both kinds of read have been answered once.
 func (s *standby) remembers(w *world) {
 	w.t.Helper()
-	w.statusWhere("db", "both kinds of read", func(Status) bool {
+	w.statusWhere("db", "both kinds of read", func(status.Status) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.first["/v1/secret/data/"+w.name+"/db"] != nil && s.first["/v1/secret/metadata/"+w.name+"/db"] != nil
@@ -134,7 +136,7 @@ func (s *standby) remembers(w *world) {
 
 // answers waits until it was asked so many times while it lags, or something
 // else comes first; then it is false.
-func (s *standby) answers(w *world, times int, first <-chan Status) bool {
+func (s *standby) answers(w *world, times int, first <-chan status.Status) bool {
 	w.t.Helper()
 	end := time.After(deadline)
 	for range times {
@@ -168,13 +170,13 @@ func TestAStandbyThatLagsTurnsNoCopyBack(t *testing.T) {
 	w.put("db", map[string]any{"a": "2"})
 	before := w.holds("production/./db", map[string]string{"a": "2"}).ResourceVersion
 	w.synced("db")
-	stop := w.never("db", "Synced of version 1", func(s TargetStatus) bool { return s.State == Synced && s.VaultVersion != 2 })
+	stop := w.never("db", "Synced of version 1", func(s status.Target) bool { return s.State == fault.Synced && s.VaultVersion != 2 })
 	defer stop()
 	s.lag(true)
 	w.r.SyncNow(w.tenant(), w.parse("db"))
-	answered := make(chan Status, 1)
+	answered := make(chan status.Status, 1)
 	go func() {
-		_, s, _ := w.r.Wait(w.ctx, w.tenant(), w.parse("db"), PhaseActive)
+		_, s, _ := w.r.Wait(w.ctx, w.tenant(), w.parse("db"), status.Active)
 		answered <- s
 	}()
 	if !s.answers(w, 5, answered) {
@@ -204,8 +206,8 @@ func TestAStandbyThatLagsTurnsNoCopyBackAfterARestart(t *testing.T) {
 	w.stop()
 	s.lag(true)
 	w.start()
-	w.statusWhere("db", "being asked again", func(s Status) bool { return strings.Contains(s.Targets[0].Message, "older than version 2") })
-	stop := w.never("db", "Synced of version 1", func(s TargetStatus) bool { return s.State == Synced && s.VaultVersion != 2 })
+	w.statusWhere("db", "being asked again", func(s status.Status) bool { return strings.Contains(s.Targets[0].Message, "older than version 2") })
+	stop := w.never("db", "Synced of version 1", func(s status.Target) bool { return s.State == fault.Synced && s.VaultVersion != 2 })
 	s.answers(w, 5, nil)
 	s.lag(false)
 	w.synced("db")

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -16,16 +19,16 @@ func TestATenantIsSuspendedAndResumed(t *testing.T) {
 
 	w.config.Tenants[0].Suspend = true
 	w.must(w.r.Reconfigure(w.config))
-	if s := w.status("db", ReasonSuspended); s.State != Pending || !strings.Contains(s.Message, "value and copy agree") || s.VaultVersion != 1 || s.LastSync.IsZero() {
+	if s := w.status("db", fault.ReasonSuspended); s.State != fault.Pending || !strings.Contains(s.Message, "value and copy agree") || s.VaultVersion != 1 || s.LastSync.IsZero() {
 		t.Errorf("%+v", s)
 	}
-	if s := w.r.Tenant(w.tenant()); s.Phase != PhasePending || s.Reason != ReasonSuspended {
+	if s := w.r.Tenant(w.tenant()); s.Phase != status.Pending || s.Reason != fault.ReasonSuspended {
 		t.Errorf("the tenant: %+v", s)
 	}
 	told := func(what, words string) {
 		t.Helper()
-		w.statusWhere("db", what, func(s Status) bool {
-			return s.Targets[0].Reason == ReasonSuspended && strings.Contains(s.Targets[0].Message, words)
+		w.statusWhere("db", what, func(s status.Status) bool {
+			return s.Targets[0].Reason == fault.ReasonSuspended && strings.Contains(s.Targets[0].Message, words)
 		})
 	}
 	w.put("db", map[string]any{"a": "2"})
@@ -34,7 +37,7 @@ func TestATenantIsSuspendedAndResumed(t *testing.T) {
 	told("drift told", "version 2 is not written: the copy was edited")
 	w.define("new", "production/.")
 	w.put("new", map[string]any{"b": "1"})
-	w.status("new", ReasonSuspended)
+	w.status("new", fault.ReasonSuspended)
 	if s := w.get("production/./db"); s.UID != before.UID || string(s.Data["a"]) != "edited" {
 		t.Errorf("it was written: %v", s.Annotations)
 	}

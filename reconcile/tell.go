@@ -10,6 +10,7 @@ import (
 	"secretsync/reconcile/decide"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/status"
 	"secretsync/reconcile/vault/kv"
 )
 
@@ -28,8 +29,8 @@ type told struct {
 
 // kind is the part of how a target stands that a transition is told of.
 type kind struct {
-	state  State
-	reason Reason
+	state  fault.State
+	reason fault.Reason
 }
 
 // as is how it was told to stand; empty before anything was.
@@ -40,16 +41,15 @@ func (d *told) as() kind {
 	return d.kind.Value()
 }
 
-// standing is a target's status with since when it holds.
+// standing is how a target stands, with what stands there.
 type standing struct {
-	TargetStatus           // but for what the copy tells; see full
-	since        time.Time // when state or reason last changed
-	copy         *copies.Copy
+	status.Target // but for what the copy tells; see full
+	copy          *copies.Copy
 }
 
 // full fills in what the copy tells: it costs more than all the rest, and only
 // those want it who ask for one definition.
-func (s standing) full(o copies.Owner) standing {
+func (s standing) full(o copies.Owner) status.Target {
 	if c := s.copy; c != nil && c.Owner == o && c.Intact && c.Labelled && !c.Format.Newer() {
 		s.VaultVersion = c.Version
 		if c.Others != "" {
@@ -58,7 +58,7 @@ func (s standing) full(o copies.Owner) standing {
 		}
 		s.Commit, _ = catalog.ParseRevision(c.Commit) // zero where somebody edited it
 	}
-	return s
+	return s.Target
 }
 
 // tell says how the targets of a place stand by what was decided.
@@ -73,14 +73,13 @@ func (t *target) stands(now time.Time) (s standing) {
 	defer func() {
 		if recover() != nil {
 			// The pass over the place panics in the same way, and logs it.
-			f := internalError()
-			s = standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: f.State, Reason: f.Reason, Message: f.Message}, since: now}
+			s = standing{Target: status.Of(t.spec, t.secret, internalError())}
+			s.Since = now
 		}
 	}()
 	in, h, look, ok := t.look(now)
 	if !ok {
-		f := fault.Queued("not tried yet")
-		return standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: f.State, Reason: f.Reason, Message: f.Message}}
+		return standing{Target: status.Of(t.spec, t.secret, fault.Queued("not tried yet"))}
 	}
 	d := decide.Next(&in)
 	return t.stand(&in, &d, h, look)
@@ -118,23 +117,20 @@ func (t *target) stand(in *decide.Input, d *decide.Decision, h *target, look uin
 			f = in.Seen.Fault
 		}
 	}
-	s := standing{TargetStatus: TargetStatus{Target: t.spec, Secret: t.secret, State: Synced, Reason: ReasonSynced}, copy: in.Seen.Copy}
-	if f != nil {
-		s.State, s.Reason, s.Message = f.State, f.Reason, f.Message
-	}
-	before, late := t.tell(&s, in, look, right, since)
+	s := standing{status.Of(t.spec, t.secret, f), in.Seen.Copy}
+	before, late := t.tell(&s.Target, in, look, right, since)
 	if !since.IsZero() {
 		// An outage lies over what was told: it is one thing, and told by itself.
-		s.since = since
+		s.Since = since
 		return s
 	}
 	if was := before.as(); !late && (was.reason != s.Reason || before.message != s.Message) {
-		t.announce(&s, was.reason)
+		t.announce(&s.Target, was.reason)
 	}
 	// It did not stand so during an outage that is over.
-	s.since = later(s.since, t.connection.recoveredAt())
-	if decide.ConcernsVault(s.Reason) || s.Reason == ReasonSynced {
-		s.since = later(s.since, t.tenant.recoveredAt())
+	s.Since = later(s.Since, t.connection.recoveredAt())
+	if decide.ConcernsVault(s.Reason) || s.Reason == fault.ReasonSynced {
+		s.Since = later(s.Since, t.tenant.recoveredAt())
 	}
 	return s
 }
@@ -142,7 +138,7 @@ func (t *target) stand(in *decide.Input, d *decide.Decision, h *target, look uin
 // tell keeps what is told of the target, fills in what that says of when, and
 // returns what was told before. It is late where somebody who looked later has told
 // already: that stands.
-func (t *target) tell(s *standing, in *decide.Input, look uint64, right bool, outage time.Time) (before told, late bool) {
+func (t *target) tell(s *status.Target, in *decide.Input, look uint64, right bool, outage time.Time) (before told, late bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before = t.told
@@ -158,7 +154,7 @@ func (t *target) tell(s *standing, in *decide.Input, look uint64, right bool, ou
 	if before.as() != is {
 		since = in.Now.UnixNano()
 	}
-	s.since = instant(since)
+	s.Since = instant(since)
 	if !late {
 		t.told.kind, t.told.since, t.told.message = unique.Make(is), since, s.Message
 	}
@@ -202,13 +198,13 @@ func later(a, b time.Time) time.Time {
 }
 
 // announce tells all who want to know that a target stands in another way.
-func (t *target) announce(s *standing, before Reason) {
+func (t *target) announce(s *status.Target, before fault.Reason) {
 	t.tenant.announce()
 	if before == s.Reason {
 		return
 	}
 	level := slog.LevelDebug
-	if s.State == Error {
+	if s.State == fault.Error {
 		level = slog.LevelWarn
 		t.warn(s)
 	}
@@ -221,10 +217,10 @@ var transition = map[slog.Level]string{slog.LevelDebug: "target settled", slog.L
 
 // warn tells the users of the cluster, if it is of a kind that helps them: not
 // of the cluster itself, the vault or the configuration.
-func (t *target) warn(s *standing) {
+func (t *target) warn(s *status.Target) {
 	switch s.Reason {
-	case ReasonNotOwned, ReasonTypeMismatch, ReasonNewerFormat, ReasonTargetConflict, ReasonKeyConflict,
-		ReasonValueDeleted, ReasonInvalidKey, ReasonKeyNotFound, ReasonTemplateFailed, ReasonValueTooLarge, ReasonForbidden, ReasonAltered, ReasonContended:
+	case fault.ReasonNotOwned, fault.ReasonTypeMismatch, fault.ReasonNewerFormat, fault.ReasonTargetConflict, fault.ReasonKeyConflict,
+		fault.ReasonValueDeleted, fault.ReasonInvalidKey, fault.ReasonKeyNotFound, fault.ReasonTemplateFailed, fault.ReasonValueTooLarge, fault.ReasonForbidden, fault.ReasonAltered, fault.ReasonContended:
 		t.connection.kube.Warn(t.at, string(s.Reason), s.Message)
 	}
 }
@@ -241,5 +237,5 @@ func conflict(in *decide.Input, t, h *target) *fault.Fault {
 }
 
 func targetConflict(format string, args ...any) *fault.Fault {
-	return fault.New(Error, ReasonTargetConflict, format, args...)
+	return fault.New(fault.Error, fault.ReasonTargetConflict, format, args...)
 }

@@ -7,7 +7,9 @@ import (
 	"k8s.io/utils/clock"
 
 	"secretsync/reconcile/decide"
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
+	"secretsync/reconcile/status"
 )
 
 // A pass and those who ask for a status look at the same time and tell in any order: what
@@ -24,18 +26,18 @@ func TestWhoLookedFirstTellsNothingAfterWhoLookedLast(t *testing.T) {
 		late  bool
 		told  kind
 	}{
-		{"the first", 1, kind{Pending, ReasonQueued}, 1, false, kind{Pending, ReasonQueued}},
-		{"another way", 3, kind{Error, ReasonContended}, 3, false, kind{Error, ReasonContended}},
-		{"one who looked before that", 2, kind{Pending, ReasonQueued}, 2, true, kind{Error, ReasonContended}},
-		{"the same look", 3, kind{Error, ReasonContended}, 3, false, kind{Error, ReasonContended}},
-		{"the same way", 4, kind{Error, ReasonContended}, 3, false, kind{Error, ReasonContended}},
-		{"the same way, late", 3, kind{Error, ReasonContended}, 3, true, kind{Error, ReasonContended}},
-		{"a third way", 5, kind{Synced, ReasonSynced}, 5, false, kind{Synced, ReasonSynced}},
+		{"the first", 1, kind{fault.Pending, fault.ReasonQueued}, 1, false, kind{fault.Pending, fault.ReasonQueued}},
+		{"another way", 3, kind{fault.Error, fault.ReasonContended}, 3, false, kind{fault.Error, fault.ReasonContended}},
+		{"one who looked before that", 2, kind{fault.Pending, fault.ReasonQueued}, 2, true, kind{fault.Error, fault.ReasonContended}},
+		{"the same look", 3, kind{fault.Error, fault.ReasonContended}, 3, false, kind{fault.Error, fault.ReasonContended}},
+		{"the same way", 4, kind{fault.Error, fault.ReasonContended}, 3, false, kind{fault.Error, fault.ReasonContended}},
+		{"the same way, late", 3, kind{fault.Error, fault.ReasonContended}, 3, true, kind{fault.Error, fault.ReasonContended}},
+		{"a third way", 5, kind{fault.Synced, fault.ReasonSynced}, 5, false, kind{fault.Synced, fault.ReasonSynced}},
 	} {
-		s := standing{TargetStatus: TargetStatus{State: c.kind.state, Reason: c.kind.reason}}
+		s := status.Target{State: c.kind.state, Reason: c.kind.reason}
 		_, late := x.tell(&s, &decide.Input{Now: began.Add(time.Duration(c.look))}, c.look, false, time.Time{})
-		if late != c.late || x.told.as() != c.told || !s.since.Equal(began.Add(c.since)) {
-			t.Errorf("%s: late: %v; %+v is told, and stands since %v", c.what, late, x.told.as(), s.since)
+		if late != c.late || x.told.as() != c.told || !s.Since.Equal(began.Add(c.since)) {
+			t.Errorf("%s: late: %v; %+v is told, and stands since %v", c.what, late, x.told.as(), s.Since)
 		}
 	}
 	elsewhere := &site{places: make(map[copies.Key]*place)}

@@ -10,11 +10,14 @@ import (
 	"testing"
 	"time"
 
-	vaultapi "github.com/hashicorp/vault/api"
 	"slices"
+
+	vaultapi "github.com/hashicorp/vault/api"
 
 	"secretsync/examples/devstack"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // viaProxy puts a proxy in front of a world's vault.
@@ -90,7 +93,7 @@ func TestAnAppRoleIsLoggedInOnceAndItsTokenRenewed(t *testing.T) {
 	// It outlives its first lifetime several times over.
 	for time.Since(began) < 8*time.Second {
 		v := w.put("db-0", map[string]any{"a": time.Now().String()})
-		w.statusWhere("db-0", "the next version", func(s Status) bool { return s.Targets[0].VaultVersion == v })
+		w.statusWhere("db-0", "the next version", func(s status.Status) bool { return s.Targets[0].VaultVersion == v })
 	}
 	if n := strings.Count(w.logs.String(), `msg="vault unusable"`); n > 0 {
 		t.Errorf("the vault was unusable %d times", n)
@@ -158,7 +161,7 @@ func TestAKubernetesServiceAccountLogsIn(t *testing.T) {
 
 func TestAVaultThatIsDownIsProbedOnceAndRecoversByItself(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]devstack.Fault{
+	for name, trouble := range map[string]devstack.Fault{
 		"connections are reset":       {Reset: true},
 		"sealed":                      {Status: http.StatusServiceUnavailable},
 		"an error of its own":         {Status: http.StatusInternalServerError},
@@ -176,9 +179,9 @@ func TestAVaultThatIsDownIsProbedOnceAndRecoversByItself(t *testing.T) {
 				w.define(names[i], "production/.")
 			}
 			w.synced(names...)
-			proxy.Inject(fault)
+			proxy.Inject(trouble)
 			for _, name := range names {
-				if s := w.status(name, ReasonVaultUnavailable); s.State != Error || s.LastSync.IsZero() {
+				if s := w.status(name, fault.ReasonVaultUnavailable); s.State != fault.Error || s.LastSync.IsZero() {
 					t.Fatalf("%+v", s)
 				}
 			}
@@ -211,12 +214,12 @@ func TestOnePathThatFailsDoesNotCloseTheVault(t *testing.T) {
 	w.put("bad", map[string]any{"a": "1"})
 	proxy.Inject(devstack.Fault{Match: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/bad") }, Status: 500})
 	w.define("bad", "production/.")
-	w.status("bad", ReasonVaultUnavailable)
+	w.status("bad", fault.ReasonVaultUnavailable)
 	w.define("good", "production/.")
 	w.synced("good")
 	v := w.put("good", map[string]any{"a": "2"})
-	w.statusWhere("good", "version 2", func(s Status) bool { return s.Phase == PhaseActive && s.Targets[0].VaultVersion == v })
-	w.status("bad", ReasonVaultUnavailable)
+	w.statusWhere("good", "version 2", func(s status.Status) bool { return s.Phase == status.Active && s.Targets[0].VaultVersion == v })
+	w.status("bad", fault.ReasonVaultUnavailable)
 	proxy.Clear()
 	w.synced("bad")
 }
@@ -236,13 +239,13 @@ func TestAVaultThatHangsHoldsUpNoOtherTenant(t *testing.T) {
 	slow.ends = nil
 	slow.start()
 	quick.r = slow.r
-	slow.statusWhere("db-0", "being read", func(Status) bool { return proxy.Requests() > 10 })
+	slow.statusWhere("db-0", "being read", func(status.Status) bool { return proxy.Requests() > 10 })
 	quick.put("db", map[string]any{"a": "1"})
 	quick.define("db", "production/.")
 	quick.synced("db")
 	proxy.Clear()
 	proxy.Disconnect()
-	slow.status("db-99", ReasonValueNotFound)
+	slow.status("db-99", fault.ReasonValueNotFound)
 }
 
 func TestAPolicyThatAllowsOnlyTheDataIsGoneAlongWith(t *testing.T) {
@@ -280,8 +283,8 @@ func TestWhatTheVaultDeniesIsSaidAndHeldAgainstNothingElse(t *testing.T) {
 	w.defineAt("shut", "shut/db", "production/.")
 	w.defineAt("open", "open/db", "production/.")
 	w.synced("open")
-	s := w.status("shut", ReasonVaultForbidden)
-	if s.State != Error || !strings.Contains(s.Message, "secret/"+w.name+"/shut/db") {
+	s := w.status("shut", fault.ReasonVaultForbidden)
+	if s.State != fault.Error || !strings.Contains(s.Message, "secret/"+w.name+"/shut/db") {
 		t.Errorf("%+v", s)
 	}
 	w.must(w.stack.Vault.ReadPolicy(w.ctx, w.name, "secret", w.name))
@@ -292,7 +295,7 @@ func TestARefusedTokenIsSaid(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.config.Tenants[0].Vault.Token = "hvs.wrong" })
 	w.define("db", "production/.")
-	s := w.status("db", ReasonVaultForbidden)
+	s := w.status("db", fault.ReasonVaultForbidden)
 	if strings.Contains(s.Message+w.logs.String(), "hvs.wrong") {
 		t.Errorf("the token is in %q or the log", s.Message)
 	}
@@ -305,12 +308,12 @@ func TestMountsThatAreNoKV2AreSaid(t *testing.T) {
 		w.config.Tenants[0].Vault.Mount = w.name
 	})
 	w.define("db", "production/.")
-	if s := w.status("db", ReasonVaultForbidden); !strings.Contains(s.Message, "version 1") {
+	if s := w.status("db", fault.ReasonVaultForbidden); !strings.Contains(s.Message, "version 1") {
 		t.Errorf("%+v", s)
 	}
 	none := newWorld(t, func(w *world) { w.config.Tenants[0].Vault.Mount = "nothing-here" })
 	none.define("db", "production/.")
-	if s := none.status("db", ReasonVaultForbidden); !strings.Contains(s.Message, "nothing-here") {
+	if s := none.status("db", fault.ReasonVaultForbidden); !strings.Contains(s.Message, "nothing-here") {
 		t.Errorf("%+v", s)
 	}
 }
@@ -326,7 +329,7 @@ func TestWhoAsksForAReadAndWaitsGetsTheNewValue(t *testing.T) {
 		proxy.Inject(devstack.Fault{Delay: 200 * time.Millisecond, Times: 1})
 		version := w.put("db", map[string]any{"a": "2"})
 		w.r.SyncNow(w.tenant(), w.parse("db"))
-		_, s, err := w.r.Wait(w.ctx, w.tenant(), w.parse("db"), PhaseActive)
+		_, s, err := w.r.Wait(w.ctx, w.tenant(), w.parse("db"), status.Active)
 		w.must(err)
 		for _, target := range s.Targets {
 			if target.VaultVersion != version {

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
 )
 
@@ -21,12 +22,12 @@ func TestOnesOwnShareBecomesACopyWhoeverWaitsForTheSecret(t *testing.T) {
 	w.share("holder", "", "k")
 	w.synced("holder")
 	w.push(map[string]*string{fileOf("another"): w.yaml("another", "", "app")})
-	w.status("another", ReasonTargetConflict)
+	w.status("another", fault.ReasonTargetConflict)
 	w.push(map[string]*string{fileOf("holder"): w.yaml("holder", "", "app")})
 	w.put("holder", map[string]any{"k": "2"})
 	w.app(map[string]string{"k": "2"})
 	w.synced("holder")
-	if x := w.status("another", ReasonTargetConflict); !strings.Contains(x.Message, "definition holder") {
+	if x := w.status("another", fault.ReasonTargetConflict); !strings.Contains(x.Message, "definition holder") {
 		t.Errorf("%+v", x)
 	}
 }
@@ -58,11 +59,11 @@ func TestAnotherTenantThatWaitsForASecretKeepsNobodyFromRenamingADefinition(t *t
 	b.push(map[string]*string{fileOf("old"): new(fmt.Sprintf("name: old\nsecretPath: old\nsync: [{cluster: elsewhere, namespace: %s, secretName: db}]\n", namespace))})
 	b.synced("old")
 	a.define("db", "production/.")
-	a.status("db", ReasonTargetConflict)
+	a.status("db", fault.ReasonTargetConflict)
 	b.push(map[string]*string{fileOf("old"): nil, fileOf("db"): new(fmt.Sprintf("name: db\nsecretPath: db\nsync: [{cluster: elsewhere, namespace: %s}]\n", namespace))})
 	b.synced("db")
 	a.holds("production/./db", map[string]string{"a": "of b, renamed"})
-	a.status("db", ReasonTargetConflict)
+	a.status("db", fault.ReasonTargetConflict)
 }
 
 // Whom a Secret names takes it over, and not whoever else claims it has to leave first.
@@ -73,9 +74,9 @@ func TestASecretIsTakenOverByWhomItNames(t *testing.T) {
 	w.put("another", map[string]any{"k": "another"})
 	w.theirs(map[string]string{"theirs": "t"})
 	w.push(map[string]*string{fileOf("named"): w.yaml("named", "", "app"), fileOf("another"): w.yaml("another", "", "app")})
-	w.status("another", ReasonNotOwned)
+	w.status("another", fault.ReasonNotOwned)
 	w.edit(app, func(s *corev1.Secret) { s.Annotations = map[string]string{copies.AnnotationAdopt: w.name + "/named"} })
 	w.synced("named")
 	w.app(map[string]string{"k": "1"})
-	w.status("another", ReasonTargetConflict)
+	w.status("another", fault.ReasonTargetConflict)
 }

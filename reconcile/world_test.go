@@ -24,6 +24,8 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
 	"secretsync/gitstore/operation"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // deadline bounds every wait of a test: what takes longer has failed. Nothing that is waited for takes a
@@ -253,15 +255,15 @@ func (w *world) put(path string, data map[string]any) int {
 
 // status waits until a definition's only target stands as it should, and
 // returns it.
-func (w *world) status(name string, want Reason) TargetStatus {
+func (w *world) status(name string, want fault.Reason) status.Target {
 	w.t.Helper()
-	s := w.statusWhere(name, string(want), func(s Status) bool { return len(s.Targets) == 1 && s.Targets[0].Reason == want })
+	s := w.statusWhere(name, string(want), func(s status.Status) bool { return len(s.Targets) == 1 && s.Targets[0].Reason == want })
 	return s.Targets[0]
 }
 
-func (w *world) statusWhere(name, what string, ok func(Status) bool) Status {
+func (w *world) statusWhere(name, what string, ok func(status.Status) bool) status.Status {
 	w.t.Helper()
-	var last Status
+	var last status.Status
 	end := time.After(deadline)
 	for {
 		changed := w.r.tenant(w.tenant()).changes.wait()
@@ -282,14 +284,14 @@ func (w *world) statusWhere(name, what string, ok func(Status) bool) Status {
 func (w *world) synced(names ...string) {
 	w.t.Helper()
 	for _, name := range names {
-		w.statusWhere(name, "Active", func(s Status) bool { return s.Phase == PhaseActive })
+		w.statusWhere(name, "Active", func(s status.Status) bool { return s.Phase == status.Active })
 	}
 }
 
 // reachable waits until all clusters were listed.
 func (w *world) reachable() {
 	w.t.Helper()
-	away := func(c ClusterStatus) bool { return !c.Reachable }
+	away := func(c status.Cluster) bool { return !c.Reachable }
 	for end := time.Now().Add(deadline); slices.ContainsFunc(w.r.Clusters(w.tenant()), away); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatalf("not all clusters could be reached: %+v", w.r.Clusters(w.tenant()))

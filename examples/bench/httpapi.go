@@ -30,6 +30,7 @@ import (
 	"secretsync/httpapi/limit"
 	"secretsync/httpapi/tenants"
 	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 func init() {
@@ -300,7 +301,7 @@ func (a *api) untilActive(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for _, e := range a.repository.Snapshot().Entries() {
-		_, status, err := a.reconciler.Wait(ctx, a.name, e.Name, reconcile.PhaseActive)
+		_, status, err := a.reconciler.Wait(ctx, a.name, e.Name, status.Active)
 		if err == nil {
 			err = ctx.Err()
 		}

@@ -7,7 +7,7 @@ import (
 	"secretsync/httpapi/exchange"
 	"secretsync/httpapi/header"
 	"secretsync/httpapi/render"
-	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 // Clusters answers what is asked of the clusters of all tenants.
@@ -22,7 +22,7 @@ type Reconciler interface {
 
 // Source tells a tenant's clusters and how they stand, without waiting.
 type Source interface {
-	Clusters(gitstore.TenantName) []reconcile.ClusterStatus
+	Clusters(gitstore.TenantName) []status.Cluster
 }
 
 // List tells all of a tenant's clusters.
@@ -51,7 +51,7 @@ func (c *Clusters) Get(x *exchange.Exchange) (*exchange.Answer, error) {
 
 // appendCluster leaves out why a cluster can't be reached: that tells of the
 // operator's network.
-func appendCluster(b []byte, c *reconcile.ClusterStatus) []byte {
+func appendCluster(b []byte, c *status.Cluster) []byte {
 	b = render.Name(append(b, `{"name":`...), c.Name)
 	phase := "Unreachable"
 	if c.Reachable {

@@ -9,7 +9,7 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/kept"
 	"secretsync/httpapi/timeline"
-	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 // Definitions answers what is asked of the definitions of all tenants. It is safe for
@@ -33,14 +33,14 @@ type Reconciler interface {
 // another one as soon as any of the tenant's statuses may be in more than when
 // it was synced last.
 type StatusSource interface {
-	Status(gitstore.TenantName, *catalog.Entry) reconcile.Status
+	Status(gitstore.TenantName, *catalog.Entry) status.Status
 	Version(gitstore.TenantName) uint64
 }
 
 // Waiter returns a definition and its status as soon as that has the phase, or
 // as both stand when ctx ends. One that is not there is [gitstore.ErrNotFound].
 type Waiter interface {
-	Wait(context.Context, gitstore.TenantName, definition.Name, reconcile.Phase) (*catalog.Entry, reconcile.Status, error)
+	Wait(context.Context, gitstore.TenantName, definition.Name, status.Phase) (*catalog.Entry, status.Status, error)
 }
 
 // Syncer has values read again, and does not wait for it: that of a definition now;

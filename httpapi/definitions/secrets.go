@@ -15,7 +15,7 @@ import (
 	"secretsync/httpapi/kept"
 	"secretsync/httpapi/problem"
 	"secretsync/httpapi/render"
-	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 // refusal words what a write was refused for where this package knows better
@@ -204,7 +204,7 @@ func (d *Definitions) left(x *exchange.Exchange, code int, w *operation.Written)
 	return a
 }
 
-func secretAnswer(code int, e *catalog.Entry, status *reconcile.Status) *exchange.Answer {
-	body := render.Secret(make([]byte, 0, 1024), e, status)
+func secretAnswer(code int, e *catalog.Entry, s *status.Status) *exchange.Answer {
+	body := render.Secret(make([]byte, 0, 1024), e, s)
 	return &exchange.Answer{Status: code, ETag: header.ETag(e.Revision), Body: append(body, '\n')}
 }

@@ -6,7 +6,8 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/operation"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // standing is how a definition stands that was written this moment, and what to
@@ -14,59 +15,43 @@ import (
 // reconciler may not have come to it, and knows nothing of places in clusters
 // that are not registered; which of the targets another definition holds is known
 // from the commit.
-func (d *Definitions) standing(tenant gitstore.TenantName, w *operation.Written) (status reconcile.Status, warnings []string) {
-	status = d.Reconciler.Status(tenant, w.Entry)
+func (d *Definitions) standing(tenant gitstore.TenantName, w *operation.Written) (s status.Status, warnings []string) {
+	s = d.Reconciler.Status(tenant, w.Entry)
 	holders := make(map[definition.Place]definition.Name, len(w.Held))
 	for _, claim := range w.Held {
 		holders[claim.Place] = claim.Holder
 	}
 	missing := map[definition.ClusterName]bool{}
 	changed := false
-	for i := range status.Targets {
-		t := &status.Targets[i]
+	for i := range s.Targets {
+		t := &s.Targets[i]
 		place, cluster := t.Target.Place(w.Name), t.Target.Cluster
 		holder, held := holders[place]
-		unregistered := t.Reason == reconcile.ReasonClusterNotFound
+		unregistered := t.Reason == fault.ReasonClusterNotFound
 		if unregistered && !missing[cluster] {
 			missing[cluster] = true
 			warnings = append(warnings, fmt.Sprintf("cluster %s is not registered for tenant %s; its targets wait until it is", cluster, tenant))
 		}
-		if held && (unregistered || t.Reason == reconcile.ReasonQueued) {
+		if held && (unregistered || t.Reason == fault.ReasonQueued) {
 			said := t.Message
-			t.State, t.Reason, t.Observed = reconcile.Error, reconcile.ReasonTargetConflict, w.Entry.Source
+			t.State, t.Reason, t.Observed, t.Since = fault.Error, fault.ReasonTargetConflict, w.Entry.Source, w.Entry.Changed
 			t.Message = fmt.Sprintf("definition %s holds this target; it is synced from here as soon as that one lets go of it", holder)
 			if unregistered {
 				t.Message += "; and " + said
 			}
 			changed = true
 		}
-		if t.Reason == reconcile.ReasonTargetConflict {
+		if t.Reason == fault.ReasonTargetConflict {
 			warnings = append(warnings, fmt.Sprintf("target %s of %s: %s", place, w.Name, t.Message))
 		}
 	}
-	warnings = append(warnings, status.Warnings...)
+	warnings = append(warnings, s.Warnings...)
 	if changed {
-		sumUp(&status, w.Name)
-	}
-	return status, warnings
-}
-
-// sumUp makes the phase and the condition again where a target turned out to be
-// another's.
-func sumUp(s *reconcile.Status, name definition.Name) {
-	synced := 0
-	var first *reconcile.TargetStatus
-	for i := range s.Targets {
-		switch t := &s.Targets[i]; {
-		case t.State == reconcile.Synced:
-			synced++
-		case first == nil && t.State == reconcile.Error:
-			first = t
+		again := status.Sum(w.Entry, s.Targets)
+		for _, text := range s.Warnings {
+			again.Warn(text)
 		}
+		s = again
 	}
-	if s.Phase = reconcile.PhaseFailed; synced > 0 {
-		s.Phase = reconcile.PhaseDegraded
-	}
-	s.Ready.Status, s.Ready.Reason = false, first.Reason
-	s.Ready.Message = fmt.Sprintf("%d of %d targets synced; %s: %s", synced, len(s.Targets), first.Target.Place(name), first.Message)
+	return s, warnings
 }

@@ -9,27 +9,27 @@ import (
 	"time"
 
 	"secretsync/gitstore/catalog"
-	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 // Secret appends a definition as the contract's Secret. What has not
 // happened yet (a first sync) is null.
-func Secret(b []byte, e *catalog.Entry, status *reconcile.Status) []byte {
+func Secret(b []byte, e *catalog.Entry, s *status.Status) []byte {
 	b = appendDesired(b, e)
-	b = append(appendStatus(b, status), `,"syncStatuses":[`...)
-	for i := range status.Targets {
+	b = append(appendStatus(b, s), `,"syncStatuses":[`...)
+	for i := range s.Targets {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = TargetStatus(b, &status.Targets[i])
+		b = TargetStatus(b, &s.Targets[i])
 	}
 	return appendOrigin(append(b, "]}"...), e)
 }
 
 // Summary appends a definition as [Secret] does, without the statuses
 // of its targets.
-func Summary(b []byte, e *catalog.Entry, status *reconcile.Status) []byte {
-	b = appendStatus(appendDesired(b, e), status)
+func Summary(b []byte, e *catalog.Entry, s *status.Status) []byte {
+	b = appendStatus(appendDesired(b, e), s)
 	return appendOrigin(append(b, '}'), e)
 }
 
@@ -74,7 +74,7 @@ func appendOrigin(b []byte, e *catalog.Entry) []byte {
 }
 
 // appendStatus appends the status up to the targets'.
-func appendStatus(b []byte, s *reconcile.Status) []byte {
+func appendStatus(b []byte, s *status.Status) []byte {
 	b = String(append(b, `{"phase":`...), string(s.Phase))
 	b = append(b, `,"conditions":[{"type":"Ready","status":`...)
 	if s.Ready.Status {
@@ -89,7 +89,7 @@ func appendStatus(b []byte, s *reconcile.Status) []byte {
 }
 
 // TargetStatus appends how one target of a definition stands.
-func TargetStatus(b []byte, t *reconcile.TargetStatus) []byte {
+func TargetStatus(b []byte, t *status.Target) []byte {
 	b = Name(append(b, `{"cluster":`...), t.Target.Cluster)
 	b = Name(append(b, `,"namespace":`...), t.Target.Namespace)
 	if !t.Target.Selector.IsZero() {

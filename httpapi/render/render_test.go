@@ -6,11 +6,11 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 func TestVersionsOfSeveralPathsAreListed(t *testing.T) {
-	s := reconcile.TargetStatus{VaultVersion: 3}
+	s := status.Target{VaultVersion: 3}
 	if got := string(TargetStatus(nil, &s)); !strings.Contains(got, `"vaultVersion":3,"commit":`) {
 		t.Errorf("of one path: %s", got)
 	}

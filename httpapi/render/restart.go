@@ -1,9 +1,9 @@
 package render
 
-import "secretsync/reconcile"
+import "secretsync/reconcile/status"
 
 // appendRestarts appends how the workloads of a target's restart list stand.
-func appendRestarts(b []byte, restarts []reconcile.RestartStatus) []byte {
+func appendRestarts(b []byte, restarts []status.Restart) []byte {
 	b = append(b, '[')
 	for i := range restarts {
 		if i > 0 {

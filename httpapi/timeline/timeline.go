@@ -19,22 +19,23 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // Source tells how a definition stands. Version is another one as soon as any of the
 // tenant's statuses may be.
 type Source interface {
-	Status(gitstore.TenantName, *catalog.Entry) reconcile.Status
+	Status(gitstore.TenantName, *catalog.Entry) status.Status
 	Version(gitstore.TenantName) uint64
 }
 
 // Moment is when a definition came to stand so.
 type Moment struct {
 	At      time.Time
-	Phase   reconcile.Phase
+	Phase   status.Phase
 	Ready   bool
-	Reason  reconcile.Reason
+	Reason  fault.Reason
 	Message string
 }
 
@@ -47,16 +48,16 @@ type moment struct {
 // stance is how definitions stood that stood alike: its message has nameless in place of
 // the definition's name.
 type stance struct {
-	phase   reconcile.Phase
+	phase   status.Phase
 	ready   bool
-	reason  reconcile.Reason
+	reason  fault.Reason
 	message string
 }
 
 // nameless stands for the definition's name in a message. No message holds it otherwise.
 const nameless = "\x00"
 
-func stanceOf(name definition.Name, s *reconcile.Status) stance {
+func stanceOf(name definition.Name, s *status.Status) stance {
 	message := strings.ReplaceAll(s.Ready.Message, nameless, " ")
 	return stance{s.Phase, s.Ready.Status, s.Ready.Reason, strings.ReplaceAll(message, name.String(), nameless)}
 }
@@ -160,7 +161,7 @@ func (t *Timeline) Of(name gitstore.TenantName, e *catalog.Entry, source Source)
 }
 
 // note keeps how a definition stands, if it did not stand so before.
-func (of *tenant) note(e *catalog.Entry, s reconcile.Status) {
+func (of *tenant) note(e *catalog.Entry, s status.Status) {
 	moments := of.moments[e.Name]
 	now := stanceOf(e.Name, &s)
 	m := moment{}

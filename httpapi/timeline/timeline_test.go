@@ -10,29 +10,30 @@ import (
 	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/gitstoretest"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // source tells what a test sets.
 type source struct {
 	version uint64
-	reason  reconcile.Reason
+	reason  fault.Reason
 	at      time.Time
 	asked   int
 }
 
 func (s *source) Version(gitstore.TenantName) uint64 { return s.version }
-func (s *source) Status(gitstore.TenantName, *catalog.Entry) reconcile.Status {
+func (s *source) Status(gitstore.TenantName, *catalog.Entry) status.Status {
 	s.asked++
-	phase := reconcile.PhaseFailed
-	if s.reason == reconcile.ReasonSynced {
-		phase = reconcile.PhaseActive
+	phase := status.Failed
+	if s.reason == fault.ReasonSynced {
+		phase = status.Active
 	}
-	return reconcile.Status{Phase: phase, Ready: reconcile.Condition{Status: phase == reconcile.PhaseActive, Reason: s.reason, Message: string(s.reason), LastTransition: s.at}}
+	return status.Status{Phase: phase, Ready: status.Condition{Status: phase == status.Active, Reason: s.reason, Message: string(s.reason), LastTransition: s.at}}
 }
 
 // turn has it stand in another way.
-func (s *source) turn(r reconcile.Reason) {
+func (s *source) turn(r fault.Reason) {
 	s.version++
 	s.reason, s.at = r, s.at.Add(time.Second)
 }
@@ -50,7 +51,7 @@ func TestMomentsAreKeptNewestFirst(t *testing.T) {
 	var line Timeline
 	now := func() time.Time { return time.Unix(0, 0) } // looks cost nothing
 	s := &source{at: time.Unix(100, 0)}
-	for _, r := range []reconcile.Reason{reconcile.ReasonQueued, reconcile.ReasonSynced, reconcile.ReasonSynced, reconcile.ReasonNotOwned} {
+	for _, r := range []fault.Reason{fault.ReasonQueued, fault.ReasonSynced, fault.ReasonSynced, fault.ReasonNotOwned} {
 		s.turn(r)
 		line.Look(acme, snapshot, s, now)
 	}
@@ -68,7 +69,7 @@ func TestMomentsAreKeptNewestFirst(t *testing.T) {
 		t.Error("nothing changed, and all is looked at")
 	}
 	for i := range 3 * mostMoments {
-		s.turn([]reconcile.Reason{reconcile.ReasonSynced, reconcile.ReasonNotOwned}[i%2])
+		s.turn([]fault.Reason{fault.ReasonSynced, fault.ReasonNotOwned}[i%2])
 		line.Look(acme, snapshot, s, now)
 	}
 	if n := len(line.Of(acme, e, s)); n != mostMoments {
@@ -76,7 +77,7 @@ func TestMomentsAreKeptNewestFirst(t *testing.T) {
 	}
 	// What is removed is forgotten, and begins anew when it is there again.
 	repository.MustPush(map[string]*string{"secrets/db.yaml": nil})
-	s.turn(reconcile.ReasonSynced)
+	s.turn(fault.ReasonSynced)
 	line.Look(acme, repository.Snapshot(), s, now)
 	if got := told(); got != fmt.Sprintf("Synced at %d; ", s.at.Unix()) {
 		t.Errorf("%s", got)
@@ -100,7 +101,7 @@ func TestLookingRestsAsLongAsItCosts(t *testing.T) {
 	var line Timeline
 	s := &source{}
 	for range 100 {
-		s.turn(reconcile.ReasonQueued)
+		s.turn(fault.ReasonQueued)
 		line.Look(acme, repository.Snapshot(), s, now)
 	}
 	if s.asked > 4 {
@@ -116,8 +117,8 @@ func entry(t *testing.T, name string) *catalog.Entry {
 	return &catalog.Entry{Name: n}
 }
 
-func pending(e *catalog.Entry, message string) reconcile.Status {
-	return reconcile.Status{Phase: reconcile.PhasePending, Ready: reconcile.Condition{Reason: reconcile.ReasonQueued, Message: message, LastTransition: time.Unix(100, 0)}}
+func pending(e *catalog.Entry, message string) status.Status {
+	return status.Status{Phase: status.Pending, Ready: status.Condition{Reason: fault.ReasonQueued, Message: message, LastTransition: time.Unix(100, 0)}}
 }
 
 func TestMessagesAreToldAsTheyWere(t *testing.T) {
@@ -149,7 +150,7 @@ func TestMemoryOfManyMoments(t *testing.T) {
 	for i := range entries {
 		entries[i] = entry(t, fmt.Sprintf("secret-%05d", i))
 	}
-	synced := reconcile.Status{Phase: reconcile.PhaseActive, Ready: reconcile.Condition{Status: true, Reason: reconcile.ReasonSynced, Message: "the target is synced", LastTransition: time.Unix(200, 0)}}
+	synced := status.Status{Phase: status.Active, Ready: status.Condition{Status: true, Reason: fault.ReasonSynced, Message: "the target is synced", LastTransition: time.Unix(200, 0)}}
 	of := &tenant{moments: map[definition.Name][]moment{}}
 	before := liveBytes()
 	for i, e := range entries {

@@ -34,7 +34,8 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 // Verdict is how a commit stands.
@@ -56,10 +57,10 @@ type Definition struct {
 	// made of it.
 	Superseded bool
 	// Targets are those that the commit names and that are there.
-	Targets []reconcile.TargetStatus
+	Targets []status.Target
 	// Reason and Message say what is wrong with the definition itself; empty:
 	// nothing.
-	Reason  reconcile.Reason
+	Reason  fault.Reason
 	Message string
 	// judged are the targets' revision: those of another one say nothing.
 	judged catalog.Revision
@@ -69,9 +70,9 @@ type Definition struct {
 type Missing struct {
 	Path    string // of the definition's file; empty: it concerns the commit as a whole
 	Name    definition.Name
-	Target  *reconcile.TargetStatus // nil: it concerns the definition
-	State   reconcile.State
-	Reason  reconcile.Reason
+	Target  *status.Target // nil: it concerns the definition
+	State   fault.State
+	Reason  fault.Reason
 	Message string
 }
 
@@ -91,24 +92,24 @@ func (m Missing) String() string {
 }
 
 // Judge says how a commit stands by the snapshot that is at work, which must be
-// the one that the commit was found in. status tells how an entry of that stands.
+// the one that the commit was found in. stands tells how an entry of that stands.
 // It depends on nothing else.
-func Judge(c *gitstore.Commit, at *catalog.Snapshot, status func(*catalog.Entry) reconcile.Status) Verdict {
+func Judge(c *gitstore.Commit, at *catalog.Snapshot, stands func(*catalog.Entry) status.Status) Verdict {
 	v := Verdict{Commit: c, Taken: true, Live: c.Untold == 0, Definitions: make([]Definition, len(c.Touched))}
 	for i := range c.Touched {
-		v.Definitions[i] = judge(c, &c.Touched[i], at, status)
+		v.Definitions[i] = judge(c, &c.Touched[i], at, stands)
 		v.Live = v.Live && v.Definitions[i].live()
 	}
 	return v
 }
 
 // judge says how one definition stands that a commit touched.
-func judge(c *gitstore.Commit, t *gitstore.Touched, at *catalog.Snapshot, status func(*catalog.Entry) reconcile.Status) Definition {
+func judge(c *gitstore.Commit, t *gitstore.Touched, at *catalog.Snapshot, stands func(*catalog.Entry) status.Status) Definition {
 	d := Definition{Touched: *t}
 	if t.Name.IsZero() { // no definition's file
 		for _, problem := range at.Problems() {
 			if problem.Path == t.Path {
-				d.Reason, d.Message = reconcile.ReasonInvalidDefinition, problem.Error()
+				d.Reason, d.Message = fault.ReasonInvalidDefinition, problem.Error()
 			}
 		}
 		return d
@@ -118,7 +119,7 @@ func judge(c *gitstore.Commit, t *gitstore.Touched, at *catalog.Snapshot, status
 		d.Superseded = !t.Removed
 		if !t.Removed && at.Surplus() > 0 {
 			d.Superseded = false
-			d.Reason, d.Message = reconcile.ReasonInvalidDefinition, "is not served: there are more definitions than the tenant may have; remove some"
+			d.Reason, d.Message = fault.ReasonInvalidDefinition, "is not served: there are more definitions than the tenant may have; remove some"
 		}
 		return d
 	}
@@ -129,14 +130,14 @@ func judge(c *gitstore.Commit, t *gitstore.Touched, at *catalog.Snapshot, status
 	// The last valid version is the commit's own or a later one, unless the commit
 	// broke the file itself; what a merge did to it is not known.
 	if e.Invalid != nil && (t.Invalid != nil || c.Landed != c.Revision) {
-		d.Reason, d.Message = reconcile.ReasonInvalidDefinition, e.Invalid.Error()
+		d.Reason, d.Message = fault.ReasonInvalidDefinition, e.Invalid.Error()
 		return d
 	}
 	named := make(map[definition.Place]bool, len(t.Definition.Sync))
 	for _, target := range t.Definition.Sync {
 		named[target.Place(t.Name)] = true
 	}
-	for _, target := range status(e).Targets {
+	for _, target := range stands(e).Targets {
 		if t.Invalid != nil || named[target.Declared(t.Name)] {
 			d.Targets = append(d.Targets, target)
 		}
@@ -154,20 +155,20 @@ func (d *Definition) live() bool {
 }
 
 // synced reports whether a target is, by the revision that stands.
-func (d *Definition) synced(t *reconcile.TargetStatus) bool {
-	return t.State == reconcile.Synced && t.Observed == d.judged
+func (d *Definition) synced(t *status.Target) bool {
+	return t.State == fault.Synced && t.Observed == d.judged
 }
 
 // Missing returns all that keeps the commit from being live, by path and in the
 // order of the targets; nothing if it is.
 func (v *Verdict) Missing() (missing []Missing) {
 	if !v.Taken {
-		return []Missing{{State: reconcile.Pending, Reason: reconcile.ReasonQueued, Message: "the commit was not taken in yet"}}
+		return []Missing{{State: fault.Pending, Reason: fault.ReasonQueued, Message: "the commit was not taken in yet"}}
 	}
 	for i := range v.Definitions {
 		d := &v.Definitions[i]
 		if d.Reason != "" {
-			missing = append(missing, Missing{Path: d.Touched.Path, Name: d.Touched.Name, State: reconcile.Error, Reason: d.Reason, Message: d.Message})
+			missing = append(missing, Missing{Path: d.Touched.Path, Name: d.Touched.Name, State: fault.Error, Reason: d.Reason, Message: d.Message})
 		}
 		for j := range d.Targets {
 			t := &d.Targets[j]
@@ -175,14 +176,14 @@ func (v *Verdict) Missing() (missing []Missing) {
 				continue
 			}
 			m := Missing{Path: d.Touched.Path, Name: d.Touched.Name, Target: t, State: t.State, Reason: t.Reason, Message: t.Message}
-			if t.State == reconcile.Synced { // by an older revision
-				m.State, m.Reason, m.Message = reconcile.Pending, reconcile.ReasonQueued, "not tried yet"
+			if t.State == fault.Synced { // by an older revision
+				m.State, m.Reason, m.Message = fault.Pending, fault.ReasonQueued, "not tried yet"
 			}
 			missing = append(missing, m)
 		}
 	}
 	if n := v.Commit.Untold; n > 0 {
-		missing = append(missing, Missing{State: reconcile.Error, Reason: reconcile.ReasonInvalidDefinition,
+		missing = append(missing, Missing{State: fault.Error, Reason: fault.ReasonInvalidDefinition,
 			Message: fmt.Sprintf("the commit changed %d files more, which are not looked at; nobody may have as many definitions", n)})
 	}
 	return missing

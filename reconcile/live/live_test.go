@@ -13,6 +13,8 @@ import (
 	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/gitstoretest"
 	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 func file(name string, namespaces ...string) string {
@@ -48,7 +50,7 @@ func (p push) files() map[string]*string {
 type standing struct {
 	mu      sync.Mutex
 	taken   *catalog.Snapshot
-	except  map[string]reconcile.TargetStatus
+	except  map[string]status.Target
 	changed chan struct{}
 	asked   int               // for the status of an entry
 	next    *catalog.Snapshot // is taken in when the status of an entry is asked for
@@ -74,7 +76,7 @@ func (s *standing) Changed(gitstore.TenantName) <-chan struct{} {
 	return s.changed
 }
 
-func (s *standing) Status(_ gitstore.TenantName, e *catalog.Entry) (status reconcile.Status) {
+func (s *standing) Status(_ gitstore.TenantName, e *catalog.Entry) (told status.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
@@ -85,14 +87,14 @@ func (s *standing) Status(_ gitstore.TenantName, e *catalog.Entry) (status recon
 		e = now
 	}
 	for _, target := range e.Definition.Sync {
-		t := reconcile.TargetStatus{State: reconcile.Synced, Reason: reconcile.ReasonSynced, Observed: e.Source}
+		t := status.Target{State: fault.Synced, Reason: fault.ReasonSynced, Observed: e.Source}
 		if other, ok := s.except[target.Namespace.String()]; ok {
 			t = other
 		}
 		t.Target, t.Secret = target, target.Secret(e.Name)
-		status.Targets = append(status.Targets, t)
+		told.Targets = append(told.Targets, t)
 	}
-	return status
+	return told
 }
 
 func (s *standing) set(change func()) {
@@ -103,8 +105,8 @@ func (s *standing) set(change func()) {
 	s.changed = make(chan struct{})
 }
 
-func failing(reason reconcile.Reason, message string) reconcile.TargetStatus {
-	return reconcile.TargetStatus{State: reconcile.Error, Reason: reason, Message: message}
+func failing(reason fault.Reason, message string) status.Target {
+	return status.Target{State: fault.Error, Reason: reason, Message: message}
 }
 
 func repository(t *testing.T) *gitstoretest.Repository {
@@ -113,37 +115,37 @@ func repository(t *testing.T) *gitstoretest.Repository {
 
 func TestWhetherACommitIsLive(t *testing.T) {
 	broken := "nonsense"
-	stale := reconcile.TargetStatus{State: reconcile.Synced, Reason: reconcile.ReasonSynced}
+	stale := status.Target{State: fault.Synced, Reason: fault.ReasonSynced}
 	for _, test := range []struct {
 		name          string
 		before        push
 		commit        push
 		after         []push
-		except        map[string]reconcile.TargetStatus
+		except        map[string]status.Target
 		missing       []string // nothing: it is live
 		superseded    bool
 		targetsJudged int
 	}{
 		{name: "every target is synced", commit: push{"alpha": file("alpha", "a", "b")}, targetsJudged: 2},
 		{name: "a target fails", commit: push{"alpha": file("alpha", "a", "b")},
-			except:  map[string]reconcile.TargetStatus{"b": failing(reconcile.ReasonForbidden, "cluster says no")},
+			except:  map[string]status.Target{"b": failing(fault.ReasonForbidden, "cluster says no")},
 			missing: []string{"alpha to production/b/alpha: Forbidden: cluster says no"}, targetsJudged: 2},
 		{name: "a target is synced by what stood before", commit: push{"alpha": file("alpha", "a")},
-			except:  map[string]reconcile.TargetStatus{"a": stale},
+			except:  map[string]status.Target{"a": stale},
 			missing: []string{"alpha to production/a/alpha: Queued: not tried yet"}, targetsJudged: 1},
 		{name: "what the commit did not touch fails", before: push{"beta": file("beta", "b")}, commit: push{"alpha": file("alpha", "a")},
-			except: map[string]reconcile.TargetStatus{"b": failing(reconcile.ReasonForbidden, "")}, targetsJudged: 1},
+			except: map[string]status.Target{"b": failing(fault.ReasonForbidden, "")}, targetsJudged: 1},
 		{name: "a definition is removed", before: push{"alpha": file("alpha", "a")}, commit: push{"alpha": "-"}},
 		{name: "a target is removed, another stays", before: push{"alpha": file("alpha", "a", "b")}, commit: push{"alpha": file("alpha", "a")},
-			except: map[string]reconcile.TargetStatus{"b": failing(reconcile.ReasonForbidden, "")}, targetsJudged: 1},
+			except: map[string]status.Target{"b": failing(fault.ReasonForbidden, "")}, targetsJudged: 1},
 		{name: "all targets are removed", before: push{"alpha": file("alpha", "a")}, commit: push{"alpha": file("alpha")}},
 		{name: "a later commit changes it", commit: push{"alpha": file("alpha", "a")}, after: []push{{"alpha": file("alpha", "a", "b")}},
 			superseded: true, targetsJudged: 1},
 		{name: "a target that a later commit adds fails", commit: push{"alpha": file("alpha", "a")}, after: []push{{"alpha": file("alpha", "a", "b")}},
-			except: map[string]reconcile.TargetStatus{"b": failing(reconcile.ReasonForbidden, "")}, superseded: true, targetsJudged: 1},
+			except: map[string]status.Target{"b": failing(fault.ReasonForbidden, "")}, superseded: true, targetsJudged: 1},
 		{name: "a later commit removes it", commit: push{"alpha": file("alpha", "a")}, after: []push{{"alpha": "-"}}, superseded: true},
 		{name: "a later commit adds it again", before: push{"alpha": file("alpha", "a")}, commit: push{"alpha": "-"}, after: []push{{"alpha": file("alpha", "a")}},
-			except: map[string]reconcile.TargetStatus{"a": failing(reconcile.ReasonForbidden, "")}, superseded: true},
+			except: map[string]status.Target{"a": failing(fault.ReasonForbidden, "")}, superseded: true},
 		{name: "the commit breaks a definition", before: push{"alpha": file("alpha", "a")}, commit: push{"alpha": broken},
 			missing: []string{"alpha: InvalidDefinition: secrets/alpha.yaml:1"}},
 		{name: "it is mended later", before: push{"alpha": file("alpha", "a")}, commit: push{"alpha": broken}, after: []push{{"alpha": file("alpha", "b")}},
@@ -218,7 +220,7 @@ func TestWhoWaitsIsToldAsSoonAsTheCommitIsLive(t *testing.T) {
 	r := repository(t)
 	before := r.MustPush(push{"beta": file("beta", "b")}.files())
 	source := newStanding(before)
-	source.except = map[string]reconcile.TargetStatus{"a": failing(reconcile.ReasonForbidden, "")}
+	source.except = map[string]status.Target{"a": failing(fault.ReasonForbidden, "")}
 	// Made aside, so that it is known before it is on the branch.
 	tree := r.MustGit("rev-parse", "HEAD^{tree}")
 	commit := r.MustGit("-c", "user.name=P", "-c", "user.email=p@example.org", "commit-tree", "-p", "HEAD", "-m", "x", tree)
@@ -262,7 +264,7 @@ func TestAWaitEndsWhenTheTenantLeaves(t *testing.T) {
 	r := repository(t)
 	snapshot := r.MustPush(push{"beta": file("beta", "b")}.files())
 	source := newStanding(snapshot)
-	source.except = map[string]reconcile.TargetStatus{"b": failing(reconcile.ReasonForbidden, "")}
+	source.except = map[string]status.Target{"b": failing(fault.ReasonForbidden, "")}
 	w := &Watch{Tenant: r.Tenant(), Repository: r, Source: source, SHA: snapshot.Head().String()}
 	ended := make(chan error)
 	go func() {
@@ -283,7 +285,7 @@ func TestWaitingLooksOnlyAtWhatIsMissing(t *testing.T) {
 		p[name] = file(name, fmt.Sprintf("n-%02d", n))
 	}
 	source := newStanding(r.MustPush(p.files()))
-	source.except = map[string]reconcile.TargetStatus{"n-07": failing(reconcile.ReasonForbidden, "")}
+	source.except = map[string]status.Target{"n-07": failing(fault.ReasonForbidden, "")}
 	w := &Watch{Tenant: r.Tenant(), Repository: r, Source: source, SHA: source.taken.Head().String()[:12]}
 	v, err := w.Look(t.Context())
 	if err != nil || v.Live {

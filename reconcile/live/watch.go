@@ -8,6 +8,7 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/catalog"
 	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 // Repository finds commits, and shows what stands at HEAD. It is a
@@ -23,7 +24,7 @@ type Repository interface {
 type Source interface {
 	Taken(gitstore.TenantName) *catalog.Snapshot
 	Changed(gitstore.TenantName) <-chan struct{}
-	Status(gitstore.TenantName, *catalog.Entry) reconcile.Status
+	Status(gitstore.TenantName, *catalog.Entry) status.Status
 }
 
 // Watch looks at one commit of one tenant, again and again. It is for one
@@ -61,7 +62,7 @@ func (w *Watch) Look(ctx context.Context) (Verdict, error) {
 	}
 }
 
-func (w *Watch) status(e *catalog.Entry) reconcile.Status { return w.Source.Status(w.Tenant, e) }
+func (w *Watch) status(e *catalog.Entry) status.Status { return w.Source.Status(w.Tenant, e) }
 
 // find finds the commit in the snapshot that is at work, or else at HEAD, where
 // it will be at work soon: then it is not found, without an error.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
 )
 
 // git runs stock git in the repository as a person, and may fail.
@@ -53,7 +53,7 @@ func (w *world) fsck() {
 
 func TestAReceiptSaysWhenACommitBecameLiveAndWhere(t *testing.T) {
 	w := newWorld(t)
-	w.stand("b", reconcile.Pending, reconcile.ReasonNamespaceNotFound)
+	w.stand("b", fault.Pending, fault.ReasonNamespaceNotFound)
 	id := w.push("db", "a", "b")
 	w.run(quick, w.tenant(true))
 	readme := w.pushFile("README", "x")
@@ -79,7 +79,7 @@ func TestAReceiptTellsWhatWasRemovedAndSuperseded(t *testing.T) {
 	w := newWorld(t)
 	w.run(quick, w.tenant(true))
 	w.noted(w.push("base", "a"))
-	w.stand("b", reconcile.Pending, reconcile.ReasonNamespaceNotFound)
+	w.stand("b", fault.Pending, fault.ReasonNamespaceNotFound)
 	first := w.push("db", "a", "b")
 	w.noted(w.push("marker", "a")) // so the first was met
 	second := w.push("db", "a")
@@ -173,7 +173,7 @@ func TestSeveralServersNoteACommitOnce(t *testing.T) {
 
 func TestACommitThatIsLiveOnlyAfterARestartGetsItsReceipt(t *testing.T) {
 	w := newWorld(t)
-	w.stand("b", reconcile.Pending, reconcile.ReasonNamespaceNotFound)
+	w.stand("b", fault.Pending, fault.ReasonNamespaceNotFound)
 	_, stop := w.run(quick, w.tenant(true))
 	id := w.push("db", "b")
 	w.noted(w.push("marker", "a"))

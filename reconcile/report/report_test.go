@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"secretsync/gitstore/forge"
-	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
 )
 
 func TestACommitIsTold(t *testing.T) {
@@ -26,15 +26,15 @@ func TestACommitIsTold(t *testing.T) {
 	})
 	t.Run("pending, failing, pending again and live", func(t *testing.T) {
 		w := newWorld(t)
-		w.stand("b", reconcile.Pending, reconcile.ReasonNamespaceNotFound)
+		w.stand("b", fault.Pending, fault.ReasonNamespaceNotFound)
 		id := w.push("db", "a", "b")
 		w.run(quick, w.tenant(false))
 		said := []string{of(id, "pending: NamespaceNotFound: production/b/db")}
 		w.sent(said...)
-		w.stand("b", reconcile.Error, reconcile.ReasonForbidden)
+		w.stand("b", fault.Error, fault.ReasonForbidden)
 		said = append(said, of(id, "failure: Forbidden: production/b/db"))
 		w.sent(said...)
-		w.stand("b", reconcile.Pending, reconcile.ReasonValueNotFound)
+		w.stand("b", fault.Pending, fault.ReasonValueNotFound)
 		said = append(said, of(id, "pending: ValueNotFound: production/b/db"))
 		w.sent(said...)
 		w.stand("b", "", "")
@@ -45,7 +45,7 @@ func TestACommitIsTold(t *testing.T) {
 		w := newWorld(t)
 		slow := quick
 		slow.settle = time.Hour
-		w.stand("a", reconcile.Error, reconcile.ReasonVaultUnavailable)
+		w.stand("a", fault.Error, fault.ReasonVaultUnavailable)
 		id := w.push("db", "a")
 		w.run(slow, w.tenant(false))
 		w.sent(of(id, "pending: on its way"))
@@ -64,7 +64,7 @@ func TestACommitIsTold(t *testing.T) {
 		w := newWorld(t)
 		slow := quick
 		slow.moment = time.Hour
-		w.stand("a", reconcile.Pending, reconcile.ReasonQueued)
+		w.stand("a", fault.Pending, fault.ReasonQueued)
 		id := w.push("db", "a")
 		w.run(slow, w.tenant(false))
 		w.stand("a", "", "")
@@ -73,7 +73,7 @@ func TestACommitIsTold(t *testing.T) {
 	t.Run("one that is dropped by force is ended", func(t *testing.T) {
 		w := newWorld(t)
 		base := w.push("other", "z")
-		w.stand("a", reconcile.Pending, reconcile.ReasonValueNotFound)
+		w.stand("a", fault.Pending, fault.ReasonValueNotFound)
 		w.run(quick, w.tenant(false))
 		w.sent(of(base, "success: live in 1 target"))
 		id := w.push("db", "a")
@@ -91,7 +91,7 @@ func TestACommitIsTold(t *testing.T) {
 
 func TestNothingIsToldTwiceAfterARestart(t *testing.T) {
 	w := newWorld(t)
-	w.stand("b", reconcile.Error, reconcile.ReasonForbidden)
+	w.stand("b", fault.Error, fault.ReasonForbidden)
 	failing := w.push("failing", "b")
 	_, stop := w.run(quick, w.tenant(false))
 	said := []string{of(failing, "pending: on its way"), of(failing, "failure: Forbidden: production/b/failing")}
@@ -102,14 +102,14 @@ func TestNothingIsToldTwiceAfterARestart(t *testing.T) {
 	stop()
 
 	// At the start nothing was looked at yet.
-	w.stand("b", reconcile.Pending, reconcile.ReasonQueued)
+	w.stand("b", fault.Pending, fault.ReasonQueued)
 	hasty := quick
 	hasty.settle = 1
 	_, stop = w.run(hasty, w.tenant(false))
 	marker := w.push("marker", "a") // looked at after the other one
 	said = append(said, of(marker, "success: live in 1 target"))
 	w.sent(said...)
-	w.stand("b", reconcile.Error, reconcile.ReasonForbidden)
+	w.stand("b", fault.Error, fault.ReasonForbidden)
 	marker = w.push("marker", "z")
 	said = append(said, of(marker, "success: live in 1 target"))
 	w.sent(said...)
@@ -234,7 +234,7 @@ func TestACommitThatTheForgeRefusesHoldsUpNoOther(t *testing.T) {
 
 func TestCommitsThatStayOpenAreBounded(t *testing.T) {
 	w := newWorld(t)
-	w.stand("a", reconcile.Pending, reconcile.ReasonValueNotFound)
+	w.stand("a", fault.Pending, fault.ReasonValueNotFound)
 	s := newStatuses(mustReporter(w), w.tenant(false))
 	for n := range mostOpen + 4 {
 		w.push(fmt.Sprintf("n-%d", n), "a")

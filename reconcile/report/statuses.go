@@ -12,6 +12,7 @@ import (
 	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/forge"
 	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/live"
 )
 
@@ -184,7 +185,7 @@ func (s *statuses) decide(c *openCommit, v *live.Verdict, now time.Time) (again 
 	missing := v.Missing()
 	worst, wrong := worstOf(missing)
 	switch {
-	case worst.State != reconcile.Error:
+	case worst.State != fault.Error:
 		c.failed = time.Time{}
 	case c.failed.IsZero():
 		c.failed = now
@@ -197,7 +198,7 @@ func (s *statuses) decide(c *openCommit, v *live.Verdict, now time.Time) (again 
 	if !c.failed.IsZero() {
 		words, again = "on its way", s.cfg.pace.settle-now.Sub(c.failed)
 	}
-	if worst.Reason == reconcile.ReasonQueued {
+	if worst.Reason == fault.ReasonQueued {
 		words = "on its way"
 	}
 	switch wait := s.cfg.pace.moment - now.Sub(c.seen); {
@@ -272,10 +273,10 @@ func (s *statuses) link(sha string) string {
 // definition itself, which only a person can mend, then what fails.
 func worstOf(missing []live.Missing) (worst live.Missing, wrong bool) {
 	for _, m := range missing {
-		if m.Target == nil && m.State == reconcile.Error {
+		if m.Target == nil && m.State == fault.Error {
 			return m, true
 		}
-		if worst.State == "" || m.State == reconcile.Error && worst.State != reconcile.Error {
+		if worst.State == "" || m.State == fault.Error && worst.State != fault.Error {
 			worst = m
 		}
 	}
@@ -301,7 +302,7 @@ func liveWords(v *live.Verdict) string {
 // heldWords say that copies are not deleted, and which first.
 func heldWords(held *reconcile.Deletions) string {
 	first := &held.Held[0]
-	said := fmt.Sprintf("%s: %s/%s/%s", reconcile.ReasonDeletionHeld, first.Cluster, first.Namespace, first.Secret)
+	said := fmt.Sprintf("%s: %s/%s/%s", fault.ReasonDeletionHeld, first.Cluster, first.Namespace, first.Secret)
 	if more := len(held.Held) - 1; more > 0 {
 		said += fmt.Sprintf(" (and %d more)", more)
 	}

@@ -18,6 +18,8 @@ import (
 	"secretsync/gitstore/forge"
 	"secretsync/gitstore/gitstoretest"
 	"secretsync/reconcile"
+	"secretsync/reconcile/fault"
+	"secretsync/reconcile/status"
 )
 
 const patience = time.Minute
@@ -36,7 +38,7 @@ type world struct {
 	metrics    *prometheus.Registry
 
 	mu      sync.Mutex
-	except  map[string]reconcile.TargetStatus
+	except  map[string]status.Target
 	changed chan struct{}
 	asked   int
 	held    reconcile.Deletions
@@ -80,11 +82,11 @@ func (w *world) hold(id string, secrets ...string) {
 	w.announce()
 }
 
-func (w *world) Status(_ gitstore.TenantName, e *catalog.Entry) (s reconcile.Status) {
+func (w *world) Status(_ gitstore.TenantName, e *catalog.Entry) (s status.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, target := range e.Definition.Sync {
-		t := reconcile.TargetStatus{State: reconcile.Synced, Reason: reconcile.ReasonSynced, Observed: e.Source, VaultVersion: 7}
+		t := status.Target{State: fault.Synced, Reason: fault.ReasonSynced, Observed: e.Source, VaultVersion: 7}
 		if other, ok := w.except[target.Namespace.String()]; ok {
 			t = other
 		}
@@ -95,15 +97,15 @@ func (w *world) Status(_ gitstore.TenantName, e *catalog.Entry) (s reconcile.Sta
 }
 
 // stand sets how targets in a namespace stand; an empty reason is Synced.
-func (w *world) stand(namespace string, state reconcile.State, reason reconcile.Reason) {
+func (w *world) stand(namespace string, state fault.State, reason fault.Reason) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	next := map[string]reconcile.TargetStatus{}
+	next := map[string]status.Target{}
 	for n, t := range w.except {
 		next[n] = t
 	}
 	if delete(next, namespace); reason != "" {
-		next[namespace] = reconcile.TargetStatus{State: state, Reason: reason, Message: "canary: dial tcp 10.0.0.1"}
+		next[namespace] = status.Target{State: state, Reason: reason, Message: "canary: dial tcp 10.0.0.1"}
 	}
 	w.except = next
 	w.announce()
