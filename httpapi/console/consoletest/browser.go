@@ -52,12 +52,38 @@ func findBrowser(t testing.TB) string {
 // patience is how long a page may take on a busy machine.
 const patience = 2 * time.Minute
 
+// profile is a folder for what a browser keeps, and is removed when the test ends. Its processes
+// outlive the one that is waited for by a moment in which they still write there, so that it may
+// take more than one attempt.
+func profile(t testing.TB) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "profile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for began := time.Now(); ; <-tick.C {
+			err := os.RemoveAll(folder)
+			if err == nil {
+				return
+			}
+			if time.Since(began) > patience {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	return folder
+}
+
 // New opens a window; base is the address of the server.
 func New(t testing.TB, base string) *Browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(findBrowser(t)),
-		chromedp.UserDataDir(t.TempDir()),
+		chromedp.UserDataDir(profile(t)),
 		chromedp.NoSandbox, // as root there is none
 		chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.WSURLReadTimeout(patience),
