@@ -17,7 +17,7 @@ import (
 	"secretsync/httpapi/audit"
 	"secretsync/httpapi/hooks"
 	"secretsync/httpapi/limit"
-	"secretsync/reconcile"
+	"secretsync/reconcile/sweep"
 )
 
 // auditors keep what they are told.
@@ -48,8 +48,8 @@ func TestEveryUseOfAKeyIsRecordedOnce(t *testing.T) {
 		c.Tenants[0].Hook = hooks.New(forge.GitLab, filepath.Join(t.TempDir(), "none"), make(countedHints), nil)
 	})
 	w.must(201, "POST", "/secrets", `{"name":"db-password","secretPath":"a"}`)
-	w.reconciler.orphans = []reconcile.Orphan{{Cluster: mustCluster(t, "production"), Namespace: "default", Secret: "old"}}
-	w.reconciler.deletions = reconcile.Deletions{ID: "held-1", Since: someTime}
+	w.reconciler.orphans = []sweep.Orphan{{Cluster: mustCluster(t, "production"), Namespace: "default", Secret: "old"}}
+	w.reconciler.deletions = sweep.Deletions{ID: "held-1", Since: someTime}
 	id, _ := partsOf(w.admin)
 	reader, _ := partsOf(w.reader)
 	expired, _ := partsOf(w.expired)

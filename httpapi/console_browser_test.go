@@ -13,9 +13,9 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/catalog"
 	"secretsync/httpapi/console/consoletest"
-	"secretsync/reconcile"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/status"
+	"secretsync/reconcile/sweep"
 )
 
 // someDefinitions pushes a few, one of which can't be synced and one of which is none.
@@ -35,7 +35,7 @@ func someDefinitions(w *world) {
 		{Name: mustCluster(w, "production"), Reachable: true, KubernetesVersion: "v1.37.2"},
 		{Name: mustCluster(w, "staging")},
 	}
-	w.reconciler.orphans = []reconcile.Orphan{
+	w.reconciler.orphans = []sweep.Orphan{
 		{Cluster: mustCluster(w, "production"), Namespace: "default", Secret: "left", Definition: "left", VaultPath: "production/left", Commit: strings.Repeat("a", 40)},
 		{Cluster: mustCluster(w, "production"), Namespace: "default", Secret: "odd", Definition: "odd", VaultPath: "production/odd", Commit: strings.Repeat("b", 40), Doubt: "its hash is another server's"},
 	}

@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"secretsync/gitstore/catalog"
-	"secretsync/reconcile"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/status"
+	"secretsync/reconcile/sweep"
 )
 
 // consoleWorld is a world with a console.
@@ -211,7 +211,7 @@ func TestMarkupInAnyFieldIsText(t *testing.T) {
 		}
 		return s
 	})
-	w.reconciler.orphans = []reconcile.Orphan{{Cluster: mustCluster(t, "production"), Namespace: evil, Secret: evil, Definition: evil, VaultPath: evil, Commit: evil, Doubt: evil}, {Cluster: mustCluster(t, "production"), Namespace: evil, Secret: evil, Definition: evil, VaultPath: evil, Commit: evil}}
+	w.reconciler.orphans = []sweep.Orphan{{Cluster: mustCluster(t, "production"), Namespace: evil, Secret: evil, Definition: evil, VaultPath: evil, Commit: evil, Doubt: evil}, {Cluster: mustCluster(t, "production"), Namespace: evil, Secret: evil, Definition: evil, VaultPath: evil, Commit: evil}}
 	w.reconciler.clusters = []status.Cluster{{Name: mustCluster(t, "production"), Reachable: true, KubernetesVersion: evil}}
 	p := signedIn(w, w.admin)
 	q := url.QueryEscape(evil)
@@ -420,9 +420,9 @@ func TestAWriteBecomesAProposalWhereItIsAskedForOrMustBe(t *testing.T) {
 
 func TestHeldDeletionsAreReleasedByWhoLookedAtThem(t *testing.T) {
 	w := consoleWorld(t)
-	w.reconciler.deletions = reconcile.Deletions{
+	w.reconciler.deletions = sweep.Deletions{
 		ID: strings.Repeat("ab", 16), Why: "12 copies would go at once.", Since: someTime, Allowed: 10,
-		Held: []reconcile.Orphan{{Cluster: mustCluster(t, "production"), Namespace: "default", Secret: "left", Definition: "left", VaultPath: "production/left", Commit: strings.Repeat("a", 40)}},
+		Held: []sweep.Orphan{{Cluster: mustCluster(t, "production"), Namespace: "default", Secret: "left", Definition: "left", VaultPath: "production/left", Commit: strings.Repeat("a", 40)}},
 	}
 	if body := signedIn(w, w.reader).mustSee("/console/tenant"); strings.Contains(body, "held") {
 		t.Error("a readonly key sees what it may not ask for")

@@ -23,8 +23,8 @@ import (
 	"secretsync/httpapi/exchange"
 	"secretsync/httpapi/limit"
 	"secretsync/httpapi/tenants"
-	"secretsync/reconcile"
 	"secretsync/reconcile/status"
+	"secretsync/reconcile/sweep"
 )
 
 // described lists what a witness can see: every answer of every operation,
@@ -183,7 +183,7 @@ func TestTheDescriptionAndTheServerAgreeBothWays(t *testing.T) {
 
 func exerciseDeletions(t *testing.T, w *world) {
 	w.must(200, "GET", "/deletions", "")
-	w.reconciler.deletions = reconcile.Deletions{ID: "abc", Why: "2 copies would be deleted", Since: time.Now(), Allowed: 1, Held: []reconcile.Orphan{
+	w.reconciler.deletions = sweep.Deletions{ID: "abc", Why: "2 copies would be deleted", Since: time.Now(), Allowed: 1, Held: []sweep.Orphan{
 		{Cluster: mustCluster(t, "production"), Namespace: "default", Secret: "old", Definition: "old", VaultPath: "a/b", Commit: "c0ffee"},
 		{Cluster: mustCluster(t, "staging"), Namespace: "default", Secret: "old", Definition: "old", VaultPath: "a/b", Commit: "c0ffee"},
 	}}
@@ -202,7 +202,7 @@ func exerciseShapes(w *world) {
 }
 
 func exerciseOrphans(t *testing.T, w *world) {
-	w.reconciler.orphans = []reconcile.Orphan{
+	w.reconciler.orphans = []sweep.Orphan{
 		{Cluster: mustCluster(t, "production"), Namespace: "default", Secret: "old", Definition: "old", VaultPath: "a/b", Commit: "c0ffee"},
 		{Cluster: mustCluster(t, "staging"), Namespace: "default", Secret: "old", Definition: "old", Doubt: "it was edited"},
 		{Cluster: mustCluster(t, "staging"), Namespace: "default", Secret: "shared", Definition: "db", Keys: []string{"user", "password"}},
@@ -223,7 +223,7 @@ func exerciseOrphans(t *testing.T, w *world) {
 	if len(w.reconciler.orphans) != 1 {
 		t.Errorf("%d orphans are left; three were to be deleted", len(w.reconciler.orphans))
 	}
-	w.reconciler.orphansFault = fmt.Errorf("cluster staging can't be listed now: %w", reconcile.ErrNotYet)
+	w.reconciler.orphansFault = fmt.Errorf("cluster staging can't be listed now: %w", sweep.ErrNotYet)
 	w.must(503, "GET", "/orphans", "")
 	w.must(503, "DELETE", one, "")
 	w.reconciler.orphansFault = nil

@@ -33,6 +33,7 @@ import (
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/restart"
 	"secretsync/reconcile/status"
+	"secretsync/reconcile/sweep"
 )
 
 var (
@@ -204,10 +205,10 @@ type standIn struct {
 	clusters  []status.Cluster
 	suspended bool
 	synced    []string
-	orphans   []reconcile.Orphan
+	orphans   []sweep.Orphan
 	// orphansFault is what asking for orphans fails with, removalFault removing one.
 	orphansFault, removalFault error
-	deletions                  reconcile.Deletions
+	deletions                  sweep.Deletions
 
 	changed    chan struct{} // nil: nobody waits
 	waiting    chan struct{} // see awaited
@@ -361,36 +362,36 @@ func (f *standIn) Tenant(gitstore.TenantName) status.Tenant {
 	return status.Tenant{Phase: status.Active, Reason: fault.ReasonSynced}
 }
 
-func (f *standIn) Orphans(context.Context, gitstore.TenantName) ([]reconcile.Orphan, error) {
+func (f *standIn) Orphans(context.Context, gitstore.TenantName) ([]sweep.Orphan, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.orphans), f.orphansFault
 }
 
-func (f *standIn) RemoveOrphan(_ context.Context, _ gitstore.TenantName, o reconcile.Orphan) error {
+func (f *standIn) RemoveOrphan(_ context.Context, _ gitstore.TenantName, o sweep.Orphan) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.removalFault != nil {
 		return f.removalFault
 	}
-	f.orphans = slices.DeleteFunc(f.orphans, func(other reconcile.Orphan) bool { return reflect.DeepEqual(other, o) })
+	f.orphans = slices.DeleteFunc(f.orphans, func(other sweep.Orphan) bool { return reflect.DeepEqual(other, o) })
 	return nil
 }
 
-func (f *standIn) Deletions(gitstore.TenantName) reconcile.Deletions {
+func (f *standIn) Deletions(gitstore.TenantName) sweep.Deletions {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.deletions
 }
 
-func (f *standIn) ReleaseDeletions(_ gitstore.TenantName, id, _ string) (reconcile.Deletions, error) {
+func (f *standIn) ReleaseDeletions(_ gitstore.TenantName, id, _ string) (sweep.Deletions, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if d := f.deletions; d.ID == id {
-		f.deletions = reconcile.Deletions{}
+		f.deletions = sweep.Deletions{}
 		return d, nil
 	}
-	return reconcile.Deletions{}, fmt.Errorf("the list is another one: %w", gitstore.ErrConflict)
+	return sweep.Deletions{}, fmt.Errorf("the list is another one: %w", gitstore.ErrConflict)
 }
 
 // runConformance runs the suite as a program would, against a base URL.

@@ -3,7 +3,6 @@ package reconcile
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -190,18 +189,14 @@ func (r *Reconciler) Version(name gitstore.TenantName) uint64 {
 	return t.versions.Load()
 }
 
-// ErrLeft is of a tenant that is not worked for here, or not any more: another server may do
-// it by now. It says nothing of what the tenant has.
-var ErrLeft = errors.New("the tenant is not worked for here any more")
-
 // Wait waits until a definition has reached a phase or ctx ends, and returns it
 // with its status as they stand then. A definition that is not at HEAD matches
-// gitstore.ErrNotFound. A tenant that leaves ends the wait with ErrLeft.
+// gitstore.ErrNotFound. A tenant that leaves ends the wait with status.ErrLeft.
 func (r *Reconciler) Wait(ctx context.Context, name gitstore.TenantName, n definition.Name, want status.Phase) (*catalog.Entry, status.Status, error) {
 	for {
 		t := r.tenant(name)
 		if t == nil {
-			return nil, status.Status{}, fmt.Errorf("tenant %s: %w", name, ErrLeft)
+			return nil, status.Status{}, fmt.Errorf("tenant %s: %w", name, status.ErrLeft)
 		}
 		changed := t.changes.wait() // before looking, so that nothing is missed
 		e, ok := t.repository.Snapshot().Get(n)

@@ -23,6 +23,7 @@ import (
 	"secretsync/gitstore/gitstoretest"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/status"
+	"secretsync/reconcile/sweep"
 )
 
 // Not parallel: it counts goroutines.
@@ -103,7 +104,7 @@ func TestOrphansAreListedAndRemovedOnlyAsListed(t *testing.T) {
 	})
 	orphans, err := w.r.Orphans(w.ctx, w.tenant())
 	w.must(err)
-	byName := map[string]Orphan{}
+	byName := map[string]sweep.Orphan{}
 	for _, o := range orphans {
 		byName[o.Definition] = o
 	}
@@ -155,7 +156,7 @@ func TestALostRepositoryMakesNoOrphans(t *testing.T) {
 		})
 		// Once the clusters were listed nothing but the repository keeps it from telling.
 		w.reachable()
-		if orphans, err := w.r.Orphans(w.ctx, w.tenant()); !errors.Is(err, ErrNotYet) {
+		if orphans, err := w.r.Orphans(w.ctx, w.tenant()); !errors.Is(err, sweep.ErrNotYet) {
 			t.Errorf("%s: %v, %v", what, orphans, err)
 		}
 		w.restart(func() error {

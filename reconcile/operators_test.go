@@ -11,6 +11,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/definition"
+	"secretsync/reconcile/sweep"
 )
 
 // operators is what those do in the storm who run a server: reload its
@@ -175,7 +176,7 @@ func (c *chaos) admits() {
 func (c *chaos) removeOrphans() {
 	orphans, err := c.r.Orphans(c.ctx, c.tenant())
 	if err != nil {
-		if !errors.Is(err, ErrNotYet) {
+		if !errors.Is(err, sweep.ErrNotYet) {
 			c.t.Error(err)
 		}
 		return

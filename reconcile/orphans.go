@@ -18,21 +18,11 @@ import (
 // What becomes of copies that nobody claims is the business of package sweep. Here is
 // the ground that it works on: who claims what, and how a Secret is deleted.
 
-// Orphan is a Secret that bears a tenant's labels and that no definition of it claims.
-type Orphan = sweep.Orphan
-
-// Deletions are the copies of a tenant that the brake holds.
-type Deletions = sweep.Deletions
-
-// ErrNotYet: what is asked for can't be told before everything was seen.
-// Asking again soon may succeed.
-var ErrNotYet = sweep.ErrNotYet
-
 // Orphans lists a tenant's orphans in the namespaces that are granted to it,
 // sorted by place, each once. It lists none rather than too many: while a cluster
 // is not reachable, the repository not read, or there are copies but no commit,
-// as where the repository was lost, the error matches ErrNotYet.
-func (r *Reconciler) Orphans(ctx context.Context, name gitstore.TenantName) ([]Orphan, error) {
+// as where the repository was lost, the error matches sweep.ErrNotYet.
+func (r *Reconciler) Orphans(ctx context.Context, name gitstore.TenantName) ([]sweep.Orphan, error) {
 	t := r.tenant(name)
 	if t == nil {
 		return nil, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
@@ -43,7 +33,7 @@ func (r *Reconciler) Orphans(ctx context.Context, name gitstore.TenantName) ([]O
 // RemoveOrphan deletes an orphan from its cluster, exactly as it was listed: if
 // it changed since, is claimed again, or is in doubt, it stays, and the error
 // matches gitstore.ErrConflict. One that is gone already is no error.
-func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName, o Orphan) error {
+func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName, o sweep.Orphan) error {
 	t := r.tenant(name)
 	if t == nil {
 		return fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
@@ -52,13 +42,13 @@ func (r *Reconciler) RemoveOrphan(ctx context.Context, name gitstore.TenantName,
 }
 
 // Deletions tells what the brake holds of a tenant's copies.
-func (r *Reconciler) Deletions(name gitstore.TenantName) Deletions {
+func (r *Reconciler) Deletions(name gitstore.TenantName) sweep.Deletions {
 	if t := r.tenant(name); t != nil {
 		if h := t.sweeper.Held(); h != nil {
 			return *h
 		}
 	}
-	return Deletions{}
+	return sweep.Deletions{}
 }
 
 // Weighed reports whether it is known by now what the brake holds of all that was
@@ -75,14 +65,14 @@ func (r *Reconciler) Weighed(name gitstore.TenantName) bool {
 // ReleaseDeletions has just the copies deleted that are held under an id now, and
 // returns them. Where another list is held, or none, the error matches
 // gitstore.ErrConflict. by is who released them, for the log.
-func (r *Reconciler) ReleaseDeletions(name gitstore.TenantName, id, by string) (Deletions, error) {
+func (r *Reconciler) ReleaseDeletions(name gitstore.TenantName, id, by string) (sweep.Deletions, error) {
 	t := r.tenant(name)
 	if t == nil {
-		return Deletions{}, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
+		return sweep.Deletions{}, fmt.Errorf("tenant %s: %w", name, gitstore.ErrNotFound)
 	}
 	released, err := t.sweeper.Release(id, by)
 	if err != nil {
-		return Deletions{}, err
+		return sweep.Deletions{}, err
 	}
 	t.janitor.Ask(t, sweep.Soon)
 	return *released, nil
@@ -121,7 +111,7 @@ func (t *tenant) clean(ctx context.Context) {
 	}
 	if err != nil {
 		again = t.interval()
-		if !errors.Is(err, ErrNotYet) {
+		if !errors.Is(err, sweep.ErrNotYet) {
 			t.log.Warn("copies that are to be deleted could not be", "cause", err.Error())
 		}
 	}
@@ -148,11 +138,11 @@ func (on ground) Unclaimed() (*sweep.Unclaimed, error) {
 	t.atlas.mu.RLock()
 	defer t.atlas.mu.RUnlock()
 	refused := t.refusedPlaces()
-	found := &sweep.Unclaimed{At: t.taken.Load(), Orphans: []Orphan{}}
+	found := &sweep.Unclaimed{At: t.taken.Load(), Orphans: []sweep.Orphan{}}
 	listed := make(map[string]bool) // two names of one cluster show the same Secret twice
 	for alias, g := range t.grants {
 		if g.connection.outage() != nil {
-			return nil, fmt.Errorf("what is an orphan is %w: cluster %s can't be listed now", ErrNotYet, alias)
+			return nil, fmt.Errorf("what is an orphan is %w: cluster %s can't be listed now", sweep.ErrNotYet, alias)
 		}
 		for at, c := range g.connection.kube.Copies(t.name.String(), g.Allows) {
 			once := c.UID
@@ -179,7 +169,7 @@ func (on ground) Unclaimed() (*sweep.Unclaimed, error) {
 		}
 	}
 	if len(found.Orphans) > 0 && t.taken.Load().Head().IsZero() {
-		return nil, fmt.Errorf("what is an orphan is %w: there are copies, but the repository of tenant %s has no commit; if it was lost, bring it back", ErrNotYet, t.name)
+		return nil, fmt.Errorf("what is an orphan is %w: there are copies, but the repository of tenant %s has no commit; if it was lost, bring it back", sweep.ErrNotYet, t.name)
 	}
 	return found, nil
 }
@@ -190,15 +180,15 @@ func (t *tenant) knowsHead() error {
 	fresh, taken := t.repository.Freshness(), t.taken.Load()
 	switch {
 	case fresh.Remote != "" && (!fresh.Confirmed || fresh.Failing != nil):
-		return fmt.Errorf("what is an orphan is %w: the repository of tenant %s can't be fetched now, and what was fetched last may be old", ErrNotYet, t.name)
+		return fmt.Errorf("what is an orphan is %w: the repository of tenant %s can't be fetched now, and what was fetched last may be old", sweep.ErrNotYet, t.name)
 	case taken == nil || !taken.Read():
-		return fmt.Errorf("what is an orphan is %w: the repository of tenant %s could not be read", ErrNotYet, t.name)
+		return fmt.Errorf("what is an orphan is %w: the repository of tenant %s could not be read", sweep.ErrNotYet, t.name)
 	case taken.Surplus() > 0:
-		return fmt.Errorf("what is an orphan is %w: tenant %s has %d more definitions than it is allowed, and who they claim is not known; remove some in Git", ErrNotYet, t.name, taken.Surplus())
+		return fmt.Errorf("what is an orphan is %w: tenant %s has %d more definitions than it is allowed, and who they claim is not known; remove some in Git", sweep.ErrNotYet, t.name, taken.Surplus())
 	case slices.ContainsFunc(taken.Problems(), func(p definition.FileError) bool { return p.Path == definition.Folder }):
-		return fmt.Errorf("what is an orphan is %w: %s of tenant %s is no folder at HEAD; mend that in Git", ErrNotYet, definition.Folder, t.name)
+		return fmt.Errorf("what is an orphan is %w: %s of tenant %s is no folder at HEAD; mend that in Git", sweep.ErrNotYet, definition.Folder, t.name)
 	case taken != t.repository.Snapshot():
-		return fmt.Errorf("what is an orphan is %w: the newest commit of tenant %s is being taken in", ErrNotYet, t.name)
+		return fmt.Errorf("what is an orphan is %w: the newest commit of tenant %s is being taken in", sweep.ErrNotYet, t.name)
 	}
 	return nil
 }
@@ -252,7 +242,7 @@ func (t *tenant) isUnclaimed(s *site, at copies.Key, c *copies.Copy) bool {
 // Remove deletes an orphan that was proven a moment ago, if its namespace is still
 // granted, it is not claimed by now and, where a snapshot is given, that is the newest
 // still.
-func (on ground) Remove(ctx context.Context, o Orphan, proven *catalog.Snapshot) error {
+func (on ground) Remove(ctx context.Context, o sweep.Orphan, proven *catalog.Snapshot) error {
 	t := on.tenant
 	at := copies.Key{Namespace: o.Namespace, Name: o.Secret}
 	t.mu.RLock()
@@ -274,7 +264,7 @@ func (on ground) Remove(ctx context.Context, o Orphan, proven *catalog.Snapshot)
 	case c == nil:
 		return fmt.Errorf("%s is no longer the orphan that was listed; list them again: %w", o.Place(), gitstore.ErrConflict)
 	case !t.may():
-		return fmt.Errorf("%s was not removed: %w: %w", o.Place(), ErrNotYet, errFenced)
+		return fmt.Errorf("%s was not removed: %w: %w", o.Place(), sweep.ErrNotYet, errFenced)
 	}
 	if c.Part {
 		err = g.connection.kube.Leave(ctx, at, c)

@@ -19,6 +19,7 @@ import (
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/kube/copies"
 	"secretsync/reconcile/status"
+	"secretsync/reconcile/sweep"
 )
 
 // alias grants a tenant a cluster by one more name, which is registered by one
@@ -36,14 +37,14 @@ func (w *world) alias(name, cluster string) {
 }
 
 // orphans waits until they can be told.
-func (w *world) orphans() []Orphan {
+func (w *world) orphans() []sweep.Orphan {
 	w.t.Helper()
 	for end := time.Now().Add(deadline); ; time.Sleep(10 * time.Millisecond) {
 		orphans, err := w.r.Orphans(w.ctx, w.tenant())
 		switch {
 		case err == nil:
 			return orphans
-		case !errors.Is(err, ErrNotYet):
+		case !errors.Is(err, sweep.ErrNotYet):
 			w.t.Fatal(err)
 		case time.Now().After(end):
 			w.t.Fatalf("orphans can't be told: %v", err)
@@ -87,7 +88,7 @@ func TestNoLiveCopyIsAnOrphanDuringAReload(t *testing.T) {
 			if orphans, err := w.r.Orphans(w.ctx, w.tenant()); len(orphans) > 0 {
 				t.Errorf("%d live copies are listed, such as %+v", len(orphans), orphans[0])
 				return
-			} else if err != nil && !errors.Is(err, ErrNotYet) {
+			} else if err != nil && !errors.Is(err, sweep.ErrNotYet) {
 				t.Error(err)
 				return
 			}
@@ -145,7 +146,7 @@ func TestWhileAMirrorMayBeOldNothingIsAnOrphan(t *testing.T) {
 		{Remote: of.Remote}, {Remote: of.Remote, Confirmed: true, Failing: gitstore.ErrUnavailable},
 	} {
 		fresh.Store(&old)
-		if orphans, err := w.r.Orphans(t.Context(), w.tenant()); !errors.Is(err, ErrNotYet) {
+		if orphans, err := w.r.Orphans(t.Context(), w.tenant()); !errors.Is(err, sweep.ErrNotYet) {
 			t.Errorf("%+v: %v, %v", old, orphans, err)
 		}
 	}

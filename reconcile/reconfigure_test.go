@@ -19,6 +19,7 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/status"
+	"secretsync/reconcile/sweep"
 )
 
 // isLogin tells a request that belongs to a login, or looks after one.
@@ -283,13 +284,13 @@ func TestATenantThatLeavesAndComesAgain(t *testing.T) {
 			waited <- err
 		}()
 		a.must(a.r.Reconfigure(alone))
-		if err := <-waited; !errors.Is(err, ErrLeft) || errors.Is(err, gitstore.ErrNotFound) {
+		if err := <-waited; !errors.Is(err, status.ErrLeft) || errors.Is(err, gitstore.ErrNotFound) {
 			t.Errorf("who waits while it leaves: %v", err)
 		}
-		if _, _, err := a.r.Wait(a.ctx, b.tenant(), b.parse("db"), status.Active); !errors.Is(err, ErrLeft) {
+		if _, _, err := a.r.Wait(a.ctx, b.tenant(), b.parse("db"), status.Active); !errors.Is(err, status.ErrLeft) {
 			t.Errorf("who begins to wait for one that left: %v", err)
 		}
-		if _, err := a.r.Orphans(a.ctx, b.tenant()); err == nil || errors.Is(err, ErrNotYet) {
+		if _, err := a.r.Orphans(a.ctx, b.tenant()); err == nil || errors.Is(err, sweep.ErrNotYet) {
 			t.Errorf("%v", err)
 		}
 		a.must(a.r.Reconfigure(a.config))

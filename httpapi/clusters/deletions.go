@@ -8,7 +8,7 @@ import (
 	"secretsync/httpapi/audit"
 	"secretsync/httpapi/exchange"
 	"secretsync/httpapi/render"
-	"secretsync/reconcile"
+	"secretsync/reconcile/sweep"
 )
 
 // DeletionKeeper knows the copies whose deletion is held because they are too many
@@ -16,8 +16,8 @@ import (
 // For another list than the one that is held, the error matches
 // [gitstore.ErrConflict].
 type DeletionKeeper interface {
-	Deletions(gitstore.TenantName) reconcile.Deletions
-	ReleaseDeletions(name gitstore.TenantName, id, by string) (reconcile.Deletions, error)
+	Deletions(gitstore.TenantName) sweep.Deletions
+	ReleaseDeletions(name gitstore.TenantName, id, by string) (sweep.Deletions, error)
 }
 
 // Deletions tells those whose deletion is held.
@@ -38,7 +38,7 @@ func (c *Clusters) ReleaseDeletions(x *exchange.Exchange) (*exchange.Answer, err
 	return &exchange.Answer{Status: http.StatusAccepted, Body: appendDeletions(nil, &d)}, nil
 }
 
-func appendDeletions(b []byte, d *reconcile.Deletions) []byte {
+func appendDeletions(b []byte, d *sweep.Deletions) []byte {
 	b = append(b, '{')
 	if d.ID != "" {
 		b = render.String(append(b, `"id":`...), d.ID)

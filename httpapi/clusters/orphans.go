@@ -10,15 +10,15 @@ import (
 	"secretsync/httpapi/audit"
 	"secretsync/httpapi/exchange"
 	"secretsync/httpapi/render"
-	"secretsync/reconcile"
+	"secretsync/reconcile/sweep"
 )
 
 // OrphanKeeper knows the copies that no definition claims any more, and deletes
 // one that is named to it, if it is proven to be one. While it can't tell, errors
-// match [reconcile.ErrNotYet].
+// match [sweep.ErrNotYet].
 type OrphanKeeper interface {
-	Orphans(context.Context, gitstore.TenantName) ([]reconcile.Orphan, error)
-	RemoveOrphan(context.Context, gitstore.TenantName, reconcile.Orphan) error
+	Orphans(context.Context, gitstore.TenantName) ([]sweep.Orphan, error)
+	RemoveOrphan(context.Context, gitstore.TenantName, sweep.Orphan) error
 }
 
 // Orphans tells the copies that no definition claims any more.
@@ -47,7 +47,7 @@ func (c *Clusters) DeleteOrphan(x *exchange.Exchange) (*exchange.Answer, error) 
 	}
 	cluster, namespace, secret := x.Params.ByName("cluster"), x.Params.ByName("namespace"), x.Params.ByName("secretName")
 	definition, place := x.Request.URL.Query().Get("definition"), cluster+"/"+namespace+"/"+secret
-	found := slices.DeleteFunc(orphans, func(o reconcile.Orphan) bool {
+	found := slices.DeleteFunc(orphans, func(o sweep.Orphan) bool {
 		return o.Cluster.String() != cluster || o.Namespace != namespace || o.Secret != secret || definition != "" && o.Definition != definition
 	})
 	switch {
@@ -63,7 +63,7 @@ func (c *Clusters) DeleteOrphan(x *exchange.Exchange) (*exchange.Answer, error) 
 	return &exchange.Answer{Status: http.StatusNoContent}, nil
 }
 
-func appendOrphan(b []byte, o *reconcile.Orphan) []byte {
+func appendOrphan(b []byte, o *sweep.Orphan) []byte {
 	b = render.Name(append(b, `{"cluster":`...), o.Cluster)
 	b = render.String(append(b, `,"namespace":`...), o.Namespace)
 	b = render.String(append(b, `,"secretName":`...), o.Secret)

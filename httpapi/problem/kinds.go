@@ -13,8 +13,9 @@ import (
 	"secretsync/httpapi/audit"
 	"secretsync/httpapi/forward"
 	"secretsync/httpapi/githttp"
-	"secretsync/reconcile"
 	"secretsync/reconcile/proposal"
+	"secretsync/reconcile/status"
+	"secretsync/reconcile/sweep"
 )
 
 // kinds is the one table from kinds of error to statuses. The sentence is used
@@ -54,9 +55,9 @@ var kinds = []struct {
 		sentence: "the store can't take a write now", retryAfter: Later},
 	{kind: proposal.ErrRefused, status: http.StatusConflict},
 	{kind: proposal.ErrForge, status: http.StatusServiceUnavailable, retryAfter: Later},
-	{kind: reconcile.ErrLeft, status: http.StatusServiceUnavailable, retryAfter: Soon, undone: true,
+	{kind: status.ErrLeft, status: http.StatusServiceUnavailable, retryAfter: Soon, undone: true,
 		sentence: "the tenant is another server's by now; nothing was done, ask again"},
-	{kind: reconcile.ErrNotYet, status: http.StatusServiceUnavailable, retryAfter: Later},
+	{kind: sweep.ErrNotYet, status: http.StatusServiceUnavailable, retryAfter: Later},
 	{kind: githttp.ErrNoGit, status: http.StatusNotImplemented},
 	{kind: githttp.ErrRequest, status: http.StatusBadRequest},
 	{kind: githttp.ErrFull, status: http.StatusInsufficientStorage},

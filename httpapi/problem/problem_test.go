@@ -15,7 +15,7 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/audit"
-	"secretsync/reconcile"
+	"secretsync/reconcile/status"
 )
 
 func TestEachKindOfErrorHasItsStatus(t *testing.T) {
@@ -38,7 +38,7 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 		"a push without an answer":        {fmt.Errorf("%s: %w: %w", inner, gitstore.ErrUnavailable, gitstore.ErrUnproven), 503, "look whether it stands", inner},
 		"keys that can't be changed":      {&apikey.UnavailableError{Why: "the home cluster does not answer", Err: errors.New(inner)}, 503, "can't take a write now: the home cluster does not answer; nothing was changed", inner},
 		"a key that may be stored":        {&apikey.UnavailableError{Why: "no answer", Unproven: true, Err: errors.New(inner)}, 503, "list the keys before", inner},
-		"a tenant that left meanwhile":    {fmt.Errorf("tenant acme: %w", reconcile.ErrLeft), 503, "another server's by now; nothing was done", "acme"},
+		"a tenant that left meanwhile":    {fmt.Errorf("tenant acme: %w", status.ErrLeft), 503, "another server's by now; nothing was done", "acme"},
 		"a client that went away":         {fmt.Errorf("waiting: %w", context.Canceled), 503, "given up", "waiting"},
 		"an unknown error":                {errors.New(inner), 500, "our side", inner},
 		"our own problem, wrapped":        {fmt.Errorf("%s: %w", inner, ErrRole), 403, "admin access required", ""},

@@ -272,7 +272,7 @@ func TestAWaitEndsWhenTheTenantLeaves(t *testing.T) {
 		ended <- err
 	}()
 	source.set(func() { source.left = true })
-	if err := <-ended; !errors.Is(err, reconcile.ErrLeft) || errors.Is(err, gitstore.ErrNotFound) {
+	if err := <-ended; !errors.Is(err, status.ErrLeft) || errors.Is(err, gitstore.ErrNotFound) {
 		t.Errorf("it ends with %v", err)
 	}
 }

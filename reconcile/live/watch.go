@@ -7,7 +7,6 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/catalog"
-	"secretsync/reconcile"
 	"secretsync/reconcile/status"
 )
 
@@ -94,12 +93,12 @@ func (w *Watch) find(ctx context.Context, taken *catalog.Snapshot) (found bool, 
 
 // Wait returns how the commit stands as soon as it is live, and when ctx ends as
 // it stands then. A commit that is not in the history of the branch is waited for
-// as well: it may be on its way. A tenant that leaves ends the wait with [reconcile.ErrLeft].
+// as well: it may be on its way. A tenant that leaves ends the wait with [status.ErrLeft].
 func (w *Watch) Wait(ctx context.Context) (Verdict, error) {
 	for {
 		changed := w.Source.Changed(w.Tenant) // before looking, so that nothing is missed
 		if changed == nil {
-			return Verdict{}, fmt.Errorf("tenant %s: %w", w.Tenant, reconcile.ErrLeft)
+			return Verdict{}, fmt.Errorf("tenant %s: %w", w.Tenant, status.ErrLeft)
 		}
 		if !w.StillHeld(ctx) {
 			v, err := w.Look(ctx)

@@ -17,8 +17,8 @@ import (
 	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/durable"
 	"secretsync/gitstore/forge"
-	"secretsync/reconcile"
 	"secretsync/reconcile/live"
+	"secretsync/reconcile/sweep"
 )
 
 // Forge takes the status of a commit; it is a *[forge.Client].
@@ -41,7 +41,7 @@ type Source interface {
 	live.Source
 	// Weighed reports whether Deletions are known by now of all that was taken in.
 	Weighed(gitstore.TenantName) bool
-	Deletions(gitstore.TenantName) reconcile.Deletions
+	Deletions(gitstore.TenantName) sweep.Deletions
 }
 
 // Tenant says where it is told what became live of one tenant.

@@ -11,9 +11,9 @@ import (
 	"secretsync/gitstore"
 	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/forge"
-	"secretsync/reconcile"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/live"
+	"secretsync/reconcile/sweep"
 )
 
 const (
@@ -300,7 +300,7 @@ func liveWords(v *live.Verdict) string {
 }
 
 // heldWords say that copies are not deleted, and which first.
-func heldWords(held *reconcile.Deletions) string {
+func heldWords(held *sweep.Deletions) string {
 	first := &held.Held[0]
 	said := fmt.Sprintf("%s: %s/%s/%s", fault.ReasonDeletionHeld, first.Cluster, first.Namespace, first.Secret)
 	if more := len(held.Held) - 1; more > 0 {

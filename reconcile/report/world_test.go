@@ -17,9 +17,9 @@ import (
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/forge"
 	"secretsync/gitstore/gitstoretest"
-	"secretsync/reconcile"
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/status"
+	"secretsync/reconcile/sweep"
 )
 
 const patience = time.Minute
@@ -41,7 +41,7 @@ type world struct {
 	except  map[string]status.Target
 	changed chan struct{}
 	asked   int
-	held    reconcile.Deletions
+	held    sweep.Deletions
 }
 
 func newWorld(t *testing.T) *world {
@@ -64,7 +64,7 @@ func (w *world) Changed(gitstore.TenantName) <-chan struct{} {
 
 func (w *world) Weighed(gitstore.TenantName) bool { return true }
 
-func (w *world) Deletions(gitstore.TenantName) reconcile.Deletions {
+func (w *world) Deletions(gitstore.TenantName) sweep.Deletions {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.held
@@ -74,10 +74,10 @@ func (w *world) Deletions(gitstore.TenantName) reconcile.Deletions {
 func (w *world) hold(id string, secrets ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.held = reconcile.Deletions{ID: id}
+	w.held = sweep.Deletions{ID: id}
 	for _, s := range secrets {
 		cluster, _ := definition.ParseClusterName("production")
-		w.held.Held = append(w.held.Held, reconcile.Orphan{Cluster: cluster, Namespace: "default", Secret: s})
+		w.held.Held = append(w.held.Held, sweep.Orphan{Cluster: cluster, Namespace: "default", Secret: s})
 	}
 	w.announce()
 }

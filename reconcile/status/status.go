@@ -7,6 +7,7 @@
 package status
 
 import (
+	"errors"
 	"time"
 
 	"secretsync/gitstore/catalog"
@@ -14,6 +15,10 @@ import (
 	"secretsync/reconcile/fault"
 	"secretsync/reconcile/restart"
 )
+
+// ErrLeft is of a tenant that is not worked for here, or not any more: another server may do
+// it by now. It says nothing of what the tenant has.
+var ErrLeft = errors.New("the tenant is not worked for here any more")
 
 // Phase sums up how several things stand.
 type Phase string
