@@ -32,8 +32,7 @@ type connection struct {
 
 	identity  atomic.Pointer[string] // of the cluster that site is; nil before it is known
 	throttled atomic.Int64           // no write before that, in Unix nanoseconds
-	recovered atomic.Int64           // when the last outage ended
-	down      atomic.Bool            // an outage was told of
+	recovery  recovery
 }
 
 // Changed marks the places as due in which something changed.
@@ -60,10 +59,7 @@ func (c *connection) Changed(at copies.Key) {
 func (c *connection) Everything(namespace string) {
 	if namespace == "" {
 		c.atlas.settle(c)
-		down := c.outage() != nil
-		if was := c.down.Swap(down); was && !down {
-			c.recovered.Store(c.atlas.clock.Now().UnixNano())
-		}
+		c.recovery.note(c.outage, c.atlas.clock)
 	}
 	told := make(map[*tenant]bool)
 	for _, p := range c.atlas.siteOf(c).all(namespace) {
@@ -150,7 +146,6 @@ func (c *connection) throttle(after time.Duration, now time.Time) time.Duration 
 }
 
 func (c *connection) throttledUntil() time.Time { return instant(c.throttled.Load()) }
-func (c *connection) recoveredAt() time.Time    { return instant(c.recovered.Load()) }
 
 func instant(nanoseconds int64) time.Time {
 	if nanoseconds == 0 {

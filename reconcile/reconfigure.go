@@ -95,7 +95,6 @@ func (r *Reconciler) connection(old *running[*connection], spec Cluster, cfg kub
 		return old
 	}
 	c := &connection{name: spec.Name, atlas: r.atlas, metrics: r.metrics.Cluster(spec.Name), announce: r.announce, stray: r.stray, writes: spec.writes()}
-	c.down.Store(true)
 	c.kube = kube.New(cfg, kube.Options{
 		Hasher: r.hasher, Observer: c, Metrics: c.metrics, Clock: r.clock, Log: r.log.With("cluster", spec.Name),
 	})
@@ -130,7 +129,6 @@ func (r *Reconciler) newTenant(cfg Config, spec Tenant) *tenant {
 	if t.may == nil {
 		t.may = func() bool { return true }
 	}
-	t.down.Store(true)
 	t.sweeper = sweep.New(ground{t}, t.repository, *terms.Brake, t.clock, t.log)
 	t.every.Store(int64(terms.PollInterval))
 	t.least.Store(int64(terms.MinRefreshInterval))

@@ -128,9 +128,9 @@ func (t *target) stand(in *decide.Input, d *decide.Decision, h *target, look uin
 		t.announce(&s.Target, was.reason)
 	}
 	// It did not stand so during an outage that is over.
-	s.Since = later(s.Since, t.connection.recoveredAt())
+	s.Since = later(s.Since, t.connection.recovery.at())
 	if decide.ConcernsVault(s.Reason) || s.Reason == fault.ReasonSynced {
-		s.Since = later(s.Since, t.tenant.recoveredAt())
+		s.Since = later(s.Since, t.tenant.recovery.at())
 	}
 	return s
 }

@@ -8,10 +8,13 @@ import (
 	"time"
 	"unique"
 
+	"k8s.io/utils/clock"
+
 	"secretsync/gitstore"
 	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/definition"
 	"secretsync/gitstore/sleeper"
+	"secretsync/reconcile/fault"
 	"secretsync/reconcile/lookout"
 	"secretsync/reconcile/meter"
 	"secretsync/reconcile/restart"
@@ -55,8 +58,7 @@ type tenant struct {
 	least     atomic.Int64 // the shortest one that a definition can have
 	may       func() bool  // see [Tenant.May]; never nil
 	suspended atomic.Bool  // by the configuration: nothing is written for it
-	down      atomic.Bool  // the vault was told to be unusable
-	recovered atomic.Int64 // when the last outage of the vault ended
+	recovery  recovery     // of the vault
 
 	lookout *lookout.Lookout // of plans
 
@@ -69,8 +71,6 @@ type tenant struct {
 }
 
 func (t *tenant) interval() time.Duration { return time.Duration(t.every.Load()) }
-
-func (t *tenant) recoveredAt() time.Time { return instant(t.recovered.Load()) }
 
 // follow takes in every change of the repository until ctx ends, and calls ended then.
 // Taking in costs what changed; of a tenant of whom nothing changes there is no goroutine.
@@ -105,12 +105,28 @@ func (t *tenant) withdrawAll() {
 
 // vaultChanged is told when the vault became usable or stopped being so.
 func (t *tenant) vaultChanged() {
-	down := t.broker.Outage() != nil
-	if was := t.down.Swap(down); was && !down {
-		t.recovered.Store(t.clock.Now().UnixNano())
-	}
+	t.recovery.note(t.broker.Outage, t.clock)
 	t.announce()
 }
+
+// recovery is when the last outage of a cluster or a vault ended. It begins in one. Its zero
+// value is ready.
+type recovery struct {
+	mu    sync.Mutex // looking and noting are one step: changes are told of by several at once
+	up    bool
+	ended atomic.Int64 // in Unix nanoseconds
+}
+
+func (r *recovery) note(outage func() *fault.Outage, c clock.PassiveClock) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.up
+	if r.up = outage() == nil; r.up && !before {
+		r.ended.Store(c.Now().UnixNano())
+	}
+}
+
+func (r *recovery) at() time.Time { return instant(r.ended.Load()) }
 
 // announce tells those who wait for a status, or keep one, to look again.
 func (t *tenant) announce() {
