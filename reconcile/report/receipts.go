@@ -39,8 +39,9 @@ type receipts struct {
 	awaited []*live.Watch     // oldest first
 	ready   []readyReceipt    // to be written
 	writing pauses
-	next    time.Time // no notes are written before
-	words   string    // what writing failed with, as logged last
+	next    time.Time     // no notes are written before
+	waited  time.Duration // for the write, in the look that is under way
+	words   string        // what writing failed with, as logged last
 }
 
 type readyReceipt struct {
@@ -73,7 +74,7 @@ func (c *receipts) await(sha string) {
 	}
 }
 
-func (c *receipts) run(ctx context.Context) { c.looks(ctx, c.Name, c.look) }
+func (c *receipts) run(ctx context.Context) { c.looks(ctx, c.Name, c.look, &c.waited) }
 
 // look takes in new commits, writes the receipts of those that are live, and
 // returns when to look again if nothing changes.
@@ -141,6 +142,7 @@ func (c *receipts) write(ctx context.Context) (again time.Duration) {
 	}
 	batch := c.ready[:min(len(c.ready), mostWritten)]
 	_, err := c.Repository.UpdateRef(ctx, NotesRef, func(at gitstore.RefTip) (*gitstore.RefCommit, error) { return notesOf(at, batch) })
+	c.waited += c.cfg.Clock.Since(now)
 	now = c.cfg.Clock.Now()
 	switch {
 	case err == nil:

@@ -213,15 +213,17 @@ func (t *telling) end() {
 }
 
 // looks calls look whenever something may have changed for a tenant, and again
-// after the time that look returns, till ctx ends. Zero: no time.
-func (r *Reporter) looks(ctx context.Context, tenant gitstore.TenantName, look func(ctx context.Context) time.Duration) {
+// after the time that look returns, till ctx ends. Zero: no time. In waited look counts for
+// how long it waited for a forge or a remote.
+func (r *Reporter) looks(ctx context.Context, tenant gitstore.TenantName, look func(ctx context.Context) time.Duration, waited *time.Duration) {
 	timer := r.cfg.Clock.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		changed := r.cfg.Source.Changed(tenant) // before looking, so that nothing is missed
 		begun := r.cfg.Clock.Now()
+		*waited = 0
 		again := look(ctx)
-		took := r.cfg.Clock.Since(begun)
+		took := r.cfg.Clock.Since(begun) - *waited
 		var due <-chan time.Time
 		if again > 0 {
 			timer.Reset(again)

@@ -37,7 +37,8 @@ type statuses struct {
 	seen   catalog.Revision // the newest commit that was looked at
 	open   []*openCommit    // oldest first
 	forge  pauses
-	words  string // what the forge failed with, as logged last
+	waited time.Duration // for the forge, in the look that is under way
+	words  string        // what the forge failed with, as logged last
 }
 
 // openCommit is one that is not told to be live yet.
@@ -89,7 +90,7 @@ func (s *statuses) opened(sha string) *openCommit {
 	}
 }
 
-func (s *statuses) run(ctx context.Context) { s.looks(ctx, s.Name, s.look) }
+func (s *statuses) run(ctx context.Context) { s.looks(ctx, s.Name, s.look, &s.waited) }
 
 // look looks at all commits that are open, tells what is to be told of them, and
 // returns when to look again if nothing changes.
@@ -214,8 +215,10 @@ func (s *statuses) decide(c *openCommit, v *live.Verdict, now time.Time) (again 
 
 // tell sends a status.
 func (s *statuses) tell(ctx context.Context, c *openCommit) (again time.Duration, over bool) {
+	begun := s.cfg.Clock.Now()
 	err := s.Forge.SetStatus(ctx, c.sha, forge.Status{State: c.say.State, Description: c.say.Description, Context: statusContext, URL: s.link(c.sha)})
 	now := s.cfg.Clock.Now()
+	s.waited += now.Sub(begun)
 	if err == nil {
 		s.metrics.count(s.Name, kindStatus, outcomeTold, 1)
 		if s.forge.done(); s.words != "" {

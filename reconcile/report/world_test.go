@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/utils/clock"
 
 	"secretsync/gitstore"
 	"secretsync/gitstore/catalog"
@@ -36,6 +37,7 @@ type world struct {
 	forge      *recorder
 	dir        string
 	metrics    *prometheus.Registry
+	clock      clock.WithTicker // nil: the machine's
 
 	mu      sync.Mutex
 	except  map[string]status.Target
@@ -148,7 +150,7 @@ func (w *world) tenant(receipts bool) Tenant {
 func (w *world) run(p pace, tenants ...Tenant) (r *Reporter, stop func()) {
 	w.Helper()
 	w.metrics = prometheus.NewRegistry()
-	r, err := New(Config{Source: w, Dir: w.dir, PublicURL: "https://secretsync.example.org", Metrics: w.metrics, pace: p})
+	r, err := New(Config{Source: w, Dir: w.dir, PublicURL: "https://secretsync.example.org", Metrics: w.metrics, Clock: w.clock, pace: p})
 	if err != nil {
 		w.Fatal(err)
 	}
