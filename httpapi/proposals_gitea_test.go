@@ -99,15 +99,22 @@ func (w *farWorld) merge(number int) {
 	}
 }
 
-// proposed makes a request and returns the proposal that it was answered with.
+// proposed makes a request and returns the proposal that it was answered with. Where the forge
+// takes too long, as on a busy machine, the request is repeated, as its answer says.
 func (w *farWorld) proposed(method, path, body string) (p proposedBody) {
 	w.Helper()
-	r := w.do(method, acme+path+"?propose=true", w.admin, body)
-	var answer struct{ Proposal proposedBody }
-	if err := json.Unmarshal(r.body, &answer); err != nil || r.status != http.StatusAccepted {
-		w.Fatalf("%s: %d %s", r.call, r.status, r.body)
+	for deadline := time.Now().Add(2 * time.Minute); ; {
+		r := w.do(method, acme+path+"?propose=true", w.admin, body)
+		if r.status == http.StatusServiceUnavailable && time.Now().Before(deadline) {
+			w.Logf("it is repeated: %s", r.body)
+			continue
+		}
+		var answer struct{ Proposal proposedBody }
+		if err := json.Unmarshal(r.body, &answer); err != nil || r.status != http.StatusAccepted {
+			w.Fatalf("%s: %d %s", r.call, r.status, r.body)
+		}
+		return answer.Proposal
 	}
-	return answer.Proposal
 }
 
 type proposedBody struct {
