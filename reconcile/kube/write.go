@@ -18,19 +18,27 @@ import (
 	"secretsync/reconcile/kube/refusal"
 )
 
-// ready returns the way to the server while the cluster can be used.
-func (c *Cluster) ready() (*client.Client, error) {
+// reached is a server, and the era from before it was known to be the one that stands behind
+// the name: what it is asked is answered for that era.
+type reached struct {
+	*client.Client
+	era mirror.Era
+}
+
+// ready returns the server while the cluster can be used.
+func (c *Cluster) ready() (reached, error) {
+	era := c.mirror.Era()
 	if down := c.Outage(); down != nil {
-		return nil, &refusal.Error{Kind: refusal.Unavailable, Message: down.Message}
+		return reached{}, &refusal.Error{Kind: refusal.Unavailable, Message: down.Message}
 	}
-	return c.client.Load(), nil
+	return reached{c.client.Load(), era}, nil
 }
 
 // readyFor is ready for whoever is about to change a Secret, if one is there: one of a
 // newer format is not changed, whoever decided that and why.
-func (c *Cluster) readyFor(old *copies.Copy) (*client.Client, error) {
+func (c *Cluster) readyFor(old *copies.Copy) (reached, error) {
 	if old != nil && old.Format.Newer() {
-		return nil, old.Format.Refused()
+		return reached{}, old.Format.Refused()
 	}
 	return c.ready()
 }
@@ -52,12 +60,11 @@ func (c *Cluster) fails(ctx context.Context, err error, verb string) error {
 // What was read is remembered. claims are those that want the place: a Secret
 // without our labels whose hash proves it the copy of one of them gets that Owner.
 func (c *Cluster) Read(ctx context.Context, at copies.Key, claims ...copies.Owner) (*copies.Copy, error) {
-	era := c.mirror.Era()
 	k, err := c.ready()
 	if err != nil {
 		return nil, err
 	}
-	before := c.mirror.Before(at, era)
+	before := c.mirror.Before(at, k.era)
 	// That it went was told by the server's memory, which tells the rest too.
 	s, err := k.SecretSince(ctx, at, before.Left)
 	switch refusal.KindOf(err) {
@@ -105,12 +112,11 @@ func (c *Cluster) Peek(ctx context.Context, at copies.Key, claims ...copies.Owne
 
 // Create makes a copy where no Secret stands.
 func (c *Cluster) Create(ctx context.Context, d copies.Desired) (*copies.Copy, error) {
-	era := c.mirror.Era()
 	k, err := c.ready()
 	if err != nil {
 		return nil, err
 	}
-	f := c.mirror.TakeOff(d.Key, c.reader().Sends(nil, d), era)
+	f := c.mirror.TakeOff(d.Key, c.reader().Sends(nil, d), k.era)
 	m, err := k.Create(ctx, f.Sent.Secret(d.Data), false)
 	return c.landed(ctx, k, f, m, err, "create")
 }
@@ -119,7 +125,6 @@ func (c *Cluster) Create(ctx context.Context, d copies.Desired) (*copies.Copy, e
 // What others wrote on it stays; the data are replaced as a whole. Its type can't
 // be changed.
 func (c *Cluster) Update(ctx context.Context, old *copies.Copy, d copies.Desired) (*copies.Copy, error) {
-	era := c.mirror.Era()
 	k, err := c.readyFor(old)
 	if err != nil {
 		return nil, err
@@ -129,13 +134,13 @@ func (c *Cluster) Update(ctx context.Context, old *copies.Copy, d copies.Desired
 	if err != nil {
 		return nil, err
 	}
-	f := c.mirror.TakeOff(d.Key, s, era)
+	f := c.mirror.TakeOff(d.Key, s, k.era)
 	m, err := k.Patch(ctx, d.Key, old.ResourceVersion, body)
 	return c.landed(ctx, k, f, m, err, "patch")
 }
 
 // landed takes in what became of a write.
-func (c *Cluster) landed(ctx context.Context, k *client.Client, f *mirror.Flight, m *metav1.PartialObjectMetadata, err error, verb string) (*copies.Copy, error) {
+func (c *Cluster) landed(ctx context.Context, k reached, f *mirror.Flight, m *metav1.PartialObjectMetadata, err error, verb string) (*copies.Copy, error) {
 	at := f.Sent.Key
 	if err != nil {
 		c.mirror.Land(at, f, refusal.KindOf(err) != refusal.Unavailable)
@@ -165,7 +170,6 @@ const (
 // the old one nothing is done, and the refusal is Kept. A create that fails
 // after the deletion for a passing cause is tried again at once, even if ctx ends.
 func (c *Cluster) Replace(ctx context.Context, old *copies.Copy, d copies.Desired) (*copies.Copy, error) {
-	era := c.mirror.Era()
 	k, err := c.readyFor(old)
 	if err != nil {
 		return nil, err
@@ -197,7 +201,7 @@ func (c *Cluster) Replace(ctx context.Context, old *copies.Copy, d copies.Desire
 	// From here on being told to stop is no reason to leave nothing there.
 	anew, cancel := context.WithTimeout(context.WithoutCancel(ctx), anewLimit)
 	defer cancel()
-	f := c.mirror.TakeOff(d.Key, sends, era)
+	f := c.mirror.TakeOff(d.Key, sends, k.era)
 	if err := c.deleteOld(anew, d.Key, old); err != nil {
 		c.mirror.Land(d.Key, f, true)
 		return nil, err
@@ -292,7 +296,6 @@ func (c *Cluster) Delete(ctx context.Context, at copies.Key, old *copies.Copy) e
 // Where old is the copy that the definition had as a whole, it becomes a shared Secret
 // with nothing on it but the share and what others added.
 func (c *Cluster) Join(ctx context.Context, old *copies.Copy, d copies.Desired) (*copies.Copy, error) {
-	era := c.mirror.Era()
 	k, err := c.readyFor(old)
 	if err != nil {
 		return nil, err
@@ -305,7 +308,7 @@ func (c *Cluster) Join(ctx context.Context, old *copies.Copy, d copies.Desired) 
 			return nil, err
 		}
 	}
-	f := c.mirror.TakeOff(d.Key, c.reader().Sends(old, d), era)
+	f := c.mirror.TakeOff(d.Key, c.reader().Sends(old, d), k.era)
 	// What else stands on the Secret concerns us too.
 	got, err := k.Whole(ctx, old, f.Sent, d.Data)
 	if err != nil {
@@ -318,7 +321,7 @@ func (c *Cluster) Join(ctx context.Context, old *copies.Copy, d copies.Desired) 
 }
 
 // unchanged reads the Secret of a copy, which must still be as it was seen.
-func (c *Cluster) unchanged(ctx context.Context, k *client.Client, at copies.Key, old *copies.Copy) (*corev1.Secret, error) {
+func (c *Cluster) unchanged(ctx context.Context, k reached, at copies.Key, old *copies.Copy) (*corev1.Secret, error) {
 	there, err := k.Secret(ctx, at)
 	switch {
 	case err != nil:
@@ -331,7 +334,7 @@ func (c *Cluster) unchanged(ctx context.Context, k *client.Client, at copies.Key
 
 // withKept are the data of what becomes a share with those keys beside them that it keeps, as
 // they stand in the copy as a whole.
-func (c *Cluster) withKept(ctx context.Context, k *client.Client, old *copies.Copy, d copies.Desired) (map[string][]byte, error) {
+func (c *Cluster) withKept(ctx context.Context, k reached, old *copies.Copy, d copies.Desired) (map[string][]byte, error) {
 	if !old.Intact {
 		return d.Data, nil // what stands there may be somebody's
 	}
