@@ -295,7 +295,9 @@ func (t *tenant) count() (count map[meter.Standing]int, last time.Time) {
 			}
 			s := x.stands(now)
 			count[meter.Standing{State: s.State, Reason: s.Reason}]++
-			last = later(last, s.LastSync)
+			if s.LastSync.After(last) {
+				last = s.LastSync
+			}
 		}
 	}
 	return count, last

@@ -128,9 +128,9 @@ func (t *target) stand(in *decide.Input, d *decide.Decision, h *target, look uin
 		t.announce(&s.Target, was.reason)
 	}
 	// It did not stand so during an outage that is over.
-	s.Since = later(s.Since, t.connection.recovery.at())
+	s.NotBefore(t.connection.recovery.at())
 	if decide.ConcernsVault(s.Reason) || s.Reason == fault.ReasonSynced {
-		s.Since = later(s.Since, t.tenant.recovery.at())
+		s.NotBefore(t.tenant.recovery.at())
 	}
 	return s
 }
@@ -188,13 +188,6 @@ func (d *told) agree(in *decide.Input, right bool, outage time.Time) {
 		confirm(in.Source.Checked)
 	}
 	d.right, d.version = right, in.Version()
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // announce tells all who want to know that a target stands in another way.

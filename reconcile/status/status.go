@@ -63,6 +63,9 @@ func Of(target definition.Target, secret definition.SecretName, f *fault.Fault) 
 	return Target{Target: target, Secret: secret, State: f.State, Reason: f.Reason, Message: f.Message}
 }
 
+// NotBefore says that the target does not stand so since before a time.
+func (s *Target) NotBefore(at time.Time) { s.Since = latest(s.Since, at) }
+
 // Declared is the place by which the definition declares the target: that of its
 // selector, where its namespace was selected.
 func (s *Target) Declared(name definition.Name) definition.Place {
