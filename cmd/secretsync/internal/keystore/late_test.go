@@ -25,8 +25,8 @@ func TestWhatIsToldLateBringsNoKeyBack(t *testing.T) {
 		answer *late
 		before *corev1.Secret // that holds the key, and is newer than what s knows
 	}
-	remove := func(w story) {
-		if _, err := w.other.Remove(w.Context(), w.key.Tenant, w.key.ID); err != nil {
+	remove := func(w story, at *Cluster) {
+		if _, err := at.Remove(w.Context(), w.key.Tenant, w.key.ID); err != nil {
 			w.Error(err)
 		}
 	}
@@ -48,22 +48,16 @@ func TestWhatIsToldLateBringsNoKeyBack(t *testing.T) {
 	for name, tell := range map[string]func(story){
 		"an event from before a write of our own": func(w story) {
 			refresh(w)
-			if _, err := w.s.Remove(w.Context(), w.key.Tenant, w.key.ID); err != nil {
-				w.Error(err)
-			}
+			remove(w, w.s)
 			w.s.take(w.before)
 		},
 		"a listing from before a write of our own": func(w story) {
 			refresh(w)
-			w.answer.after("list", func() {
-				if _, err := w.s.Remove(w.Context(), w.key.Tenant, w.key.ID); err != nil {
-					w.Error(err)
-				}
-			})
+			w.answer.after("list", func() { remove(w, w.s) })
 			list(w)
 		},
 		"a listing from before a change that was read": func(w story) {
-			w.answer.after("list", func() { remove(w); refresh(w) })
+			w.answer.after("list", func() { remove(w, w.other.Cluster); refresh(w) })
 			list(w)
 		},
 		"a listing from before a deletion that was read": func(w story) {
