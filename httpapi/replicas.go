@@ -52,6 +52,7 @@ func (s *Server) newPeers() (*peers, error) {
 	s.desk.Forwarding()
 	p.Forwarder, err = forward.New(forward.Config{
 		Holders: r.Holders, TLS: p.pair.Dial(), Patience: r.Patience, Now: s.now, Log: s.log, Metrics: s.cfg.Metrics,
+		Here: func(t gitstore.TenantName) bool { return !s.state.Load().elsewhere[t.String()] },
 	})
 	if err != nil {
 		return nil, err
@@ -79,27 +80,27 @@ func errNobody(cause error) *problem.Problem {
 	return p
 }
 
-// elsewhere has a request answered by the replica that holds its tenant, and reports
-// whether this one has nothing more to do with it. It goes by the name that is asked for,
+// elsewhere has a request answered by the replica that holds its tenant, and returns nil;
+// or the state by which this one is to answer, which may be a newer one. It goes by the name that is asked for,
 // whether there is such a tenant or not; keys are judged where the tenant is held.
 //
 // A flood does not reach the other replicas: who shows no key, or one that is none, is
 // refused here, and what the holder refused counts against the address here as well.
-func (s *Server) elsewhere(st *state, x *exchange.Exchange) bool {
+func (s *Server) elsewhere(st *state, x *exchange.Exchange) *state {
 	p := s.peers
 	if p == nil || x.Request.Method == http.MethodOptions {
-		return false
+		return st
 	}
 	_, passedOn := forward.OriginOf(x.Request)
 	var hash *apikey.Hash
 	if needsKey(x.Request) && !x.Within {
 		token, err := presented(x.Request)
 		if err != nil {
-			return false
+			return st
 		}
 		_, h, ok := apikey.Split(token)
 		if !ok {
-			return false
+			return st
 		}
 		hash = &h
 	}
@@ -107,47 +108,52 @@ func (s *Server) elsewhere(st *state, x *exchange.Exchange) bool {
 	if !ok {
 		if passedOn && !x.Within {
 			x.Refuse(problem.ErrNoRoute) // nobody is asked for what each can answer itself
-			return true
+			return nil
 		}
-		return false
+		return st
 	}
 	to, mine := p.Holder(tenant)
 	switch {
 	case mine && st.elsewhere[tenant.String()]:
 		x.Refuse(errBeingTaken)
 	case mine:
-		return false
+		return st
 	case passedOn || x.Within:
 		p.CountNotHeld()
 		x.Refuse(errNotHeld)
 	default:
 		origin := forward.Origin{Address: x.Remote, TLS: x.TLS, ID: x.RequestID}
-		s.passOn(st, x, p, forward.Call{Tenant: tenant, To: to, Origin: origin, Last: x.Last()}, hash)
+		if !s.passOn(st, x, p, forward.Call{Tenant: tenant, To: to, Origin: origin, Last: x.Last()}, hash) {
+			x.TakeBack()
+			return s.state.Load()
+		}
 	}
-	return true
+	return nil
 }
 
-// passOn has a request answered by another replica. Hash is that of the key it shows, if
-// its path needs one.
-func (s *Server) passOn(st *state, x *exchange.Exchange, p *peers, call forward.Call, hash *apikey.Hash) {
+// passOn has a request answered by another replica; if it reports false, that came to nothing, and
+// this one can answer by now. Hash is that of the key it shows, if its path needs one.
+func (s *Server) passOn(st *state, x *exchange.Exchange, p *peers, call forward.Call, hash *apikey.Hash) bool {
 	x.PassingOn()
 	limits := &st.limits
 	if hash == nil {
 		if err := s.takeFromAddress(st, x, false); err != nil {
 			x.Refuse(err)
-			return
+			return true
 		}
 	} else if wait := s.addresses.Barred(x.Remote, *hash, limits, x.Began); wait > 0 {
 		x.Refuse(s.limited(wait, tooManyFailures))
-		return
+		return true
 	}
 	if call.To == "" {
 		p.CountNobody()
 		s.failForHolder(st, x, hash != nil, errNobody(p.Err()))
-		return
+		return true
 	}
 	err := p.Forward(x.PassTo(call.To), x.Request, call)
 	switch {
+	case errors.Is(err, forward.ErrHere):
+		return false
 	case errors.Is(err, forward.ErrCutOff):
 		x.CutOff(err)
 	case err != nil:
@@ -158,6 +164,7 @@ func (s *Server) passOn(st *state, x *exchange.Exchange, p *peers, call forward.
 	case hash != nil && x.Status() != http.StatusTooManyRequests && x.Status() != http.StatusServiceUnavailable:
 		s.addresses.Passed(x.Remote, *hash, limits)
 	}
+	return true
 }
 
 // failForHolder writes an error where the tenant's holder was to answer. All replicas know

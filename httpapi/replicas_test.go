@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -201,6 +202,48 @@ func TestWhileNobodyHoldsATenantItIsSaidSo(t *testing.T) {
 	if rs.c.counted(t, `secretsync_forwards_total{outcome="nobody"}`) == "0" || rs.b.counted(t, `secretsync_forwards_total{outcome="not-held"}`) == "0" || rs.c.counted(t, `secretsync_forwards_total{outcome="undone"}`) == "0" {
 		t.Error("not all of it is counted")
 	}
+}
+
+// A replica that waits for another one, which was stopped, comes to hold the tenant itself.
+func TestWhatHangsAtAnotherReplicaIsAnsweredByTheOneThatHoldsTheTenantByNow(t *testing.T) {
+	rs := newReplicas(t)
+	for _, c := range []struct {
+		method, body string
+		status       int
+	}{
+		{"GET", "", 200},
+		{"POST", `{"name":"db","secretPath":"a"}`, 201},
+	} {
+		stopped, err := net.Listen("tcp", "127.0.0.1:0") // its machine takes connections for it
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stopped.Close() })
+		rs.ring.change(func(r *ring) {
+			r.address["b"] = stopped.Addr().String()
+			r.beliefs["a"] = map[string]string{"acme": "b"}
+		})
+		taken := make(chan struct{})
+		go func() {
+			defer close(taken)
+			connection, err := stopped.Accept()
+			if err != nil {
+				return // nobody asked: the answer says so
+			}
+			t.Cleanup(func() { connection.Close() })
+			rs.ring.change(func(r *ring) { clear(r.beliefs) })
+		}()
+		r := rs.at(rs.a).do(c.method, "/api/v1/tenants/acme/secrets", rs.admin, c.body, "X-Request-Id: hangs-"+c.method)
+		stopped.Close()
+		<-taken
+		if r.status != c.status {
+			t.Errorf("%s: %d %s", c.method, r.status, r.body)
+		}
+		if line := rs.a.line(t, "hangs-"+c.method); line["forwarded_to"] != nil || line["tenant"] != "acme" {
+			t.Errorf("%s: the log says %v", c.method, line)
+		}
+	}
+	rs.a.reaches(t, `secretsync_forwards_total{outcome="here"}`, "2")
 }
 
 // TestAWrongKeyIsRefusedThoughNobodyHoldsTheTenant: all replicas know all keys. One that

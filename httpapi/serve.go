@@ -22,7 +22,7 @@ func (s *Server) serveOn(router exchange.Router, w http.ResponseWriter, r *http.
 	st := s.state.Load()
 	x := s.desk.Begin(w, r, s.caller(st, r))
 	defer x.End()
-	if s.elsewhere(st, x) {
+	if st = s.elsewhere(st, x); st == nil {
 		return
 	}
 	x.Open()

@@ -135,6 +135,10 @@ func (x *Exchange) PassTo(replica string) http.ResponseWriter {
 	return x.Stream()
 }
 
+// TakeBack undoes [Exchange.PassingOn] and [Exchange.PassTo]: nobody answered, and it is to be
+// answered here.
+func (x *Exchange) TakeBack() { x.observers, x.forwardedTo = nil, "" }
+
 // Refuse writes an error of a request that is not let in here, or that was passed on and
 // came to no answer.
 func (x *Exchange) Refuse(err error) {

@@ -51,7 +51,8 @@
 //   - Nothing is sent twice that may have been done. Sent again, and once, is a request of
 //     which no byte was written to a holder, or to which one said that it ends and has not
 //     looked at it, and one that only reads where the connection was an old one, or its other
-//     end vanished, or its holder is silent and the tenant has another one by now.
+//     end vanished, or its holder is silent and the tenant has another one by now. Where that is
+//     the replica that was asked, it is told that it may answer itself ([ErrHere]).
 //   - A machine that vanished without a word holds up who was asking it, or takes a connection
 //     to it that was kept, for [Patience.Reach], and nobody afterwards. Git and what is waited
 //     for may take longer if they are sent in just that time: see [Patience.Lost].

@@ -129,14 +129,6 @@ func TestWhatComesToNothing(t *testing.T) {
 				<-r.Context().Done() // it is told when it is given up
 			})
 		}, false, "silent for too long", "unclear"},
-		"the tenant comes to the replica that was asked while it hangs": {func(w *world, saw func()) {
-			w.held(func(_ http.ResponseWriter, r *http.Request) {
-				io.Copy(io.Discard, r.Body)
-				saw()
-				w.front.place.take()
-				<-r.Context().Done()
-			})
-		}, false, "another holder", "unclear"},
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE", "GET from an older replica", "POST to an older replica"} {
 			t.Run(name+", "+method, func(t *testing.T) {

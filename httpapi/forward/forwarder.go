@@ -24,6 +24,9 @@ var (
 	ErrUndone = errors.New("the replica that holds the tenant can't be reached")
 	// ErrUnclear: it was sent, and no answer came. It may have been done.
 	ErrUnclear = errors.New("the replica that holds the tenant did not answer")
+	// ErrHere: no answer came, and this replica holds the tenant by now, and may answer
+	// itself: nothing was done, or the request only reads. Its body is still there.
+	ErrHere = errors.New("this replica holds the tenant by now")
 	// ErrBody: the client's body could not be read to its end, so that nothing was done.
 	ErrBody = errors.New("the body could not be read to its end")
 	// ErrCutOff: a part of the answer was passed on, and the rest can't be had, or not
@@ -54,7 +57,8 @@ type Patience struct {
 	// Stream is the same for Git and for events, in the middle of them as well: 2 min.
 	Stream time.Duration
 	// Lost is how long a silent holder is waited for after the tenant came to another
-	// one: 3 s. What only reads is asked of the other one, after a third of that in silence.
+	// one: 3 s. What only reads is asked of the other one, or answered here if that is this
+	// replica, after a third of that in silence.
 	Lost time.Duration
 	// Step is how long a client of Git or of events may take to send or to read some
 	// more: 30 s.
@@ -83,6 +87,9 @@ func (p Patience) withDefaults() Patience {
 // Config is what a [Forwarder] needs.
 type Config struct {
 	Holders Holders
+	// Here reports whether this replica can answer for a tenant that it holds; it may be
+	// just taking it over. Nil: it always can.
+	Here func(gitstore.TenantName) bool
 	// TLS is how this replica presents itself, and whom it takes for another one.
 	TLS      *tls.Config
 	Patience Patience
@@ -94,6 +101,7 @@ type Config struct {
 // Forwarder passes requests on. It is safe for concurrent use.
 type Forwarder struct {
 	Holders
+	here      func(gitstore.TenantName) bool
 	patience  Patience
 	ways      *ways
 	strangers *strangers
@@ -123,7 +131,10 @@ func New(cfg Config) (*Forwarder, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	f := &Forwarder{Holders: cfg.Holders, patience: cfg.Patience.withDefaults(), strangers: newStrangers(cfg.Now), log: cfg.Log}
+	if cfg.Here == nil {
+		cfg.Here = func(gitstore.TenantName) bool { return true }
+	}
+	f := &Forwarder{Holders: cfg.Holders, here: cfg.Here, patience: cfg.Patience.withDefaults(), strangers: newStrangers(cfg.Now), log: cfg.Log}
 	f.ways = newWays(cfg.Now, f.patience.Dial)
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)

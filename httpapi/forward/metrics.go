@@ -18,6 +18,7 @@ const (
 	badBody  outcome = "bad-body" // see ErrBody
 	cutOff   outcome = "cut-off"  // see ErrCutOff
 	left     outcome = "left"     // the client went away
+	here     outcome = "here"     // this replica holds it by now
 	nobody   outcome = "nobody"   // nobody holds the tenant
 	notHeld  outcome = "not-held" // another replica took us for the holder
 )
@@ -30,6 +31,8 @@ func outcomeOf(err error) outcome {
 		return left
 	case errors.Is(err, ErrUndone):
 		return undone
+	case errors.Is(err, ErrHere):
+		return here
 	case errors.Is(err, ErrUnclear):
 		return unclear
 	case errors.Is(err, ErrBody):
@@ -66,7 +69,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Help: "Connections from other replicas that were refused because of the certificate they present.",
 		}),
 	}
-	for _, o := range []outcome{answered, undone, unclear, badBody, cutOff, left, nobody, notHeld} {
+	for _, o := range []outcome{answered, undone, unclear, badBody, cutOff, left, here, nobody, notHeld} {
 		m.forwards.WithLabelValues(string(o)) // so that a rate can be had from the first on
 	}
 	m.answered = m.forwards.WithLabelValues(string(answered))

@@ -75,9 +75,10 @@ func (f *Forwarder) forwardShort(w http.ResponseWriter, r *http.Request, call Ca
 	t.watch.begin(&t.trip)
 	err := t.send(w, call.Last)
 	t.watch.end() // from here on nobody else closes the link
-	switch {
-	case err == errOld && head < len(t.message):
+	if head < len(t.message) && (err == errOld || errors.Is(err, ErrHere)) {
 		r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(t.message[head:])))
+	}
+	switch {
 	case err != nil && t.link != nil:
 		_ = t.link.Close() // it broke, or nobody knows what comes over it
 	case err == nil && t.gaveUp.Load() == nil:
@@ -136,6 +137,9 @@ func (t *shortTrip) ask() (hop.Answer, error) {
 			}
 			continue
 		}
+		if t.answeredHere(kind) {
+			kind = ErrHere
+		}
 		return hop.Answer{}, fmt.Errorf("%w: %s: %w", kind, *t.to.Load(), t.because(err))
 	}
 }
@@ -180,6 +184,12 @@ func (t *shortTrip) goesOn(asked string) bool {
 	t.again = false // it is sent once more, and not a third time
 	t.watch.begin(&t.trip)
 	return true
+}
+
+// answeredHere reports whether a trip that came to nothing may be answered by this replica.
+func (t *shortTrip) answeredHere(kind error) bool {
+	gaveUp := t.gaveUp.Load()
+	return (kind == ErrUndone || t.again && gaveUp != nil && *gaveUp == errMoved && !t.answered()) && t.isHere()
 }
 
 // connect takes a link that is kept, or makes one.

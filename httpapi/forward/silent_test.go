@@ -70,12 +70,47 @@ func TestWhatHangsAtAHolderWhoLostTheTenant(t *testing.T) {
 	}
 }
 
-// The same with one that does not even shake hands: its machine takes connections for it.
-func TestWhatHangsAtAHandshakeOfAHolderWhoLostTheTenant(t *testing.T) {
-	w := newWorld(t, forward.Patience{Dial: time.Minute, Answer: time.Minute, Lost: 50 * time.Millisecond})
-	next := w.holder(w.files(), func(rw http.ResponseWriter, r *http.Request) {
-		io.Copy(rw, io.MultiReader(strings.NewReader("from the next one"), r.Body))
-	})
+// When this replica has them, it is told that it may answer itself, if that is so.
+func TestWhatHangsAtAHolderWhoLostTheTenantToTheOneThatIsAsked(t *testing.T) {
+	for name, c := range map[string]struct {
+		method, body string
+		shakesHands  bool
+		want         error
+	}{
+		"a read may be answered here":                        {"GET", "", true, forward.ErrHere},
+		"a read with a body, which is still there":           {"GET", "body", true, forward.ErrHere},
+		"a write may not: it may have been done":             {"POST", "body", true, forward.ErrUnclear},
+		"nor may a change that would be the same in effect":  {"DELETE", "", true, forward.ErrUnclear},
+		"a write that was never sent may, its body is there": {"POST", "body", false, forward.ErrHere},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, forward.Patience{Answer: time.Minute, Lost: 50 * time.Millisecond})
+			if c.shakesHands {
+				w.held(func(_ http.ResponseWriter, r *http.Request) {
+					io.Copy(io.Discard, r.Body)
+					w.front.place.take()
+					<-r.Context().Done()
+				})
+			} else {
+				w.front.place.move(silent(t, w.front.place.take))
+			}
+			status, text, err := w.do(c.method, path, c.body)
+			if result := <-w.front.results; status != http.StatusServiceUnavailable || err != nil || !errors.Is(result, c.want) {
+				t.Errorf("%d %q %v, and it ends with %v; want %v", status, text, err, result, c.want)
+			}
+			if _, left, _ := strings.Cut(strings.TrimSpace(text), "\n"); errors.Is(c.want, forward.ErrHere) && left != c.body {
+				t.Errorf("of the body %q is left", left)
+			}
+			if n := w.front.counted("here"); (n == 1) != errors.Is(c.want, forward.ErrHere) {
+				t.Errorf("%v such requests are counted", n)
+			}
+		})
+	}
+}
+
+// silent is the address of a machine that takes a connection, and says nothing; then is called when it has.
+func silent(t *testing.T, then func()) string {
 	l := must(net.Listen("tcp", "127.0.0.1:0"))
 	t.Cleanup(func() { l.Close() })
 	go func() {
@@ -83,11 +118,20 @@ func TestWhatHangsAtAHandshakeOfAHolderWhoLostTheTenant(t *testing.T) {
 		if err != nil {
 			return
 		}
-		w.front.place.move(next)
+		then()
 		io.Copy(io.Discard, c)
 		c.Close()
 	}()
-	w.front.place.move(l.Addr().String())
+	return l.Addr().String()
+}
+
+// One that was stopped does not even shake hands: its machine takes connections for it.
+func TestWhatHangsAtAHandshakeOfAHolderWhoLostTheTenant(t *testing.T) {
+	w := newWorld(t, forward.Patience{Dial: time.Minute, Answer: time.Minute, Lost: 50 * time.Millisecond})
+	next := w.holder(w.files(), func(rw http.ResponseWriter, r *http.Request) {
+		io.Copy(rw, io.MultiReader(strings.NewReader("from the next one"), r.Body))
+	})
+	w.front.place.move(silent(t, func() { w.front.place.move(next) }))
 	status, text, err := w.do("GET", path, "")
 	if result := <-w.front.results; status != http.StatusOK || text != "from the next one" || err != nil || result != nil {
 		t.Errorf("%d %q %v, and it ends with %v", status, text, err, result)

@@ -79,15 +79,20 @@ func (t *trip) worthAnother(ctx context.Context) bool {
 	return t.movedOn()
 }
 
-// next returns the other replica that holds the tenant by now, if one does, or that this one does,
-// where the request can't be made. That nobody holds it is no sign: it may be this replica that
-// can't see who does.
+// next returns the other replica that holds the tenant by now, if one does, or that this one does.
+// That nobody holds it is no sign: it may be this replica that can't see who does.
 func (t *trip) next() (address string, mine bool) {
 	address, mine = t.forwarder.Holder(t.tenant)
 	if mine || address == *t.to.Load() {
 		address = ""
 	}
 	return address, mine
+}
+
+// isHere reports whether this replica can answer by now.
+func (t *trip) isHere() bool {
+	_, mine := t.next()
+	return mine && t.forwarder.here(t.tenant)
 }
 
 // movedOn goes over to the tenant's holder, if that is another one by now.

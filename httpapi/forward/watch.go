@@ -15,7 +15,8 @@ const lostPart = 3
 
 // watch gives a trip up when its holder was silent for too long, or is silent and has
 // lost the tenant to another one, or when its client left. One that can be sent again is given
-// up as soon as the other holder is seen, if it was silent for a while by then.
+// up as soon as the other holder is seen, if it was silent for a while by then; where that is this
+// replica, as soon as it can answer.
 type watch struct {
 	trip  *trip
 	every time.Duration
@@ -78,7 +79,7 @@ func (w *watch) look() {
 		w.trip.cancel(context.Canceled)
 	case silent >= w.trip.silence:
 		w.trip.cancel(errSilent)
-	case w.trip.again && silent >= patience/lostPart && !w.trip.answered() && next != "",
+	case w.trip.again && silent >= patience/lostPart && !w.trip.answered() && (next != "" || w.trip.isHere()),
 		!w.lost.IsZero() && now.Sub(w.lost) >= patience && silent >= patience:
 		w.trip.cancel(errMoved)
 	default:

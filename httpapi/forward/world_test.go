@@ -141,7 +141,8 @@ func newFront(t *testing.T, files forwardtest.Files, patience forward.Patience) 
 		case errors.Is(err, forward.ErrCutOff):
 			panic(http.ErrAbortHandler)
 		case err != nil:
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			left, _ := io.ReadAll(r.Body)
+			http.Error(w, err.Error()+"\n"+string(left), http.StatusServiceUnavailable)
 		}
 	}))
 	t.Cleanup(func() {
