@@ -46,11 +46,12 @@ type Repository struct {
 
 	// ctx ends, by cancel and for the cause that this gives, when the repository
 	// is to be closed; done is closed when all its work has ended. What failed in
-	// closing it is in failed, then.
+	// closing it is in failed, then, and where it left the branch in left.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	done   chan struct{}
 	failed error
+	left   *catalog.Revision // nil: that is not sure
 	calls  calls
 	// turns is when the repository is worked for; background is what goes on beside that.
 	turns      *sleeper.Sleeper

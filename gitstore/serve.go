@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"secretsync/gitstore/catalog"
 	"secretsync/gitstore/internal/condition"
 	"secretsync/gitstore/internal/gitdir"
 	"secretsync/gitstore/internal/watch"
@@ -44,11 +45,36 @@ func (r *Repository) end() {
 		r.background.Wait()
 		r.git.EndMaintenance()
 	}
+	r.left = r.leaves()
 	if r.git != nil {
 		r.store.watcher.Forget(r.dir)
 		r.detach()
 		r.failed = r.git.Close()
 	}
+}
+
+// leaves is where the branch is left; nil: that is not sure.
+func (r *Repository) leaves() *catalog.Revision {
+	if r.mirror == nil || !r.mirror.InStep() || r.stuck.err != nil || r.Healthy() != nil {
+		return nil
+	}
+	head := r.Snapshot().Head()
+	return &head
+}
+
+// LeftAt returns the commit that the branch of a mirror stood at when the repository was closed, zero
+// if it had none: the remote held that when it was asked last, and every write that was answered since,
+// and none is under way whose outcome is not known. It reports false where that is not sure.
+func (r *Repository) LeftAt() (catalog.Revision, bool) {
+	select {
+	case <-r.done:
+	default:
+		return catalog.Revision{}, false
+	}
+	if r.left == nil {
+		return catalog.Revision{}, false
+	}
+	return *r.left, true
 }
 
 // refuse ends what callers wait for, and waits until they have left.

@@ -38,6 +38,7 @@ type fleet struct {
 	git       string // folder of the bare repositories
 	forge     string // the URL of the server of the repositories
 	gitDown   *atomic.Bool
+	gitGate   *atomic.Pointer[func(tenant string)]
 	replicas  []*process
 	ledger    ledger
 }

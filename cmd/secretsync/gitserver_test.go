@@ -22,6 +22,7 @@ import (
 // full size these let everybody else go first, since a forge is on machines of its own.
 type gitServer struct {
 	down    atomic.Bool
+	gate    atomic.Pointer[func(tenant string)] // passed by each request that doesn't push; nil: there is none
 	backend http.Handler
 
 	mu    sync.Mutex
@@ -46,7 +47,7 @@ func (f *fleet) serveGit() {
 		backend.Path, backend.Args = nice, []string{backend.Path}
 	}
 	s := &gitServer{repos: make(map[string]*servedRepo), backend: backend}
-	f.gitDown = &s.down
+	f.gitDown, f.gitGate = &s.down, &s.gate
 	server := httptest.NewServer(s)
 	f.Cleanup(func() {
 		server.CloseClientConnections()
@@ -66,6 +67,9 @@ func (s *gitServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer s.moved(path)
 		s.backend.ServeHTTP(w, r)
 		return
+	}
+	if gate := s.gate.Load(); gate != nil {
+		(*gate)(strings.TrimPrefix(path, "/"))
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

@@ -30,6 +30,7 @@ type campaign struct {
 	begun   string        // the free Lease that stood when it began (see sightings.free)
 	gone    bool          // it was cancelled
 	leaving uint64        // no longer wanted, and by which change of the holding that was told; 0: it is wanted
+	heads   heads         // of those of its tenants for whom the program has ended its work since
 }
 
 // start begins an election. It ends when ctx does; what it holds then it releases, and tries that

@@ -59,7 +59,7 @@ func TestHowLongARenewalLasts(t *testing.T) {
 				annotations: func() map[string]string { return nil }, told: func(error, bool) {}, wake: func() {},
 				lease: &coordination.Lease{Spec: coordination.LeaseSpec{HolderIdentity: ptr.To("a_1")}},
 			}
-			l.renewed(clock.Now().Add(-time.Second)) // a second ago it was renewed as well
+			l.renewed(clock.Now().Add(-time.Second), nil) // a second ago it was renewed as well
 			_ = l.Update(t.Context(), resourcelock.LeaderElectionRecord{HolderIdentity: "a_1"})
 			clock.SetTime(clock.Now().Add(c.then))
 			if held := l.held() != 0; held != c.held {
@@ -75,12 +75,12 @@ func TestHowLongARenewalLasts(t *testing.T) {
 // Whoever asks while a renewal ends finds the Lease held: it is, before and after.
 func TestALeaseIsHeldWhileItIsRenewed(t *testing.T) {
 	l := &lock{valid: time.Hour, clock: clock.RealClock{}, wake: func() {}}
-	l.renewed(l.clock.Now())
+	l.renewed(l.clock.Now(), nil)
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for !isClosed(stop) {
-			l.renewed(l.clock.Now())
+			l.renewed(l.clock.Now(), nil)
 		}
 	}()
 	for range 200_000 {
@@ -99,7 +99,7 @@ func TestALeaseIsHeldWhileItIsRenewed(t *testing.T) {
 func TestNoTimeThatIsComparedIsAWallClocks(t *testing.T) {
 	monotonic := func(at time.Time) bool { return strings.Contains(at.String(), " m=") }
 	l := &lock{clock: clock.RealClock{}, valid: time.Minute, wake: func() {}}
-	l.renewed(l.clock.Now())
+	l.renewed(l.clock.Now(), nil)
 	if lapses, _ := l.lapses(); !monotonic(l.term.Load().renewed) || !monotonic(lapses) {
 		t.Error("how long a Lease is ours is told by the wall clock")
 	}

@@ -24,7 +24,9 @@
 //     at most. Who comes takes no shard by force; the others hand over what they no longer want.
 //   - A shard is given up in order: first [Replica.May] turns false, so that no write begins
 //     any more, then the program ends its work ([Replica.Settled]), then the Lease is released,
-//     and who waits for it is told by the watch.
+//     and who waits for it is told by the watch. With the Lease is left where the branches of its
+//     tenants stood, so that who takes it knows of those that it has prepared for whether anything
+//     happened since ([Holding.LeftAt]). That counts once, and never where the Lease expired.
 //   - Shards are handed over a few at a time, in at most eight rounds, so that each tenant is without
 //     a holder for as long as those of its round take. The replicas that are to have the shards of
 //     later rounds know it beforehand ([Holding.Comes]) and in which order ([Holding.CompareTurns]), and

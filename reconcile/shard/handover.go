@@ -65,6 +65,7 @@ func (r *Replica) handOver(s scene, members []member, wanted map[string]string, 
 	}
 	for _, lease := range unwanted {
 		c := r.campaigns[lease]
+		c.heads = make(heads)
 		if c.leaving = r.holding.change; r.holding.terms[lease] != 0 {
 			c.leaving++ // which is about to be told: see publish
 		}
@@ -159,6 +160,9 @@ func (r *Replica) turns(s scene, members []member) map[string]int {
 func (r *Replica) letGo() {
 	for _, c := range r.campaigns {
 		if c.leaving != 0 && r.settled >= c.leaving {
+			if !c.gone {
+				c.lock.leaves = c.heads
+			}
 			c.stop()
 		}
 	}

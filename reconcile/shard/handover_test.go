@@ -39,7 +39,7 @@ func newAlone(t *testing.T) *alone {
 // hold has it want and hold a Lease.
 func (a *alone) hold(lease, kind string) *campaign {
 	c := &campaign{cancel: func() {}, done: make(chan struct{}), lock: &lock{name: lease, kind: kind, valid: a.timing.renew, clock: a.clock, wake: func() {}}}
-	c.lock.renewed(a.clock.Now())
+	c.lock.renewed(a.clock.Now(), nil)
 	a.campaigns[lease], a.wanted[lease] = c, kind
 	return c
 }
@@ -66,10 +66,10 @@ func TestAShardThatCameBackUnseenIsReleasedAtOnce(t *testing.T) {
 	if a.Holding().Shards() != 0 {
 		t.Fatal("what was not renewed in time is held")
 	}
-	a.Settled(a.Holding())
+	a.Settled(a.Holding(), nil)
 
 	delete(a.wanted, shardLease(0))
-	shard.lock.renewed(a.clock.Now())
+	shard.lock.renewed(a.clock.Now(), nil)
 	a.step()
 	if !shard.gone {
 		t.Error("it waits for the program to settle with what it is never told of")
@@ -95,7 +95,7 @@ func TestARoundThatTakesLongIsWaitedForAtRest(t *testing.T) {
 	}
 	a.clock.Step(2 * pause)
 	for _, c := range append(shards, member) {
-		c.lock.renewed(a.clock.Now())
+		c.lock.renewed(a.clock.Now(), nil)
 	}
 	if next := a.step(); next < pause {
 		t.Errorf("while the round is under way the next step is due after %v", next)

@@ -17,6 +17,7 @@ type Holder struct {
 type Holding struct {
 	change uint64
 	terms  map[string]uint64 // by the name of the Lease
+	found  map[string]heads  // the same: what who had it before left with it
 	coming map[string]bool   // the same: wanted, or to be if a silent replica is dead, and not held yet
 	turns  map[string]int    // the same: how many the holder of one that comes hands over before it
 	lease  func(gitstore.TenantName) string
@@ -44,6 +45,12 @@ func (h Holding) CompareTurns(a, b gitstore.TenantName) int {
 // somebody else may have worked for it in between.
 func (h Holding) Gained(before Holding, tenant gitstore.TenantName) bool {
 	return h.Has(tenant) && h.terms[h.lease(tenant)] != before.terms[h.lease(tenant)]
+}
+
+// LeftAt reports whether the tenant is one of them, and the one that had it before let go of it in
+// order, with its branch at that commit.
+func (h Holding) LeftAt(tenant gitstore.TenantName, commit string) bool {
+	return h.Has(tenant) && h.found[h.lease(tenant)][headOf(tenant, commit)]
 }
 
 // Shards is how many shards there are in it.

@@ -39,6 +39,8 @@ type lock struct {
 	told        func(err error, held bool)     // how each request ended
 	wake        func()                         // it is held now, or no longer
 
+	leaves heads // what is written when it is released; set before the election is told to end
+
 	lease *coordination.Lease // as it was read or written last
 	term  atomic.Pointer[term]
 }
@@ -47,6 +49,7 @@ type lock struct {
 type term struct {
 	number  uint64    // other terms have other numbers
 	renewed time.Time // when the last renewal was sent that succeeded
+	found   heads     // what was left with the Lease by who had it before
 }
 
 // lasts reports whether the last renewal is younger than valid. By a clock that went back it is of
@@ -88,10 +91,12 @@ func (l *lock) lapses() (at time.Time, held bool) {
 // terms numbers all terms of a process.
 var terms atomic.Uint64
 
-func (l *lock) renewed(sent time.Time) {
-	next := term{renewed: sent}
+// renewed notes that a renewal succeeded that was sent then, or that the Lease was acquired, with what was
+// found with it.
+func (l *lock) renewed(sent time.Time, found heads) {
+	next := term{renewed: sent, found: found}
 	if before := l.term.Load(); before != nil && before.lasts(sent, l.valid) {
-		next.number = before.number
+		next.number, next.found = before.number, before.found
 	} else {
 		next.number = terms.Add(1)
 		defer l.wake()
@@ -136,7 +141,7 @@ func (l *lock) Create(ctx context.Context, record resourcelock.LeaderElectionRec
 		Spec:       resourcelock.LeaderElectionRecordToLeaseSpec(&record),
 	}
 	l.mark(lease)
-	return l.write(ctx, lease, func(ctx context.Context) (*coordination.Lease, error) {
+	return l.write(ctx, lease, nil, func(ctx context.Context) (*coordination.Lease, error) {
 		return l.leases.Create(ctx, lease, meta.CreateOptions{})
 	})
 }
@@ -157,7 +162,7 @@ func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRec
 	lease := l.lease.DeepCopy()
 	lease.Spec = resourcelock.LeaderElectionRecordToLeaseSpec(&record)
 	l.mark(lease)
-	return l.write(ctx, lease, func(ctx context.Context) (*coordination.Lease, error) {
+	return l.write(ctx, lease, headsOf(l.lease), func(ctx context.Context) (*coordination.Lease, error) {
 		return l.leases.Update(ctx, lease, meta.UpdateOptions{})
 	})
 }
@@ -201,9 +206,14 @@ func (l *lock) mark(lease *coordination.Lease) {
 		lease.Annotations = make(map[string]string)
 	}
 	maps.Copy(lease.Annotations, l.annotations())
+	// What was left with it counts for who takes it next, and no further.
+	delete(lease.Annotations, annotationHeads)
+	if holderOf(lease) == "" && len(l.leaves) > 0 {
+		lease.Annotations[annotationHeads] = l.leaves.text(lease.Spec.RenewTime.Time)
+	}
 }
 
-func (l *lock) write(ctx context.Context, lease *coordination.Lease, write func(context.Context) (*coordination.Lease, error)) error {
+func (l *lock) write(ctx context.Context, lease *coordination.Lease, found heads, write func(context.Context) (*coordination.Lease, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	sent := l.clock.Now()
@@ -214,7 +224,7 @@ func (l *lock) write(ctx context.Context, lease *coordination.Lease, write func(
 	}
 	l.lease = written
 	if holderOf(lease) == l.identity {
-		l.renewed(sent)
+		l.renewed(sent, found)
 	}
 	return nil
 }

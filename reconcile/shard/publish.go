@@ -11,10 +11,10 @@ import (
 // publish makes of what is held now what questions are answered by, and says so if it changed.
 func (r *Replica) publish(s scene, members []member, wanted map[string]string, cause error) {
 	v := &view{own: make(map[string]*lock), addresses: make(map[string]string), err: cause}
-	terms, coming := make(map[string]uint64), make(map[string]bool)
+	terms, found, coming := make(map[string]uint64), make(map[string]heads), make(map[string]bool)
 	for lease, c := range r.campaigns {
-		if term := c.lock.held(); term != 0 && c.leaving == 0 && !c.gone {
-			v.own[lease], terms[lease] = c.lock, term
+		if term := c.lock.current(); term != nil && c.leaving == 0 && !c.gone {
+			v.own[lease], terms[lease], found[lease] = c.lock, term.number, term.found
 		} else if wanted[lease] == kindShard && cause == nil {
 			coming[lease] = true
 		}
@@ -46,7 +46,7 @@ func (r *Replica) publish(s scene, members []member, wanted map[string]string, c
 	changed := !maps.Equal(terms, r.holding.terms) || !maps.Equal(coming, r.holding.coming)
 	if changed {
 		r.tellHolding(r.holding.terms, terms)
-		r.holding = Holding{change: r.holding.change + 1, terms: terms, coming: coming, turns: r.turns(s, members), lease: r.leaseOf}
+		r.holding = Holding{change: r.holding.change + 1, terms: terms, found: found, coming: coming, turns: r.turns(s, members), lease: r.leaseOf}
 		r.metrics.held.Set(float64(r.holding.Shards()))
 	}
 	r.view.Store(v)

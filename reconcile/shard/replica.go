@@ -136,9 +136,16 @@ func (r *Replica) Holding() Holding {
 }
 
 // Settled says that the program works for what is in h and for nobody else any more. What the
-// replica gives up is released then, and not before.
-func (r *Replica) Settled(h Holding) {
+// replica gives up is released then, and not before. Heads are the commits at which the branches
+// of those stand for whom it ended its work now, as far as it is sure of them: who takes them over
+// is told ([Holding.LeftAt]).
+func (r *Replica) Settled(h Holding, heads map[gitstore.TenantName]string) {
 	r.mu.Lock()
+	for tenant, commit := range heads {
+		if c := r.campaigns[r.leaseOf(tenant)]; c != nil && c.leaving != 0 {
+			c.heads[headOf(tenant, commit)] = true
+		}
+	}
 	r.settled = max(r.settled, h.change)
 	r.mu.Unlock()
 	signal(r.wake)

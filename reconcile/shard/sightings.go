@@ -30,6 +30,8 @@ const (
 	// annotationPrepared is on that of each replica: the numbers of the shards that it is prepared to
 	// take, with commas.
 	annotationPrepared = "secretsync.dev/prepared"
+	// annotationHeads is on that of a shard that was released: see heads.
+	annotationHeads = "secretsync.dev/heads"
 	// annotationShards is the number of shards that the holder works with.
 	annotationShards = "secretsync.dev/shards"
 

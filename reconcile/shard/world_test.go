@@ -136,7 +136,7 @@ func (w *world) start(name string, options ...option) *tested {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = sync.OnceFunc(func() { cancel(); <-r.done })
 	w.t.Cleanup(r.stop)
-	running := make(chan error, 1)
+	running, tenants := make(chan error, 1), w.tenants()
 	go func() { running <- r.Run(ctx) }()
 	go func() {
 		defer close(r.done)
@@ -155,7 +155,7 @@ func (w *world) start(name string, options ...option) *tested {
 				r.prepare(h)
 				counts := append(slices.Clone(*r.counts.Load()), h.Shards())
 				r.counts.Store(&counts)
-				r.Settled(h)
+				r.Settled(h, r.heads(h, tenants))
 			}
 		}
 	}()
@@ -163,6 +163,18 @@ func (w *world) start(name string, options ...option) *tested {
 	defer w.mu.Unlock()
 	w.replicas = append(w.replicas, r)
 	return r
+}
+
+// heads is what the program is sure of when it has ended its work for all tenants that are not in h: their
+// branches are at a commit that bears the replica's name.
+func (r *tested) heads(h Holding, tenants []gitstore.TenantName) map[gitstore.TenantName]string {
+	heads := make(map[gitstore.TenantName]string)
+	for _, n := range tenants {
+		if !h.Has(n) {
+			heads[n] = "left by " + r.Name
+		}
+	}
+	return heads
 }
 
 // keepBusy has the program settle with nothing till it is released, at the end of the test at the latest.

@@ -121,6 +121,10 @@ func (m *Mirror) Timeout() time.Duration { return m.cfg.Timeout }
 // is, or the remote was not asked yet.
 func (m *Mirror) Fault() error { return m.fault }
 
+// InStep reports whether the mirror is what the remote held when it was asked last, and what was pushed
+// since: it was asked, that went well, and what became of every push is known.
+func (m *Mirror) InStep() bool { return m.freshness.Confirmed && m.fault == nil && m.unproven.IsZero() }
+
 // Next is when the remote is to be asked, unless something happens.
 func (m *Mirror) Next() time.Time { return m.next }
 

@@ -30,7 +30,10 @@ import (
 // A tenant whose branch was not read since its shard came would be shown, and its copies written,
 // as they were when this replica had it last. Where the remote can't be asked it is shown so, with
 // how old that is, and none of its copies is written before the remote was asked: the one that
-// had the tenant meanwhile may have written newer ones.
+// had the tenant meanwhile may have written newer ones. The exception is one that let go of it in
+// order, and left word that the branch is where it was read beforehand: the tenant is served at
+// once, and the remote is asked after that, for what only the remote knows. A forge would have
+// to answer for all tenants of a shard in the second in which nobody serves them.
 //
 // A tenant that leaves is let go of in order: no write begins any more (shard.Replica.May), the
 // reload ends what works for it, which finishes answered writes and closes its repository, and
@@ -214,13 +217,34 @@ func (p *Program) rehold(ctx context.Context, cfg *config.Config) {
 		}
 	}
 	r.holding = h
+	closing := p.closing(before)
 	if err := p.put(cfg); err != nil {
 		p.putOff(err)
 		return
 	}
 	r.failing, r.again = nil, nil
-	r.Settled(h)
+	heads := make(map[gitstore.TenantName]string)
+	for t, repository := range closing {
+		if head, sure := repository.LeftAt(); sure {
+			heads[t] = head.String()
+		}
+	}
+	r.Settled(h, heads)
 	p.warmUp(ctx, cfg)
+}
+
+// closing are the repositories of those who were served and are not any more.
+func (p *Program) closing(before map[gitstore.TenantName]bool) map[gitstore.TenantName]*gitstore.Repository {
+	repositories := make(map[gitstore.TenantName]*gitstore.Repository)
+	for t := range before {
+		if p.replica.served[t] || !p.store.Has(t) {
+			continue
+		}
+		if repository, err := p.store.Repository(t); err == nil {
+			repositories[t] = repository
+		}
+	}
+	return repositories
 }
 
 // putOff has it tried again to go over to what is held. The configuration was put in force before,

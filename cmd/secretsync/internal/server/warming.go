@@ -8,15 +8,18 @@ import (
 
 	"secretsync/cmd/secretsync/internal/config"
 	"secretsync/gitstore"
+	"secretsync/reconcile/shard"
 )
 
 // warmth is the warming of one tenant.
 type warmth struct {
 	config.Tenant
-	early bool                 // its shard is not held yet: nobody is told
-	old   *gitstore.Repository // nil: its branch was read
-	ctx   context.Context
-	cool  func() // ends it
+	early         bool                 // its shard is not held yet: nobody is told
+	old           *gitstore.Repository // nil: its branch was read
+	late          *gitstore.Repository // whose remote is asked when the tenant is served; nil: it was asked
+	shard.Holding                      // of the time when it began
+	ctx           context.Context
+	cool          func() // ends it
 }
 
 const (
@@ -42,7 +45,7 @@ func (p *Program) warmUp(ctx context.Context, cfg *config.Config) {
 		if !r.holding.Has(t.Name) && !early || r.served[t.Name] || r.warming[t.Name] != nil {
 			continue
 		}
-		w := &warmth{Tenant: t, early: early}
+		w := &warmth{Tenant: t, early: early, Holding: r.holding}
 		r.open[t.Name] = true
 		w.ctx, w.cool = context.WithCancel(ctx)
 		r.warming[t.Name] = w
@@ -94,7 +97,6 @@ func (p *Program) warmHeld(ctx context.Context, cold []*warmth) {
 	r := p.replica
 	keys := make(chan struct{})
 	var warming sync.WaitGroup
-	defer warming.Wait()
 	warming.Go(func() {
 		if p.readKeys(ctx, cold) {
 			close(keys)
@@ -111,6 +113,28 @@ func (p *Program) warmHeld(ctx context.Context, cold []*warmth) {
 		case <-w.ctx.Done():
 		}
 	})
+	warming.Wait()
+	askLate(ctx, cold, r.early)
+}
+
+// askLate asks the remotes of those that are served and were not asked for since they came.
+func askLate(ctx context.Context, warm []*warmth, slots chan struct{}) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	for _, w := range warm {
+		if w.late == nil {
+			continue
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		asking.Go(func() {
+			_ = w.late.Ask(ctx) // its freshness tells what became of it
+			<-slots
+		})
+	}
 }
 
 // readKeys reads the keys of tenants that are held, and reports whether it did. It tries till
@@ -168,14 +192,19 @@ func (p *Program) warmOne(w *warmth) bool {
 	if w.ctx.Err() != nil {
 		return false
 	}
-	// One that was opened before the shard came has asked its remote too early.
+	// One that was opened before the shard came has asked its remote too early, unless nothing
+	// happened since.
 	again := p.store.Has(w.Name)
 	p.store.Configure(w.Name, w.Repository)
 	repository, err := p.store.Repository(w.Name)
 	if err != nil || repository.Asked(w.ctx) != nil || w.early {
 		return false // the store is closed, it is not wanted any more, or it has not come yet
 	}
-	if again && repository.Ask(w.ctx) != nil && w.ctx.Err() != nil {
+	switch {
+	case !again:
+	case repository.Current() && w.LeftAt(w.Name, repository.Snapshot().Head().String()):
+		w.late = repository
+	case repository.Ask(w.ctx) != nil && w.ctx.Err() != nil:
 		return false
 	}
 	if !repository.Current() {
