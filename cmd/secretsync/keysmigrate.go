@@ -23,7 +23,8 @@ func newKeysMigrate() *cobra.Command {
 		Short: "Move all API keys and the hash key between the data folder and the cluster",
 		Long: `Move the keys of all tenants that were made through the API, and the key of the hash
 that copies carry, from the data folder into Secrets of the home namespace, or back.
-It is for whoever runs the server; the configuration is read for dataDir and home.
+It is for whoever runs the server; of the configuration only dataDir, hashKeyFile, home
+and keys are read, and no other file that it names has to be there.
 
 Stop the servers first. One that uses the data folder is found, and nothing is moved
 then. One that uses the Secrets is not; it makes and revokes no key any more once they
@@ -55,7 +56,7 @@ good again after it was revoked.`,
 
 func migrateKeys(cmd *cobra.Command, path string, to config.KeyPlace) (err error) {
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
-	cfg, err := config.Load(path)
+	cfg, err := config.LoadKeys(path)
 	if err != nil {
 		return err
 	}

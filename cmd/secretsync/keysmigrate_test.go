@@ -144,6 +144,7 @@ func TestAMigrationThatIsKilledIsFinishedByTheNext(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.keepKeys(t, stack.Cluster("production").Kubeconfig, homeNamespace(t, stack), "folder")
+	w.configure(t, "tls: {certFile: of-the-pods/tls.crt, keyFile: of-the-pods/tls.key}") // which the pod that moves keys lacks
 	keys, err := apikey.OpenStore(filepath.Join(w.dir, "data", "keys"))
 	if err != nil {
 		t.Fatal(err)

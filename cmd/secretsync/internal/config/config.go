@@ -138,23 +138,10 @@ func Load(path string) (*Config, error) {
 	return c, nil
 }
 
-// LoadTenants reads of a configuration file only what definitions are judged by:
-// the tenants, and how many definitions each may have, 0 for the store's default.
-// Certificates and keys that the file names need not be there.
-func LoadTenants(path string) (tenants []Tenant, definitions int, err error) {
-	d, err := readConfigFile(path)
-	if err != nil {
-		return nil, 0, err
+func (d *document) checkDataDir(c *Config) {
+	if c.DataDir == "" {
+		d.wrong("dataDir", "is missing; name the folder for repositories and keys, such as /var/lib/secretsync")
 	}
-	d.parseClusters()
-	tenants = d.parseTenants()
-	if err := d.err(); err != nil {
-		return nil, 0, err
-	}
-	for i := range tenants {
-		tenants[i].MinRefresh = cmp.Or(tenants[i].MinRefresh, d.MinRefresh, reconcile.DefaultMinRefreshInterval)
-	}
-	return tenants, d.Limits.Definitions, nil
 }
 
 func (d *document) checkServer(c *Config) {
@@ -168,9 +155,7 @@ func (d *document) checkServer(c *Config) {
 	d.checkFile("tls.certFile", c.TLSCert)
 	d.checkFile("tls.keyFile", c.TLSKey)
 	d.checkFile("hashKeyFile", c.HashKeyFile)
-	if c.DataDir == "" {
-		d.wrong("dataDir", "is missing; name the folder for repositories and keys, such as /var/lib/secretsync")
-	}
+	d.checkDataDir(c)
 	d.checkDrain()
 	d.checkInterval("pollInterval", d.PollInterval)
 	d.checkInterval("minRefreshInterval", d.MinRefresh)

@@ -71,6 +71,31 @@ func TestAHomeOutsideOfAPodIsAWarningAndNoClient(t *testing.T) {
 	}
 }
 
+// A pod that moves keys has none of the server's other files, such as its certificate.
+func TestToMoveKeysNoOtherFileIsNeeded(t *testing.T) {
+	const elsewhere = `home: {kubeconfig: kubeconfig, namespace: here}
+keys: {store: kubernetes}
+hashKeyFile: nowhere/hash.key
+tls: {certFile: nowhere/tls.crt, keyFile: nowhere/tls.key}
+telemetry: {endpoint: "http://collector:4318", caFile: nowhere/ca.crt, headersFile: nowhere/headers}
+replicas: {certFile: nowhere/tls.crt, keyFile: nowhere/tls.key, caFile: nowhere/ca.crt}
+`
+	path := writeConfig(t, elsewhere+rightConfig)
+	cfg, err := LoadKeys(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(path)
+	if cfg.DataDir != filepath.Join(dir, "data") || cfg.HashKeyFile != filepath.Join(dir, "nowhere/hash.key") || cfg.Home.Namespace != "here" || cfg.Keys != KeysInKubernetes {
+		t.Errorf("%+v", cfg)
+	}
+	for name, wrong := range map[string]string{"dataDir: is missing": "home: {}\n", "keys.store: kubernetes needs home": "dataDir: data\nkeys: {store: kubernetes}\n", "unknown field": "datadir: data\n"} {
+		if _, err := LoadKeys(writeConfig(t, wrong)); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v, want %s", err, name)
+		}
+	}
+}
+
 // Whoever replaces a kubeconfig, or the token in the file that it names, does not have
 // to restart the server.
 func TestTheClientFollowsItsKubeconfig(t *testing.T) {
