@@ -80,7 +80,7 @@ func newReplicaPods(t *testing.T, tenants int) *replicaPods {
 
 	content := readFile(t, "../../examples/deploy/testdata/in-replicas.yaml")
 	for from, to := range map[string]string{
-		"VAULT": stack.Vault.Address, "      TENANTS: {}\n": r.configuration(r.forge),
+		"VAULT": stack.Vault.Address, "      TENANTS:\n        repository: FORGE\n": r.configuration(r.forge),
 		// Their network is the machine's, where these ports may be taken.
 		"    listen: :8080\n": fmt.Sprintf("    listen: :%d\n", r.api), "metricsListen: :9090": fmt.Sprintf("metricsListen: :%d", r.metrics),
 		"      listen: :8444\n": fmt.Sprintf("      listen: :%d\n", devstack.FreePort()),

@@ -50,7 +50,7 @@ config:
   clusters:
     production: {inCluster: true}
     staging: {kubeconfig: /etc/secretsync/clusters/staging.kubeconfig}
-  tenants: {TENANTS: {}}
+  tenants: {TENANTS: {repository: FORGE}}
 `
 
 // UPDATE=1 writes the files.

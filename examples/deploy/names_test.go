@@ -25,6 +25,7 @@ func TestAnyNameOfAReleaseCanBeInstalled(t *testing.T) {
 		"the longest":       strings.Repeat("a", 53),
 		"with dots":         "team.platform.secretsync",
 		"cut before a dash": strings.Repeat("a", 49) + "-bcd",
+		"cut behind a dash": strings.Repeat("a", 48) + "--bcd",
 		"of one letter":     "s",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,14 +37,50 @@ func TestWrongValuesAreRefusedInWords(t *testing.T) {
 		"pods that don't know each other":        {`{replicaCount: 2, replicas: {enabled: true}, keys: {store: kubernetes}}`, "replicas.tlsSecret: is missing"},
 		"keys that count in one pod only":        {`{replicaCount: 2, replicas: {enabled: true, tlsSecret: a}}`, "keys.store: with replicas.enabled it has to be kubernetes"},
 		"keys that go with the pod":              {`persistence: {enabled: false}`, "keys.store: without persistence.enabled it has to be kubernetes"},
-		"what the chart says itself":             {`config: {dataDir: /data}`, "config.dataDir: the chart says that itself"},
-		"a cluster without rights":               {`config: {clusters: {home: {inCluster: true}}}`, "config.clusters.home is the cluster that the server runs in, where it has no rights"},
-		"two configurations":                     {`{existingConfigMap: mine, config: {workers: 3}}`, "config: is not used with existingConfigMap"},
+		"a repository that goes with the pod": {`{persistence: {enabled: false}, keys: {store: kubernetes}, config: {tenants: {acme: {vault: {prefix: acme}}}}}`,
+			"config.tenants.acme.repository: is missing; without persistence.enabled what is committed would go with the pod"},
+		"a repository without a place": {`{persistence: {enabled: false}, keys: {store: kubernetes}, config: {tenants: {acme: {repository: {receipts: true}}}}}`, "config.tenants.acme.repository: is missing"},
+		"a repository in a volume that there is not": {`{persistence: {enabled: false}, keys: {store: kubernetes}, replicas: {enabled: true, tlsSecret: a}, config: {tenants: {acme: {onReplica: secretsync-0}}}}`,
+			"config.tenants.acme.repository: is missing; without persistence.enabled"},
+		"a repository that one of several pods has": {`{keys: {store: kubernetes}, replicas: {enabled: true, tlsSecret: a}, config: {tenants: {acme: {}}}}`,
+			"config.tenants.acme.repository: is missing; with replicas.enabled name a remote repository, or in onReplica the pod whose volume has it, such as secretsync-0"},
+		"a tenant of which nothing is said": {`config: {tenants: {acme: }}`, "config.tenants.acme: says nothing"},
+		"clusters without names":            {`config: {clusters: [production]}`, "config.clusters: is no mapping"},
+		"a heading with nothing below it":   {`tls: `, "missing property 'tls'"},
+		"a field with nothing behind it":    {`keys: {store: }`, "at '/keys': missing property 'store'"},
+		"what the chart says itself":        {`config: {dataDir: /data}`, "config.dataDir: the chart says that itself"},
+		"a cluster without rights":          {`config: {clusters: {home: {inCluster: true}}}`, "config.clusters.home is the cluster that the server runs in, where it has no rights"},
+		"two configurations":                {`{existingConfigMap: mine, config: {workers: 3}}`, "config: is not used with existingConfigMap"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := render(t, "secretsync", c.values)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// What is right stays so: a heading of one's values below which all is commented out, and repositories that are somewhere.
+func TestRightValuesAreTaken(t *testing.T) {
+	const shared = `keys: {store: kubernetes}
+replicas: {enabled: true, tlsSecret: a}
+`
+	for name, values := range map[string]string{
+		"fields with nothing behind them":      `{tls: {secret: }, image: {tag: , digest: }, existingConfigMap: , podLabels: , env: , resources: , fullnameOverride: }`,
+		"a repository in a volume":             `config: {tenants: {acme: {vault: {prefix: acme}}}}`,
+		"one at a forge, by its URL alone":     "persistence: {enabled: false}\nconfig: {tenants: {acme: {repository: \"https://forge.example.com/acme.git\"}}}\n" + shared,
+		"one at a forge, and more about it":    "persistence: {enabled: false}\nconfig: {tenants: {acme: {repository: {url: \"https://forge.example.com/acme.git\"}}}}\n" + shared,
+		"one in the volume of a certain pod":   "config: {tenants: {acme: {onReplica: secretsync-0}}}\n" + shared,
+		"no tenants, and no clusters, as yet":  `config: {tenants: , clusters: }`,
+		"a configuration of one's own instead": `{existingConfigMap: mine, config: {}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			rendered := mustRender(t, "secretsync", values)
+			for file, content := range rendered {
+				if strings.Contains(content, "%!") || strings.Contains(content, "<nil>") {
+					t.Errorf("%s:\n%s", file, content)
+				}
 			}
 		})
 	}

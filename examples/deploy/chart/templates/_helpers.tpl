@@ -2,8 +2,8 @@
      dots. */}}
 {{- define "secretsync.name" -}}
 {{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride }}
-{{- else if contains "secretsync" .Release.Name }}{{ .Release.Name | replace "." "-" | trunc 50 | trimSuffix "-" }}
-{{- else }}{{ printf "%s-secretsync" .Release.Name | replace "." "-" | trunc 50 | trimSuffix "-" }}
+{{- else if contains "secretsync" .Release.Name }}{{ .Release.Name | replace "." "-" | trunc 50 | trimAll "-" }}
+{{- else }}{{ printf "%s-secretsync" .Release.Name | replace "." "-" | trunc 50 | trimAll "-" }}
 {{- end }}
 {{- end }}
 
@@ -36,11 +36,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 
 {{- define "secretsync.apiPort" -}}
-{{ ternary 8443 8080 (ne .Values.tls.secret "") }}
+{{ ternary 8443 8080 (not (empty .Values.tls.secret)) }}
 {{- end }}
 
 {{- define "secretsync.servicePort" -}}
-{{ .Values.service.port | default (ternary 443 80 (ne .Values.tls.secret "")) }}
+{{ .Values.service.port | default (ternary 443 80 (not (empty .Values.tls.secret))) }}
 {{- end }}
 
 {{/* "true" if the server speaks to the cluster it runs in, for its keys and Leases. */}}
@@ -61,7 +61,28 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- fail (printf "config.%s: the chart says that itself, from its other values; take it out of config" $field) }}
 {{- end }}
 {{- end }}
-{{- range $name, $cluster := $config.clusters | default dict }}
+{{- range $field := list "clusters" "tenants" }}
+{{- $entries := get $config $field | default dict }}
+{{- if not (kindIs "map" $entries) }}
+{{- fail (printf "config.%s: is no mapping; give each by its name, as examples/secretsync.yaml does" $field) }}
+{{- end }}
+{{- range $name, $entry := $entries }}
+{{- if not (kindIs "map" $entry) }}
+{{- fail (printf "config.%s.%s: says nothing; see examples/secretsync.yaml for what it needs, or take it out" $field $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $name, $tenant := $config.tenants }}
+{{- $repository := $tenant.repository }}
+{{- if kindIs "map" $repository }}{{ $repository = $repository.url }}{{ end }}
+{{- if and (not $repository) (not $.Values.persistence.enabled) }}
+{{- fail (printf "config.tenants.%s.repository: is missing; without persistence.enabled what is committed would go with the pod: name a remote repository" $name) }}
+{{- end }}
+{{- if and (not $repository) $.Values.replicas.enabled (not $tenant.onReplica) }}
+{{- fail (printf "config.tenants.%s.repository: is missing; with replicas.enabled name a remote repository, or in onReplica the pod whose volume has it, such as %s-0" $name (include "secretsync.name" $)) }}
+{{- end }}
+{{- end }}
+{{- range $name, $cluster := $config.clusters }}
 {{- if and $cluster.inCluster (not $.Values.target.clusterWide) (not $.Values.target.namespaces) }}
 {{- fail (printf "config.clusters.%s is the cluster that the server runs in, where it has no rights: set target.clusterWide, or list target.namespaces" $name) }}
 {{- end }}
@@ -90,7 +111,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- fail (printf "the name of the release, %s, does not begin with a letter, as the names of Services have to: set fullnameOverride" .Release.Name) }}
 {{- end }}
 {{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" }}
-{{- if hasKey $.Values.podLabels $label }}
+{{- if hasKey ($.Values.podLabels | default dict) $label }}
 {{- fail (printf "podLabels: the chart says %s itself, and finds the pods by such labels; take it out" $label) }}
 {{- end }}
 {{- end }}
@@ -151,7 +172,7 @@ spec:
       type: RuntimeDefault
   containers:
     - name: secretsync
-      image: {{ printf "%s%s" .Values.image.repository (ternary (printf "@%s" .Values.image.digest) (printf ":%s" (.Values.image.tag | default .Chart.AppVersion)) (ne .Values.image.digest "")) | quote }}
+      image: {{ printf "%s%s" .Values.image.repository (ternary (printf "@%s" .Values.image.digest) (printf ":%s" (.Values.image.tag | default .Chart.AppVersion)) (not (empty .Values.image.digest))) | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args: [serve, --config, /etc/secretsync/config/secretsync.yaml]
       env:
