@@ -183,28 +183,37 @@ func (r *Replica) tellLeft(members []member, cause error) {
 	close(r.left)
 }
 
-// inherits returns the shards that are this replica's when those members have died who are silent
-// now, none if nobody is. It is a guess, for those who prepare: it may take as long as what is left
-// of the lease time to read the branches of as many tenants.
-//
-// Silent is who was not heard of for some time before this replica was last: what this one renews
-// comes by the same watch. So nobody is while the API server is away, or this replica was stopped.
-func (r *Replica) inherits(members []member, cause error) (leases []string) {
-	own := slices.IndexFunc(members, func(m member) bool { return m.identity == r.identity })
-	if cause != nil || own < 0 {
+// inherits returns the shards that are this replica's when the silent members have died, none if nobody
+// is silent. It is a guess, for those who prepare: it may take as long as what is left of the lease time
+// to read the branches of as many tenants.
+func (r *Replica) inherits(members []member, silent map[string]bool) (leases []string) {
+	if len(silent) == 0 {
 		return nil
 	}
-	heard := members[own].renewed
-	heirs := slices.DeleteFunc(slices.Clone(members), func(m member) bool { return m.silentSince(heard) })
-	if len(heirs) == len(members) {
-		return nil
-	}
+	heirs := slices.DeleteFunc(slices.Clone(members), func(m member) bool { return silent[m.identity] })
 	for shard, name := range Assign(r.stayers(heirs), r.Shards) {
 		if name == r.Name {
 			leases = append(leases, shardLease(shard))
 		}
 	}
 	return leases
+}
+
+// silent returns who of the members, by their identities, was not heard of for some time before this
+// replica was last: what this one renews comes by the same watch. So nobody is while the API server is
+// away, or this replica was stopped.
+func (r *Replica) silent(members []member, cause error) map[string]bool {
+	own := slices.IndexFunc(members, func(m member) bool { return m.identity == r.identity })
+	if cause != nil || own < 0 {
+		return nil
+	}
+	silent := make(map[string]bool)
+	for _, m := range members {
+		if m.silentSince(members[own].renewed) {
+			silent[m.identity] = true
+		}
+	}
+	return silent
 }
 
 // stayers names those who share the shards: who is about to end does no longer, from when it has

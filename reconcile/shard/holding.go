@@ -19,6 +19,7 @@ type Holding struct {
 	terms  map[string]uint64 // by the name of the Lease
 	found  map[string]heads  // the same: what who had it before left with it
 	coming map[string]bool   // the same: wanted, or to be if a silent replica is dead, and not held yet
+	silent map[string]bool   // the same: those of a silent replica among them
 	turns  map[string]int    // the same: how many the holder of one that comes hands over before it
 	lease  func(gitstore.TenantName) string
 }
@@ -32,6 +33,12 @@ func (h Holding) Has(tenant gitstore.TenantName) bool {
 // give it up, or has died, or seems to have.
 func (h Holding) Comes(tenant gitstore.TenantName) bool {
 	return len(h.coming) > 0 && h.coming[h.lease(tenant)]
+}
+
+// Unserved reports whether the tenant comes because who has it has died, or seems to have: nobody works
+// for it now.
+func (h Holding) Unserved(tenant gitstore.TenantName) bool {
+	return len(h.silent) > 0 && h.silent[h.lease(tenant)]
 }
 
 // CompareTurns tells which of two tenants that come does so first, as a comparison does. Those of

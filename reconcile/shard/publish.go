@@ -11,7 +11,8 @@ import (
 // publish makes of what is held now what questions are answered by, and says so if it changed.
 func (r *Replica) publish(s scene, members []member, wanted map[string]string, cause error) {
 	v := &view{own: make(map[string]*lock), addresses: make(map[string]string), err: cause}
-	terms, found, coming := make(map[string]uint64), make(map[string]heads), make(map[string]bool)
+	terms, found := make(map[string]uint64), make(map[string]heads)
+	coming, silent := make(map[string]bool), make(map[string]bool)
 	for lease, c := range r.campaigns {
 		if term := c.lock.current(); term != nil && c.leaving == 0 && !c.gone {
 			v.own[lease], terms[lease], found[lease] = c.lock, term.number, term.found
@@ -19,9 +20,10 @@ func (r *Replica) publish(s scene, members []member, wanted map[string]string, c
 			coming[lease] = true
 		}
 	}
-	for _, lease := range r.inherits(members, cause) {
+	holders, gone := s.holders(), r.silent(members, cause)
+	for _, lease := range r.inherits(members, gone) {
 		if v.own[lease] == nil {
-			coming[lease] = true
+			coming[lease], silent[lease] = true, gone[holders[lease]]
 		}
 	}
 	if cause == nil {
@@ -32,7 +34,7 @@ func (r *Replica) publish(s scene, members []member, wanted map[string]string, c
 				v.addresses[memberLease(m.name)] = m.address
 			}
 		}
-		for lease, holder := range s.holders() {
+		for lease, holder := range holders {
 			if address := addresses[holder]; address != "" {
 				v.addresses[lease] = address
 			}
@@ -46,7 +48,7 @@ func (r *Replica) publish(s scene, members []member, wanted map[string]string, c
 	changed := !maps.Equal(terms, r.holding.terms) || !maps.Equal(coming, r.holding.coming)
 	if changed {
 		r.tellHolding(r.holding.terms, terms)
-		r.holding = Holding{change: r.holding.change + 1, terms: terms, found: found, coming: coming, turns: r.turns(s, members), lease: r.leaseOf}
+		r.holding = Holding{change: r.holding.change + 1, terms: terms, found: found, coming: coming, silent: silent, turns: r.turns(s, members), lease: r.leaseOf}
 		r.metrics.held.Set(float64(r.holding.Shards()))
 	}
 	r.view.Store(v)

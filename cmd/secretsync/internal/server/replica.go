@@ -41,7 +41,7 @@ import (
 // end, so that this takes as long as the tenants of those need.
 //
 // All of its state belongs to the goroutine that follows the configuration, but for pins, which are
-// asked for from everywhere, for old, and for what warmers are told by: warm, slots, early and each warmth.
+// asked for from everywhere, for old, and for what warmers are told by: warm, slots, early, heirs and each warmth.
 type replica struct {
 	*shard.Replica
 	pins atomic.Pointer[map[gitstore.TenantName]string]
@@ -54,6 +54,7 @@ type replica struct {
 	warm    chan *warmth  // those that are done
 	slots   chan struct{} // for those that are held
 	early   chan struct{} // for those that are not yet: they are in nobody's way
+	heirs   chan struct{} // for those of them whom nobody serves
 	working sync.WaitGroup
 
 	failing error            // why what is held could not be gone over to; nil: it could
@@ -78,7 +79,7 @@ func (p *Program) newReplica(cfg *config.Config) (*replica, error) {
 	}
 	r := &replica{
 		served: make(map[gitstore.TenantName]bool), open: make(map[gitstore.TenantName]bool), warming: make(map[gitstore.TenantName]*warmth),
-		warm: make(chan *warmth, batch), slots: make(chan struct{}, warmers), early: make(chan struct{}, earlyWarmers),
+		warm: make(chan *warmth, batch), slots: make(chan struct{}, warmers), early: make(chan struct{}, earlyWarmers), heirs: make(chan struct{}, heirs),
 	}
 	r.pin(cfg)
 	r.Replica, err = shard.New(shard.Config{
