@@ -54,7 +54,7 @@ func (nowhere) Err() error                                { return nil }
 // Who is not let in learns it only after he took the connection for made, and it may be that by
 // then nothing can be written to it.
 func TestWhoIsNotLetInLearnsItAlsoWhereAWriteFailsFirst(t *testing.T) {
-	f := &Forwarder{Holders: nowhere{}}
+	f := &Forwarder{Holders: nowhere{}, patience: Patience{}.withDefaults()}
 	f.transport = &http.Transport{DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
 		return &conn{Conn: newShut(), hasty: true}, nil
 	}}
@@ -62,7 +62,9 @@ func TestWhoIsNotLetInLearnsItAlsoWhereAWriteFailsFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := newTrip(f, Call{To: "holder"}, time.Minute, func(error) {}).RoundTrip(r)
+	trip := newLongTrip(f, &Call{To: "holder"}, r, ordinary)
+	defer trip.end()
+	answer, err := trip.RoundTrip(r)
 	if answer != nil {
 		_, _ = io.Copy(io.Discard, answer.Body)
 	}

@@ -52,7 +52,13 @@
 //     which no byte was written to a holder, or to which one said that it ends and has not
 //     looked at it, and one that only reads where the connection was an old one, or its other
 //     end vanished, or its holder is silent and the tenant has another one by now. Where that is
-//     the replica that was asked, it is told that it may answer itself ([ErrHere]).
+//     the replica that was asked, it is told that it may answer itself ([ErrHere]). What only reads
+//     is GET and HEAD, also where something is waited for, events, and Git's question for
+//     references; what is waited for at another one has what is left of its time.
+//   - Once some of an answer has come nothing is sent again: the beginning can't be taken back. A
+//     browser asks for events anew by itself. What Git sends is not either, though a fetch only
+//     reads: it comes as a stream, and is not kept. It would find nobody: a tenant whose repository
+//     is served to Git is held by the one replica that has it.
 //   - A machine that vanished without a word holds up who was asking it, or takes a connection
 //     to it that was kept, for [Patience.Reach], and nobody afterwards. Git and what is waited
 //     for may take longer if they are sent in just that time: see [Patience.Lost].

@@ -194,14 +194,12 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, call Call) (
 func (f *Forwarder) forwardLong(w http.ResponseWriter, r *http.Request, call Call) (err error) {
 	pace := paceOf(r)
 	ctx, cancel := pace.untilLeft(r.Context())
-	defer cancel(nil)
-	trip := newTrip(f, call, pace.silence(&f.patience), cancel)
+	defer cancel()
+	trip := newLongTrip(f, &call, r, pace)
+	defer trip.end()
 	out := r.WithContext(ctx)
 	defer pace.finish(w, &f.patience)
 	w = oneContinue{pace.prepare(w, out, &f.patience)}
-	var watch watch
-	watch.begin(trip)
-	defer watch.end()
 
 	var failed error
 	proxy := httputil.ReverseProxy{
@@ -233,7 +231,7 @@ func (f *Forwarder) forwardLong(w http.ResponseWriter, r *http.Request, call Cal
 			if v != http.ErrAbortHandler {
 				panic(v)
 			}
-			err = errors.Join(ErrCutOff, trip.reason(ctx))
+			err = errors.Join(ErrCutOff, trip.gaveUp())
 		}
 	}()
 	proxy.ServeHTTP(w, out)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -33,24 +34,41 @@ func paceOf(r *http.Request) pace {
 	return ordinary
 }
 
+// onlyReads reports whether a request changes nothing.
+func onlyReads(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead
+}
+
+// shortenWait leaves a request that waits what is left of the time that its client gave it. Where
+// that says nothing, or nothing that is understood, the holder decides.
+func shortenWait(u *url.URL, gone time.Duration) {
+	query := u.Query()
+	timeout, err := time.ParseDuration(query.Get("timeout"))
+	if err != nil {
+		return
+	}
+	query.Set("timeout", max(0, timeout-gone).String())
+	u.RawQuery = query.Encode()
+}
+
 // leaving is how long an ordinary request goes on after its client was seen to leave: who
 // only closes his half of the connection, having said all, still gets an answer.
 const leaving = time.Second
 
 // untilLeft returns a context for the request at the holder, which ends when the client
 // is gone.
-func (p pace) untilLeft(client context.Context) (context.Context, context.CancelCauseFunc) {
+func (p pace) untilLeft(client context.Context) (context.Context, context.CancelFunc) {
 	if p != ordinary {
-		return context.WithCancelCause(client)
+		return context.WithCancel(client)
 	}
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(client))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(client))
 	stop := context.AfterFunc(client, func() {
-		timer := time.AfterFunc(leaving, func() { cancel(context.Canceled) })
+		timer := time.AfterFunc(leaving, cancel)
 		context.AfterFunc(ctx, func() { timer.Stop() })
 	})
-	return ctx, func(cause error) {
+	return ctx, func() {
 		stop()
-		cancel(cause)
+		cancel()
 	}
 }
 

@@ -29,7 +29,7 @@ type shortTrip struct {
 	trip
 	watch   watch
 	message []byte
-	gaveUp  atomic.Pointer[error]                   // why; nil: it was not
+	cause   atomic.Pointer[error]                   // of its being given up; nil: it was not
 	dialing atomic.Pointer[context.CancelCauseFunc] // nil: no connection is being made
 	link    *hop.Link
 }
@@ -42,7 +42,7 @@ func (f *Forwarder) newShortTrip(call *Call, r *http.Request) *shortTrip {
 		t.trip.forwarder, t.trip.cancel, t.silence = f, t.giveUp, f.patience.Answer
 	}
 	t.tenant, t.client = call.Tenant, r.Context()
-	t.again = r.Method == http.MethodGet || r.Method == http.MethodHead
+	t.again = onlyReads(r)
 	t.to.Store(&call.To)
 	return t
 }
@@ -51,7 +51,7 @@ func (f *Forwarder) newShortTrip(call *Call, r *http.Request) *shortTrip {
 func (t *shortTrip) over() {
 	t.client, t.link = nil, nil
 	t.conn.Store(nil)
-	t.gaveUp.Store(nil)
+	t.cause.Store(nil)
 	t.forwarder.trips.Put(t)
 }
 
@@ -81,7 +81,7 @@ func (f *Forwarder) forwardShort(w http.ResponseWriter, r *http.Request, call Ca
 	switch {
 	case err != nil && t.link != nil:
 		_ = t.link.Close() // it broke, or nobody knows what comes over it
-	case err == nil && t.gaveUp.Load() == nil:
+	case err == nil && t.gaveUp() == nil:
 		f.short.Put(*t.to.Load(), t.link)
 	}
 	return err
@@ -103,93 +103,48 @@ func (t *shortTrip) send(w http.ResponseWriter, isLast bool) error {
 	}
 	w.WriteHeader(a.Status)
 	err = t.link.Body(a, w)
-	if gaveUp := t.gaveUp.Load(); err == nil && gaveUp != nil {
-		err = *gaveUp // who is asked sees it before we do, and may end what is not whole as if it were
+	if gaveUp := t.gaveUp(); err == nil && gaveUp != nil {
+		err = gaveUp // who is asked sees it before we do, and may end what is not whole as if it were
 	}
 	if err != nil {
-		return errors.Join(ErrCutOff, t.because(err))
+		return errors.Join(ErrCutOff, t.because(err, t.gaveUp()))
 	}
 	return nil
 }
 
 // ask sends the message till an answer comes, at most twice.
 func (t *shortTrip) ask() (hop.Answer, error) {
-	for again := false; ; again = true {
+	for second := false; ; second = true {
 		asked := *t.to.Load()
 		err := t.connect()
 		if err == nil {
 			var a hop.Answer
 			// Who is asked sees that he was given up before we do, and may answer yet.
-			if a, err = t.link.Ask(t.message); err == nil && t.gaveUp.Load() == nil {
+			if a, err = t.link.Ask(t.message); err == nil && t.gaveUp() == nil {
 				return a, nil
 			}
 		}
 		if err == errOld {
 			return hop.Answer{}, err
 		}
-		kind, another := t.judge(err)
-		if t.gaveUp.Load() != nil {
-			another = !again && t.goesOn(asked)
+		gaveUp := t.gaveUp()
+		kind, another := t.judge(err, gaveUp)
+		if !another || second {
+			return hop.Answer{}, t.nothing(kind, asked, err, gaveUp, true)
 		}
-		if another && !again {
-			if t.link != nil {
-				_ = t.link.Close()
-			}
-			continue
+		if t.link != nil {
+			_ = t.link.Close()
 		}
-		if t.answeredHere(kind) {
-			kind = ErrHere
-		}
-		return hop.Answer{}, fmt.Errorf("%w: %s: %w", kind, *t.to.Load(), t.because(err))
+		t.goOn(gaveUp)
 	}
 }
 
-// judge says what is known of a request that was not answered, and whether it may be sent
-// once more: if surely nothing was done and it may get there yet, or if it changes nothing
-// and the link may have been broken before.
-func (t *shortTrip) judge(err error) (kind error, another bool) {
-	c := t.conn.Load()
-	switch {
-	case c == nil: // no connection was made
-		return ErrUndone, t.movedOn()
-	case errors.Is(err, hop.ErrBye):
-		t.forwarder.short.Drop(*t.to.Load()) // the others are told the same
-		return ErrUndone, t.movedOn() || c.reused
-	case c.refused.Load() != nil && c.read.Load() == 0:
-		return ErrUndone, false
-	case vanished(err):
-		t.forwarder.short.Drop(*t.to.Load()) // the others lead to the same machine
-		if another = t.again && c.read.Load() == 0; another {
-			t.movedOn()
-		}
-		return ErrUnclear, another
-	}
-	return ErrUnclear, t.again && c.reused && c.read.Load() == 0
-}
-
-// vanished reports whether the kernel gave a connection up, on which nothing was acknowledged any
-// more: see Patience.Reach. It names what a router said meanwhile, if one did.
-func vanished(err error) bool {
-	return errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
-}
-
-// goesOn has a trip that was given up at a holder who lost the tenant go on to the next one, if
-// there is one and the request changes nothing.
-func (t *shortTrip) goesOn(asked string) bool {
-	if !t.again || *t.gaveUp.Load() != errMoved || !t.movedOn() && *t.to.Load() == asked {
-		return false
-	}
-	t.watch.end() // it has given this trip up, and may not once more before it looks anew
-	t.gaveUp.Store(nil)
-	t.again = false // it is sent once more, and not a third time
+// goOn has the next attempt watched like the first.
+func (t *shortTrip) goOn(gaveUp error) {
+	t.watch.end() // it may have given this trip up, and may not once more before it looks anew
+	t.cause.Store(nil)
+	t.again = t.again && gaveUp == nil // it is sent once more, and not a third time
 	t.watch.begin(&t.trip)
-	return true
-}
-
-// answeredHere reports whether a trip that came to nothing may be answered by this replica.
-func (t *shortTrip) answeredHere(kind error) bool {
-	gaveUp := t.gaveUp.Load()
-	return (kind == ErrUndone || t.again && gaveUp != nil && *gaveUp == errMoved && !t.answered()) && t.isHere()
 }
 
 // connect takes a link that is kept, or makes one.
@@ -208,7 +163,7 @@ func (t *shortTrip) connect() error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	t.dialing.Store(&cancel)
-	if cause := t.gaveUp.Load(); cause != nil && *cause == errMoved {
+	if t.gaveUp() == errMoved {
 		cancel(errMoved)
 	}
 	made, err := t.forwarder.dialShort(ctx, "tcp", to)
@@ -234,15 +189,12 @@ func (t *shortTrip) take(l *hop.Link, reused bool) error {
 	c.begin(reused)
 	t.link = l
 	t.conn.Store(c)
-	if cause := t.gaveUp.Load(); cause != nil {
-		return *cause // the link may not be closed by who gave up
-	}
-	return nil
+	return t.gaveUp() // then the link may not be closed by who gave up
 }
 
 // giveUp ends the trip wherever it is.
 func (t *shortTrip) giveUp(cause error) {
-	t.gaveUp.CompareAndSwap(nil, &cause)
+	t.cause.CompareAndSwap(nil, &cause)
 	if d := t.dialing.Load(); d != nil && cause == errMoved {
 		(*d)(errMoved)
 	}
@@ -251,15 +203,10 @@ func (t *shortTrip) giveUp(cause error) {
 	}
 }
 
-// because is why the trip came to nothing.
-func (t *shortTrip) because(err error) error {
-	if cause := t.gaveUp.Load(); cause != nil {
+// gaveUp is why it was given up; nil: it was not.
+func (t *shortTrip) gaveUp() error {
+	if cause := t.cause.Load(); cause != nil {
 		return *cause
 	}
-	if c := t.conn.Load(); c != nil {
-		if refused := c.refused.Load(); refused != nil {
-			return *refused
-		}
-	}
-	return err
+	return nil
 }

@@ -1,10 +1,12 @@
 package forward_test
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +20,8 @@ import (
 func TestWhatHangsAtAHolderWhoLostTheTenant(t *testing.T) {
 	for name, c := range map[string]struct {
 		method string
+		at     string // empty: path
+		older  bool   // they know HTTP/1.1 alone
 		begun  string // the answer, before the holder falls silent: how long it says that it is
 		status int    // 0: the client's connection is cut
 		again  int64
@@ -28,10 +32,21 @@ func TestWhatHangsAtAHolderWhoLostTheTenant(t *testing.T) {
 		"nor is a read whose answer has begun to pass":     {method: "GET", begun: "100"},
 		"nor is one that does not say how long it is":      {method: "GET", begun: "unknown"},
 		"nor is a change that would be the same in effect": {method: "DELETE", status: http.StatusServiceUnavailable},
+		"a read is, also among older replicas":             {method: "GET", older: true, status: http.StatusOK, again: 1},
+		"a write is not, among older replicas either":      {method: "POST", older: true, status: http.StatusServiceUnavailable},
+		"what is waited for is":                            {method: "GET", at: path + "?wait=Active", status: http.StatusOK, again: 1},
+		"a write that is waited for is not":                {method: "POST", at: path + "?wait=Active", status: http.StatusServiceUnavailable},
+		"nor is what is waited for once it has begun":      {method: "GET", at: path + "?wait=Active", begun: "unknown"},
+		"a stream of events that has not begun is":         {method: "GET", at: "/console/live", status: http.StatusOK, again: 1},
+		"one that has is not":                              {method: "GET", at: "/console/live", begun: "unknown"},
+		"Git's question for references is":                 {method: "GET", at: "/git/acme.git/info/refs", status: http.StatusOK, again: 1},
+		"a fetch is not, as its body is not kept":          {method: "POST", at: "/git/acme.git/git-upload-pack", status: http.StatusServiceUnavailable},
+		"nor is a push":                                    {method: "POST", at: "/git/acme.git/git-receive-pack", status: http.StatusServiceUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, forward.Patience{Answer: time.Minute, Lost: 50 * time.Millisecond})
+			w.older = c.older
 			var first, second atomic.Int64
 			next := w.holder(w.files(), func(rw http.ResponseWriter, _ *http.Request) {
 				second.Add(1)
@@ -51,7 +66,7 @@ func TestWhatHangsAtAHolderWhoLostTheTenant(t *testing.T) {
 				w.front.place.move(next)
 				<-r.Context().Done()
 			})
-			status, text, err := w.do(c.method, path, "")
+			status, text, err := w.do(c.method, cmp.Or(c.at, path), "")
 			result := <-w.front.results
 			switch {
 			case c.status == 0:
@@ -76,12 +91,16 @@ func TestWhatHangsAtAHolderWhoLostTheTenantToTheOneThatIsAsked(t *testing.T) {
 		method, body string
 		shakesHands  bool
 		want         error
+		at           string // empty: path
 	}{
-		"a read may be answered here":                        {"GET", "", true, forward.ErrHere},
-		"a read with a body, which is still there":           {"GET", "body", true, forward.ErrHere},
-		"a write may not: it may have been done":             {"POST", "body", true, forward.ErrUnclear},
-		"nor may a change that would be the same in effect":  {"DELETE", "", true, forward.ErrUnclear},
-		"a write that was never sent may, its body is there": {"POST", "body", false, forward.ErrHere},
+		"a read may be answered here":                        {"GET", "", true, forward.ErrHere, ""},
+		"a read with a body, which is still there":           {"GET", "body", true, forward.ErrHere, ""},
+		"a write may not: it may have been done":             {"POST", "body", true, forward.ErrUnclear, ""},
+		"nor may a change that would be the same in effect":  {"DELETE", "", true, forward.ErrUnclear, ""},
+		"a write that was never sent may, its body is there": {"POST", "body", false, forward.ErrHere, ""},
+		"what is waited for may be":                          {"GET", "", true, forward.ErrHere, path + "?wait=Active"},
+		"events may be":                                      {"GET", "", false, forward.ErrHere, "/console/live"},
+		"a push may not: its body is gone":                   {"POST", "body", false, forward.ErrUndone, "/git/acme.git/git-receive-pack"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -95,7 +114,7 @@ func TestWhatHangsAtAHolderWhoLostTheTenantToTheOneThatIsAsked(t *testing.T) {
 			} else {
 				w.front.place.move(silent(t, w.front.place.take))
 			}
-			status, text, err := w.do(c.method, path, c.body)
+			status, text, err := w.do(c.method, cmp.Or(c.at, path), c.body)
 			if result := <-w.front.results; status != http.StatusServiceUnavailable || err != nil || !errors.Is(result, c.want) {
 				t.Errorf("%d %q %v, and it ends with %v; want %v", status, text, err, result, c.want)
 			}
@@ -111,15 +130,15 @@ func TestWhatHangsAtAHolderWhoLostTheTenantToTheOneThatIsAsked(t *testing.T) {
 
 // silent is the address of a machine that takes a connection, and says nothing; then is called when it has.
 func silent(t *testing.T, then func()) string {
-	l := must(net.Listen("tcp", "127.0.0.1:0"))
-	t.Cleanup(func() { l.Close() })
+	l, ended := must(net.Listen("tcp", "127.0.0.1:0")), make(chan struct{})
+	t.Cleanup(func() { l.Close(); close(ended) })
 	go func() {
 		c, err := l.Accept()
 		if err != nil {
 			return
 		}
 		then()
-		io.Copy(io.Discard, c)
+		<-ended // one that nobody waits for any more is dialed on
 		c.Close()
 	}()
 	return l.Addr().String()
@@ -127,13 +146,33 @@ func silent(t *testing.T, then func()) string {
 
 // One that was stopped does not even shake hands: its machine takes connections for it.
 func TestWhatHangsAtAHandshakeOfAHolderWhoLostTheTenant(t *testing.T) {
-	w := newWorld(t, forward.Patience{Dial: time.Minute, Answer: time.Minute, Lost: 50 * time.Millisecond})
-	next := w.holder(w.files(), func(rw http.ResponseWriter, r *http.Request) {
-		io.Copy(rw, io.MultiReader(strings.NewReader("from the next one"), r.Body))
+	for _, c := range [][2]string{{"GET", path}, {"POST", path}, {"GET", path + "?wait=Active"}, {"GET", "/console/live"}, {"POST", path + "?wait=Active"}} {
+		t.Run(c[0]+" "+c[1], func(t *testing.T) {
+			w := newWorld(t, forward.Patience{Dial: time.Minute, Answer: time.Minute, Lost: 50 * time.Millisecond})
+			next := w.holder(w.files(), func(rw http.ResponseWriter, r *http.Request) {
+				io.Copy(rw, io.MultiReader(strings.NewReader("from the next one"), r.Body))
+			})
+			w.front.place.move(silent(t, func() { w.front.place.move(next) }))
+			status, text, err := w.do(c[0], c[1], "")
+			if result := <-w.front.results; status != http.StatusOK || text != "from the next one" || err != nil || result != nil {
+				t.Errorf("%d %q %v, and it ends with %v", status, text, err, result)
+			}
+		})
+	}
+}
+
+// What was waited for at the first holder is waited for no longer than the client asked for.
+func TestTheNextHolderIsWaitedForAsLongAsIsLeft(t *testing.T) {
+	w := newWorld(t, forward.Patience{Answer: time.Minute, Lost: 50 * time.Millisecond})
+	next := w.holder(w.files(), func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, r.URL.RawQuery) })
+	w.held(func(_ http.ResponseWriter, r *http.Request) {
+		w.front.place.move(next)
+		<-r.Context().Done()
 	})
-	w.front.place.move(silent(t, func() { w.front.place.move(next) }))
-	status, text, err := w.do("GET", path, "")
-	if result := <-w.front.results; status != http.StatusOK || text != "from the next one" || err != nil || result != nil {
+	status, text, err := w.do("GET", path+"?wait=Active&timeout=2m", "")
+	asked := must(url.ParseQuery(text))
+	rest, wrong := time.ParseDuration(asked.Get("timeout"))
+	if result := <-w.front.results; status != http.StatusOK || err != nil || result != nil || asked.Get("wait") != "Active" || wrong != nil || rest <= 0 || rest >= 2*time.Minute {
 		t.Errorf("%d %q %v, and it ends with %v", status, text, err, result)
 	}
 }

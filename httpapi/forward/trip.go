@@ -8,30 +8,24 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"secretsync/gitstore"
+	"secretsync/httpapi/forward/hop"
 )
 
 // trip is one request on its way to the holder and back, and knows what may be tried again.
-// One over HTTP/1.1 is the transport of its own proxy.
 type trip struct {
 	forwarder *Forwarder
 	tenant    gitstore.TenantName
 	cancel    context.CancelCauseFunc // gives it up
 	client    context.Context         // that ends it, looked at from time to time; nil: that is seen to
 	silence   time.Duration           // how long the holder may be silent
-	again     bool                    // it changes nothing: it can be sent again, whatever became of it
+	again     bool                    // it changes nothing: it can be sent again, as long as nothing was answered
 
-	to     atomic.Pointer[string] // the holder's address
-	conn   atomic.Pointer[conn]   // that it goes over; nil: none yet
-	broken atomic.Pointer[error]  // why the client's body can't be read; nil: it can
-}
-
-func newTrip(f *Forwarder, call Call, silence time.Duration, cancel context.CancelCauseFunc) *trip {
-	t := &trip{forwarder: f, tenant: call.Tenant, cancel: cancel, silence: silence}
-	t.to.Store(&call.To)
-	return t
+	to   atomic.Pointer[string] // the holder's address
+	conn atomic.Pointer[conn]   // that it goes over; nil: none yet
 }
 
 // Why a trip was given up.
@@ -39,45 +33,6 @@ var (
 	errSilent = errors.New("it was silent for too long")
 	errMoved  = errors.New("the tenant has another holder by now")
 )
-
-// RoundTrip sends a request to the holder. One of which nothing was written is sent
-// once more, if there is reason to think that it may get there.
-func (t *trip) RoundTrip(r *http.Request) (*http.Response, error) {
-	for again := false; ; again = true {
-		answer, err := t.send(r)
-		if err == nil {
-			given := t.reason(r.Context())
-			if given == nil {
-				return answer, nil
-			}
-			// The holder answered, it may be, because it was given up.
-			answer.Body.Close()
-			err = given
-		}
-		kind := ErrUnclear
-		switch broken := t.broken.Load(); {
-		case broken != nil && r.Context().Err() == nil:
-			return nil, fmt.Errorf("%w: %w", ErrBody, *broken)
-		case t.untouched(r.Context(), err):
-			if kind = ErrUndone; !again && t.worthAnother(r.Context()) {
-				continue
-			}
-		}
-		return nil, fmt.Errorf("%w: %s: %w", kind, *t.to.Load(), t.reasonOr(r.Context(), err))
-	}
-}
-
-// worthAnother reports whether a request of which nothing was written may get there yet:
-// because the connection was an old one, or the holder is another one by now.
-func (t *trip) worthAnother(ctx context.Context) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	if c := t.conn.Load(); c != nil {
-		return c.reused
-	}
-	return t.movedOn()
-}
 
 // next returns the other replica that holds the tenant by now, if one does, or that this one does.
 // That nobody holds it is no sign: it may be this replica that can't see who does.
@@ -105,9 +60,123 @@ func (t *trip) movedOn() bool {
 	return true
 }
 
-func (t *trip) send(r *http.Request) (*http.Response, error) {
+// judge says what is known of a request that was not answered, and whether it may be sent once
+// more: if surely nothing was done and it may get there yet, or if it changes nothing and the
+// connection may have been broken before, or its holder vanished, or is silent and lost the tenant.
+func (t *trip) judge(err, gaveUp error) (kind error, another bool) {
+	asked, c, moved := *t.to.Load(), t.conn.Load(), gaveUp == errMoved
+	goesOn := gaveUp == nil || moved
+	switch {
+	case c == nil || errors.Is(err, errDial): // no connection was made
+		return ErrUndone, goesOn && t.movedOn()
+	case errors.Is(err, hop.ErrBye):
+		t.forwarder.short.Drop(asked) // the others are told the same
+		return ErrUndone, goesOn && (t.movedOn() || c.reused)
+	case gaveUp != nil: // it may be being written right now
+		return ErrUnclear, moved && t.again && t.movedOn()
+	case c.wrote.Load() == 0, c.refused.Load() != nil && c.read.Load() == 0:
+		return ErrUndone, c.reused
+	case vanished(err):
+		t.forwarder.short.Drop(asked) // the others lead to the same machine
+		if another = t.again && c.read.Load() == 0; another {
+			t.movedOn()
+		}
+		return ErrUnclear, another
+	}
+	return ErrUnclear, t.again && c.reused && c.read.Load() == 0
+}
+
+// vanished reports whether the kernel gave a connection up, on which nothing was acknowledged any
+// more: see Patience.Reach. It names what a router said meanwhile, if one did.
+func vanished(err error) bool {
+	return errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
+}
+
+// nothing is the error of a trip that came to nothing. With its body kept, whoever asked may be
+// answered by this replica, if nothing was done or the request only reads.
+func (t *trip) nothing(kind error, asked string, err, gaveUp error, kept bool) error {
+	if kept && (kind == ErrUndone || t.again && gaveUp == errMoved && !t.answered()) && t.isHere() {
+		kind = ErrHere
+	}
+	return fmt.Errorf("%w: %s: %w", kind, asked, t.because(err, gaveUp))
+}
+
+// because is why a trip came to nothing: it was given up, or was not let in, or what it met.
+func (t *trip) because(err, gaveUp error) error {
+	if gaveUp != nil {
+		return gaveUp
+	}
+	if c := t.conn.Load(); c != nil {
+		if refused := c.refused.Load(); refused != nil {
+			return *refused
+		}
+	}
+	return err
+}
+
+// longTrip is a trip over HTTP/1.1, the transport of its own proxy.
+type longTrip struct {
+	trip
+	pace    pace
+	began   time.Time
+	watch   watch
+	attempt context.Context       // of sending it; the watch ends it
+	broken  atomic.Pointer[error] // why the client's body can't be read; nil: it can
+}
+
+func newLongTrip(f *Forwarder, call *Call, r *http.Request, p pace) *longTrip {
+	t := &longTrip{pace: p, began: time.Now()}
+	t.forwarder, t.tenant, t.silence = f, call.Tenant, p.silence(&f.patience)
+	t.again = onlyReads(r) && r.ContentLength == 0 // a body passes, and is not kept
+	t.to.Store(&call.To)
+	return t
+}
+
+// begin begins an attempt.
+func (t *longTrip) begin(ctx context.Context) {
+	t.attempt, t.cancel = context.WithCancelCause(ctx)
+	t.watch.begin(&t.trip)
+}
+
+// end ends the attempt, if one began.
+func (t *longTrip) end() {
+	t.watch.end()
+	if t.cancel != nil {
+		t.cancel(nil)
+	}
+}
+
+// gaveUp is why the attempt was given up; nil: it was not.
+func (t *longTrip) gaveUp() error { return context.Cause(t.attempt) }
+
+// RoundTrip sends a request to the holder, at most twice.
+func (t *longTrip) RoundTrip(r *http.Request) (*http.Response, error) {
+	for second := false; ; second = true {
+		asked := *t.to.Load()
+		t.begin(r.Context())
+		answer, err := t.send(r, second)
+		if err == nil {
+			if err = t.gaveUp(); err == nil {
+				return answer, nil
+			}
+			answer.Body.Close() // the holder answered, it may be, because it was given up
+		}
+		gaveUp := t.gaveUp()
+		if broken := t.broken.Load(); broken != nil && gaveUp == nil {
+			return nil, fmt.Errorf("%w: %w", ErrBody, *broken)
+		}
+		kind, another := t.judge(err, gaveUp)
+		if !another || second {
+			return nil, t.nothing(kind, asked, err, gaveUp, r.Body == nil)
+		}
+		t.end()
+		t.again = t.again && gaveUp == nil // it is sent once more, and not a third time
+	}
+}
+
+func (t *longTrip) send(r *http.Request, second bool) (*http.Response, error) {
 	t.conn.Store(nil)
-	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+	ctx := httptrace.WithClientTrace(t.attempt, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		if c, ok := info.Conn.(*conn); ok {
 			c.begin(info.Reused)
 			t.conn.Store(c)
@@ -115,6 +184,9 @@ func (t *trip) send(r *http.Request) (*http.Response, error) {
 	}})
 	r = r.Clone(ctx)
 	r.URL.Host = *t.to.Load()
+	if second && t.pace == waiting {
+		shortenWait(r.URL, time.Since(t.began))
+	}
 	if r.Body != nil {
 		r.Body = &keptBody{r.Body, t, r.ContentLength}
 	}
@@ -130,7 +202,7 @@ func (t *trip) send(r *http.Request) (*http.Response, error) {
 // gets an error for which the transport ends the connection, in the middle of the answer.
 type keptBody struct {
 	io.Reader
-	of   *trip
+	of   *longTrip
 	left int64 // -1: as many as come
 }
 
@@ -149,38 +221,3 @@ func (b *keptBody) Read(p []byte) (int, error) {
 }
 
 func (*keptBody) Close() error { return nil }
-
-// untouched reports whether surely nothing of the request was seen by a holder.
-func (t *trip) untouched(ctx context.Context, err error) bool {
-	if errors.Is(err, errDial) {
-		return true
-	}
-	c := t.conn.Load()
-	if c == nil {
-		return true // it was given up before there was a connection
-	}
-	if ctx.Err() != nil {
-		return false // it may be being written right now
-	}
-	return c.wrote.Load() == 0 || c.refused.Load() != nil && c.read.Load() == 0
-}
-
-// reason is why a trip ended early; nil if nobody ended it.
-func (t *trip) reason(ctx context.Context) error {
-	if ctx.Err() == nil {
-		return nil
-	}
-	return context.Cause(ctx)
-}
-
-func (t *trip) reasonOr(ctx context.Context, err error) error {
-	if reason := t.reason(ctx); reason != nil {
-		return reason
-	}
-	if c := t.conn.Load(); c != nil {
-		if refused := c.refused.Load(); refused != nil {
-			return *refused
-		}
-	}
-	return err
-}

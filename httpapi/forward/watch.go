@@ -24,7 +24,7 @@ type watch struct {
 	mu    sync.Mutex
 	timer *time.Timer // nil: it never looked
 	runs  bool        // the timer does
-	moved int64       // at the last look
+	bytes int64       // that had passed by the last look
 	since time.Time   // the holder is silent
 	lost  time.Time   // when another holder was seen first; zero: none was
 	left  bool        // the client had gone at the last look
@@ -36,7 +36,7 @@ func (w *watch) begin(t *trip) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.trip, w.every = t, min(lookEvery, t.forwarder.patience.Lost, t.silence)
-	w.moved, w.since, w.lost, w.left = 0, time.Now(), time.Time{}, false
+	w.bytes, w.since, w.lost, w.left = 0, time.Now(), time.Time{}, false
 	switch {
 	case w.timer == nil:
 		w.timer = time.AfterFunc(w.every, w.look)
@@ -63,8 +63,8 @@ func (w *watch) look() {
 		return
 	}
 	now, patience := time.Now(), w.trip.forwarder.patience.Lost
-	if moved := w.trip.moved(); moved != w.moved {
-		w.moved, w.since = moved, now
+	if bytes := w.trip.bytes(); bytes != w.bytes {
+		w.bytes, w.since = bytes, now
 	}
 	next, mine := w.trip.next()
 	if next == "" && !mine {
@@ -94,8 +94,8 @@ func (t *trip) answered() bool {
 	return c != nil && c.read.Load() > 0
 }
 
-// moved is another number whenever something was sent or came.
-func (t *trip) moved() int64 {
+// bytes is how many have passed, in either direction.
+func (t *trip) bytes() int64 {
 	if c := t.conn.Load(); c != nil {
 		return c.wrote.Load() + c.read.Load()
 	}

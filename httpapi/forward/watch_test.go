@@ -39,11 +39,12 @@ func TestHowLongAHolderThatLostTheTenantMayBeSilent(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &Forwarder{Holders: c.now, patience: patience, here: func(gitstore.TenantName) bool { return c.now.here }}
 				ctx, cancel := context.WithCancelCause(t.Context())
-				trip := newTrip(f, Call{To: "holder"}, patience.Answer, cancel)
-				trip.again = c.reads
+				asked := "holder"
+				trip := trip{forwarder: f, cancel: cancel, silence: patience.Answer, again: c.reads}
+				trip.to.Store(&asked)
 				began := time.Now()
 				var w watch
-				w.begin(trip)
+				w.begin(&trip)
 				<-ctx.Done()
 				// It is looked at now and then, and first after a while.
 				if lasted := time.Since(began); lasted < c.lasts || lasted > c.lasts+2*lookEvery {
