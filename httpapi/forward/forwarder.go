@@ -235,6 +235,10 @@ func (f *Forwarder) forwardLong(w http.ResponseWriter, r *http.Request, call Cal
 		}
 	}()
 	proxy.ServeHTTP(w, out)
+	if failed == nil && trip.gaveUp() != nil {
+		// Who is asked sees it before we do, and may end what is not whole as if it were.
+		return errors.Join(ErrCutOff, trip.gaveUp())
+	}
 	return failed
 }
 
