@@ -49,7 +49,7 @@ func presented(r *http.Request) (token string, err error) {
 func (s *Server) keyFor(st *state, r *http.Request, now time.Time) (*apikey.Key, apikey.Hash, error) {
 	if p, ok := proofOf(r); ok {
 		missed := false
-		key, err := apikey.Again(p.id, p.hash, now, s.find(st, &missed))
+		key, err := apikey.Again(p.id, p.hash, now, s.finder(st, &missed))
 		return key, p.hash, s.doubted(err, missed)
 	}
 	token, err := presented(r)
@@ -61,21 +61,27 @@ func (s *Server) keyFor(st *state, r *http.Request, now time.Time) (*apikey.Key,
 
 func (s *Server) verify(st *state, token string, now time.Time) (*apikey.Key, apikey.Hash, error) {
 	missed := false
-	key, hash, err := apikey.Verify(token, now, s.find(st, &missed))
+	key, hash, err := apikey.Verify(token, now, s.finder(st, &missed))
 	return key, hash, s.doubted(err, missed)
 }
 
-// find looks a key up by its id, among those of tenants that there are.
-func (s *Server) find(st *state, missed *bool) func(id string) *apikey.Key {
+// find looks a key up by its id, among those of tenants that there are; nil: there is none.
+func (s *Server) find(st *state, id string) *apikey.Key {
+	key := st.keys[id]
+	if key == nil {
+		key = s.cfg.KeyStore.Get(id)
+	}
+	if key == nil || !st.known(key.Tenant) {
+		return nil
+	}
+	return key
+}
+
+// finder is find, and notes what it misses.
+func (s *Server) finder(st *state, missed *bool) func(id string) *apikey.Key {
 	return func(id string) *apikey.Key {
-		key := st.keys[id]
-		if key == nil {
-			key = s.cfg.KeyStore.Get(id)
-		}
-		if key == nil || !st.known(key.Tenant) {
-			*missed = true
-			return nil
-		}
+		key := s.find(st, id)
+		*missed = key == nil
 		return key
 	}
 }
@@ -100,6 +106,11 @@ func (s *Server) doubted(err error, missed bool) error {
 // from it before are.
 func (s *Server) authenticate(st *state, x *exchange.Exchange) error {
 	key, hash, err := s.keyFor(st, x.Request, x.Began)
+	return s.admit(st, x, key, hash, err)
+}
+
+// admit is authenticate for a key that was looked for, and found right or not.
+func (s *Server) admit(st *state, x *exchange.Exchange, key *apikey.Key, hash apikey.Hash, err error) error {
 	if err := s.letIn(st, x, key, hash, err); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,9 @@ type KeyStore interface {
 	// Unread says why the keys of some tenants are not known now; nil: all are. Until
 	// then a key that is not known may be right all the same.
 	Unread() error
+	// CatchUp has the keys known that other servers had made when it was called. It fails where that
+	// can't be had soon. What it does is bounded, however often it is called: strangers have it called.
+	CatchUp(context.Context) error
 }
 
 // GitServer serves repositories to stock git, a *githttp.Server.

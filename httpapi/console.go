@@ -93,7 +93,7 @@ func (a inProcess) SignIn(r *http.Request, token string) (console.Identity, erro
 // SignedOut takes note of the end of a session.
 func (a inProcess) SignedOut(r *http.Request, who console.Identity) {
 	x := visitorOf(r)
-	x.Key, x.Did = a.s.find(a.s.state.Load(), new(bool))(who.KeyID), audit.SignedOut
+	x.Key, x.Did = a.s.find(a.s.state.Load(), who.KeyID), audit.SignedOut
 }
 
 // Do makes a call as the key that signed in.

@@ -140,6 +140,9 @@
 //     client has where it came in. Where it came in, what the holder refused counts as
 //     well, so that a flood stays there: a key that is none, or guesses from an address
 //     that made too many, are not passed on.
+//   - While a tenant's holder can't be asked, only a key that is surely wrong is 401, and any other
+//     503: one that is not known may have been made a moment ago. What other replicas made is read
+//     for it, once for all such requests, and a tenth of the time at most, whoever asks.
 //   - A session of the console is where its tenant is. The cookie names the tenant, by
 //     which every replica finds the session. It ends when the tenant comes to another
 //     replica, as it does when the server ends: it is on no disk and in no other process.

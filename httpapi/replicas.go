@@ -167,16 +167,41 @@ func (s *Server) passOn(st *state, x *exchange.Exchange, p *peers, call forward.
 	return true
 }
 
-// failForHolder writes an error where the tenant's holder was to answer. All replicas know
-// all keys: who shows one that is wrong is told so all the same. Only one that has lost
-// sight of the others may have missed a new key.
+// failForHolder writes an error where the tenant's holder was to answer. If judged, a key that is
+// surely wrong is refused all the same.
+//
+// One that is not known here may have been made by another replica a moment ago. So it is looked
+// for once more, after all was read that they made, and is no wrong one where that can't be had.
+// That is so for each name of a tenant and each id of a key, whether there are such or not.
 func (s *Server) failForHolder(st *state, x *exchange.Exchange, judged bool, err error) {
-	if judged && s.peers.Err() == nil {
-		if wrong := s.authenticate(st, x); wrong != nil && !errors.Is(wrong, errNotHeld) {
+	if judged {
+		key, hash, wrong := s.keyFor(st, x.Request, x.Began)
+		if errors.Is(wrong, apikey.ErrWrong) {
+			if s.caughtUp(x) {
+				key, hash, wrong = s.keyFor(st, x.Request, x.Began)
+			} else {
+				wrong = problem.ErrKeysUnread
+			}
+		}
+		wrong = s.admit(st, x, key, hash, wrong)
+		if wrong != nil && !errors.Is(wrong, errNotHeld) && !errors.Is(wrong, problem.ErrKeysUnread) {
 			err = wrong
 		}
 	}
 	x.Refuse(err)
+}
+
+// caughtUp reports whether all keys are known by now that other replicas had made when the request
+// came.
+func (s *Server) caughtUp(x *exchange.Exchange) bool {
+	err := s.peers.Err()
+	if err == nil {
+		err = s.cfg.KeyStore.CatchUp(x.Request.Context())
+	}
+	if err != nil {
+		s.log.Debug("a key is not judged: it may be a new one", "request_id", x.RequestID, "cause", err)
+	}
+	return err == nil
 }
 
 // asked returns the tenant that a request is for: it stands in the path, or in the
@@ -218,5 +243,5 @@ func (s *Server) signsIn(st *state, x *exchange.Exchange) *apikey.Key {
 	if !ok {
 		return nil
 	}
-	return s.find(st, new(bool))(id)
+	return s.find(st, id)
 }

@@ -92,5 +92,5 @@ func (j judge) Claimed(r *http.Request, token string) *apikey.Key {
 	if !ok {
 		return nil
 	}
-	return j.s.find(j.s.state.Load(), new(bool))(id)
+	return j.s.find(j.s.state.Load(), id)
 }

@@ -112,6 +112,9 @@ func (ks *Store) of(tenant gitstore.TenantName) []*Key {
 // Unread is nil: all keys are known, or the folder is not opened.
 func (ks *Store) Unread() error { return nil }
 
+// CatchUp has nothing to do: nobody else makes keys in the folder.
+func (ks *Store) CatchUp(context.Context) error { return nil }
+
 // Add stores a key. It fails with [gitstore.ErrLimit] when the tenant has
 // [MaxStored] and with [gitstore.ErrUnavailable] when the disk does.
 func (ks *Store) Add(_ context.Context, key Key) error {

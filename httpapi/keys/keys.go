@@ -135,6 +135,9 @@ func (None) Of(gitstore.TenantName) ([]*apikey.Key, error) { return nil, nil }
 // Unread says that this is all there is to know.
 func (None) Unread() error { return nil }
 
+// CatchUp has nothing to do.
+func (None) CatchUp(context.Context) error { return nil }
+
 // Add fails, and says what to do.
 func (None) Add(context.Context, apikey.Key) error { return errNoStore }
 

@@ -45,6 +45,7 @@ type Cluster struct {
 
 	version string // from which on Secrets are followed; only Open and Run use it
 	trouble string // why they are not, as it was logged last; only Run uses it
+	reading reading
 
 	mu      sync.RWMutex
 	tenants map[gitstore.TenantName]*kept
@@ -88,6 +89,7 @@ func Open(ctx context.Context, cfg Config) (*Cluster, error) {
 func open(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		secrets: bounded{cfg.Secrets, cmp.Or(cfg.Timeout, requestLimit)}, log: cfg.Log, clock: cfg.Clock,
+		reading: reading{turn: make(chan struct{}, 1)},
 		tenants: make(map[gitstore.TenantName]*kept), byID: make(map[string]*apikey.Key), unread: make(map[gitstore.TenantName]error),
 	}
 	if c.log == nil {
@@ -221,27 +223,18 @@ func (c *Cluster) there() (n int) {
 // a write of our own told meanwhile stays if it is newer.
 func (c *Cluster) lookAtAll(ctx context.Context, tenants []gitstore.TenantName) error {
 	known := make(map[gitstore.TenantName]string, len(tenants)) // those that were not found yet
-	c.mu.Lock()
 	for _, tenant := range tenants {
-		known[tenant] = c.of(tenant).version
+		known[tenant] = c.versionOf(tenant)
 	}
-	c.mu.Unlock()
-	options := metav1.ListOptions{FieldSelector: selector, Limit: pageSize}
-	for {
-		page, err := c.secrets.List(ctx, options)
-		if err != nil {
-			return unavailable("list", err)
+	_, err := c.each(ctx, func(s *corev1.Secret) {
+		tenant, ok := tenantOf(s.Name)
+		if _, asked := known[tenant]; ok && asked {
+			c.takeAnswer(s)
+			delete(known, tenant)
 		}
-		for i := range page.Items {
-			tenant, ok := tenantOf(page.Items[i].Name)
-			if _, asked := known[tenant]; ok && asked {
-				c.takeAnswer(&page.Items[i])
-				delete(known, tenant)
-			}
-		}
-		if options.Continue = page.Continue; options.Continue == "" {
-			break
-		}
+	})
+	if err != nil {
+		return unavailable("list", err)
 	}
 	for tenant, version := range known {
 		if c.absent(tenant, version) {
@@ -361,9 +354,7 @@ func (c *Cluster) write(ctx context.Context, tenant gitstore.TenantName, at kept
 // then no write that was decided by that one takes effect any more.
 func (c *Cluster) look(ctx context.Context, tenant gitstore.TenantName, before kept) (moved bool, err error) {
 	for {
-		c.mu.Lock()
-		known := c.of(tenant).version
-		c.mu.Unlock()
+		known := c.versionOf(tenant)
 		s, err := c.secrets.Get(ctx, nameOf(tenant), metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):

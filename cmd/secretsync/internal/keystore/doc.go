@@ -40,6 +40,8 @@
 //	                                                     API server is
 //	… of tenants that are       –                        before it serves them: [Cluster.Refresh]
 //	taken over
+//	a key is shown whose        –                        before it is refused: [Cluster.CatchUp]
+//	tenant nobody answers for
 //
 // Requests of a tenant are answered by one server at a time, where there are replicas, so
 // that a key which was revoked is refused by all of them.

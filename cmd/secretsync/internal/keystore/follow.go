@@ -118,33 +118,25 @@ func (c *Cluster) list(ctx context.Context) error {
 	}
 	all := make(map[gitstore.TenantName]found)
 	var mark *corev1.Secret
-	options := metav1.ListOptions{FieldSelector: selector, Limit: pageSize}
-	for {
-		page, err := c.secrets.List(ctx, options)
-		if err != nil {
-			return err
+	version, err := c.each(ctx, func(s *corev1.Secret) {
+		if s.Name == markName {
+			mark = s
+			return
 		}
-		for i := range page.Items {
-			s := &page.Items[i]
-			if s.Name == markName {
-				mark = s
-				continue
-			}
-			tenant, ok := tenantOf(s.Name)
-			if !ok {
-				c.stray(s)
-				continue
-			}
-			f := found{Secret: s}
-			f.keys, f.size, f.bad = parse(tenant, s)
-			s.Data = nil
-			all[tenant] = f
+		tenant, ok := tenantOf(s.Name)
+		if !ok {
+			c.stray(s)
+			return
 		}
-		if options.Continue = page.Continue; options.Continue == "" {
-			c.version = page.ResourceVersion
-			break
-		}
+		f := found{Secret: s}
+		f.keys, f.size, f.bad = parse(tenant, s)
+		s.Data = nil
+		all[tenant] = f
+	})
+	if err != nil {
+		return err
 	}
+	c.version = version
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,6 +160,24 @@ func (c *Cluster) list(ctx context.Context) error {
 	return nil
 }
 
+// each tells of all Secrets as they stood at one moment after it was called, and returns the resource
+// version of that.
+func (c *Cluster) each(ctx context.Context, tell func(*corev1.Secret)) (version string, err error) {
+	options := metav1.ListOptions{FieldSelector: selector, Limit: pageSize}
+	for {
+		page, err := c.secrets.List(ctx, options)
+		if err != nil {
+			return "", err
+		}
+		for i := range page.Items {
+			tell(&page.Items[i])
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			return page.ResourceVersion, nil
+		}
+	}
+}
+
 // was reports whether a Secret is the one that is gone: then it is told of late.
 func (k *kept) was(s *corev1.Secret) bool { return !k.there && k.uid != "" && k.uid == s.UID }
 
@@ -186,6 +196,13 @@ func (c *Cluster) of(tenant gitstore.TenantName) *kept {
 		c.tenants[tenant] = k
 	}
 	return k
+}
+
+// versionOf returns the resource version as of which a tenant's Secret is known.
+func (c *Cluster) versionOf(tenant gitstore.TenantName) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.of(tenant).version
 }
 
 // take takes in a Secret, if it is newer than what is known.
