@@ -50,6 +50,9 @@ needs it.`,
 				return err
 			}
 			if check {
+				if err := server.Check(cfg); err != nil {
+					return err
+				}
 				for _, warning := range cfg.Warnings {
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", warning)
 				}

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/netip"
 	"os"
 	"path"
@@ -148,6 +147,7 @@ func (d *document) checkServer(c *Config) {
 	d.checkAddress("listen", c.Listen)
 	if c.MetricsListen != "" {
 		d.checkAddress("metricsListen", c.MetricsListen)
+		d.checkApart("metricsListen", c.MetricsListen, "listen", c.Listen, "leave it out to have metrics there")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		d.wrong("tls", "certFile and keyFile go together; give both or neither")
@@ -301,12 +301,6 @@ func (d *document) parseGrants(field string, in map[string]grantFile) map[defini
 func (d *document) needed(field, value, what string) {
 	if value == "" {
 		d.wrong(field, "is missing; give %s", what)
-	}
-}
-
-func (d *document) checkAddress(field, address string) {
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		d.wrong(field, "%q is no address; write host:port, such as 127.0.0.1:8080 or :8443", address)
 	}
 }
 

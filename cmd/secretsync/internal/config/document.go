@@ -56,7 +56,8 @@ func readConfigFile(path string) (*document, error) {
 	case err != nil:
 		return nil, d.syntaxError(err)
 	}
-	if err := decoder.Decode(&root); !errors.Is(err, io.EOF) {
+	d.indexMerged("", &root)
+	if err := decoder.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
 		return nil, &Error{[]string{path + ": holds more than one YAML document; keep one"}}
 	}
 	return d, nil
@@ -82,6 +83,47 @@ func (d *document) index(path string, n *yaml.Node) {
 			d.index(field, c)
 		}
 	}
+}
+
+// indexMerged records the line of each field that a mapping has by a merge (<<). It is for a document that was decoded, and so has
+// no part that holds itself.
+func (d *document) indexMerged(path string, n *yaml.Node) {
+	switch n.Kind {
+	case yaml.DocumentNode:
+		for _, c := range n.Content {
+			d.indexMerged(path, c)
+		}
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, value := n.Content[i], n.Content[i+1]
+			if key.Value != "<<" {
+				d.indexMerged(strings.TrimPrefix(path+"."+key.Value, "."), value)
+				continue
+			}
+			sources := []*yaml.Node{value}
+			if value.Kind == yaml.SequenceNode {
+				sources = value.Content
+			}
+			for _, source := range sources {
+				if source.Kind == yaml.AliasNode {
+					source = source.Alias
+				}
+				d.merge(path, source)
+			}
+		}
+	}
+}
+
+// merge records the fields of one mapping as those of another one, which may have its own in their place.
+func (d *document) merge(path string, from *yaml.Node) {
+	for i := 0; i+1 < len(from.Content); i += 2 {
+		field := strings.TrimPrefix(path+"."+from.Content[i].Value, ".")
+		if _, own := d.lines[field]; !own {
+			d.lines[field] = from.Content[i].Line
+			d.index(field, from.Content[i+1])
+		}
+	}
+	d.indexMerged(path, from)
 }
 
 // wrong records that a field is wrong. The line is that of the field, or of

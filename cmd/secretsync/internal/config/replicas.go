@@ -55,7 +55,7 @@ func (d *document) parseReplicas(c *Config) *Replicas {
 		CertFile: d.file(in.CertFile), KeyFile: d.file(in.KeyFile), CAFile: d.file(in.CAFile),
 		Pins: make(map[gitstore.TenantName]string),
 	}
-	if in.Shards < 0 || r.Shards > shard.MostShards {
+	if _, given := d.lines["replicas.shards"]; given && (in.Shards < 1 || in.Shards > shard.MostShards) {
 		d.wrong("replicas.shards", "is %d; use a number from 1 to %d", in.Shards, shard.MostShards)
 	}
 	if _, given := d.lines["replicas.lease"]; given && (in.Lease < shard.LeastLease || in.Lease > shard.MostLease || in.Lease%time.Second != 0) {
@@ -63,6 +63,11 @@ func (d *document) parseReplicas(c *Config) *Replicas {
 	}
 	d.parseReplicaName(r, in)
 	d.parsePeerAddress(r, in)
+	const remedy = "take the default, :8444"
+	d.checkApart("replicas.listen", r.Listen, "listen", c.Listen, remedy)
+	if c.MetricsListen != "" {
+		d.checkApart("replicas.listen", r.Listen, "metricsListen", c.MetricsListen, remedy)
+	}
 	for _, f := range []struct{ field, path, what string }{
 		{"certFile", r.CertFile, "the certificate that this replica presents to the others"},
 		{"keyFile", r.KeyFile, "the key of certFile"},
@@ -118,13 +123,16 @@ func (d *document) parsePeerAddress(r *Replicas, in replicasFile) {
 	}
 	if r.Address == "" {
 		host = cmp.Or(os.Getenv("POD_IP"), host)
-		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		if everywhere(host) {
 			d.warn("replicas.address", "is missing, and POD_IP is not set; the server will not start here: write the host:port that other replicas reach this one at")
 			return
 		}
 		r.Address = net.JoinHostPort(host, port)
 	}
 	d.checkAddress("replicas.address", r.Address)
+	if host, port, err := net.SplitHostPort(r.Address); err == nil && (everywhere(host) || port == "0") {
+		d.wrong("replicas.address", "%q leads whoever dials it to himself, or nowhere; write the host:port that other replicas reach this one at", r.Address)
+	}
 }
 
 // Only returns the configuration narrowed to the tenants that has says; the others are named in
