@@ -36,7 +36,7 @@ func (s *Server) receiveHook(x *exchange.Exchange) (*exchange.Answer, error) {
 		s.metrics.deliveries.WithLabelValues("limited").Inc()
 		return nil, s.limited(tooMuch.Wait, tooMuch.Error())
 	}
-	s.metrics.deliveries.WithLabelValues("refused").Inc()
+	s.metrics.deliveries.WithLabelValues(deliveryRefused).Inc()
 	if !errors.Is(err, forge.ErrNotGenuine) {
 		return nil, problem.ErrBody
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"secretsync/gitstore/forge"
 	"secretsync/httpapi/hooks"
 )
@@ -14,6 +16,24 @@ import (
 type countedHints chan struct{}
 
 func (h countedHints) Hint() { h <- struct{}{} }
+
+// An alert asks for the increase, of which a counter that appears with its first refusals shows none.
+func TestRefusedDeliveriesAreCountedFromTheBeginning(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	if _, err := newMetrics(registry); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "secretsync_hook_deliveries_total" && f.GetMetric()[0].GetLabel()[0].GetValue() == "refused" {
+			return
+		}
+	}
+	t.Error("there is no counter before the first is refused")
+}
 
 func TestAForgeTellsThatSomethingHappened(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")

@@ -6,6 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// deliveryRefused is the outcome of a delivery that is not believed.
+const deliveryRefused = "refused"
+
 // metrics count what requests are refused for before they have a route; those of
 // routes are the exchange's.
 type metrics struct {
@@ -29,5 +32,6 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Help: "What forges sent, by what it told of, or limited or refused.",
 		}, []string{"outcome"}),
 	}
+	m.deliveries.WithLabelValues(deliveryRefused) // Prometheus sees no increase in a counter that appears with its first refusals
 	return m, errors.Join(r.Register(m.authFailures), r.Register(m.limited), r.Register(m.deliveries))
 }

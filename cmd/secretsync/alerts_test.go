@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -76,6 +77,26 @@ func TestEveryAlertHasASectionOfTheRunbookAndEverySectionAnAlert(t *testing.T) {
 		}
 		if !slices.Contains(anchorsOf(page), link[2]) {
 			t.Errorf("%s#%s leads nowhere", link[1], link[2])
+		}
+	}
+}
+
+// What is counted once is seen for as long as the range of its increase, so a rule that waits as long never fires for it.
+func TestAnAlertFiresForWhatHappensOnce(t *testing.T) {
+	once := regexp.MustCompile(`increase\(([a-z_]+(?:\{[^}]*\})?)\[([^]]+)\]\)`)
+	again := []string{`secretsync_reports_total{outcome="failed"}`, `secretsync_telemetry_spans_total{outcome=~"dropped|rejected"}`} // while it lasts
+	for _, r := range alertRules(t) {
+		wait := time.Duration(0)
+		if r.For != "" {
+			var err error
+			if wait, err = time.ParseDuration(r.For); err != nil {
+				t.Fatalf("%s: %v", r.Alert, err)
+			}
+		}
+		for _, m := range once.FindAllStringSubmatch(r.Expr, -1) {
+			if seen, err := time.ParseDuration(m[2]); err != nil || seen <= wait && !slices.Contains(again, m[1]) {
+				t.Errorf("%s waits %v for %s, which shows for %s after it happened (%v)", r.Alert, wait, m[1], m[2], err)
+			}
 		}
 	}
 }
