@@ -55,10 +55,12 @@ demo: ## see it at work on real parts; FORGE=1 with a forge, DEMO=once ends afte
 	@$(MAKE) --no-print-directory --silent build
 	@$(LEAN) $(GO) build $(LEANFLAGS) -ldflags "-s -w" -o bin/demo ./examples/demo && exec bin/demo
 
-# Nothing of whose machine it is has a say in how these are built.
+# Nothing of whose machine it is has a say in how these are built: neither the environment nor what `go env -w` wrote, which counts
+# where a variable is empty. What stands here are the defaults; of the one that has none but empty, GOEXPERIMENT, PACK sees to it.
+PLAIN := GOFLAGS=-mod=readonly GOFIPS140=off GOAMD64=v1 GOARM64=v8.0 GO386=sse2 GOARM=7 GOMIPS=hardfloat GOMIPS64=hardfloat GOPPC64=power8 GORISCV64=rva20u64
 bin/platforms/%/secretsync: always
 	@echo "building secretsync for $*"
-	@env -u GOEXPERIMENT GOFLAGS= GOAMD64=v1 GOARM64=v8.0 GOOS=$(*D) GOARCH=$(*F) $(LEAN) $(GO) build $(PROGRAM) -o $@ ./cmd/secretsync
+	@env -u GOEXPERIMENT $(PLAIN) GOOS=$(*D) GOARCH=$(*F) $(LEAN) $(GO) build $(PROGRAM) -o $@ ./cmd/secretsync
 
 PACK = $(LEAN) $(GO) run -C examples/image $(LEANFLAGS) .
 ABOUT = -version '$(VERSION)' -commit '$(COMMIT)' -date '$(DATE)' -root $(CURDIR)

@@ -136,7 +136,11 @@ func contents(t *testing.T, folder string) map[string][]byte {
 func TestTheSameCommitMakesTheSameBytesAnywhere(t *testing.T) {
 	here := theMade(t)
 	there := filepath.Join(scratch, "some", "other", "place", "with-a-longer-name")
-	if err := makeIn(there, "TZ=Pacific/Kiritimati", "LC_ALL=C", "GOFLAGS=-buildvcs=true", "GOAMD64=v2", "GOARM64=v8.2", "HOME="+scratch,
+	settings := filepath.Join(t.TempDir(), "env") // what go env -w wrote there
+	if err := os.WriteFile(settings, []byte("GOFLAGS=-buildvcs=true -tags=of_this_machine\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := makeIn(there, "TZ=Pacific/Kiritimati", "LC_ALL=C", "GOFLAGS=", "GOENV="+settings, "GOAMD64=v2", "GOARM64=v8.2", "HOME="+scratch,
 		"GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"), "GOPROXY="+goEnv(t, "GOPROXY")); err != nil {
 		t.Fatal(err)
 	}

@@ -79,6 +79,14 @@ func (p *program) settings(settings []debug.BuildSetting) error {
 	case recorded["-trimpath"] != "true":
 		return errors.New("it holds the paths of the machine that built it; build it with -trimpath")
 	}
+	for _, own := range []string{"GOEXPERIMENT", "-tags", "-asmflags", "-gccgoflags", "-race", "-cover", "-pgo"} {
+		if recorded[own] != "" {
+			return fmt.Errorf("it was built with %s=%s of its machine, and is another one elsewhere; take that out of the environment and of `go env`", own, recorded[own])
+		}
+	}
+	if fips := recorded["GOFIPS140"]; fips != "" && fips != "off" {
+		return fmt.Errorf("it was built with GOFIPS140=%s of its machine, and is another one elsewhere; take that out of the environment and of `go env`", fips)
+	}
 	return nil
 }
 

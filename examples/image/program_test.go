@@ -15,6 +15,10 @@ func TestAProgramThatIsBoundToItsMachineIsRefused(t *testing.T) {
 		"one for an unknown platform": {"GOARCH=arm64 CGO_ENABLED=0 -trimpath=true", "for which platform"},
 		"one with a C library":        {"GOOS=linux GOARCH=arm64 CGO_ENABLED=1 -trimpath=true", "CGO_ENABLED=0"},
 		"one that may have one":       {"GOOS=linux GOARCH=arm64 -trimpath=true", "CGO_ENABLED=0"},
+		"one with an experiment":      {"GOOS=linux GOARCH=arm64 CGO_ENABLED=0 -trimpath=true GOEXPERIMENT=jsonv2", "GOEXPERIMENT=jsonv2 of its machine"},
+		"one with tags":               {"GOOS=linux GOARCH=arm64 CGO_ENABLED=0 -trimpath=true -tags=netgo", "-tags=netgo of its machine"},
+		"one with other cryptography": {"GOOS=linux GOARCH=arm64 CGO_ENABLED=0 -trimpath=true GOFIPS140=latest", "GOFIPS140=latest of its machine"},
+		"one that says the default":   {"GOOS=linux GOARCH=arm64 CGO_ENABLED=0 -trimpath=true GOFIPS140=off", ""},
 		"one with its folders' names": {"GOOS=linux GOARCH=arm64 CGO_ENABLED=0", "-trimpath"},
 	} {
 		var settings []debug.BuildSetting
