@@ -3,6 +3,8 @@ package deploy
 import (
 	"strings"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // What is wrong with values is told before anything is made, with the value's name.
@@ -30,6 +32,7 @@ func TestWrongValuesAreRefusedInWords(t *testing.T) {
 		"a label that selects the pods":    {`podLabels: {app.kubernetes.io/instance: other}`, "podLabels: the chart says app.kubernetes.io/instance itself"},
 		"a namespace that is none":         {`target: {namespaces: ["acme-*"]}`, "at '/target/namespaces/0'"},
 		"a budget that no drain gets past": {`podDisruptionBudget: {maxUnavailable: 0}`, "at '/podDisruptionBudget/maxUnavailable': minimum: got 0, want 1"},
+		"root":                             {`runAs: {user: 0}`, "at '/runAs/user': minimum: got 0, want 1"},
 		"too little time to end":           {`terminationGracePeriodSeconds: 10`, "at '/terminationGracePeriodSeconds': minimum: got 10, want 30"},
 		"less time to end than it takes": {`{terminationGracePeriodSeconds: 40, drainSeconds: 20}`,
 			"terminationGracePeriodSeconds: has to be at least 45: drainSeconds"},
@@ -83,5 +86,32 @@ replicas: {enabled: true, tlsSecret: a}
 				}
 			}
 		})
+	}
+}
+
+// Where the cluster gives each namespace users of its own it refuses pods that name another.
+func TestTheClusterMayChooseWhomThePodsRunAs(t *testing.T) {
+	for values, want := range map[string]map[string]any{
+		``:                                 {"runAsUser": 65532.0, "runAsGroup": 65532.0, "fsGroup": 65532.0},
+		`runAs: {user: null, group: null}`: {},
+		`runAs: {user: 1000640000}`:        {"runAsUser": 1000640000.0, "runAsGroup": 65532.0, "fsGroup": 65532.0},
+	} {
+		for _, o := range objectsOf(t, mustRender(t, "secretsync", values)) {
+			if o.GetKind() != "StatefulSet" {
+				continue
+			}
+			got, _, err := unstructured.NestedMap(o.Object, "spec", "template", "spec", "securityContext")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, field := range []string{"runAsUser", "runAsGroup", "fsGroup"} {
+				if got[field] != want[field] {
+					t.Errorf("with %q %s is %v; want %v", values, field, got[field], want[field])
+				}
+			}
+			if got["runAsNonRoot"] != true {
+				t.Errorf("with %q they may be root: %v", values, got)
+			}
+		}
 	}
 }
