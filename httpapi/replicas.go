@@ -49,6 +49,9 @@ func (s *Server) newPeers() (*peers, error) {
 	if p.pair.Authority, err = listen.OpenAuthority(r.CAFile, s.log, s.now); err != nil {
 		return nil, fmt.Errorf("between replicas: %w", err)
 	}
+	if err := p.pair.Check(); err != nil {
+		s.log.Error("other replicas will not let this one in, nor ask it, till its certificate is another", "file", r.CertFile, "error", err)
+	}
 	s.desk.Forwarding()
 	p.Forwarder, err = forward.New(forward.Config{
 		Holders: r.Holders, TLS: p.pair.Dial(), Patience: r.Patience, Now: s.now, Log: s.log, Metrics: s.cfg.Metrics,

@@ -3,6 +3,7 @@ package listen
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -19,6 +20,26 @@ type Pair struct {
 	// Refused is told of each connection that the server refuses because of the certificate that
 	// the client presents, and why; nil: nobody is.
 	Refused func(client net.Addr, cause error)
+}
+
+// Check says why the other end would not take this one's certificate, as far as it has the same authority:
+// each is at either end of such connections.
+func (p Pair) Check() error {
+	var state tls.ConnectionState
+	for _, der := range p.Own.get().Certificate {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return err
+		}
+		state.PeerCertificates = append(state.PeerCertificates, c)
+	}
+	if err := p.Authority.vouches(x509.ExtKeyUsageServerAuth, p.Now)(state); err != nil {
+		return fmt.Errorf("the certificate is not good for a server: %w", err)
+	}
+	if err := p.Authority.vouches(x509.ExtKeyUsageClientAuth, p.Now)(state); err != nil {
+		return fmt.Errorf("the certificate is not good for a client: %w", err)
+	}
+	return nil
 }
 
 // Mutual is [Secured] for connections on which the client presents a certificate too.
