@@ -93,9 +93,10 @@ func vanished(err error) bool {
 }
 
 // nothing is the error of a trip that came to nothing. With its body kept, whoever asked may be
-// answered by this replica, if nothing was done or the request only reads.
+// answered by this replica, if nothing was done or the request only reads. That some of an answer
+// has come says nothing: the holder may have begun it because it was given up, and none was passed on.
 func (t *trip) nothing(kind error, asked string, err, gaveUp error, kept bool) error {
-	if kept && (kind == ErrUndone || t.again && gaveUp == errMoved && !t.answered()) && t.isHere() {
+	if kept && (kind == ErrUndone || t.again && gaveUp == errMoved) && t.isHere() {
 		kind = ErrHere
 	}
 	return fmt.Errorf("%w: %s: %w", kind, asked, t.because(err, gaveUp))
