@@ -41,14 +41,11 @@ type peers struct {
 
 func (s *Server) newPeers() (*peers, error) {
 	r := s.cfg.Replicas
-	p := &peers{pair: listen.Pair{Now: s.now}}
-	var err error
-	if p.pair.Own, err = listen.OpenCertificate(r.CertFile, r.KeyFile, s.log, s.now); err != nil {
+	pair, err := listen.OpenPair(r.CertFile, r.KeyFile, r.CAFile, s.log, s.now)
+	if err != nil {
 		return nil, fmt.Errorf("between replicas: %w", err)
 	}
-	if p.pair.Authority, err = listen.OpenAuthority(r.CAFile, s.log, s.now); err != nil {
-		return nil, fmt.Errorf("between replicas: %w", err)
-	}
+	p := &peers{pair: pair}
 	if err := p.pair.Check(); err != nil {
 		s.log.Error("other replicas will not let this one in, nor ask it, till its certificate is another", "file", r.CertFile, "error", err)
 	}

@@ -65,11 +65,7 @@ func must[T any](v T, err error) T {
 }
 
 func pairOf(f forwardtest.Files, now func() time.Time) listen.Pair {
-	return listen.Pair{
-		Own:       must(listen.OpenCertificate(f.Cert, f.Key, slog.New(slog.DiscardHandler), now)),
-		Authority: must(listen.OpenAuthority(f.CA, slog.New(slog.DiscardHandler), now)),
-		Now:       now,
-	}
+	return must(listen.OpenPair(f.Cert, f.Key, f.CA, slog.New(slog.DiscardHandler), now))
 }
 
 // holder is a replica that answers with a handler, over real TLS.

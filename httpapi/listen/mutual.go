@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -20,6 +21,16 @@ type Pair struct {
 	// Refused is told of each connection that the server refuses because of the certificate that
 	// the client presents, and why; nil: nobody is.
 	Refused func(client net.Addr, cause error)
+}
+
+// OpenPair reads a certificate with its key, and the authority; all are followed.
+func OpenPair(certFile, keyFile, caFile string, log *slog.Logger, now func() time.Time) (p Pair, err error) {
+	p.Now = now
+	if p.Own, err = OpenCertificate(certFile, keyFile, log, now); err != nil {
+		return p, err
+	}
+	p.Authority, err = OpenAuthority(caFile, log, now)
+	return p, err
 }
 
 // Check says why the other end would not take this one's certificate, as far as it has the same authority:

@@ -17,7 +17,7 @@ func (d *document) checkAddress(field, address string) {
 	}
 }
 
-// checkApart has two addresses be ones that can be listened on at once.
+// checkApart has two addresses be ones that can be listened on at once. What is no address, as none given, is in nobody's way.
 func (d *document) checkApart(field, address, otherField, other, remedy string) {
 	host, port, err := net.SplitHostPort(address)
 	otherHost, otherPort, otherErr := net.SplitHostPort(other)

@@ -65,9 +65,7 @@ func (d *document) parseReplicas(c *Config) *Replicas {
 	d.parsePeerAddress(r, in)
 	const remedy = "take the default, :8444"
 	d.checkApart("replicas.listen", r.Listen, "listen", c.Listen, remedy)
-	if c.MetricsListen != "" {
-		d.checkApart("replicas.listen", r.Listen, "metricsListen", c.MetricsListen, remedy)
-	}
+	d.checkApart("replicas.listen", r.Listen, "metricsListen", c.MetricsListen, remedy)
 	for _, f := range []struct{ field, path, what string }{
 		{"certFile", r.CertFile, "the certificate that this replica presents to the others"},
 		{"keyFile", r.KeyFile, "the key of certFile"},

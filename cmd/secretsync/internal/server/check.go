@@ -23,33 +23,20 @@ func Check(cfg *config.Config) error {
 			return err
 		}
 	}
+	log := slog.New(slog.DiscardHandler)
 	if cfg.TLSCert != "" {
-		if _, err := certificate(cfg.TLSCert, cfg.TLSKey); err != nil {
+		if _, err := listen.OpenCertificate(cfg.TLSCert, cfg.TLSKey, log, time.Now); err != nil {
 			return fmt.Errorf("tls: %w", err)
 		}
 	}
-	if cfg.Replicas != nil {
-		if err := checkPair(cfg.Replicas); err != nil {
+	if in := cfg.Replicas; in != nil {
+		pair, err := listen.OpenPair(in.CertFile, in.KeyFile, in.CAFile, log, time.Now)
+		if err != nil {
 			return fmt.Errorf("replicas: %w", err)
+		}
+		if err := pair.Check(); err != nil {
+			return fmt.Errorf("replicas: other replicas will not let this one in, nor ask it: %s, with the authority of %s: %w", in.CertFile, in.CAFile, err)
 		}
 	}
 	return nil
-}
-
-func checkPair(in *config.Replicas) (err error) {
-	pair := listen.Pair{Now: time.Now}
-	if pair.Own, err = certificate(in.CertFile, in.KeyFile); err != nil {
-		return err
-	}
-	if pair.Authority, err = listen.OpenAuthority(in.CAFile, slog.New(slog.DiscardHandler), time.Now); err != nil {
-		return err
-	}
-	if err := pair.Check(); err != nil {
-		return fmt.Errorf("other replicas will not let this one in, nor ask it: %s, with the authority of %s: %w", in.CertFile, in.CAFile, err)
-	}
-	return nil
-}
-
-func certificate(certFile, keyFile string) (*listen.Certificate, error) {
-	return listen.OpenCertificate(certFile, keyFile, slog.New(slog.DiscardHandler), time.Now)
 }

@@ -128,22 +128,16 @@ func (p *Program) warmHeld(ctx context.Context, cold []*warmth) {
 
 // askLate asks the remotes of those that are served and were not asked for since they came.
 func askLate(ctx context.Context, warm []*warmth, slots chan struct{}) {
-	var asking sync.WaitGroup
-	defer asking.Wait()
+	var late []*warmth
 	for _, w := range warm {
-		if w.late == nil {
-			continue
+		if w.late != nil {
+			late = append(late, &warmth{late: w.late, ctx: ctx}) // that of its warming has ended
 		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
-		asking.Go(func() {
-			_ = w.late.Ask(ctx) // its freshness tells what became of it
-			<-slots
-		})
 	}
+	warmAll(late, slots, func(w *warmth) bool {
+		_ = w.late.Ask(ctx) // its freshness tells what became of it
+		return false
+	}, nil)
 }
 
 // readKeys reads the keys of tenants that are held, and reports whether it did. It tries till
