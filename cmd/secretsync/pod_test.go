@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -21,16 +20,20 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"secretsync/httpapi/forward/forwardtest"
 )
 
 // The configurations of the Kustomize base are ones that the server takes.
 func TestTheConfigurationsOfTheBaseAreRight(t *testing.T) {
+	authority, err := forwardtest.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range []string{"secretsync.yaml", "replicas/secretsync.yaml"} {
 		dir := t.TempDir()
-		for name, content := range serverCertificate(t, 1) {
-			if err := errors.Join(os.WriteFile(filepath.Join(dir, name), content, 0o600), os.WriteFile(filepath.Join(dir, "ca.crt"), content, 0o600)); err != nil {
-				t.Fatal(err)
-			}
+		if _, err := authority.Issue(dir); err != nil {
+			t.Fatal(err)
 		}
 		content := strings.ReplaceAll(readFile(t, "../../examples/deploy/kustomize/"+path), "/etc/secretsync/replicas", dir)
 		file := filepath.Join(dir, "secretsync.yaml")
