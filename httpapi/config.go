@@ -145,6 +145,7 @@ type state struct {
 	keys      map[string]*apikey.Key
 	limits    limit.Limits
 	proxies   []netip.Prefix
+	replaced  chan struct{} // closed when other settings are in force
 }
 
 // known reports whether there is such a tenant, held here or elsewhere.
@@ -159,6 +160,7 @@ func newState(s Settings, stored keys.Reader) (*state, error) {
 		keys:      make(map[string]*apikey.Key, len(s.Keys)),
 		limits:    s.Limits,
 		proxies:   s.TrustedProxies,
+		replaced:  make(chan struct{}),
 	}
 	var errs []error
 	for i := range s.Tenants {

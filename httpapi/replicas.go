@@ -23,6 +23,9 @@ import (
 type Replicas struct {
 	// Holders tells who holds a tenant.
 	Holders forward.Holders
+	// Handovers tells when that changes; nil: nothing is waited for, and a request for a tenant
+	// that is changing hands is 503.
+	Handovers Handovers
 	// Listen is the address where other replicas reach this one, such as ":8444".
 	Listen string
 	// CertFile and KeyFile are what this replica presents to the others, at both ends of
@@ -62,7 +65,7 @@ func (s *Server) newPeers() (*peers, error) {
 }
 
 var (
-	errNotHeld = &problem.Problem{Status: http.StatusServiceUnavailable, RetryAfter: problem.Soon, Undone: true,
+	errNotHeld = &problem.Problem{Status: http.StatusServiceUnavailable, RetryAfter: problem.Soon, Undone: true, Moved: true,
 		Sentence: "this replica does not hold the tenant any more; nothing was done, ask again"}
 	errBeingTaken = &problem.Problem{Status: http.StatusServiceUnavailable, RetryAfter: problem.Soon, Undone: true,
 		Sentence: "this replica is just taking the tenant over; nothing was done, ask again"}
@@ -82,7 +85,8 @@ func errNobody(cause error) *problem.Problem {
 
 // elsewhere has a request answered by the replica that holds its tenant, and returns nil;
 // or the state by which this one is to answer, which may be a newer one. It goes by the name that is asked for,
-// whether there is such a tenant or not; keys are judged where the tenant is held.
+// whether there is such a tenant or not; keys are judged where the tenant is held. While the tenant
+// is changing hands, it is waited for.
 //
 // A flood does not reach the other replicas: who shows no key, or one that is none, is
 // refused here, and what the holder refused counts against the address here as well.
@@ -112,48 +116,58 @@ func (s *Server) elsewhere(st *state, x *exchange.Exchange) *state {
 		}
 		return st
 	}
-	to, mine := p.Holder(tenant)
-	switch {
-	case mine && st.elsewhere[tenant.String()]:
-		x.Refuse(errBeingTaken)
-	case mine:
-		return st
-	case passedOn || x.Within:
-		p.CountNotHeld()
-		x.Refuse(errNotHeld)
-	default:
-		origin := forward.Origin{Address: x.Remote, TLS: x.TLS, ID: x.RequestID}
-		if !s.passOn(st, x, p, forward.Call{Tenant: tenant, To: to, Origin: origin, Last: x.Last()}, hash) {
+	h := handover{server: s, x: x, tenant: tenant, hash: hash}
+	defer h.end()
+	for {
+		to, mine := h.look()
+		switch {
+		case mine && !h.state.elsewhere[tenant.String()]:
 			x.TakeBack()
-			return s.state.Load()
+			return h.state
+		case h.underway(to, mine) && h.wait():
+		case mine:
+			x.Refuse(errBeingTaken)
+			return nil
+		case passedOn || x.Within:
+			p.CountNotHeld()
+			x.Refuse(errNotHeld)
+			return nil
+		case !s.passOn(&h, to):
+			return nil
 		}
 	}
-	return nil
 }
 
-// passOn has a request answered by another replica; if it reports false, that came to nothing, and
-// this one can answer by now. Hash is that of the key it shows, if its path needs one.
-func (s *Server) passOn(st *state, x *exchange.Exchange, p *peers, call forward.Call, hash *apikey.Hash) bool {
-	x.PassingOn()
+// passOn has a request answered by another replica. It reports whether that came to nothing, and
+// who holds the tenant is to be looked for once more.
+func (s *Server) passOn(h *handover, to string) (again bool) {
+	st, x, p, hash := h.state, h.x, s.peers, h.hash
 	limits := &st.limits
-	if hash == nil {
-		if err := s.takeFromAddress(st, x, false); err != nil {
+	if !h.passing {
+		x.PassingOn()
+		if err := s.mayPass(h); err != nil {
 			x.Refuse(err)
-			return true
+			return false
 		}
-	} else if wait := s.addresses.Barred(x.Remote, *hash, limits, x.Began); wait > 0 {
-		x.Refuse(s.limited(wait, tooManyFailures))
-		return true
+		h.passing = true
 	}
-	if call.To == "" {
+	switch to {
+	case "":
 		p.CountNobody()
 		s.failForHolder(st, x, hash != nil, errNobody(p.Err()))
-		return true
+		return false
+	case h.denier:
+		s.failForHolder(st, x, hash != nil, errNotHeld)
+		return false
 	}
-	err := p.Forward(x.PassTo(call.To), x.Request, call)
+	origin := forward.Origin{Address: x.Remote, TLS: x.TLS, ID: x.RequestID}
+	err := p.Forward(x.PassTo(to), x.Request, forward.Call{Tenant: h.tenant, To: to, Origin: origin, Last: x.Last()})
 	switch {
 	case errors.Is(err, forward.ErrHere):
-		return false
+		return true
+	case errors.Is(err, forward.ErrMoved):
+		h.denier = to
+		return true
 	case errors.Is(err, forward.ErrCutOff):
 		x.CutOff(err)
 	case err != nil:
@@ -164,7 +178,18 @@ func (s *Server) passOn(st *state, x *exchange.Exchange, p *peers, call forward.
 	case hash != nil && x.Status() != http.StatusTooManyRequests && x.Status() != http.StatusServiceUnavailable:
 		s.addresses.Passed(x.Remote, *hash, limits)
 	}
-	return true
+	return false
+}
+
+// mayPass fails where there is a flood.
+func (s *Server) mayPass(h *handover) error {
+	if h.hash == nil {
+		return s.takeFromAddress(h.state, h.x, false)
+	}
+	if wait := s.addresses.Barred(h.x.Remote, *h.hash, &h.state.limits, h.x.Began); wait > 0 {
+		return s.limited(wait, tooManyFailures)
+	}
+	return nil
 }
 
 // failForHolder writes an error where the tenant's holder was to answer. If judged, a key that is

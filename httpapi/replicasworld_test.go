@@ -23,7 +23,10 @@ type ring struct {
 	address map[string]string            // of a replica, by its name
 	held    map[string]string            // the name of a tenant's holder
 	beliefs map[string]map[string]string // the same, as one replica alone has it
+	pinned  map[string]bool              // tenants that nobody else takes
 	err     error
+	moved   chan struct{}
+	asked   chan string // has room for some: whose holder was looked for, as replica/tenant
 }
 
 // seat is one replica's sight of a ring.
@@ -35,6 +38,10 @@ type seat struct {
 func (s seat) Holder(tenant gitstore.TenantName) (string, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	select {
+	case s.asked <- s.name + "/" + tenant.String():
+	default:
+	}
 	holder, ok := s.held[tenant.String()]
 	if !ok {
 		holder = "a" // each name is somebody's
@@ -54,10 +61,25 @@ func (s seat) Err() error {
 	return s.err
 }
 
+func (s seat) ChangesHands(tenant gitstore.TenantName) bool {
+	address, mine := s.Holder(tenant)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return address == "" && !mine && s.err == nil && !s.pinned[tenant.String()]
+}
+
+func (s seat) Moved() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.moved
+}
+
 func (r *ring) change(f func(*ring)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f(r)
+	close(r.moved)
+	r.moved = make(chan struct{})
 }
 
 // replicas are three servers that run: a holds acme, b globex, and c nothing. The world's
@@ -86,13 +108,15 @@ func newReplicas(t testing.TB, change ...func(*Config)) *replicas {
 		t.Fatal(err)
 	}
 	rs := &replicas{authority: authority, ring: &ring{
-		address: map[string]string{}, beliefs: map[string]map[string]string{},
+		address: map[string]string{}, beliefs: map[string]map[string]string{}, pinned: map[string]bool{},
+		moved: make(chan struct{}), asked: make(chan string, 1000),
 		held: map[string]string{"acme": "a", "globex": "b", unknown: "a"},
 	}}
 	var cfg Config
 	rs.world = newWorld(t, append(change, func(c *Config) {
 		c.Console = ConsoleHere
 		cfg = *c
+		c.Replicas = nil // the world's own server is alone
 	})...)
 	rs.a = rs.replica("a", cfg, cfg.Tenants[:1], cfg.Tenants[1].Name)
 	rs.b = rs.replica("b", cfg, cfg.Tenants[1:], cfg.Tenants[0].Name)
@@ -110,10 +134,14 @@ func (rs *replicas) replica(name string, cfg Config, tenants []tenants.Tenant, e
 		rs.Fatal(err)
 	}
 	cfg.Tenants, cfg.Elsewhere, cfg.Log = tenants, elsewhere, inJSON(r.logs)
+	patience := forward.Patience{Dial: time.Minute, Lost: 50 * time.Millisecond, Move: 50 * time.Millisecond}
+	if cfg.Replicas != nil {
+		patience = cfg.Replicas.Patience
+	}
 	cfg.Replicas = &Replicas{
-		Holders: seat{rs.ring, name}, Listen: "127.0.0.1:0",
+		Holders: seat{rs.ring, name}, Handovers: seat{rs.ring, name}, Listen: "127.0.0.1:0",
 		CertFile: files.Cert, KeyFile: files.Key, CAFile: files.CA,
-		Patience: forward.Patience{Dial: time.Minute, Lost: 50 * time.Millisecond},
+		Patience: patience,
 	}
 	if name != "a" {
 		cfg.Git = nil // it ends with the one that holds acme

@@ -156,7 +156,9 @@ func (s *Server) Reconfigure(settings Settings) error {
 	if err != nil {
 		return fmt.Errorf("httpapi: %w", err)
 	}
-	s.state.Store(st)
+	if before := s.state.Swap(st); before != nil {
+		close(before.replaced)
+	}
 	return nil
 }
 

@@ -71,10 +71,13 @@ const glance = 500 * time.Millisecond
 
 // outage is how long tenants were without an answer, the longest time of each. Bare is what they are
 // held against: how long stock git took meanwhile for one question, each time it was asked.
-type outage struct{ tenants, bare []time.Duration }
+type outage struct {
+	tenants, bare []time.Duration
+	asked, unmet  int // requests, and those of them that were refused or came to nothing
+}
 
 func (o outage) String() string {
-	return fmt.Sprintf("%d tenants: %s; one answer of stock git meanwhile: %s", len(o.tenants), spread(o.tenants), spread(o.bare))
+	return fmt.Sprintf("%d tenants: %s; %d of %d requests came to nothing; one answer of stock git meanwhile: %s", len(o.tenants), spread(o.tenants), o.unmet, o.asked, spread(o.bare))
 }
 
 func (o outage) longest() time.Duration { return slices.Max(o.tenants) }
@@ -117,13 +120,11 @@ func (f *fleet) during(befalls func(), tenants []*fleetTenant, through ...*proce
 	var asking sync.WaitGroup
 	asking.Go(func() {
 		each(tenants, func(t *fleetTenant) {
-			longest, ok := f.longestWithout(t, over, through)
-			if !ok {
-				f.Errorf("nobody answers for %s", t.Name)
-			}
+			longest, asked, answered := f.longestWithout(t, over, through)
 			mu.Lock()
 			defer mu.Unlock()
 			o.tenants = append(o.tenants, longest)
+			o.asked, o.unmet = o.asked+asked, o.unmet+asked-answered
 		})
 	})
 	asking.Go(func() { o.bare = f.askGit(over) })
@@ -135,7 +136,9 @@ func (f *fleet) during(befalls func(), tenants []*fleetTenant, through ...*proce
 	return o
 }
 
-func (f *fleet) longestWithout(t *fleetTenant, over <-chan struct{}, through []*process) (longest time.Duration, ok bool) {
+// longestWithout asks for one tenant. It tells the longest time without an answer, how many requests it
+// made and how many were answered.
+func (f *fleet) longestWithout(t *fleetTenant, over <-chan struct{}, through []*process) (longest time.Duration, asked, answers int) {
 	began := time.Now()
 	answered := began
 	tick := time.NewTicker(glance)
@@ -147,15 +150,18 @@ func (f *fleet) longestWithout(t *fleetTenant, over <-chan struct{}, through []*
 			last = true
 		default:
 		}
+		asked++
 		if f.served(through[i%len(through)], t) {
+			answers++
 			longest, answered = max(longest, time.Since(answered)), time.Now()
 			if last {
-				return longest, true
+				return longest, asked, answers
 			}
 		}
 		<-tick.C
 	}
-	return max(longest, time.Since(answered)), false
+	f.Errorf("nobody answers for %s", t.Name)
+	return max(longest, time.Since(answered)), asked, answers
 }
 
 // post makes a definition with a copy in each cluster.

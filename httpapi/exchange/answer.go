@@ -40,6 +40,9 @@ func (x *Exchange) Fail(err error) {
 	if p.Undone {
 		h.Set(forward.UndoneHeader, "true")
 	}
+	if _, passedOn := forward.OriginOf(x.Request); p.Moved && passedOn {
+		h.Set(forward.MovedHeader, "true")
+	}
 	switch {
 	case x.Manner == Page:
 		x.desk.cfg.Page(x.Stream(), x.Request, p)

@@ -60,6 +60,7 @@ type Notes struct {
 	Event      forge.Event      // that a hook was told of
 	Did        audit.Kind       // what it does that is more than using a key
 	Made       catalog.Revision // the commit that it made
+	Waited     time.Duration    // for its tenant, which was changing hands
 }
 
 // Caller is what is known of who makes a request before his key is looked at.

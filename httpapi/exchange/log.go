@@ -97,6 +97,9 @@ func (x *Exchange) attrs(took time.Duration) []slog.Attr {
 	if x.forwardedTo != "" {
 		attrs = append(attrs, slog.String("forwarded_to", x.forwardedTo))
 	}
+	if x.Waited > 0 {
+		attrs = append(attrs, slog.Duration("waited", x.Waited))
+	}
 	if x.Branch != "" {
 		attrs = append(attrs, slog.String("branch", x.Branch))
 	}

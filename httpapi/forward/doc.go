@@ -22,12 +22,15 @@
 //
 //	what is the matter                        answer  done?
 //	----------------------------------------  ------  --------------------------------
-//	nobody holds the tenant                   503     no
+//	nobody holds the tenant: it is changing   503     no: once it was waited for, for
+//	  hands                                             Patience.Move
+//	nobody holds it, nor is about to, or can  503     no
+//	  be known to
 //	its holder can't be connected to, or      503     no
 //	  presents a certificate that is not of
 //	  the replicas' authority
-//	who was taken for its holder is not, or   503     no
-//	  is just becoming it
+//	who was taken for its holder is not, or   503     no: once it was waited for, for
+//	  is just becoming it                               Patience.Move
 //	the connection broke after the request    503     not known
 //	  was sent, or no answer came in time, or
 //	  the tenant got another holder meanwhile

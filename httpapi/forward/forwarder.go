@@ -27,6 +27,9 @@ var (
 	// ErrHere: no answer came, and this replica holds the tenant by now, and may answer
 	// itself: nothing was done, or the request only reads. Its body is still there.
 	ErrHere = errors.New("this replica holds the tenant by now")
+	// ErrMoved: who was asked does not hold the tenant any more, or not yet. Nothing was done, and
+	// the request's body is still there.
+	ErrMoved = errors.New("the replica that was asked does not hold the tenant")
 	// ErrBody: the client's body could not be read to its end, so that nothing was done.
 	ErrBody = errors.New("the body could not be read to its end")
 	// ErrCutOff: a part of the answer was passed on, and the rest can't be had, or not
@@ -60,6 +63,8 @@ type Patience struct {
 	// one: 3 s. What only reads is asked of the other one, or answered here if that is this
 	// replica, after a third of that in silence.
 	Lost time.Duration
+	// Move is how long a request waits for a tenant that is changing hands: 3 s.
+	Move time.Duration
 	// Step is how long a client of Git or of events may take to send or to read some
 	// more: 30 s.
 	Step time.Duration
@@ -75,7 +80,7 @@ func (p Patience) withDefaults() Patience {
 		otherwise time.Duration
 	}{
 		{&p.Dial, 3 * time.Second}, {&p.Answer, 50 * time.Second}, {&p.Wait, 6 * time.Minute},
-		{&p.Stream, 2 * time.Minute}, {&p.Lost, 3 * time.Second}, {&p.Step, 30 * time.Second}, {&p.Reach, 5 * time.Second},
+		{&p.Stream, 2 * time.Minute}, {&p.Lost, 3 * time.Second}, {&p.Move, 3 * time.Second}, {&p.Step, 30 * time.Second}, {&p.Reach, 5 * time.Second},
 	} {
 		if *d.of == 0 {
 			*d.of = d.otherwise
@@ -113,6 +118,9 @@ type Forwarder struct {
 	metrics   *metrics
 	log       *slog.Logger
 }
+
+// Move is how long a request waits for a tenant that is changing hands.
+func (f *Forwarder) Move() time.Duration { return f.patience.Move }
 
 const (
 	// idlePerHolder is how many connections to one holder are kept for the next requests.
@@ -219,7 +227,8 @@ func (f *Forwarder) forwardLong(w http.ResponseWriter, r *http.Request, call Cal
 			call.Origin.write(p.Out.Header)
 		},
 		ModifyResponse: func(answer *http.Response) error {
-			if call.Last { // of its own connection the holder said it or not
+			answer.Header.Del(MovedHeader) // of one whose body was on its way already
+			if call.Last {                 // of its own connection the holder said it or not
 				answer.Header["Connection"] = []string{"close"}
 			}
 			return nil

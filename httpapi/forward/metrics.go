@@ -19,6 +19,7 @@ const (
 	cutOff   outcome = "cut-off"  // see ErrCutOff
 	left     outcome = "left"     // the client went away
 	here     outcome = "here"     // this replica holds it by now
+	moved    outcome = "moved"    // see ErrMoved
 	nobody   outcome = "nobody"   // nobody holds the tenant
 	notHeld  outcome = "not-held" // another replica took us for the holder
 )
@@ -33,6 +34,8 @@ func outcomeOf(err error) outcome {
 		return undone
 	case errors.Is(err, ErrHere):
 		return here
+	case errors.Is(err, ErrMoved):
+		return moved
 	case errors.Is(err, ErrUnclear):
 		return unclear
 	case errors.Is(err, ErrBody):
@@ -46,6 +49,7 @@ type metrics struct {
 	answered prometheus.Counter // nearly all of them
 	duration prometheus.Histogram
 	inFlight prometheus.Gauge
+	waits    prometheus.Histogram
 	refused  prometheus.Counter
 }
 
@@ -64,19 +68,24 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "secretsync_forwards_in_flight",
 			Help: "Requests that other replicas are answering for this one.",
 		}),
+		waits: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "secretsync_handover_wait_seconds",
+			Help:    "Time that requests waited for a tenant that was changing hands between replicas.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2, 3},
+		}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "secretsync_peers_refused_total",
 			Help: "Connections from other replicas that were refused because of the certificate they present.",
 		}),
 	}
-	for _, o := range []outcome{answered, undone, unclear, badBody, cutOff, left, here, nobody, notHeld} {
+	for _, o := range []outcome{answered, undone, unclear, badBody, cutOff, left, here, moved, nobody, notHeld} {
 		m.forwards.WithLabelValues(string(o)) // so that a rate can be had from the first on
 	}
 	m.answered = m.forwards.WithLabelValues(string(answered))
 	if r == nil {
 		return m, nil
 	}
-	return m, errors.Join(r.Register(m.forwards), r.Register(m.duration), r.Register(m.inFlight), r.Register(m.refused))
+	return m, errors.Join(r.Register(m.forwards), r.Register(m.duration), r.Register(m.inFlight), r.Register(m.waits), r.Register(m.refused))
 }
 
 func (m *metrics) observe(o outcome, took time.Duration) {
@@ -90,6 +99,9 @@ func (m *metrics) observe(o outcome, took time.Duration) {
 
 // CountNobody counts a request that nobody can be asked for.
 func (f *Forwarder) CountNobody() { f.metrics.forwards.WithLabelValues(string(nobody)).Inc() }
+
+// ObserveWait takes note of how long a request waited for a tenant that was changing hands.
+func (f *Forwarder) ObserveWait(took time.Duration) { f.metrics.waits.Observe(took.Seconds()) }
 
 // CountNotHeld counts a request that another replica passed on in vain.
 func (f *Forwarder) CountNotHeld() { f.metrics.forwards.WithLabelValues(string(notHeld)).Inc() }

@@ -20,6 +20,10 @@ const (
 // nothing was done.
 const UndoneHeader = "X-Secretsync-Undone"
 
+// MovedHeader is set, to "true", in an answer to another replica that took this one for the holder
+// of a tenant. Nothing was done, and no client gets to see it.
+const MovedHeader = "X-Secretsync-Moved"
+
 // Origin is what the replica that got a request knows of it and its holder can't see.
 type Origin struct {
 	Address netip.Addr // whom limits count; zero: not known

@@ -75,13 +75,13 @@ func (f *Forwarder) forwardShort(w http.ResponseWriter, r *http.Request, call Ca
 	t.watch.begin(&t.trip)
 	err := t.send(w, call.Last)
 	t.watch.end() // from here on nobody else closes the link
-	if head < len(t.message) && (err == errOld || errors.Is(err, ErrHere)) {
+	if head < len(t.message) && (err == errOld || errors.Is(err, ErrHere) || errors.Is(err, ErrMoved)) {
 		r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(t.message[head:])))
 	}
-	switch {
-	case err != nil && t.link != nil:
+	switch whole := err == nil || errors.Is(err, ErrMoved); {
+	case !whole && t.link != nil:
 		_ = t.link.Close() // it broke, or nobody knows what comes over it
-	case err == nil && t.gaveUp() == nil:
+	case whole && t.gaveUp() == nil:
 		f.short.Put(*t.to.Load(), t.link)
 	}
 	return err
@@ -97,6 +97,13 @@ func (t *shortTrip) send(w http.ResponseWriter, isLast bool) error {
 	if err := a.Header(h); err != nil {
 		clear(h)
 		return fmt.Errorf("%w: %s: %w", ErrUnclear, *t.to.Load(), err)
+	}
+	if h[MovedHeader] != nil {
+		clear(h)
+		if err := t.link.Body(a, io.Discard); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrUndone, *t.to.Load(), t.because(err, t.gaveUp()))
+		}
+		return fmt.Errorf("%w: %s", ErrMoved, *t.to.Load())
 	}
 	if isLast {
 		h["Connection"] = []string{"close"}

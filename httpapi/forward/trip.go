@@ -158,7 +158,12 @@ func (t *longTrip) RoundTrip(r *http.Request) (*http.Response, error) {
 		answer, err := t.send(r, second)
 		if err == nil {
 			if err = t.gaveUp(); err == nil {
-				return answer, nil
+				if answer.Header[MovedHeader] == nil || r.Body != nil {
+					return answer, nil
+				}
+				_, _ = io.CopyN(io.Discard, answer.Body, bufferSize) // the connection can be used again
+				answer.Body.Close()
+				return nil, fmt.Errorf("%w: %s", ErrMoved, asked)
 			}
 			answer.Body.Close() // the holder answered, it may be, because it was given up
 		}

@@ -28,6 +28,7 @@ var kinds = []struct {
 	sentence   string
 	retryAfter time.Duration
 	undone     bool
+	moved      bool
 	denied     audit.Reason
 }{
 	// What became of a request that was passed on; before what that was due to.
@@ -55,7 +56,7 @@ var kinds = []struct {
 		sentence: "the store can't take a write now", retryAfter: Later},
 	{kind: proposal.ErrRefused, status: http.StatusConflict},
 	{kind: proposal.ErrForge, status: http.StatusServiceUnavailable, retryAfter: Later},
-	{kind: status.ErrLeft, status: http.StatusServiceUnavailable, retryAfter: Soon, undone: true,
+	{kind: status.ErrLeft, status: http.StatusServiceUnavailable, retryAfter: Soon, undone: true, moved: true,
 		sentence: "the tenant is another server's by now; nothing was done, ask again"},
 	{kind: sweep.ErrNotYet, status: http.StatusServiceUnavailable, retryAfter: Later},
 	{kind: githttp.ErrNoGit, status: http.StatusNotImplemented},
@@ -81,7 +82,7 @@ func Of(err error) *Problem {
 		if !errors.Is(err, k.kind) {
 			continue
 		}
-		p := &Problem{Status: k.status, Sentence: k.sentence, RetryAfter: k.retryAfter, Undone: k.undone, Denied: k.denied}
+		p := &Problem{Status: k.status, Sentence: k.sentence, RetryAfter: k.retryAfter, Undone: k.undone, Moved: k.moved, Denied: k.denied}
 		switch {
 		case p.Sentence == "":
 			// Who reads 409 has no need of the word at the end of a wrapped sentence.

@@ -21,6 +21,7 @@ type Problem struct {
 	RetryAfter time.Duration // for 429 and 503, rounded up to seconds
 	Cause      error         // for the log alone; nil where the sentence says everything
 	Undone     bool          // surely nothing was done, see [forward.UndoneHeader]
+	Moved      bool          // the same, since the tenant is another replica's, see [forward.MovedHeader]
 	Denied     audit.Reason  // of 401, 403 and 429: why, for the auditor; empty: it is not recorded
 }
 

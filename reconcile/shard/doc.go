@@ -39,6 +39,8 @@
 //     slow, they have prepared in vain.
 //   - A replica that is about to end ([Replica.Leave]) hands over all it has in that way, while it
 //     works on for those that it still has.
+//   - While a tenant is on its way from one that lives to another one, that is said of it
+//     ([Replica.ChangesHands]), and when it has come ([Replica.Moved]), so that what is asked can wait.
 //   - The shards of a replica that died are free when their Leases were not renewed for the
 //     lease time, as each of the others saw it by its own clock. No time that another machine
 //     wrote is ever compared: a wall clock may be wrong by hours, or be set. Time in which a

@@ -10,7 +10,7 @@ import (
 
 // publish makes of what is held now what questions are answered by, and says so if it changed.
 func (r *Replica) publish(s scene, members []member, wanted map[string]string, cause error) {
-	v := &view{own: make(map[string]*lock), addresses: make(map[string]string), err: cause}
+	v := &view{own: make(map[string]*lock), addresses: make(map[string]string), takers: len(r.stayers(members)) > 0, err: cause}
 	terms, found := make(map[string]uint64), make(map[string]heads)
 	coming, silent := make(map[string]bool), make(map[string]bool)
 	for lease, c := range r.campaigns {
@@ -51,7 +51,7 @@ func (r *Replica) publish(s scene, members []member, wanted map[string]string, c
 		r.holding = Holding{change: r.holding.change + 1, terms: terms, found: found, coming: coming, silent: silent, turns: r.turns(s, members), lease: r.leaseOf}
 		r.metrics.held.Set(float64(r.holding.Shards()))
 	}
-	r.view.Store(v)
+	r.show(v)
 	if changed {
 		signal(r.changed)
 	}

@@ -53,7 +53,24 @@ type Replica struct {
 type view struct {
 	own       map[string]*lock  // what this replica works for, as far as it is held at the moment of the question
 	addresses map[string]string // of the others, by the names of the Leases that they hold
+	takers    bool              // some replica lives and stays, so that each shard is to have a holder
 	err       error
+	over      chan struct{} // closed when another view has other answers
+}
+
+// answersAs reports whether all questions have the same answers by both.
+func (v *view) answersAs(other *view) bool {
+	return maps.Equal(v.own, other.own) && maps.Equal(v.addresses, other.addresses) && v.takers == other.takers && v.err == other.err
+}
+
+// show has questions answered by v from now on.
+func (r *Replica) show(v *view) {
+	before := r.view.Load()
+	if v.over = before.over; !v.answersAs(before) {
+		v.over = make(chan struct{})
+		defer close(before.over)
+	}
+	r.view.Store(v)
 }
 
 // New makes a replica that takes part in nothing yet. It makes no request.
@@ -78,7 +95,7 @@ func New(cfg Config) (*Replica, error) {
 	}
 	r.holding.lease = r.leaseOf
 	r.seen = newSightings(newAwake(cfg.Clock, 2*r.timing.retry), func() { signal(r.wake) })
-	r.view.Store(&view{err: errNotJoined})
+	r.view.Store(&view{err: errNotJoined, over: make(chan struct{})})
 	return r, nil
 }
 
@@ -105,6 +122,17 @@ func (r *Replica) Holder(tenant gitstore.TenantName) Holder {
 	}
 	return Holder{Address: v.addresses[lease]}
 }
+
+// ChangesHands reports whether nobody is known to hold the tenant, and another replica that lives, or this
+// one, is about to. It never waits.
+func (r *Replica) ChangesHands(tenant gitstore.TenantName) bool {
+	v := r.view.Load()
+	return v.err == nil && v.takers && r.Pin(tenant) == "" && r.Holder(tenant) == Holder{}
+}
+
+// Moved returns a channel that is closed when [Replica.Holder] and [Replica.ChangesHands] have other
+// answers, for some tenant, than when it was asked for.
+func (r *Replica) Moved() <-chan struct{} { return r.view.Load().over }
 
 // May reports whether a write for the tenant may begin now: this replica holds its shard, is not
 // about to give it up, and has renewed the Lease so lately that nobody else can have taken it.
@@ -326,7 +354,7 @@ func (r *Replica) nextStep(s scene) time.Duration {
 // none is left of a name that may never come again.
 func (r *Replica) end() {
 	r.mu.Lock()
-	r.view.Store(&view{err: errNotJoined})
+	r.show(&view{err: errNotJoined})
 	campaigns := maps.Clone(r.campaigns)
 	for _, c := range campaigns {
 		c.stop()

@@ -156,9 +156,19 @@ func TestAShardIsReleasedOnlyWhenTheProgramHasSettledWithoutIt(t *testing.T) {
 		if b.May(n) {
 			t.Errorf("%s is worked for while its old holder still is at it", n)
 		}
+		if a.ChangesHands(n) == a.May(n) {
+			t.Errorf("%s is on its way to another holder: %v; that may write for it: %v", n, a.ChangesHands(n), a.May(n))
+		}
 	}
+	moved := a.Moved()
 	release()
+	<-moved
 	w.shared(a, b)
+	for _, n := range given {
+		if a.ChangesHands(n) || b.ChangesHands(n) {
+			t.Errorf("%s has come to its new holder and is on its way", n)
+		}
+	}
 }
 
 func TestOfTwoWithOneNameTheSecondWaits(t *testing.T) {
@@ -222,7 +232,7 @@ func TestAPinnedTenantIsWhereItsRepositoryIs(t *testing.T) {
 	}
 	b.stop()
 	w.shared(a)
-	if a.Holder(pinned) != (Holder{}) || !a.May(free) {
+	if a.Holder(pinned) != (Holder{}) || a.ChangesHands(pinned) || !a.May(free) {
 		t.Errorf("its replica is gone: %+v", a.Holder(pinned))
 	}
 }

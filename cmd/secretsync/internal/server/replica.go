@@ -18,12 +18,12 @@ import (
 // whose turn it is. The life of a tenant here:
 //
 //	state      since                              reconciled  answered here
-//	elsewhere  another replica, or nobody, has    no          no: passed on, or 503
-//	           its shard
+//	elsewhere  another replica, or nobody, has    no          no: passed on; waits for who is to
+//	           its shard                                      have it, or 503
 //	coming     its shard is about to come, or     no          no: as elsewhere
 //	           would if who is silent is dead;
 //	           its branch is read beforehand
-//	warming    its shard is held; its keys and    no          no: 503
+//	warming    its shard is held; its keys and    no          no: waits, and then 503
 //	           its branch are being read
 //	served     both are as they stand             yes         yes
 //
@@ -142,7 +142,7 @@ func (p *Program) replicas(cfg *config.Config) *httpapi.Replicas {
 	}
 	in := cfg.Replicas
 	return &httpapi.Replicas{
-		Holders: peers{p.replica.Replica}, Listen: in.Listen,
+		Holders: peers{p.replica.Replica}, Handovers: p.replica.Replica, Listen: in.Listen,
 		CertFile: in.CertFile, KeyFile: in.KeyFile, CAFile: in.CAFile,
 	}
 }
