@@ -122,6 +122,15 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	}
 }
 
+func TestAWholeNumberMayBeWrittenAsAFloat(t *testing.T) {
+	for _, written := range []string{"1000", "1e3", "1000.0", "!!float 1000"} {
+		cfg, err := Load(writeConfig(t, "workers: "+written+"\n"+rightConfig))
+		if err != nil || cfg.Workers != 1000 {
+			t.Errorf("%s: got %+v, %v", written, cfg, err)
+		}
+	}
+}
+
 func TestATenantMayHaveItsOwnBranch(t *testing.T) {
 	for own, want := range map[string]string{"": "trunk", "    branch: team/main\n    allowForcePush: true\n": "team/main"} {
 		cfg, err := Load(writeConfig(t, "branch: trunk\n"+strings.Replace(rightConfig, "  acme:\n", "  acme:\n"+own, 1)))
@@ -141,6 +150,15 @@ func TestAWrongConfigurationNamesLineFieldAndRemedy(t *testing.T) {
 		"a field twice":                        {"dataDir: data", "dataDir: data\ndataDir: other", `:2: mapping key "dataDir" already defined at line 1`},
 		"text where a duration is wanted":      {"dataDir: data", "dataDir: data\npollInterval: often", ":2: pollInterval: is a text where a duration such as 30s or 1m is wanted"},
 		"a number where a duration is wanted":  {"dataDir: data", "dataDir: data\npollInterval: 5", ":2: pollInterval: is a number where a duration such as 30s or 1m is wanted"},
+		"a fraction where there can be none":   {"dataDir: data", "dataDir: data\nworkers: 1.5", ":2: workers: is 1.5 where a whole number is wanted"},
+		"a fraction in a mapping on one line":  {"dataDir: data", "dataDir: data\nbrake: {share: 1.5, copies: 1.5}", ":2: brake.copies: is 1.5 where a whole number is wanted"},
+		"a fraction of less than one":          {"dataDir: data", "dataDir: data\nlimits:\n  burst: 0.5", ":3: limits.burst: is 0.5 where a whole number is wanted"},
+		"a fraction by an alias":               {"dataDir: data", "dataDir: data\nlimits: {requestsPerSecond: &rate 2.5}\nworkers: *rate", ":3: workers: is 2.5 where a whole number is wanted"},
+		"a fraction that is merged":            {"tenants:\n", "tenants:\n  other: &other\n    vault: {mount: secret, connections: 1.5}\n  third: {<<: [*other], suspend: true}\n", ":11: tenants.third.vault.connections: is 1.5 where a whole number is wanted"},
+		"a number that is out of reach":        {"dataDir: data", "dataDir: data\nworkers: -1e30", ":2: workers: is -1e30 where a whole number is wanted"},
+		"a number beyond the other end":        {"dataDir: data", "dataDir: data\nworkers: 1e30", ":2: workers: is a number where a whole number is wanted"},
+		"a number less than all others":        {"dataDir: data", "dataDir: data\ngit: {maxPushMiB: -.inf}", ":2: git.maxPushMiB: is -.inf where a whole number is wanted"},
+		"text where a whole number is wanted":  {"dataDir: data", "dataDir: data\nworkers: many", ":2: workers: is a text where a whole number is wanted"},
 		"a list where text is wanted":          {"dataDir: data", "dataDir: [data]", ":1: dataDir: is a list where text is wanted"},
 		"broken YAML":                          {"dataDir: data", "dataDir: [data", "secretsync.yaml:"},
 		"two documents":                        {"dataDir: data", "---\ndataDir: data\n---", "holds more than one YAML document; keep one"},

@@ -57,6 +57,7 @@ func readConfigFile(path string) (*document, error) {
 		return nil, d.syntaxError(err)
 	}
 	d.indexMerged("", &root)
+	d.wantWhole("", &root, reflect.TypeFor[configFile]())
 	if err := decoder.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
 		return nil, &Error{[]string{path + ": holds more than one YAML document; keep one"}}
 	}
@@ -275,7 +276,9 @@ func goKind(name string) string {
 		return "text"
 	case name == "bool":
 		return "true or false"
-	case strings.HasPrefix(name, "int"), strings.HasPrefix(name, "float"):
+	case strings.HasPrefix(name, "int"):
+		return "a whole number"
+	case strings.HasPrefix(name, "float"):
 		return "a number"
 	case strings.HasPrefix(name, "[]"):
 		return "a list"

@@ -68,6 +68,7 @@ func TestReplicasThatCanNotWorkAreRefused(t *testing.T) {
 		"with a lease that nobody can wait for":  {"id: r-0", "lease: 1h", ":3: replicas.lease: is 1h0m0s; use whole seconds, from 3s to 5m0s"},
 		"with a lease of no time":                {"id: r-0", "lease: 0s", ":3: replicas.lease: is 0s; use whole seconds"},
 		"with no shard":                          {"id: r-0", "shards: 0", ":3: replicas.shards: is 0; use a number from 1 to 1024"},
+		"with half a shard":                      {"id: r-0", "shards: 1.5", ":3: replicas.shards: is 1.5 where a whole number is wanted"},
 		"with an address that is each one's own": {"id: r-0", "address: ':8444'", `:3: replicas.address: ":8444" leads whoever dials it to himself`},
 		"with an address of everywhere":          {"id: r-0", "address: '[::]:8444'", `:3: replicas.address: "[::]:8444" leads whoever dials it to himself`},
 		"with an address of no port":             {"id: r-0", "address: 'peer:0'", `:3: replicas.address: "peer:0" leads whoever dials it to himself, or nowhere`},
