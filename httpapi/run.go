@@ -102,6 +102,9 @@ func (s *Server) Run(ctx context.Context) error {
 		listener = listen.Polite(s.bound.api, exchange.Refused)
 	} else {
 		certificate, err := listen.OpenCertificate(s.cfg.CertFile, s.cfg.KeyFile, s.log, s.now)
+		if err == nil {
+			err = s.metrics.tellEnd(certificateOfAPI, certificate.Ends)
+		}
 		if err != nil {
 			return errors.Join(err, s.closeListeners())
 		}

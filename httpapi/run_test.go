@@ -36,8 +36,13 @@ import (
 	"secretsync/reconcile/status"
 )
 
-// writeCertificate makes a self-signed certificate for 127.0.0.1.
+// writeCertificate makes a self-signed certificate for 127.0.0.1, for an hour.
 func writeCertificate(t *testing.T, certFile, keyFile string, serial int64) *x509.CertPool {
+	t.Helper()
+	return writeCertificateUntil(t, certFile, keyFile, serial, time.Now().Add(time.Hour))
+}
+
+func writeCertificateUntil(t *testing.T, certFile, keyFile string, serial int64, end time.Time) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -45,7 +50,7 @@ func writeCertificate(t *testing.T, certFile, keyFile string, serial int64) *x50
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: end, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -117,6 +117,9 @@ func New(cfg Config) (*Server, error) {
 		if s.peers, err = s.newPeers(); err != nil {
 			return nil, fmt.Errorf("httpapi: %w", err)
 		}
+		if err = s.metrics.tellEnd(certificateOfReplicas, s.peers.pair.Ends); err != nil {
+			return nil, fmt.Errorf("httpapi: %w", err)
+		}
 	}
 	routes := slices.Concat(s.apiRoutes(), s.gitRoutes(), s.otherRoutes())
 	if cfg.MetricsListen != "" {

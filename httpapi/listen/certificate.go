@@ -3,6 +3,7 @@ package listen
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,21 +33,36 @@ func (c *Certificate) toServers(*tls.CertificateRequestInfo) (*tls.Certificate, 
 }
 
 // Authority is who vouches for certificates, from a file, which is followed.
-type Authority struct{ *followed[*x509.CertPool] }
+type Authority struct{ *followed[*trusted] }
+
+// trusted is what an authority's file holds.
+type trusted struct {
+	pool         *x509.CertPool
+	certificates []*x509.Certificate // that are in the pool
+}
 
 // OpenAuthority reads the certificates of an authority, as PEM. While it is replaced the
 // file holds the old one's and the new one's.
 func OpenAuthority(file string, log *slog.Logger, now func() time.Time) (*Authority, error) {
-	f, err := follow("authority", []string{file}, func() (*x509.CertPool, error) {
+	f, err := follow("authority", []string{file}, func() (*trusted, error) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("authority: %w", err)
 		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(text) {
+		t := &trusted{pool: x509.NewCertPool()}
+		for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+			if block.Type != "CERTIFICATE" {
+				continue
+			}
+			if c, err := x509.ParseCertificate(block.Bytes); err == nil { // what is broken vouches for nobody
+				t.certificates = append(t.certificates, c)
+				t.pool.AddCert(c)
+			}
+		}
+		if len(t.certificates) == 0 {
 			return nil, fmt.Errorf("authority %s: there is no certificate in it", file)
 		}
-		return pool, nil
+		return t, nil
 	}, log, now)
 	return &Authority{f}, err
 }
@@ -69,7 +85,7 @@ func (a *Authority) vouches(usage x509.ExtKeyUsage, now func() time.Time) func(t
 			between.AddCert(c)
 		}
 		if _, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
-			Roots: a.get(), Intermediates: between, CurrentTime: now(), KeyUsages: []x509.ExtKeyUsage{usage},
+			Roots: a.get().pool, Intermediates: between, CurrentTime: now(), KeyUsages: []x509.ExtKeyUsage{usage},
 		}); err != nil {
 			return &untrustedError{err}
 		}

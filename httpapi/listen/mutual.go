@@ -35,19 +35,15 @@ func OpenPair(certFile, keyFile, caFile string, log *slog.Logger, now func() tim
 
 // Check says why the other end would not take this one's certificate, as far as it has the same authority:
 // each is at either end of such connections.
-func (p Pair) Check() error {
-	var state tls.ConnectionState
-	for _, der := range p.Own.get().Certificate {
-		c, err := x509.ParseCertificate(der)
-		if err != nil {
-			return err
-		}
-		state.PeerCertificates = append(state.PeerCertificates, c)
-	}
-	if err := p.Authority.vouches(x509.ExtKeyUsageServerAuth, p.Now)(state); err != nil {
+func (p Pair) Check() error { return p.takenAt(p.Now()) }
+
+func (p Pair) takenAt(moment time.Time) error {
+	state := tls.ConnectionState{PeerCertificates: p.Own.chain()}
+	at := func() time.Time { return moment }
+	if err := p.Authority.vouches(x509.ExtKeyUsageServerAuth, at)(state); err != nil {
 		return fmt.Errorf("the certificate is not good for a server: %w", err)
 	}
-	if err := p.Authority.vouches(x509.ExtKeyUsageClientAuth, p.Now)(state); err != nil {
+	if err := p.Authority.vouches(x509.ExtKeyUsageClientAuth, at)(state); err != nil {
 		return fmt.Errorf("the certificate is not good for a client: %w", err)
 	}
 	return nil
