@@ -42,6 +42,28 @@ func TestThePrometheusOperatorKnowsEachField(t *testing.T) {
 	}
 }
 
+// Whoever is woken follows a link from the alert; without an address of the page there is none that leads nowhere.
+func TestAnAlertLinksToItsSectionWhereTheRunbookIs(t *testing.T) {
+	const address = "https://git.example.com/platform/secretsync/blob/main/examples/runbook/README.md"
+	for name, c := range map[string]struct{ values, annotation, page string }{
+		"by the address that is given": {"runbookURL: " + address, "runbook_url", address},
+		"by its file without one":      {"labels: {}", "runbook", "examples/runbook/README.md"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := objectsOf(t, mustRender(t, "secretsync", "monitoring: {rules: {enabled: true, "+c.values+"}}"))
+			var rules monitoring.PrometheusRule
+			if err := yaml.UnmarshalStrict([]byte(asYAML(t, find(t, objects, "PrometheusRule", "secretsync"))), &rules); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range rules.Spec.Groups[0].Rules {
+				if want := c.page + "#" + strings.ToLower(r.Alert); r.Annotations[c.annotation] != want || len(r.Annotations) != 3 {
+					t.Errorf("%s has the annotations %q; want %s: %s", r.Alert, r.Annotations, c.annotation, want)
+				}
+			}
+		})
+	}
+}
+
 func TestTheMonitorFindsThePort(t *testing.T) {
 	objects := objectsOf(t, mustRender(t, "secretsync", monitored))
 	monitor := find(t, objects, "ServiceMonitor", "secretsync").Object

@@ -32,6 +32,8 @@ func TestWrongValuesAreRefusedInWords(t *testing.T) {
 		"a label that selects the pods":    {`podLabels: {app.kubernetes.io/instance: other}`, "podLabels: the chart says app.kubernetes.io/instance itself"},
 		"a namespace that is none":         {`target: {namespaces: ["acme-*"]}`, "at '/target/namespaces/0'"},
 		"a budget that no drain gets past": {`podDisruptionBudget: {maxUnavailable: 0}`, "at '/podDisruptionBudget/maxUnavailable': minimum: got 0, want 1"},
+		"a runbook that is nowhere":        {`monitoring: {rules: {runbookURL: runbooks/secretsync}}`, "at '/monitoring/rules/runbookURL': 'runbooks/secretsync' does not match pattern"},
+		"a runbook's section":              {`monitoring: {rules: {runbookURL: "https://example.com/runbook#top"}}`, "at '/monitoring/rules/runbookURL'"},
 		"root":                             {`runAs: {user: 0}`, "at '/runAs/user': minimum: got 0, want 1"},
 		"too little time to end":           {`terminationGracePeriodSeconds: 10`, "at '/terminationGracePeriodSeconds': minimum: got 10, want 30"},
 		"less time to end than it takes": {`{terminationGracePeriodSeconds: 40, drainSeconds: 20}`,
