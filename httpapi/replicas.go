@@ -108,7 +108,11 @@ func (s *Server) elsewhere(st *state, x *exchange.Exchange) *state {
 		}
 		hash = &h
 	}
-	tenant, ok := s.asked(st, x)
+	tenant, ok, err := s.asked(st, x)
+	if err != nil {
+		x.Refuse(err)
+		return nil
+	}
 	if !ok {
 		if passedOn && !x.Within {
 			x.Refuse(problem.ErrNoRoute) // nobody is asked for what each can answer itself
@@ -230,43 +234,55 @@ func (s *Server) caughtUp(x *exchange.Exchange) bool {
 }
 
 // asked returns the tenant that a request is for: it stands in the path, or in the
-// console's cookie, or is that of the key that signs in.
-func (s *Server) asked(st *state, x *exchange.Exchange) (gitstore.TenantName, bool) {
+// console's cookie, or is that of the key that signs in, which may be one that can't be judged.
+func (s *Server) asked(st *state, x *exchange.Exchange) (tenant gitstore.TenantName, ok bool, err error) {
 	path := x.Request.URL.Path
 	if path != "/" && !strings.HasPrefix(path, consolePath) {
-		return forward.TenantOf(path)
+		tenant, ok = forward.TenantOf(path)
+		return tenant, ok, nil
 	}
 	if s.console == nil {
-		return gitstore.TenantName{}, false
+		return tenant, false, nil
 	}
 	if path == console.SignInPath && x.Request.Method == http.MethodPost {
-		if key := s.signsIn(st, x); key != nil {
-			return key.Tenant, true
+		key, err := s.signsIn(st, x)
+		if key == nil {
+			return tenant, false, err
 		}
-		return gitstore.TenantName{}, false
+		return key.Tenant, true, nil
 	}
-	name, err := gitstore.ParseTenantName(console.TenantOf(x.Request, s.cookiesForTLS(x)))
-	return name, err == nil
+	tenant, err = gitstore.ParseTenantName(console.TenantOf(x.Request, s.cookiesForTLS(x)))
+	return tenant, err == nil, nil
 }
 
 // signsIn returns the key that a sign-in to the console names, right or not; nil if there
-// is no such key. The form is still there afterwards.
-func (s *Server) signsIn(st *state, x *exchange.Exchange) *apikey.Key {
+// is no such key, after it was looked for among what other replicas made a moment ago. It fails
+// where that can't be had. The form is still there afterwards.
+func (s *Server) signsIn(st *state, x *exchange.Exchange) (*apikey.Key, error) {
 	form, err := io.ReadAll(io.LimitReader(x.Request.Body, console.MaxSignIn+1))
 	x.Request.Body = struct {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(form), x.Request.Body), x.Request.Body}
 	if err != nil || len(form) > console.MaxSignIn {
-		return nil
+		return nil, nil
 	}
 	values, err := url.ParseQuery(string(form))
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	id, _, ok := apikey.Split(strings.TrimSpace(values.Get("key")))
+	id, hash, ok := apikey.Split(strings.TrimSpace(values.Get("key")))
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	return s.find(st, id)
+	if key := s.find(st, id); key != nil {
+		return key, nil
+	}
+	if s.addresses.Barred(x.Remote, hash, &st.limits, x.Began) > 0 {
+		return nil, nil // a flood has nothing looked for, and is told so where it is judged
+	}
+	if !s.caughtUp(x) {
+		return nil, s.letIn(st, x, nil, hash, problem.ErrKeysUnread)
+	}
+	return s.find(st, id), nil
 }
