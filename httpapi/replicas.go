@@ -129,8 +129,8 @@ func (s *Server) elsewhere(st *state, x *exchange.Exchange) *state {
 			x.TakeBack()
 			return h.state
 		case h.underway(to, mine) && h.wait():
-		case mine:
-			x.Refuse(errBeingTaken)
+		case mine: // a wrong key is refused, as where there is no such tenant
+			s.failForHolder(h.state, x, hash != nil, errBeingTaken)
 			return nil
 		case passedOn || x.Within:
 			p.CountNotHeld()

@@ -128,7 +128,7 @@ func TestBytesThatAreNoOrderlyRequestToAReplicaThatPassesThemOn(t *testing.T) {
 }
 
 // TestWhoHasNoRightKeyLearnsNothingOfWhichTenantsThereAre: the same is said of a tenant
-// that is, of one that is not, whoever holds them and if nobody does.
+// that is, of one that is not, whoever holds them or is just taking them over, and if nobody does.
 func TestWhoHasNoRightKeyLearnsNothingOfWhichTenantsThereAre(t *testing.T) {
 	rs := newReplicas(t)
 	told := func(key string) (all map[string]bool) {
@@ -141,7 +141,7 @@ func TestWhoHasNoRightKeyLearnsNothingOfWhichTenantsThereAre(t *testing.T) {
 		return all
 	}
 	guess := "kupe_ak-nobody_" + strings.Repeat("a", 43)
-	for _, holder := range []string{"a", "", "another that is dead"} {
+	for _, holder := range []string{"a", "b", "c", "", "another that is dead"} {
 		rs.ring.change(func(r *ring) {
 			r.held["acme"], r.held[unknown] = holder, holder
 			r.address["another that is dead"] = "127.0.0.1:1"
