@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"context"
+	"time"
 
 	"secretsync/gitstore"
 	"secretsync/httpapi/apikey"
 	"secretsync/httpapi/exchange"
+	"secretsync/httpapi/forward"
 )
 
 // Handovers tells of tenants that go from one replica to another.
@@ -34,7 +36,9 @@ type handover struct {
 	moved   <-chan struct{} // since the last look
 	passing bool            // it may be passed on
 	denier  string          // the replica that was asked last and did not hold the tenant; empty: none
-	ctx     context.Context // of the wait; nil: it has not begun
+	counted time.Time       // the last look, till when what the client lets it wait is shortened; zero: there was none
+	release func()          // its place among those who wait; nil: it has none
+	ctx     context.Context // of all its waits; nil: it has not begun
 	finish  func()
 }
 
@@ -47,7 +51,17 @@ func (h *handover) look() (to string, mine bool) {
 	if to, mine = h.server.peers.Holder(h.tenant); to != h.denier {
 		h.denier = ""
 	}
+	h.count()
 	return to, mine
+}
+
+// count takes the time since the last look off that for which the client lets its request wait at the holder.
+func (h *handover) count() {
+	now := h.server.now()
+	if !h.counted.IsZero() {
+		forward.ShortenWait(h.x.Request, now.Sub(h.counted))
+	}
+	h.counted = now
 }
 
 // underway reports whether somebody is about to answer for the tenant who did not yet at the last look.
@@ -71,9 +85,10 @@ func (h *handover) underway(to string, mine bool) bool {
 
 // wait waits for a change since the last look. It reports whether there was one.
 func (h *handover) wait() bool {
-	if h.ctx == nil && !h.begin() {
+	if h.release == nil && !h.enter() {
 		return false
 	}
+	h.begin()
 	began := h.server.now()
 	defer func() { h.x.Waited += h.server.now().Sub(began) }()
 	select {
@@ -85,31 +100,50 @@ func (h *handover) wait() bool {
 	return true
 }
 
-func (h *handover) begin() bool {
-	var whose gitstore.TenantName // who needs no key is one of all such
-	if h.hash != nil {
-		key, _, err := h.server.keyFor(h.state, h.x.Request, h.x.Began)
-		if err != nil || key.Tenant != h.tenant {
-			return false
-		}
-		whose = h.tenant
+// enter takes a place among those who wait. It is kept till the request is passed on, which may take
+// hours, or [handover.end].
+func (h *handover) enter() (ok bool) {
+	whose, ok := h.mayWait()
+	if ok {
+		h.release, ok = h.server.shares.Of(whose).Waiter()
 	}
-	release, ok := h.server.shares.Of(whose).Waiter()
-	if !ok {
-		return false
+	return ok
+}
+
+// giveBack gives the place back, if there is one.
+func (h *handover) giveBack() {
+	if h.release != nil {
+		h.release()
+		h.release = nil
+	}
+}
+
+// mayWait reports whether who asks may wait, and among whom.
+func (h *handover) mayWait() (whose gitstore.TenantName, ok bool) {
+	s, x := h.server, h.x
+	if h.hash == nil {
+		return whose, true // who needs no key is one of all such
+	}
+	key, _, err := s.keyFor(h.state, x.Request, x.Began)
+	return h.tenant, err == nil && key.Tenant == h.tenant
+}
+
+// begin sets the end of all waits of the request, at the first of them.
+func (h *handover) begin() {
+	if h.ctx != nil {
+		return
 	}
 	ctx, cancel := context.WithTimeout(h.x.Request.Context(), h.server.peers.Move())
 	stop := context.AfterFunc(h.server.serving, cancel)
 	h.ctx, h.finish = ctx, func() {
 		stop()
 		cancel()
-		release()
 	}
-	return true
 }
 
 // end ends the wait, if it began.
 func (h *handover) end() {
+	h.giveBack()
 	if h.finish != nil {
 		h.finish()
 		h.server.peers.ObserveWait(h.x.Waited)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	clocktesting "k8s.io/utils/clock/testing"
+
 	"secretsync/httpapi/forward"
 )
 
@@ -221,5 +223,66 @@ func TestTheWaitForATenantIsBounded(t *testing.T) {
 	}
 	for _, release := range places[1:] {
 		release()
+	}
+}
+
+// Who waits for more than the tenant does so for no longer than his client said, all in all, and is not
+// one of those any more who wait for the tenant.
+func TestWhatIsAskedToWaitDoesNotWaitAnewWhenItsTenantHasCome(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	rs := newReplicas(t, waiting, func(c *Config) { c.Clock = clock })
+	rs.must(201, "POST", "/secrets", `{"name":"db","secretPath":"a"}`)
+	for name, c := range map[string]struct {
+		gone  time.Duration
+		waits bool // for what is asked for, when the tenant has come
+	}{
+		"there is time left": {4 * time.Minute, true},
+		"there is none":      {5 * time.Minute, false},
+	} {
+		rs.forgetWhoAsked()
+		rs.ring.change(func(r *ring) { r.held["acme"] = "" })
+		client, leave := context.WithCancel(t.Context())
+		request, err := http.NewRequestWithContext(client, "GET", rs.url+"/api/v1/tenants/acme/secrets/db?wait=Failed&timeout=5m", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+rs.reader)
+		asked, answered := rs.reconciler.awaited(), make(chan error, 1)
+		go func() {
+			answer, err := http.DefaultClient.Do(request)
+			if err == nil {
+				answer.Body.Close()
+			}
+			answered <- err
+		}()
+		rs.until("c/acme")
+		rs.until("c/acme")
+		clock.SetTime(clock.Now().Add(c.gone))
+		rs.ring.change(func(r *ring) { r.held["acme"] = "a" })
+		<-asked
+		var places []func()
+		for release, ok := rs.c.shares.Of(mustTenant(t, "acme")).Waiter(); ok; release, ok = rs.c.shares.Of(mustTenant(t, "acme")).Waiter() {
+			places = append(places, release)
+		}
+		if len(places) != 256 {
+			t.Errorf("%s: %d places are left of 256", name, len(places))
+		}
+		for _, release := range places {
+			release()
+		}
+		if c.waits {
+			leave()
+		}
+		select {
+		case err := <-answered:
+			if (err != nil) != c.waits {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Errorf("%s: it waits anew", name)
+			leave()
+			<-answered
+		}
+		leave()
 	}
 }

@@ -164,6 +164,7 @@ func (s *Server) passOn(h *handover, to string) (again bool) {
 		s.failForHolder(st, x, hash != nil, errNotHeld)
 		return false
 	}
+	h.giveBack()
 	origin := forward.Origin{Address: x.Remote, TLS: x.TLS, ID: x.RequestID}
 	err := p.Forward(x.PassTo(to), x.Request, forward.Call{Tenant: h.tenant, To: to, Origin: origin, Last: x.Last()})
 	switch {

@@ -39,16 +39,23 @@ func onlyReads(r *http.Request) bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// shortenWait leaves a request that waits what is left of the time that its client gave it. Where
-// that says nothing, or nothing that is understood, the holder decides.
-func shortenWait(u *url.URL, gone time.Duration) {
-	query := u.Query()
-	timeout, err := time.ParseDuration(query.Get("timeout"))
-	if err != nil {
+// ShortenWait takes what has gone of the time off that a client lets its request wait (?wait=) at the
+// holder. Where that says nothing, or nothing that is understood, the holder decides.
+func ShortenWait(r *http.Request, gone time.Duration) {
+	if paceOf(r) != waiting {
+		return
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	given := query["timeout"]
+	if err != nil || len(given) != 1 {
+		return
+	}
+	timeout, err := time.ParseDuration(given[0])
+	if err != nil || timeout < 0 {
 		return
 	}
 	query.Set("timeout", max(0, timeout-gone).String())
-	u.RawQuery = query.Encode()
+	r.URL.RawQuery = query.Encode()
 }
 
 // leaving is how long an ordinary request goes on after its client was seen to leave: who

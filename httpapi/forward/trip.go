@@ -190,8 +190,8 @@ func (t *longTrip) send(r *http.Request, second bool) (*http.Response, error) {
 	}})
 	r = r.Clone(ctx)
 	r.URL.Host = *t.to.Load()
-	if second && t.pace == waiting {
-		shortenWait(r.URL, time.Since(t.began))
+	if second {
+		ShortenWait(r, time.Since(t.began))
 	}
 	if r.Body != nil {
 		r.Body = &keptBody{r.Body, t, r.ContentLength}
