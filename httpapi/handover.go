@@ -75,12 +75,8 @@ func (h *handover) underway(to string, mine bool) bool {
 	case handovers.ChangesHands(h.tenant):
 		return true
 	}
-	select {
-	case <-h.moved: // it may have been taken since
-		return true
-	default:
-		return false
-	}
+	to, mine = h.server.peers.Holder(h.tenant) // it may have been taken since, which ends the wait
+	return mine || to != ""
 }
 
 // wait waits for a change since the last look. It reports whether there was one.

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"secretsync/gitstore"
 	"secretsync/httpapi/forward"
 )
 
@@ -284,5 +286,41 @@ func TestWhatIsAskedToWaitDoesNotWaitAnewWhenItsTenantHasCome(t *testing.T) {
 			<-answered
 		}
 		leave()
+	}
+}
+
+// early is a replica whose tenant comes between two questions, and who is told of that later.
+type early struct {
+	seat
+	come func()
+}
+
+func (e early) ChangesHands(tenant gitstore.TenantName) bool {
+	e.come()
+	return e.seat.ChangesHands(tenant)
+}
+
+// A tenant that comes in the middle of a look is not taken for one that nobody will have.
+func TestATenantThatComesWhileItIsLookedForIsFound(t *testing.T) {
+	rs := newReplicas(t, waiting)
+	rs.ring.change(func(r *ring) { r.held["acme"] = "" })
+	rs.c.cfg.Replicas.Handovers = early{seat{rs.ring, "c"}, sync.OnceFunc(func() {
+		rs.ring.mu.Lock()
+		defer rs.ring.mu.Unlock()
+		rs.ring.held["acme"] = "a"
+	})}
+	rs.forgetWhoAsked()
+	answers := make(chan reply, 1)
+	go func() { answers <- rs.do("GET", "/api/v1/tenants/acme", rs.admin, "") }()
+	for range 3 { // at the look, in ChangesHands, and once more
+		select {
+		case <-rs.ring.asked:
+		case r := <-answers:
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	rs.ring.change(func(*ring) {})
+	if r := <-answers; r.status != 200 {
+		t.Errorf("%d %s", r.status, r.body)
 	}
 }
