@@ -120,6 +120,10 @@ func (h *handover) mayWait() (whose gitstore.TenantName, ok bool) {
 	if h.hash == nil {
 		return whose, true // who needs no key is one of all such
 	}
+	// Keys from an address that is blocked are not looked at: that it is kept waiting would tell that one is right.
+	if s.addresses.Barred(x.Remote, *h.hash, &h.state.limits, x.Began) > 0 {
+		return whose, false
+	}
 	key, _, err := s.keyFor(h.state, x.Request, x.Began)
 	return h.tenant, err == nil && key.Tenant == h.tenant
 }

@@ -13,6 +13,7 @@ import (
 
 	"secretsync/gitstore"
 	"secretsync/httpapi/forward"
+	"secretsync/httpapi/limit"
 )
 
 // waiting has replicas wait for a tenant as long as a test takes.
@@ -322,5 +323,27 @@ func TestATenantThatComesWhileItIsLookedForIsFound(t *testing.T) {
 	rs.ring.change(func(*ring) {})
 	if r := <-answers; r.status != 200 {
 		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
+// Who is kept waiting has shown a right key: that must not tell it to one whose keys are not looked at.
+func TestAWaitTellsNothingOfKeysThatAreNotLookedAt(t *testing.T) {
+	rs := newReplicas(t, waiting, func(c *Config) { c.Limits = limit.Limits{FreeFailures: 1} })
+	rs.ring.change(func(r *ring) { r.held["acme"] = "" })
+	for range 3 {
+		rs.do("GET", "/api/v1/tenants/acme", "kupe_ak-nobody_"+strings.Repeat("a", 43), "")
+	}
+	rs.forgetWhoAsked()
+	answers := make(chan reply, 1)
+	go func() { answers <- rs.do("GET", "/api/v1/tenants/acme", rs.admin, "") }()
+	select {
+	case r := <-answers:
+		if r.status != 429 {
+			t.Errorf("%d %s", r.status, r.body)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it is kept waiting")
+		rs.ring.change(func(r *ring) { r.held["acme"] = "a" })
+		<-answers
 	}
 }
