@@ -77,7 +77,7 @@ func (f *Forwarder) dialBy(dialer *tls.Dialer, hasty bool) func(ctx context.Cont
 			err = cause
 		}
 		// One that is given up for the next holder waited for a while in vain: that tells as much.
-		moved := err != nil && errors.Is(context.Cause(ctx), errMoved)
+		moved := err != nil && errors.Is(context.Cause(ctx), errLost)
 		if moved {
 			err = context.DeadlineExceeded
 		}

@@ -170,8 +170,8 @@ func (t *shortTrip) connect() error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	t.dialing.Store(&cancel)
-	if t.gaveUp() == errMoved {
-		cancel(errMoved)
+	if t.gaveUp() == errLost {
+		cancel(errLost)
 	}
 	made, err := t.forwarder.dialShort(ctx, "tcp", to)
 	t.dialing.Store(nil)
@@ -202,8 +202,8 @@ func (t *shortTrip) take(l *hop.Link, reused bool) error {
 // giveUp ends the trip wherever it is.
 func (t *shortTrip) giveUp(cause error) {
 	t.cause.CompareAndSwap(nil, &cause)
-	if d := t.dialing.Load(); d != nil && cause == errMoved {
-		(*d)(errMoved)
+	if d := t.dialing.Load(); d != nil && cause == errLost {
+		(*d)(errLost)
 	}
 	if c := t.conn.Load(); c != nil {
 		_ = c.Close()

@@ -31,7 +31,7 @@ type trip struct {
 // Why a trip was given up.
 var (
 	errSilent = errors.New("it was silent for too long")
-	errMoved  = errors.New("the tenant has another holder by now")
+	errLost   = errors.New("the tenant has another holder by now")
 )
 
 // next returns the other replica that holds the tenant by now, if one does, or that this one does.
@@ -64,7 +64,7 @@ func (t *trip) movedOn() bool {
 // more: if surely nothing was done and it may get there yet, or if it changes nothing and the
 // connection may have been broken before, or its holder vanished, or is silent and lost the tenant.
 func (t *trip) judge(err, gaveUp error) (kind error, another bool) {
-	asked, c, moved := *t.to.Load(), t.conn.Load(), gaveUp == errMoved
+	asked, c, moved := *t.to.Load(), t.conn.Load(), gaveUp == errLost
 	goesOn := gaveUp == nil || moved
 	switch {
 	case c == nil || errors.Is(err, errDial): // no connection was made
@@ -96,7 +96,7 @@ func vanished(err error) bool {
 // answered by this replica, if nothing was done or the request only reads. That some of an answer
 // has come says nothing: the holder may have begun it because it was given up, and none was passed on.
 func (t *trip) nothing(kind error, asked string, err, gaveUp error, kept bool) error {
-	if kept && (kind == ErrUndone || t.again && gaveUp == errMoved) && t.isHere() {
+	if kept && (kind == ErrUndone || t.again && gaveUp == errLost) && t.isHere() {
 		kind = ErrHere
 	}
 	return fmt.Errorf("%w: %s: %w", kind, asked, t.because(err, gaveUp))

@@ -81,7 +81,7 @@ func (w *watch) look() {
 		w.trip.cancel(errSilent)
 	case w.trip.again && silent >= patience/lostPart && !w.trip.answered() && (next != "" || w.trip.isHere()),
 		!w.lost.IsZero() && now.Sub(w.lost) >= patience && silent >= patience:
-		w.trip.cancel(errMoved)
+		w.trip.cancel(errLost)
 	default:
 		w.timer.Reset(w.every)
 		w.runs = true

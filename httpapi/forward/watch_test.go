@@ -50,7 +50,7 @@ func TestHowLongAHolderThatLostTheTenantMayBeSilent(t *testing.T) {
 				if lasted := time.Since(began); lasted < c.lasts || lasted > c.lasts+2*lookEvery {
 					t.Errorf("it is given up after %s; want %s", lasted, c.lasts)
 				}
-				want := errMoved
+				want := errLost
 				if c.lasts == patience.Answer {
 					want = errSilent
 				}
