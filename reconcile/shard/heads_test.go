@@ -1,18 +1,22 @@
 package shard
 
 import (
+	"errors"
+	"io"
+	"net/http"
 	"testing"
 	"time"
 
 	coordination "k8s.io/api/coordination/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 )
 
 // Who takes a shard over is told where the branches of its tenants were left by the one that had it just
 // before, if that one let go of it in order.
 func TestWhoTakesAShardOverIsToldWhereItsBranchesWereLeft(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).steady()
 	a := w.start("a")
 	w.shared(a)
 	told := func(r *tested, by string) (n int) {
@@ -30,8 +34,10 @@ func TestWhoTakesAShardOverIsToldWhereItsBranchesWereLeft(t *testing.T) {
 
 	b := w.start("b", proxied)
 	w.shared(a, b)
-	if n := told(b, "a"); n != w.shards/2 {
-		t.Errorf("b was told of %d shards; want %d", n, w.shards/2)
+	// What a busy machine made one of them lose was not handed over in order.
+	lost := func() int { return int(a.lost() + b.lost()) }
+	if n := told(b, "a"); n > w.shards/2 || n+lost() < w.shards/2 {
+		t.Errorf("b was told of %d shards; want %d, less the %d that were lost\n%s\n%s", n, w.shards/2, lost(), a.log, b.log)
 	}
 	if n := told(b, "b") + told(a, "a") + told(a, "b"); n > 0 {
 		t.Errorf("of %d shards it is told what nobody left", n)
@@ -44,12 +50,87 @@ func TestWhoTakesAShardOverIsToldWhereItsBranchesWereLeft(t *testing.T) {
 	}
 	b.proxy.Thaw()
 	w.shared(a, b)
+	before := lost()
 	<-a.leaves()
 	w.shared(b)
-	if n := told(b, "a"); n != w.shards {
-		t.Errorf("of one that ended b was told of %d shards; want all %d", n, w.shards)
+	if n := told(b, "a"); n+lost()-before < w.shards {
+		t.Errorf("of one that ended b was told of %d shards; want all %d, less the %d that were lost\n%s\n%s", n, w.shards, lost()-before, a.log, b.log)
 	}
 }
+
+// An election that acquires the Lease learns what was left with it, also where the watch tells just then that
+// the Lease is free, for which one that waits is begun anew.
+func TestWhatWasLeftIsNotLostWhereTheWatchIsSlow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).steady()
+	a := w.start("a")
+	w.shared(a)
+	slow := &late{by: time.Second}
+	slow.on.Store(true)
+	b := w.start("b", slow.option, func(_ *tested, _ *Config, c *rest.Config) {
+		c.Wrap(func(next http.RoundTripper) http.RoundTripper { return lateWatch{next, 1500 * time.Millisecond} })
+	})
+	w.shared(a, b)
+	told := 0
+	for _, tenant := range w.tenants() {
+		if b.Holding().LeftAt(tenant, "left by a") {
+			told++
+		}
+	}
+	if lost := int(a.lost() + b.lost()); told+lost < w.shards/2 {
+		t.Errorf("b was told of %d shards; want %d, less the %d that were lost\n%s", told, w.shards/2, lost, b.log)
+	}
+}
+
+// lateWatch has what a watch tells come so much later.
+type lateWatch struct {
+	next http.RoundTripper
+	by   time.Duration
+}
+
+func (l lateWatch) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := l.next.RoundTrip(r)
+	if err != nil || r.URL.Query().Get("watch") == "" {
+		return response, err
+	}
+	told, tell := io.Pipe()
+	body := response.Body
+	type piece struct {
+		text []byte
+		err  error
+		due  time.Time
+	}
+	pieces := make(chan piece, 10_000)
+	go func() {
+		defer close(pieces)
+		for {
+			text := make([]byte, 4<<10)
+			n, err := body.Read(text)
+			pieces <- piece{text[:n], err, time.Now().Add(l.by)}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	go func() {
+		for p := range pieces {
+			<-time.After(time.Until(p.due))
+			_, _ = tell.Write(p.text) // nobody may read it any more
+			if p.err != nil {
+				tell.CloseWithError(p.err)
+			}
+		}
+	}()
+	response.Body = &lateBody{told, body}
+	return response, nil
+}
+
+type lateBody struct {
+	*io.PipeReader
+	of io.Closer
+}
+
+func (b *lateBody) Close() error { return errors.Join(b.PipeReader.Close(), b.of.Close()) }
 
 func TestWhatOfWhatWasLeftWithALeaseCounts(t *testing.T) {
 	acme, globex := tenant(t, "acme"), tenant(t, "globex")

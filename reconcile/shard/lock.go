@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,10 @@ type lock struct {
 	wake        func()                         // it is held now, or no longer
 
 	leaves heads // what is written when it is released; set before the election is told to end
+
+	// writing is held while a write is under way. An election that is ended meanwhile would not learn that
+	// it has acquired the Lease, nor what was left with it.
+	writing sync.Mutex
 
 	lease *coordination.Lease // as it was read or written last
 	term  atomic.Pointer[term]
@@ -214,6 +219,8 @@ func (l *lock) mark(lease *coordination.Lease) {
 }
 
 func (l *lock) write(ctx context.Context, lease *coordination.Lease, found heads, write func(context.Context) (*coordination.Lease, error)) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	sent := l.clock.Now()

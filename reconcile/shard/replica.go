@@ -292,8 +292,9 @@ func (r *Replica) pursue(ctx context.Context, s scene, lease, kind string) error
 		c.leaving = 0
 		return nil
 	default:
-		if free != "" && free != c.begun {
+		if free != "" && free != c.begun && c.lock.writing.TryLock() { // what it writes may acquire it
 			c.stop()
+			c.lock.writing.Unlock()
 		}
 		return nil
 	}
