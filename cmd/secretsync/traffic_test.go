@@ -45,9 +45,17 @@ func (f *fleet) callBy(client *http.Client, r *process, t *fleetTenant, method, 
 }
 
 // served reports whether a replica answers for a tenant, itself or by way of the one who works for it.
-func (f *fleet) served(r *process, t *fleetTenant) bool {
-	status, _, err := f.callBy(brisk, r, t, "GET", "", "", "look")
-	return err == nil && status == http.StatusOK
+func (f *fleet) served(r *process, t *fleetTenant) bool { return f.refusal(r, t) == "" }
+
+// refusal is what a replica says that does not answer for a tenant; empty: it answers.
+func (f *fleet) refusal(r *process, t *fleetTenant) string {
+	switch status, answer, err := f.callBy(brisk, r, t, "GET", "", "", "look"); {
+	case err != nil:
+		return "no answer"
+	case status != http.StatusOK:
+		return fmt.Sprintf("%d %s", status, strings.TrimSpace(answer))
+	}
+	return ""
 }
 
 // answers waits until each of these replicas answers for all tenants.
@@ -73,11 +81,16 @@ const glance = 500 * time.Millisecond
 // held against: how long stock git took meanwhile for one question, each time it was asked.
 type outage struct {
 	tenants, bare []time.Duration
-	asked, unmet  int // requests, and those of them that were refused or came to nothing
+	asked         int            // requests
+	refused       map[string]int // those of them that came to nothing, by what was said
 }
 
 func (o outage) String() string {
-	return fmt.Sprintf("%d tenants: %s; %d of %d requests came to nothing; one answer of stock git meanwhile: %s", len(o.tenants), spread(o.tenants), o.unmet, o.asked, spread(o.bare))
+	refused := 0
+	for _, n := range o.refused {
+		refused += n
+	}
+	return fmt.Sprintf("%d tenants: %s; %d of %d requests came to nothing %v; one answer of stock git meanwhile: %s", len(o.tenants), spread(o.tenants), refused, o.asked, o.refused, spread(o.bare))
 }
 
 func (o outage) longest() time.Duration { return slices.Max(o.tenants) }
@@ -116,15 +129,17 @@ func (f *fleet) during(befalls func(), tenants []*fleetTenant, through ...*proce
 	f.Helper()
 	over := make(chan struct{})
 	var mu sync.Mutex
-	var o outage
+	o := outage{refused: make(map[string]int)}
 	var asking sync.WaitGroup
 	asking.Go(func() {
 		each(tenants, func(t *fleetTenant) {
-			longest, asked, answered := f.longestWithout(t, over, through)
+			longest, asked, refused := f.longestWithout(t, over, through)
 			mu.Lock()
 			defer mu.Unlock()
-			o.tenants = append(o.tenants, longest)
-			o.asked, o.unmet = o.asked+asked, o.unmet+asked-answered
+			o.tenants, o.asked = append(o.tenants, longest), o.asked+asked
+			for _, why := range refused {
+				o.refused[why]++
+			}
 		})
 	})
 	asking.Go(func() { o.bare = f.askGit(over) })
@@ -137,8 +152,8 @@ func (f *fleet) during(befalls func(), tenants []*fleetTenant, through ...*proce
 }
 
 // longestWithout asks for one tenant. It tells the longest time without an answer, how many requests it
-// made and how many were answered.
-func (f *fleet) longestWithout(t *fleetTenant, over <-chan struct{}, through []*process) (longest time.Duration, asked, answers int) {
+// made and what it was told by those that came to nothing.
+func (f *fleet) longestWithout(t *fleetTenant, over <-chan struct{}, through []*process) (longest time.Duration, asked int, refused []string) {
 	began := time.Now()
 	answered := began
 	tick := time.NewTicker(glance)
@@ -151,17 +166,18 @@ func (f *fleet) longestWithout(t *fleetTenant, over <-chan struct{}, through []*
 		default:
 		}
 		asked++
-		if f.served(through[i%len(through)], t) {
-			answers++
+		if why := f.refusal(through[i%len(through)], t); why != "" {
+			refused = append(refused, why)
+		} else {
 			longest, answered = max(longest, time.Since(answered)), time.Now()
 			if last {
-				return longest, asked, answers
+				return longest, asked, refused
 			}
 		}
 		<-tick.C
 	}
 	f.Errorf("nobody answers for %s", t.Name)
-	return max(longest, time.Since(answered)), asked, answers
+	return max(longest, time.Since(answered)), asked, refused
 }
 
 // post makes a definition with a copy in each cluster.
