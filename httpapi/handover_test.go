@@ -63,6 +63,15 @@ func (rs *replicas) forgetWhoAsked() {
 	}
 }
 
+// takePlaces takes all places that are left at c among those who wait for acme.
+func (rs *replicas) takePlaces() (places []func()) {
+	acme := rs.c.shares.Of(mustTenant(rs, "acme"))
+	for release, ok := acme.Waiter(); ok; release, ok = acme.Waiter() {
+		places = append(places, release)
+	}
+	return places
+}
+
 // A request for a tenant that changes hands waits for that, wherever it is when that is found out,
 // and whatever it is, and is answered by who holds the tenant then.
 func TestARequestWaitsForATenantThatChangesHands(t *testing.T) {
@@ -189,11 +198,7 @@ func TestWhoIsNotKeptWaitingForATenant(t *testing.T) {
 func TestTheWaitForATenantIsBounded(t *testing.T) {
 	rs := newReplicas(t, waiting)
 	rs.ring.change(func(r *ring) { r.held["acme"] = "" })
-	acme := rs.c.shares.Of(mustTenant(t, "acme"))
-	var places []func()
-	for release, ok := acme.Waiter(); ok; release, ok = acme.Waiter() {
-		places = append(places, release)
-	}
+	places := rs.takePlaces()
 	if r := rs.do("GET", "/api/v1/tenants/acme", rs.admin, ""); r.status != 503 || r.header.Get("Retry-After") == "" {
 		t.Errorf("one too many: %d %s", r.status, r.body)
 	}
@@ -263,10 +268,7 @@ func TestWhatIsAskedToWaitDoesNotWaitAnewWhenItsTenantHasCome(t *testing.T) {
 		clock.SetTime(clock.Now().Add(c.gone))
 		rs.ring.change(func(r *ring) { r.held["acme"] = "a" })
 		<-asked
-		var places []func()
-		for release, ok := rs.c.shares.Of(mustTenant(t, "acme")).Waiter(); ok; release, ok = rs.c.shares.Of(mustTenant(t, "acme")).Waiter() {
-			places = append(places, release)
-		}
+		places := rs.takePlaces()
 		if len(places) != 256 {
 			t.Errorf("%s: %d places are left of 256", name, len(places))
 		}

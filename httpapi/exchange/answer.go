@@ -40,8 +40,10 @@ func (x *Exchange) Fail(err error) {
 	if p.Undone {
 		h.Set(forward.UndoneHeader, "true")
 	}
-	if _, passedOn := forward.OriginOf(x.Request); p.Moved && passedOn {
-		h.Set(forward.MovedHeader, "true")
+	if p.Moved {
+		if _, passedOn := forward.OriginOf(x.Request); passedOn {
+			h.Set(forward.MovedHeader, "true")
+		}
 	}
 	switch {
 	case x.Manner == Page:

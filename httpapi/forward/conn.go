@@ -77,11 +77,11 @@ func (f *Forwarder) dialBy(dialer *tls.Dialer, hasty bool) func(ctx context.Cont
 			err = cause
 		}
 		// One that is given up for the next holder waited for a while in vain: that tells as much.
-		moved := err != nil && errors.Is(context.Cause(ctx), errLost)
-		if moved {
+		lost := err != nil && errors.Is(context.Cause(ctx), errLost)
+		if lost {
 			err = context.DeadlineExceeded
 		}
-		f.ways.leave(address, d, within.Err() != nil && (ctx.Err() == nil || moved), err)
+		f.ways.leave(address, d, within.Err() != nil && (ctx.Err() == nil || lost), err)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errDial, err)
 		}

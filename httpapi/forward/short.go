@@ -75,10 +75,11 @@ func (f *Forwarder) forwardShort(w http.ResponseWriter, r *http.Request, call Ca
 	t.watch.begin(&t.trip)
 	err := t.send(w, call.Last)
 	t.watch.end() // from here on nobody else closes the link
-	if head < len(t.message) && (err == errOld || errors.Is(err, ErrHere) || errors.Is(err, ErrMoved)) {
+	moved := errors.Is(err, ErrMoved)
+	if head < len(t.message) && (err == errOld || moved || errors.Is(err, ErrHere)) {
 		r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(t.message[head:])))
 	}
-	switch whole := err == nil || errors.Is(err, ErrMoved); {
+	switch whole := err == nil || moved; {
 	case !whole && t.link != nil:
 		_ = t.link.Close() // it broke, or nobody knows what comes over it
 	case whole && t.gaveUp() == nil:

@@ -64,8 +64,8 @@ func (t *trip) movedOn() bool {
 // more: if surely nothing was done and it may get there yet, or if it changes nothing and the
 // connection may have been broken before, or its holder vanished, or is silent and lost the tenant.
 func (t *trip) judge(err, gaveUp error) (kind error, another bool) {
-	asked, c, moved := *t.to.Load(), t.conn.Load(), gaveUp == errLost
-	goesOn := gaveUp == nil || moved
+	asked, c, lost := *t.to.Load(), t.conn.Load(), gaveUp == errLost
+	goesOn := gaveUp == nil || lost
 	switch {
 	case c == nil || errors.Is(err, errDial): // no connection was made
 		return ErrUndone, goesOn && t.movedOn()
@@ -73,7 +73,7 @@ func (t *trip) judge(err, gaveUp error) (kind error, another bool) {
 		t.forwarder.short.Drop(asked) // the others are told the same
 		return ErrUndone, goesOn && (t.movedOn() || c.reused)
 	case gaveUp != nil: // it may be being written right now
-		return ErrUnclear, moved && t.again && t.movedOn()
+		return ErrUnclear, lost && t.again && t.movedOn()
 	case c.wrote.Load() == 0, c.refused.Load() != nil && c.read.Load() == 0:
 		return ErrUndone, c.reused
 	case vanished(err):

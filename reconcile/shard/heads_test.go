@@ -19,16 +19,7 @@ func TestWhoTakesAShardOverIsToldWhereItsBranchesWereLeft(t *testing.T) {
 	w := newWorld(t).steady()
 	a := w.start("a")
 	w.shared(a)
-	told := func(r *tested, by string) (n int) {
-		h := r.Holding()
-		for _, tenant := range w.tenants() {
-			if h.LeftAt(tenant, "left by "+by) {
-				n++
-			}
-		}
-		return n
-	}
-	if n := told(a, "a") + told(a, "b"); n > 0 {
+	if n := a.told("a") + a.told("b"); n > 0 {
 		t.Errorf("of %d shards that nobody had it was told", n)
 	}
 
@@ -36,16 +27,16 @@ func TestWhoTakesAShardOverIsToldWhereItsBranchesWereLeft(t *testing.T) {
 	w.shared(a, b)
 	// What a busy machine made one of them lose was not handed over in order.
 	lost := func() int { return int(a.lost() + b.lost()) }
-	if n := told(b, "a"); n > w.shards/2 || n+lost() < w.shards/2 {
+	if n := b.told("a"); n > w.shards/2 || n+lost() < w.shards/2 {
 		t.Errorf("b was told of %d shards; want %d, less the %d that were lost\n%s\n%s", n, w.shards/2, lost(), a.log, b.log)
 	}
-	if n := told(b, "b") + told(a, "a") + told(a, "b"); n > 0 {
+	if n := b.told("b") + a.told("a") + a.told("b"); n > 0 {
 		t.Errorf("of %d shards it is told what nobody left", n)
 	}
 
 	b.proxy.Freeze()
 	w.shared(a)
-	if n := told(a, "a") + told(a, "b"); n > 0 {
+	if n := a.told("a") + a.told("b"); n > 0 {
 		t.Errorf("of %d shards whose holder fell silent it was told; what b found is of before its time", n)
 	}
 	b.proxy.Thaw()
@@ -53,7 +44,7 @@ func TestWhoTakesAShardOverIsToldWhereItsBranchesWereLeft(t *testing.T) {
 	before := lost()
 	<-a.leaves()
 	w.shared(b)
-	if n := told(b, "a"); n+lost()-before < w.shards {
+	if n := b.told("a"); n+lost()-before < w.shards {
 		t.Errorf("of one that ended b was told of %d shards; want all %d, less the %d that were lost\n%s\n%s", n, w.shards, lost()-before, a.log, b.log)
 	}
 }
@@ -71,15 +62,20 @@ func TestWhatWasLeftIsNotLostWhereTheWatchIsSlow(t *testing.T) {
 		c.Wrap(func(next http.RoundTripper) http.RoundTripper { return lateWatch{next, 1500 * time.Millisecond} })
 	})
 	w.shared(a, b)
-	told := 0
-	for _, tenant := range w.tenants() {
-		if b.Holding().LeftAt(tenant, "left by a") {
-			told++
+	if n, lost := b.told("a"), int(a.lost()+b.lost()); n+lost < w.shards/2 {
+		t.Errorf("b was told of %d shards; want %d, less the %d that were lost\n%s", n, w.shards/2, lost, b.log)
+	}
+}
+
+// told is of how many shards a replica was told where another one left the branches of their tenants.
+func (r *tested) told(by string) (n int) {
+	h := r.Holding()
+	for _, tenant := range r.w.tenants() {
+		if h.LeftAt(tenant, "left by "+by) {
+			n++
 		}
 	}
-	if lost := int(a.lost() + b.lost()); told+lost < w.shards/2 {
-		t.Errorf("b was told of %d shards; want %d, less the %d that were lost\n%s", told, w.shards/2, lost, b.log)
-	}
+	return n
 }
 
 // lateWatch has what a watch tells come so much later.
